@@ -1,0 +1,11 @@
+"""Latent-variable models: where they are found, and what they do to images.
+
+>>> from bitsback.models import Model
+>>> digits = Model.load("digits")
+>>> digits.accepts((28, 28, 1), "uint8", 256)
+True
+"""
+
+from bitsback.models.model import Model as Model
+from bitsback.models.model import candidates as candidates
+from bitsback.models.model import installed as installed

@@ -1,0 +1,1 @@
+"""Training, with PyTorch: quantised layers, objective, loop, export. Nothing that codes imports this package."""

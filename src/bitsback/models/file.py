@@ -1,0 +1,156 @@
+"""The model file: safetensors, whose metadata holds the configuration as JSON. Its identity is its SHA-256.
+
+Opening one runs no code: the kinds of model are a closed list, every field is known, sizes are bounded, and the
+tensors are checked by :class:`bitsback.nets.layers.Network`.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.errors import LimitError, ModelError, UnsupportedVersionError
+from bitsback.nets.layers import NetSpec
+
+VERSION = 1
+MAX_FILE = 256 << 20
+MAX_HEADER = 1 << 20
+METADATA_KEY = "bitsback"
+SUFFIX = ".bbm"
+
+_TYPES = {"I8": np.int8, "U8": np.uint8, "I32": np.int32}
+
+
+class ImageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one image is: its shape, and how many values a sample takes (2: samples 0 and 1; 256: bytes)."""
+
+    height: int
+    width: int
+    channels: int
+    levels: Literal[2, 256]
+
+
+class BernoulliSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="family", tag="bernoulli"):
+    """One logit a pixel."""
+
+
+class MixtureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="family", tag="logistic_mixture"):
+    """Means, scales and weights of a mixture of discretised logistics for each sample."""
+
+    components: int
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything about a model but its tensors; the normative description is in docs/format.md."""
+
+    version: int
+    kind: Literal["vae"]
+    name: str
+    image: ImageSpec
+    latents: int
+    latent_bits: int
+    likelihood: BernoulliSpec | MixtureSpec
+    encoder: NetSpec
+    decoder: NetSpec
+    self_test: dict[str, str]
+    """SHA-256 of each network's outputs on the self-test input."""
+
+    def check(self) -> None:
+        """Raise ModelError where the parts do not fit each other."""
+        image = self.image
+        components = self.likelihood.components if isinstance(self.likelihood, MixtureSpec) else 1
+        parameters = image.channels * (3 * components if isinstance(self.likelihood, MixtureSpec) else 1)
+        if not (1 <= image.height <= 4096 and 1 <= image.width <= 4096 and image.channels == 1):
+            raise ModelError("the model's image shape is not supported")
+        if not (1 <= components <= 16 and 1 <= self.latents <= 4096 and 1 <= self.latent_bits <= 12):
+            raise ModelError("the model's latents or mixture are beyond the limits")
+        if (image.levels == 2) != isinstance(self.likelihood, BernoulliSpec):
+            raise ModelError("the model's likelihood does not fit its samples")
+        if self.encoder.input != (image.channels, image.height, image.width):
+            raise ModelError("the encoder does not take the model's images")
+        if self.encoder.output != (2 * self.latents,) or self.decoder.input != (self.latents,):
+            raise ModelError("the encoder or decoder does not fit the model's latents")
+        if self.decoder.output != (parameters, image.height, image.width):
+            raise ModelError("the decoder does not give the likelihood's parameters")
+        if set(self.self_test) != {"encoder", "decoder"}:
+            raise ModelError("the model file lacks its self-test")
+
+
+def dump(config: Config, tensors: Mapping[str, NDArray[Any]]) -> bytes:
+    """Serialise; the same model always gives the same bytes."""
+    from safetensors.numpy import save
+
+    text = msgspec.json.encode(config, order="deterministic").decode()
+    return save({name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}, {METADATA_KEY: text})
+
+
+def parse(data: bytes) -> tuple[Config, dict[str, NDArray[Any]]]:
+    """Check and take apart a model file.
+
+    Raises:
+        ModelError: not a well-formed model file. LimitError: too large. UnsupportedVersionError: a newer version.
+    """
+    if len(data) > MAX_FILE:
+        raise LimitError(f"a model file of {len(data)} bytes is beyond the limit of {MAX_FILE}")
+    if len(data) < 8:
+        raise ModelError("not a model file: too short")
+    (size,) = struct.unpack_from("<Q", data)
+    if size > min(MAX_HEADER, len(data) - 8):
+        raise ModelError("not a model file: its header does not fit")
+    try:
+        header = json.loads(data[8 : 8 + size], object_pairs_hook=_unique)
+        metadata = header.pop("__metadata__")
+        text = metadata[METADATA_KEY]
+        version = json.loads(text)["version"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ModelError("not a bitsback model file") from None
+    if version != VERSION:
+        raise UnsupportedVersionError(f"the model file is of version {version}; this bitsback reads version {VERSION}")
+    tensors = _tensors(header, memoryview(data)[8 + size :])
+    try:
+        config = msgspec.json.decode(text, type=Config)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ModelError(f"the model's configuration is not valid: {error}") from None
+    config.check()
+    return config, tensors
+
+
+def _tensors(header: dict[str, Any], body: memoryview) -> dict[str, NDArray[Any]]:
+    """The tensors, which must cover the body without gaps or overlaps."""
+    tensors: dict[str, NDArray[Any]] = {}
+    spans = []
+    for name, entry in header.items():
+        try:
+            kind, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+            dtype = np.dtype(_TYPES[kind])
+            whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
+            count = 1
+            for axis in shape:
+                count *= axis
+            if not whole or len(shape) > 4 or end > len(body) or end - begin != count * dtype.itemsize:
+                raise ValueError
+            tensors[name] = np.frombuffer(body[begin:end], dtype.newbyteorder("<")).astype(dtype).reshape(shape)
+        except (KeyError, TypeError, ValueError):
+            raise ModelError(f"the model's tensor {name!r:.80} is not valid") from None
+        spans.append((begin, end))
+    position = 0
+    for begin, end in sorted(spans):
+        if begin != position:
+            raise ModelError("the model's tensors overlap or leave gaps")
+        position = end
+    if position != len(body):
+        raise ModelError("the model file has bytes that belong to no tensor")
+    return tensors
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key appears twice")
+    return result

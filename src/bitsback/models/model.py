@@ -1,0 +1,187 @@
+"""A model as the archive and the user meet it: loaded by name, path or identity; images in, payload out."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsback.errors import CodecError, ModelError, ModelNotFoundError
+from bitsback.models import file
+from bitsback.models.file import SUFFIX, Config
+from bitsback.nets.engine import ENGINES
+
+ZOO = Path(__file__).parent / "zoo"
+SEARCH_PATH_VARIABLE = "BITSBACK_MODEL_PATH"
+
+
+class Model:
+    """A trained model.
+
+    Loading reads and checks the file; the networks are built, and admitted by the model's self-test, at the first
+    use. One object may be used from several threads at once.
+
+    Attributes:
+        id: SHA-256 of the model file, hex.
+        config: its configuration.
+        data: the model file, bytes.
+
+    >>> model = Model.load("digits-binary")
+    >>> model.name, model.shape, model.levels
+    ('digits-binary', (28, 28, 1), 2)
+    """
+
+    def __init__(self, data: bytes, engines: Sequence[str] = ENGINES, threads: int = 1) -> None:
+        self.data = data
+        self.id = hashlib.sha256(data).hexdigest()
+        self.config, self._tensors = file.parse(data)
+        self._engines, self._threads = tuple(engines), threads
+
+    @classmethod
+    def from_bytes(cls, data: bytes, engines: Sequence[str] = ENGINES, threads: int = 1) -> Model:
+        """A model from the bytes of its file.
+
+        Args:
+            engines: which engines may run its networks, best first: "int8", "float32", "reference". Archives do not
+                depend on the choice.
+            threads: threads that an engine may use within one call. Archives do not depend on it either.
+
+        Raises:
+            ModelError: the bytes are not a sound model file.
+        """
+        return cls(data, engines, threads)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, engines: Sequence[str] = ENGINES, threads: int = 1) -> Model:
+        """A model by the path of its file, or by the name of one that ships with the package or is on the search path
+        (the folders in the environment variable ``BITSBACK_MODEL_PATH``).
+
+        Raises:
+            ModelNotFoundError: there is none. ModelError: it is not a sound model file.
+        """
+        path = Path(name_or_path)
+        if path.suffix != SUFFIX or not path.is_file():
+            named = [p for p in _files() if p.stem == str(name_or_path)]
+            if not named:
+                known = ", ".join(sorted({p.stem for p in _files()}))
+                raise ModelNotFoundError(f"no model {str(name_or_path)!r}: not a {SUFFIX} file, nor one of {known}")
+            path = named[0]
+        try:
+            return cls(path.read_bytes(), engines, threads)
+        except OSError as error:
+            raise ModelError(f"{path}: {error.strerror}") from None
+        except ModelError as error:
+            raise type(error)(f"{path}: {error}") from None
+
+    @classmethod
+    def find(cls, identity: str) -> Model:
+        """The installed model with the SHA-256 ``identity`` (hex).
+
+        Raises:
+            ModelNotFoundError: none has it.
+        """
+        for path in _files():
+            if _identity(path, path.stat().st_mtime_ns) == identity:
+                return _shared(path)
+        raise ModelNotFoundError(
+            f"the model sha256:{identity} is not installed; put its {SUFFIX} file into a folder of {SEARCH_PATH_VARIABLE}"
+        )
+
+    @property
+    def name(self) -> str:
+        """Its name, for people; archives go by :attr:`id`."""
+        return self.config.name
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the images that it takes."""
+        image = self.config.image
+        return image.height, image.width, image.channels
+
+    @property
+    def levels(self) -> int:
+        """How many values a sample takes: 2 for samples 0 and 1, or 256."""
+        return self.config.image.levels
+
+    def accepts(self, shape: tuple[int, int, int], dtype: npt.DTypeLike, levels: int | None = None) -> bool:
+        """Whether images of ``shape`` (height, width, channels) and ``dtype``, with so many values (None: any), fit."""
+        return shape == self.shape and np.dtype(dtype) == np.uint8 and (self.levels == 256 or levels == self.levels)
+
+    def encode(self, images: npt.NDArray[np.uint8]) -> bytes:
+        """Code images, uint8 (n, height, width, channels) with n >= 1, into a payload.
+
+        Raises:
+            CodecError: the images are not the model's kind.
+        """
+        if images.ndim != 4 or images.shape[1:] != self.shape or images.dtype != np.uint8 or not len(images):
+            raise CodecError(f"the model {self.name} takes uint8 (n, *{self.shape}), not {images.dtype} {images.shape}")
+        if self.levels == 2 and images.max() > 1:
+            raise CodecError(f"the model {self.name} takes samples 0 and 1")
+        from bitsback.models import chain
+
+        return chain.encode(self.vae, np.ascontiguousarray(images))
+
+    def decode(self, payload: bytes, count: int, shape: tuple[int, int, int] | None = None) -> npt.NDArray[np.uint8]:
+        """The inverse of :meth:`encode`: uint8 (count, height, width, channels).
+
+        Raises:
+            FormatError, EmptyStackError: the payload is damaged.
+        """
+        if shape is not None and tuple(shape) != self.shape:
+            raise CodecError(f"the model {self.name} has images of shape {self.shape}, not {tuple(shape)}")
+        from bitsback.models import chain
+
+        return chain.decode(self.vae, payload, count)
+
+    def elbo_bits(self, images: npt.NDArray[np.uint8], seed: int = 0) -> npt.NDArray[np.float64]:
+        """The negative ELBO of each image in bits, float64 (n,): what a long chain spends on it, on average.
+
+        One sample of the latents an image; ``seed`` chooses it.
+        """
+        from bitsback.models import chain
+
+        return chain.elbo_bits(self.vae, images, seed)
+
+    @cached_property
+    def vae(self) -> Any:
+        """The distributions, :class:`bitsback.models.vae.VAE`, on an engine that passed the self-test."""
+        from bitsback.models.vae import VAE
+
+        return VAE(self.config, self._tensors, self._engines, self._threads)
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name}, sha256:{self.id[:12]}>"
+
+
+def installed() -> list[Path]:
+    """The model files that ship with the package or lie on the search path, shipped ones first."""
+    return _files()
+
+
+def candidates(shape: tuple[int, int, int], dtype: npt.DTypeLike, levels: int | None = None) -> list[Model]:
+    """The installed models that take such images; arguments as for :meth:`Model.accepts`."""
+    return [model for path in _files() if (model := _shared(path)).accepts(shape, dtype, levels)]
+
+
+def _files() -> list[Path]:
+    folders = [ZOO, *(Path(p) for p in os.environ.get(SEARCH_PATH_VARIABLE, "").split(os.pathsep) if p)]
+    return [path for folder in folders if folder.is_dir() for path in sorted(folder.glob(f"*{SUFFIX}"))]
+
+
+@cache
+def _identity(path: Path, changed: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@cache
+def _shared(path: Path) -> Model:
+    return Model.load(path)
+
+
+__all__ = ["Config", "Model", "candidates", "installed"]

@@ -1,0 +1,118 @@
+"""A variational autoencoder as a codec: integer networks in, integer distributions out.
+
+The encoder network reads an image and gives, for each latent, two integers in 0..255: ``d``, the posterior mean
+(d - 128) / 32 in prior standard deviations, and ``r``, the posterior width 2^(-r / 32). The decoder network reads
+the latents, each as the centre of its bucket in the same units, and gives the integer parameters of every pixel.
+Both are functions of integers only, so an encoder and a decoder on different machines agree on every probability.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.codecs import (
+    Bernoulli,
+    BitsBack,
+    Codec,
+    LogisticMixture,
+    PosteriorBuckets,
+    TwoPart,
+    Uniform,
+    bucket_centres,
+)
+from bitsback.codecs.tables import load
+from bitsback.models.file import Config, MixtureSpec
+from bitsback.nets.engine import ENGINES, choose
+from bitsback.nets.layers import Network
+
+Images = NDArray[np.uint8]
+"""(n, height, width, channels), samples in 0..levels - 1."""
+
+Latents = NDArray[np.uint16]
+"""(n, latents), bucket indices in 0..2^latent_bits - 1."""
+
+LOGIT_PRECISION = 24
+
+
+@cache
+def logit_probabilities() -> NDArray[np.uint32]:
+    """P(1), in 2^-24, for each integer u of a Bernoulli network's output: the logistic function at 5 (u - 128) / 64.
+
+    The table of the logistic function has 64 entries a unit, so these are entries of it, shortened.
+    """
+    entries = load("logistic")[1024 + 5 * (np.arange(256) - 128)]
+    return (entries >> np.uint32(32 - LOGIT_PRECISION)).astype(np.uint32)
+
+
+class VAE:
+    """The three distributions of a latent-variable model over batches of images.
+
+    Args:
+        config: the checked configuration.
+        tensors: the tensors of both networks.
+        engines: names of the engines to try, best first; the self-test decides.
+        threads: threads that an engine may use within one call. No output depends on it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        tensors: dict[str, NDArray[Any]],
+        engines: Sequence[str] = ENGINES,
+        threads: int = 1,
+    ) -> None:
+        encoder = Network.from_tensors(config.encoder, tensors, "encoder")
+        decoder = Network.from_tensors(config.decoder, tensors, "decoder")
+        hashes = config.self_test
+        runs = choose([(encoder, hashes["encoder"]), (decoder, hashes["decoder"])], engines, threads)
+        self._encoder, self._decoder = runs
+        self.config = config
+
+    def prior(self, n: int, bits: int | None = None) -> Codec[Latents]:
+        """p(z): buckets of equal mass, so plain bits. ``bits`` makes coarser buckets than the model's own."""
+        return Uniform(self.config.latent_bits if bits is None else bits, (n, self.config.latents))
+
+    def likelihood(self, z: Latents, bits: int | None = None) -> Codec[Images]:
+        """p(x | z), for z (n, latents) in buckets of ``bits`` bits."""
+        centres = bucket_centres(self.config.latent_bits if bits is None else bits)
+        out = self._decoder(centres[z])
+        if isinstance(self.config.likelihood, MixtureSpec):
+            # (n, 3K, H, W) -> (n, H, W, 1, 3K)
+            out = np.ascontiguousarray(out.transpose(0, 2, 3, 1))[:, :, :, None, :]
+            k = self.config.likelihood.components
+            mean, scale, weight = out[..., :k], out[..., k : 2 * k], out[..., 2 * k :]
+            return LogisticMixture(mean.astype(np.int32) * 18 - 256, scale >> 2, weight, 256)
+        return Bernoulli(logit_probabilities()[out.transpose(0, 2, 3, 1)], LOGIT_PRECISION)
+
+    def posterior(self, x: Images) -> PosteriorBuckets:
+        """q(z | x)."""
+        delta, rho = self._posterior(x)
+        return PosteriorBuckets(delta, rho, self.config.latent_bits)
+
+    def codec(self, n: int) -> Codec[Images]:
+        """n images side by side, with bits back (Townsend, Bird & Barber, section 2.2)."""
+        return BitsBack(self.prior(n), self.likelihood, self.posterior)
+
+    def primer(self, bits: int) -> Codec[Images]:
+        """One image in two parts, its latents on a grid of 2^bits buckets: costs more, but needs no bits to begin."""
+
+        def best(x: Images) -> Latents:
+            delta, _ = self._posterior(x)
+            centres = bucket_centres(bits).astype(np.uint16)
+            return np.searchsorted((centres[:-1] + centres[1:]) // 2, delta).astype(np.uint16)
+
+        return TwoPart(self.prior(1, bits), lambda z: self.likelihood(z, bits), best)
+
+    def _posterior(self, x: Images) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """delta and rho indices, uint8 (n, latents) each."""
+        inputs = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+        if self.config.image.levels == 2:
+            inputs = inputs * np.uint8(128)
+        out = self._encoder(inputs)
+        delta, narrowness = out[:, : self.config.latents], out[:, self.config.latents :]
+        return delta, np.minimum((narrowness.astype(np.uint16) + 2) >> 2, 63).astype(np.uint8)

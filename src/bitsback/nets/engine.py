@@ -1,0 +1,109 @@
+"""Engines that evaluate integer networks, and the self-test that admits them.
+
+A model file carries, for each of its networks, the SHA-256 of the outputs on a fixed input. An engine is used only
+after it has reproduced that hash on this machine; one that fails is passed over, and the next one is tried:
+
+    int8        onnxruntime, QLinearConv on uint8 and int8           fast
+    float32     onnxruntime, float32 holding integers                portable
+    reference   NumPy int64                                          slow; the judge
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.errors import InexactEngineError, ModelError
+from bitsback.nets import reference
+from bitsback.nets.layers import NetSpec, Network
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""uint8 (batch, *input) to uint8 (batch, *output)."""
+
+ENGINES = ("int8", "float32", "reference")
+
+SELF_TEST_BATCH = 5
+
+
+def self_test_input(spec: NetSpec) -> NDArray[np.uint8]:
+    """A fixed input (5, *input): noise over the full range, sparse noise, zeros, full scale, and stripes.
+
+    The noise is the high byte of a 32-bit linear congruential generator (Numerical Recipes' constants), so that the
+    input is defined by this line of integer arithmetic and by no library.
+    """
+    size = int(np.prod(spec.input))
+    values = np.empty(2 * size, np.uint8)
+    state = 1
+    for i in range(2 * size):
+        state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
+        values[i] = state >> 24
+    dense, sparse = values.reshape(2, size)
+    stripes = np.where(np.arange(size) % 2 == 0, 255, 0).astype(np.uint8)
+    rows = [dense, np.where(sparse > 200, sparse, 0).astype(np.uint8), np.zeros(size), np.full(size, 255), stripes]
+    return np.stack(rows).astype(np.uint8).reshape(SELF_TEST_BATCH, *spec.input)
+
+
+def output_hash(outputs: NDArray[np.uint8]) -> str:
+    """SHA-256, in hex, of the outputs in C order."""
+    return hashlib.sha256(np.ascontiguousarray(outputs).tobytes()).hexdigest()
+
+
+def self_test_hash(network: Network) -> str:
+    """The hash that belongs into a model file, by the reference."""
+    return output_hash(reference.run(network, self_test_input(network.spec)))
+
+
+def build(network: Network, engine: str, threads: int = 1) -> Run:
+    """One engine, untested. Raises ModelError for an unknown name."""
+    if engine == "reference":
+        return lambda x: reference.run(network, x)
+    if engine not in ENGINES:
+        raise ModelError(f"unknown engine {engine!r}; there are {', '.join(ENGINES)}")
+    import onnxruntime
+
+    from bitsback.nets import graph
+
+    onnxruntime.set_default_logger_severity(3)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A spinning thread pool would burn a core while the coder works.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    data = graph.int8_graph(network) if engine == "int8" else graph.float_graph(network)
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    output = [session.get_outputs()[0].name]
+
+    def run(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        result: NDArray[np.uint8] = session.run(output, {"x": x})[0]
+        return result
+
+    return run
+
+
+def choose(networks: Sequence[tuple[Network, str]], engines: Sequence[str] = ENGINES, threads: int = 1) -> list[Run]:
+    """Runners of ``networks``, given with their self-test hashes: the first engine that reproduces every hash.
+
+    Raises InexactEngineError when none does, naming what was tried.
+    """
+    for engine in engines:
+        try:
+            runs = [build(network, engine, threads) for network, _ in networks]
+            exact = all(
+                output_hash(run(self_test_input(network.spec))) == expected
+                for run, (network, expected) in zip(runs, networks, strict=True)
+            )
+        except ModelError:
+            raise
+        except Exception as error:  # an engine may fail in any way of its own; the next one is there for that
+            log.warning("the %s engine could not run the model: %s", engine, error)
+            continue
+        if exact:
+            return runs
+        log.warning("the %s engine is not exact on this machine and was refused", engine)
+    raise InexactEngineError(f"no engine computes this model exactly on this machine (tried {', '.join(engines)})")

@@ -1,0 +1,131 @@
+"""ONNX graphs of an integer network: float32, which any engine can run, and int8, which is fast on most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from bitsback.nets.layers import Conv, Dense, Flatten, Network, Shuffle, Unflatten, Weights
+
+OPSET = 17
+IR_VERSION = 8
+
+
+class _Builder:
+    """Nodes and constants under construction; ``current`` is the name of the last value."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.current = "x"
+
+    def constant(self, value: NDArray[Any]) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> None:
+        name = f"v{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=f"n{len(self.nodes)}", **attributes))
+        self.current = name
+
+
+def _model(network: Network, weighted: Callable[[_Builder, Conv | Dense, Weights], None], float_inside: bool) -> bytes:
+    """Walk the layer list; ``weighted`` adds the nodes of a layer with weights."""
+    b = _Builder()
+    if float_inside:
+        b.node("Cast", b.current, to=TensorProto.FLOAT)
+    for index, layer in enumerate(network.spec.layers):
+        match layer:
+            case Conv() | Dense():
+                weighted(b, layer, network.weights[index])
+            case Flatten():
+                b.node("Flatten", b.current, axis=1)
+            case Unflatten(channels, height, width):
+                shape = b.constant(np.array([-1, channels, height, width], np.int64))
+                b.node("Reshape", b.current, shape)
+            case Shuffle(factor):
+                _shuffle(b, factor)
+    if float_inside:
+        b.node("Cast", b.current, to=TensorProto.UINT8)
+    graph = helper.make_graph(
+        b.nodes,
+        "integer_network",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, ["n", *network.spec.input])],
+        [helper.make_tensor_value_info(b.current, TensorProto.UINT8, ["n", *network.spec.output])],
+        b.constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _shuffle(b: _Builder, factor: int) -> None:
+    b.node("DepthToSpace", b.current, blocksize=factor, mode="CRD")
+
+
+def float_graph(network: Network) -> bytes:
+    """Serialised ONNX model in float32 holding integers: Conv or Gemm, multiply by 2^-shift, Round, Clip.
+
+    ONNX Round is half to even, and multiplication by a power of two is exact.
+    """
+
+    def weighted(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
+        w = weights.weight.astype(np.float32)
+        bias = b.constant(weights.bias.astype(np.float32))
+        scale = np.exp2(-weights.shift.astype(np.float32))
+        if isinstance(layer, Conv):
+            pad = layer.kernel // 2
+            b.node("Conv", b.current, b.constant(w), bias, strides=[layer.stride] * 2, pads=[pad] * 4)
+            scale = scale[:, None, None]
+        else:
+            b.node("Gemm", b.current, b.constant(w.T), bias)
+        b.node("Mul", b.current, b.constant(scale))
+        b.node("Round", b.current)
+        b.node("Clip", b.current, b.constant(np.float32(0)), b.constant(np.float32(255)))
+
+    return _model(network, weighted, float_inside=True)
+
+
+def int8_graph(network: Network) -> bytes:
+    """Serialised ONNX model on uint8 activations and int8 weights: QLinearConv and QGemm-style dense layers.
+
+    A dense layer is a 1x1 QLinearConv over the batch laid out along the width, so that one operator, whose exactness
+    was established, serves both.
+    """
+    one = np.float32(1)
+    zero_x, zero_w = np.uint8(0), np.int8(0)
+
+    def weighted(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
+        w = weights.weight
+        if isinstance(layer, Dense):
+            # (n, f) -> (1, f, 1, n)
+            b.node("Transpose", b.current, perm=[1, 0])
+            b.node("Reshape", b.current, b.constant(np.array([1, layer.inputs, 1, -1], np.int64)))
+            w = w[:, :, None, None]
+        kernel, stride = (layer.kernel, layer.stride) if isinstance(layer, Conv) else (1, 1)
+        scale = np.exp2(-weights.shift.astype(np.float32))
+        b.node(
+            "QLinearConv",
+            b.current,
+            b.constant(one),
+            b.constant(zero_x),
+            b.constant(w),
+            b.constant(scale),
+            b.constant(np.zeros(len(w), zero_w.dtype)),
+            b.constant(one),
+            b.constant(zero_x),
+            b.constant(weights.bias),
+            strides=[stride] * 2,
+            pads=[kernel // 2] * 4,
+            kernel_shape=[kernel] * 2,
+        )
+        if isinstance(layer, Dense):
+            b.node("Reshape", b.current, b.constant(np.array([layer.outputs, -1], np.int64)))
+            b.node("Transpose", b.current, perm=[1, 0])
+
+    return _model(network, weighted, float_inside=False)

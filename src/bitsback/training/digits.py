@@ -1,0 +1,172 @@
+"""Train the digit models that ship with bitsback, ``digits`` (8-bit) and ``digits-binary``, on MNIST.
+
+    python -m bitsback.training.digits digits-binary --data FOLDER --out runs/digits-binary
+
+FOLDER holds ``train-images-idx3-ubyte.gz`` and ``t10k-images-idx3-ubyte.gz``. A run that was stopped goes on from its
+last epoch when started again. At the end, ``NAME.bbm`` and its card ``NAME.json`` lie in the output folder; the test
+set is looked at once, then.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import platform
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from bitsback import __version__
+from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec
+from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten
+from bitsback.training.export import export
+from bitsback.training.loop import Epoch, Schedule, fit
+from bitsback.training.vae import TrainableVAE
+
+LATENTS = 40
+COMPONENTS = 3
+HELD_OUT = 2000
+
+
+def networks(parameters: int) -> tuple[NetSpec, NetSpec]:
+    """Encoder and decoder: convolutions on the 7x7 grid of 4x4 blocks, where they are cheap to run."""
+    encoder = NetSpec(
+        (1, 28, 28),
+        (Conv(1, 32, 5, 4), Conv(32, 32, 3), Flatten(), Dense(1568, 256), Dense(256, 2 * LATENTS)),
+    )
+    decoder = NetSpec(
+        (LATENTS,),
+        (
+            Dense(LATENTS, 256),
+            Dense(256, 1568),
+            Unflatten(32, 7, 7),
+            Conv(32, 64, 3),
+            Conv(64, 16 * parameters, 1),
+            Shuffle(4),
+        ),
+    )
+    return encoder, decoder
+
+
+def draw_binary(x: Tensor) -> Tensor:
+    """Samples 0 and 1, anew at each call: 1 with probability x / 255."""
+    return (torch.rand(x.shape, device=x.device) * 255 < x).to(torch.uint8)
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Images of an IDX file, uint8 (n, 1, 28, 28)."""
+    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=16).reshape(-1, 1, 28, 28).copy()
+
+
+@click.command()
+@click.argument("name", type=click.Choice(["digits", "digits-binary"]))
+@click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--epochs", default=160, show_default=True)
+@click.option("--batch", default=128, show_default=True)
+@click.option("--learning-rate", default=1e-3, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--threads", default=1, show_default=True, help="CPU threads.")
+def main(
+    name: str,
+    data: Path,
+    out: Path,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    device: str,
+    threads: int,
+) -> None:
+    """Train one of the digit models and export it."""
+    torch.set_num_threads(threads)
+    torch.backends.nnpack.set_flags(False)  # its Winograd convolutions are not exact on integers
+    binary = name == "digits-binary"
+    images = torch.from_numpy(read_idx(data / "train-images-idx3-ubyte.gz"))
+    schedule = Schedule(epochs, batch, learning_rate, seed=seed)
+    torch.manual_seed(seed)
+    likelihood = BernoulliSpec() if binary else MixtureSpec(COMPONENTS)
+    encoder, decoder = networks(1 if binary else 3 * COMPONENTS)
+    model = TrainableVAE(encoder, decoder, "bernoulli" if binary else "logistic_mixture", COMPONENTS)
+    out.mkdir(parents=True, exist_ok=True)
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[bits]:.4f} bits/dim"))
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", bits=float("nan"))
+        console.print("epoch  seconds    train  held out  latents   pixels   bits/dim, -ELBO")
+
+        def report(row: Epoch) -> None:
+            console.print(
+                f"{row.epoch:5d} {row.seconds:8.1f} {row.train:8.4f} {row.held_out:9.4f} "
+                f"{row.latents:8.4f} {row.pixels:8.4f}"
+            )
+
+        log = fit(
+            model,
+            images[:-HELD_OUT],
+            images[-HELD_OUT:],
+            schedule,
+            out / "checkpoint.pt",
+            draw_binary if binary else (lambda x: x),
+            device,
+            lambda done, total, bits: bar.update(task, completed=done, total=total, bits=bits),
+            report,
+        )
+
+    config = Config(
+        version=1,
+        kind="vae",
+        name=name,
+        image=ImageSpec(28, 28, 1, 2 if binary else 256),
+        latents=LATENTS,
+        latent_bits=10,
+        likelihood=likelihood,
+        encoder=encoder,
+        decoder=decoder,
+        self_test={},
+    )
+    exported = export(model.cpu(), config)
+    (out / f"{name}.bbm").write_bytes(exported.data)
+    test = read_idx(data / "t10k-images-idx3-ubyte.gz").transpose(0, 2, 3, 1)
+    if binary:
+        test = (np.random.default_rng(0).random(test.shape[:3]) < test[..., 0] / 255)[..., None].astype(np.uint8)
+    bits = float(exported.elbo_bits(np.ascontiguousarray(test)).mean()) / 784
+    card = {
+        "name": name,
+        "sha256": exported.id,
+        "bytes": len(exported.data),
+        "images": "28x28 grey, " + ("samples of two values" if binary else "8 bits"),
+        "data": {
+            "name": "MNIST (LeCun, Cortes & Burges), training set, the last 2,000 images held out",
+            "sha256": hashlib.sha256(images.numpy().tobytes()).hexdigest(),
+        },
+        "training": {
+            **asdict(schedule),
+            "minutes": round(sum(row.seconds for row in log) / 60, 1),
+            "device": device,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "bitsback": __version__,
+            "date": time.strftime("%Y-%m-%d"),
+        },
+        "macs": {"encoder": encoder.macs(), "decoder": decoder.macs()},
+        "held_out_bits_per_dim": round(log[-1].held_out, 5),
+        "test_bits_per_dim": round(bits, 5),
+        "log": [[round(v, 5) for v in asdict(row).values()] for row in log],
+    }
+    (out / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
+    console.print(f"{out / name}.bbm: {len(exported.data)} bytes, test set at {bits:.4f} bits/dim")
+
+
+if __name__ == "__main__":
+    main()

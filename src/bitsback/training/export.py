@@ -1,0 +1,27 @@
+"""From a trained module to a model file, with the checks that make it safe to code with."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bitsback.models import Model
+from bitsback.models.file import Config, dump
+from bitsback.nets.engine import self_test_hash
+from bitsback.training.vae import TrainableVAE
+
+
+def export(model: TrainableVAE, config: Config) -> Model:
+    """The integer model of ``model``, loaded back from its file's bytes and self-tested.
+
+    Args:
+        config: the configuration; its ``self_test`` is filled in here.
+
+    Raises:
+        ModelError: an accumulator could overflow. InexactEngineError: no engine here runs it exactly.
+    """
+    networks = {"encoder": model.encoder.export(), "decoder": model.decoder.export()}
+    config = msgspec.structs.replace(config, self_test={key: self_test_hash(net) for key, net in networks.items()})
+    tensors = {name: t for key, network in networks.items() for name, t in network.tensors(key).items()}
+    exported = Model.from_bytes(dump(config, tensors))
+    _ = exported.vae
+    return exported

@@ -1,0 +1,137 @@
+"""Torch modules that learn integer networks: the layer list of :mod:`bitsback.nets.layers`, with gradients.
+
+Activations are real numbers ``u / 32`` for the integer u in 0..255. With ``quantise`` on, the forward pass computes
+exactly what the integer network will (weights on their integer grid, activations rounded and clipped) and the
+backward pass treats rounding as the identity (the straight-through estimator of Bengio, Léonard & Courville,
+arXiv 1308.3432). With it off only the clip remains, which trains faster and is a good first phase.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bitsback.nets.layers import (
+    MAX_ACCUMULATOR,
+    MAX_SHIFT,
+    MAX_WEIGHT,
+    Conv,
+    Dense,
+    Flatten,
+    NetSpec,
+    Network,
+    Shuffle,
+    Unflatten,
+    Weights,
+)
+
+UNIT = 32.0
+"""Integer activations to one real unit."""
+
+
+def straight_through(exact: Tensor, smooth: Tensor) -> Tensor:
+    """The value of ``exact`` with the gradient of ``smooth``."""
+    return smooth + (exact - smooth).detach()
+
+
+class ReturningClip(torch.autograd.Function):
+    """Clip to 0..top, with a gradient that still leads back from outside.
+
+    A plain clip has no gradient beyond its ends. In a hidden layer that is the nonlinearity; but a parameter of a
+    distribution that has once left its range would stay there for good, however bad it is. Here the gradient passes
+    wherever descent moves the value towards the range.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, top: float) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.top = top
+        return x.clamp(0, top)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (x,), (gradient,) = ctx.saved_tensors, gradients
+        outward = ((x < 0) & (gradient > 0)) | ((x > ctx.top) & (gradient < 0))
+        return gradient.masked_fill(outward, 0), None
+
+
+class QuantLayer(nn.Module):
+    """A convolution or dense layer of the integer kind; ``last`` marks the one that gives a network's output."""
+
+    def __init__(self, layer: Conv | Dense, last: bool = False) -> None:
+        super().__init__()
+        self.layer = layer
+        self.last = last
+        self.quantise = False
+        shape = layer.weight_shape
+        fan_in = int(np.prod(shape[1:]))
+        self.weight = nn.Parameter(torch.randn(shape) * (2.0 / fan_in) ** 0.5)
+        self.bias = nn.Parameter(torch.zeros(shape[0]))
+
+    @torch.no_grad()
+    def integers(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Integer weight, bias and shift, as float tensors: the largest power-of-two scale that keeps the bounds."""
+        flat = self.weight.flatten(1)
+        largest = flat.abs().amax(1).clamp_min(1e-12)
+        total = flat.abs().sum(1) * 255 + self.bias.abs() * UNIT + 255
+        # Rounding can add half a step to each weight, hence the margin of half the fan-in.
+        room = (MAX_ACCUMULATOR - 1 - 128.0 * flat.shape[1]) / total
+        shift = torch.minimum(MAX_WEIGHT / largest, room).log2().floor().clamp(0, MAX_SHIFT)
+        scale = shift.exp2()
+        weight = (self.weight * scale.view(-1, *[1] * (self.weight.dim() - 1))).round().clamp(-MAX_WEIGHT, MAX_WEIGHT)
+        return weight, (self.bias * UNIT * scale).round(), shift
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight, bias = self.weight, self.bias
+        if self.quantise:
+            w, b, shift = self.integers()
+            scale = shift.exp2()
+            weight = straight_through(w / scale.view(-1, *[1] * (w.dim() - 1)), weight)
+            bias = straight_through(b / (scale * UNIT), bias)
+        if isinstance(self.layer, Conv):
+            y = F.conv2d(x, weight, bias, self.layer.stride, self.layer.kernel // 2)
+        else:
+            y = F.linear(x, weight, bias)
+        y = ReturningClip.apply(y, 255 / UNIT) if self.last else y.clamp(0, 255 / UNIT)
+        return straight_through((y * UNIT).round() / UNIT, y) if self.quantise else y
+
+    def export(self) -> Weights:
+        """The integers as stored in a model file."""
+        weight, bias, shift = (t.cpu().numpy() for t in self.integers())
+        return Weights(weight.astype(np.int8), bias.astype(np.int32), shift.astype(np.uint8))
+
+
+class QuantNetwork(nn.Module):
+    """The whole layer list as a torch module; input and output are real activations, (batch, *shape)."""
+
+    def __init__(self, spec: NetSpec) -> None:
+        super().__init__()
+        spec.shapes()
+        self.spec = spec
+        weighted = {i: layer for i, layer in enumerate(spec.layers) if isinstance(layer, Conv | Dense)}
+        self.layers = nn.ModuleDict({str(i): QuantLayer(layer, i == max(weighted)) for i, layer in weighted.items()})
+
+    def quantise(self, on: bool) -> None:
+        for module in self.layers.values():
+            module.quantise = on
+
+    def forward(self, x: Tensor) -> Tensor:
+        for index, layer in enumerate(self.spec.layers):
+            match layer:
+                case Conv() | Dense():
+                    x = self.layers[str(index)](x)
+                case Flatten():
+                    x = x.flatten(1)
+                case Unflatten(channels, height, width):
+                    x = x.view(-1, channels, height, width)
+                case Shuffle(factor):
+                    x = F.pixel_shuffle(x, factor)
+        return x
+
+    def export(self) -> Network:
+        """The checked integer network; raises ModelError if it could overflow."""
+        return Network(self.spec, {int(index): module.export() for index, module in self.layers.items()})

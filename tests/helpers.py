@@ -1,0 +1,73 @@
+"""Small models and images that the tests share, made here, from seeds."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from nets.networks import random_network
+
+from bitsback.models import Model
+from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec, dump
+from bitsback.nets.engine import self_test_hash
+from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten
+
+DATA = Path(os.environ.get("BITSBACK_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+needs_mnist = pytest.mark.skipif(
+    not (DATA / "mnist" / "t10k-images-idx3-ubyte.gz").is_file(),
+    reason=f"the MNIST test set is not in {DATA} (set BITSBACK_DATA)",
+)
+
+
+@cache
+def tiny_model_file(levels: int = 256, seed: int = 0, latents: int = 6, bits: int = 8) -> bytes:
+    """A model of 8x12 images with random weights: it compresses nothing, but every code path runs."""
+    components = 2
+    parameters = 1 if levels == 2 else 3 * components
+    encoder = NetSpec((1, 8, 12), (Conv(1, 5, 3, 2), Flatten(), Dense(5 * 4 * 6, 2 * latents)))
+    decoder = NetSpec(
+        (latents,), (Dense(latents, 8 * 2 * 3), Unflatten(8, 2, 3), Conv(8, 16 * parameters, 3), Shuffle(4))
+    )
+    networks = {"encoder": random_network(encoder, seed), "decoder": random_network(decoder, seed + 1)}
+    config = Config(
+        version=1,
+        kind="vae",
+        name=f"tiny-{levels}",
+        image=ImageSpec(8, 12, 1, 2 if levels == 2 else 256),
+        latents=latents,
+        latent_bits=bits,
+        likelihood=BernoulliSpec() if levels == 2 else MixtureSpec(components),
+        encoder=encoder,
+        decoder=decoder,
+        self_test={key: self_test_hash(network) for key, network in networks.items()},
+    )
+    return dump(config, {k: t for key, net in networks.items() for k, t in net.tensors(key).items()})
+
+
+def tiny_model(levels: int = 256, **options: object) -> Model:
+    return Model.from_bytes(tiny_model_file(levels), **options)  # type: ignore[arg-type]
+
+
+def drawn_images(model: Model, n: int, seed: int = 0) -> np.ndarray:
+    """Images that a model finds likely: noise on top of strokes, in its shape and levels."""
+    rng = np.random.default_rng(seed)
+    height, width, channels = model.shape
+    images = np.zeros((n, height, width, channels), np.uint8)
+    for image in images:
+        row, column = rng.integers(0, height), rng.integers(0, width)
+        for _ in range(height * 2):
+            image[row, column] = 1 if model.levels == 2 else rng.integers(150, 256)
+            row = (row + rng.integers(-1, 2)) % height
+            column = (column + rng.integers(-1, 2)) % width
+    return images
+
+
+def with_config(data: bytes, **changes: object) -> bytes:
+    """A model file with fields of its configuration replaced."""
+    from bitsback.models.file import parse
+
+    config, tensors = parse(data)
+    return dump(msgspec.structs.replace(config, **changes), tensors)

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import drawn_images, tiny_model, tiny_model_file, with_config
+
+from bitsback.errors import CodecError, InexactEngineError, ModelError, ModelNotFoundError
+from bitsback.models import Model, candidates, installed
+
+
+def test_identity_is_the_hash_of_the_file() -> None:
+    import hashlib
+
+    data = tiny_model_file()
+    model = Model.from_bytes(data)
+    assert model.id == hashlib.sha256(data).hexdigest()
+    assert (model.name, model.shape, model.levels) == ("tiny-256", (8, 12, 1), 256)
+    assert model.data == data
+
+
+def test_load_by_path_and_find_by_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mine.bbm"
+    path.write_bytes(tiny_model_file())
+    model = Model.load(path)
+    with pytest.raises(ModelNotFoundError, match=model.id):
+        Model.find(model.id)
+    with pytest.raises(ModelNotFoundError, match="mine"):
+        Model.load("mine")
+    monkeypatch.setenv("BITSBACK_MODEL_PATH", str(tmp_path))
+    assert Model.find(model.id).id == model.id
+    assert Model.load("mine").id == model.id
+    assert path in installed()
+    assert model.id in [m.id for m in candidates((8, 12, 1), np.uint8)]
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "broken.bbm"
+    path.write_bytes(tiny_model_file()[:-1])
+    with pytest.raises(ModelError, match=r"broken\.bbm"):
+        Model.load(path)
+
+
+def test_accepts() -> None:
+    grey, binary = tiny_model(256), tiny_model(2)
+    assert grey.accepts((8, 12, 1), np.uint8)
+    assert grey.accepts((8, 12, 1), np.uint8, 2)
+    assert binary.accepts((8, 12, 1), np.uint8, 2)
+    assert not binary.accepts((8, 12, 1), np.uint8, 256)
+    assert not binary.accepts((8, 12, 1), np.uint8)
+    assert not grey.accepts((12, 8, 1), np.uint8)
+    assert not grey.accepts((8, 12, 1), np.uint16)
+
+
+def test_images_that_do_not_fit_are_refused() -> None:
+    model = tiny_model(2)
+    images = drawn_images(model, 3)
+    for bad in (images[..., 0], images[:, 1:], images.astype(np.uint16), images[:0], images * 2):
+        with pytest.raises(CodecError):
+            model.encode(bad)
+    with pytest.raises(CodecError):
+        model.decode(model.encode(images), 3, (8, 12, 3))
+
+
+def test_a_model_that_no_engine_computes_as_announced_is_refused() -> None:
+    """The outputs' hash in the file is wrong, as if every engine here were inexact."""
+    model = Model.from_bytes(with_config(tiny_model_file(), self_test={"encoder": "0" * 64, "decoder": "0" * 64}))
+    with pytest.raises(InexactEngineError):
+        model.encode(drawn_images(model, 1))
+
+
+@pytest.mark.parametrize("name", ["digits", "digits-binary"])
+def test_shipped_models_draw_and_code(name: str) -> None:
+    model = Model.load(name)
+    assert model.name == name
+    assert model.id in [m.id for m in candidates(model.shape, np.uint8, model.levels)]
+    images = drawn_images(model, 20)
+    np.testing.assert_array_equal(model.decode(model.encode(images), 20), images)

@@ -1,0 +1,61 @@
+"""One small case of exactness, to be run on any processor: real or emulated.
+
+    python case.py MODEL.bbm [MODEL.bbm ...]
+
+For each model, images are drawn from it by popping fixed bits, coded, and decoded, with each engine on its own. The
+output is one line of JSON a model with the SHA-256 of images and payload; two machines agree when the lines do.
+Engines that the self-test refuses on this machine are listed on stderr: refusing is the right thing to do there.
+"""
+
+import hashlib
+import json
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bitsback.ans import Stack
+from bitsback.errors import InexactEngineError
+from bitsback.models import Model
+from bitsback.nets.engine import ENGINES
+
+IMAGES = 12
+
+
+def draw(model: Model) -> np.ndarray:
+    """Images drawn from the model: x popped from fixed bits under p(x | z), z under p(z)."""
+    state, words = 1, []
+    for _ in range(4000):
+        state = (state * 6364136223846793005 + 1442695040888963407) & (2**64 - 1)
+        words.append(state >> 32)
+    stack = Stack.from_bytes(np.array([1 << 33], "<u8").tobytes() + np.array(words, "<u4").tobytes())
+    z = model.vae.prior(IMAGES).pop(stack)
+    return model.vae.likelihood(z).pop(stack)
+
+
+def main(paths: list[str]) -> None:
+    sys.stderr.write(f"{platform.machine()} Python {platform.python_version()} NumPy {np.__version__}\n")
+    for path in paths:
+        data = Path(path).read_bytes()
+        lines = set()
+        for engine in ENGINES:
+            model = Model.from_bytes(data, engines=[engine])
+            try:
+                images = draw(model)
+            except InexactEngineError as error:
+                sys.stderr.write(f"{model.name}: {error}\n")
+                continue
+            payload = model.encode(images)
+            if not np.array_equal(model.decode(payload, IMAGES), images):
+                raise SystemExit(f"{model.name}: the {engine} engine does not decode what it coded")
+            digests = {k: hashlib.sha256(v).hexdigest() for k, v in (("images", images.tobytes()), ("payload", payload))}
+            lines.add(json.dumps({"model": model.name, "sha256": model.id, **digests}))
+            sys.stderr.write(f"{model.name}: {engine} done\n")
+        if len(lines) != 1:
+            raise SystemExit(f"{path}: the engines disagree, or none is exact")
+        sys.stdout.write(lines.pop() + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
