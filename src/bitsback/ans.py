@@ -1,0 +1,258 @@
+"""The stack: range asymmetric numeral systems (rANS) over interleaved lanes.
+
+A :class:`Stack` is one long message on which symbols are pushed and popped. Each of its ``lanes`` has a *head*, a
+64-bit state kept in ``[2**32, 2**64)``; all lanes share one *tail* of 32-bit words, to which a full head gives its
+low half, and from which a drained head takes it back::
+
+    heads   [ h0 ][ h1 ] ... [ h7 ]         symbol j of a call uses head j % lanes
+               |  ^
+       push:   v  |  :pop
+    tail    [ w0 w1 w2 ............ w(n-1) ]   last in, first out
+
+A symbol owns an interval ``[start, start + freq)`` of ``[0, 2**precision)``. Pushing it takes the head ``h`` to
+``(h // freq) * 2**precision + start + h % freq``, which makes the message about ``precision - log2(freq)`` bits
+longer; popping reads the low ``precision`` bits of the head, finds the interval that they are in, and undoes that.
+Symbols are pushed last to first, so that they are popped first to last. Either operation is the exact inverse of the
+other, from any state. (Jarek Duda, "Asymmetric numeral systems", arXiv 1311.2540, section 2.2 on range variants.)
+
+Kernels elsewhere are built from the helpers of this module (:func:`peek`, :func:`advance`, :func:`refill`) and run
+with :meth:`Stack.pull`. In Numba a ``uint64`` and an ``int64`` together make a ``float64``: heads, words, starts and
+frequencies are ``uint64`` and meet only ``np.uint64`` constants; lengths and indices are ``int64``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from bitsback.errors import CodecError, EmptyStackError, FormatError, TruncatedError
+
+MAX_PRECISION = 24
+"""Most bits that one symbol's interval may be resolved in."""
+
+MAX_LANES = 1 << 16
+
+_WORD = np.uint64(32)
+_LOWEST = np.uint64(1 << 32)
+_LOW_HALF = np.uint64((1 << 32) - 1)
+_ONE = np.uint64(1)
+_ZERO = np.uint64(0)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile ``function`` with Numba at its first call, keep the result on disk, and release the GIL while it runs."""
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    except RuntimeError:  # no writable folder for the cache: compile in every process instead
+        return numba.njit(nogil=True, error_model="numpy")(function)
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile ``function`` as a part of the kernels that call it.
+
+    The cache on disk knows a kernel by its own file: after changing a helper that other files use, delete their
+    ``__pycache__``.
+    """
+    return numba.njit(nogil=True, error_model="numpy", inline="never", forceinline=True)(function)
+
+
+@helper
+def peek(head, precision):  # type: ignore[no-untyped-def]
+    """Return the low ``precision`` bits of a head: the number that the popped symbol's interval contains."""
+    return head & ((_ONE << precision) - _ONE)
+
+
+@helper
+def advance(head, start, freq, precision):  # type: ignore[no-untyped-def]
+    """Return the head without the symbol whose interval is ``[start, start + freq)``; refill it next."""
+    return freq * (head >> precision) + (head & ((_ONE << precision) - _ONE)) - start
+
+
+@helper
+def refill(head, tail, length):  # type: ignore[no-untyped-def]
+    """Return ``(head, length)`` after taking a word from the tail if the head needs one; length -1: there was none.
+
+    Written without a branch, as whether a word is needed cannot be predicted; the tail always has a spare slot at
+    its end, and index -1 is a valid one for Numba, so the read is inside the array even when its value is not used.
+    """
+    drained = head < _LOWEST
+    length -= np.int64(drained)
+    filled = (head << _WORD) | np.uint64(tail[length])
+    return (filled if drained else head), length
+
+
+@kernel
+def _push(heads, tail, length, starts, freqs, precision):  # type: ignore[no-untyped-def]
+    """Push all symbols, last first; return the new length, or -1 if an interval is empty or out of range."""
+    total = _ONE << precision
+    room = np.uint64(64) - precision
+    lanes = heads.size
+    lane = (starts.size - 1) % lanes
+    for i in range(starts.size - 1, -1, -1):
+        start = np.uint64(starts[i])
+        freq = np.uint64(freqs[i])
+        if freq == _ZERO or start + freq > total:
+            return np.int64(-1)
+        head = heads[lane]
+        tail[length] = np.uint32(head & _LOW_HALF)
+        full = (head >> room) >= freq
+        length += np.int64(full)
+        head = head >> _WORD if full else head
+        quotient = head // freq
+        heads[lane] = (quotient << precision) + (head - quotient * freq) + start
+        lane = lanes - 1 if lane == 0 else lane - 1
+    return np.int64(length)
+
+
+class Stack:
+    """A message on which symbols are pushed and popped, last in, first out.
+
+    Args:
+        lanes: number of interleaved heads. More lanes let the processor work on several symbols at once; each
+            costs 8 bytes in :meth:`to_bytes` less the up to 32 bits that its head holds beyond the initial state.
+
+    >>> import numpy as np
+    >>> stack = Stack()
+    >>> starts, freqs = np.array([0, 5, 2], np.uint32), np.array([2, 3, 3], np.uint32)  # three symbols of eighths
+    >>> stack.push(starts, freqs, precision=3)
+    >>> round(stack.bits(), 2)
+    4.83
+    """
+
+    __slots__ = ("_heads", "_length", "_tail")
+
+    def __init__(self, lanes: int = 1) -> None:
+        if not 1 <= lanes <= MAX_LANES:
+            raise CodecError(f"a stack has 1 to {MAX_LANES} lanes, not {lanes}")
+        self._heads: npt.NDArray[np.uint64] = np.full(lanes, _LOWEST, np.uint64)
+        self._tail: npt.NDArray[np.uint32] = np.zeros(16, np.uint32)
+        self._length = 0
+
+    @property
+    def lanes(self) -> int:
+        """The number of heads."""
+        return self._heads.size
+
+    @property
+    def heads(self) -> npt.NDArray[np.uint64]:
+        """A copy of the heads, uint64[lanes]."""
+        return self._heads.copy()
+
+    @property
+    def words(self) -> npt.NDArray[np.uint32]:
+        """A copy of the tail, uint32[len(stack)], bottom first."""
+        return self._tail[: self._length].copy()
+
+    def push(self, starts: npt.NDArray[np.uint32], freqs: npt.NDArray[np.uint32], precision: int) -> None:
+        """Push symbols by their intervals ``[start, start + freq)`` of ``[0, 2**precision)``, the last one first.
+
+        Args:
+            starts, freqs: uint32 arrays of one size, any shape, read in C order.
+            precision: 1 to 24.
+
+        Raises:
+            CodecError: an interval is empty or leaves the range, or the arguments disagree. The stack is unchanged.
+        """
+        if not 1 <= precision <= MAX_PRECISION:
+            raise CodecError(f"precision must be 1 to {MAX_PRECISION} bits, not {precision}")
+        if starts.size != freqs.size or starts.dtype != np.uint32 or freqs.dtype != np.uint32:
+            raise CodecError("starts and freqs must be uint32 arrays of one size")
+        if not starts.size:
+            return
+        self._reserve(starts.size)
+        heads = self._heads.copy()
+        starts, freqs = (np.require(a, None, ["C", "A", "W"]).reshape(-1) for a in (starts, freqs))
+        length = _push(heads, self._tail, self._length, starts, freqs, np.uint64(precision))
+        if length < 0:
+            raise CodecError(f"an interval is empty or beyond 2**{precision}")
+        self._heads, self._length = heads, length
+
+    def pull(self, pop: Callable[..., int], *arguments: Any) -> None:
+        """Run a pop kernel, ``pop(heads, tail, length, *arguments) -> length``, all or nothing.
+
+        The kernel changes ``heads`` in place, must not write to ``tail``, and returns the words left or -1 when the
+        tail could not supply one; results go into arrays among ``arguments``.
+
+        Raises:
+            EmptyStackError: the kernel returned -1. The stack is as it was before the call.
+        """
+        heads = self._heads.copy()
+        length = pop(heads, self._tail, self._length, *arguments)
+        if length < 0:
+            raise EmptyStackError("a pop needs more bits than the stack holds")
+        self._heads, self._length = heads, length
+
+    def copy(self) -> Stack:
+        """Return an independent copy; keep one to go back to a state."""
+        twin = Stack.__new__(Stack)
+        twin._heads = self._heads.copy()
+        twin._tail = np.zeros(self._length + 16, np.uint32)
+        twin._tail[: self._length] = self._tail[: self._length]
+        twin._length = self._length
+        return twin
+
+    def bits(self) -> float:
+        """Return the information content in bits: 0 for a new stack. For reports only."""
+        return 32.0 * self._length + float(np.sum(np.log2(self._heads.astype(np.float64)) - 32.0))
+
+    def is_initial(self) -> bool:
+        """Tell whether the stack is as new: no words, and every head at its lowest."""
+        return self._length == 0 and bool(np.all(self._heads == _LOWEST))
+
+    def to_bytes(self) -> bytes:
+        """Return the heads (8 bytes each), then the words (4 each, bottom first), all little-endian."""
+        return self._heads.astype("<u8").tobytes() + self._tail[: self._length].astype("<u4").tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview, lanes: int = 1) -> Stack:
+        """Return the stack that :meth:`to_bytes` wrote.
+
+        Raises:
+            TruncatedError: fewer bytes than the heads take.
+            FormatError: a part of a word is left over, or a head is below ``2**32``.
+        """
+        stack = cls(lanes)
+        size = len(memoryview(data).cast("B"))
+        if size < 8 * lanes:
+            raise TruncatedError(f"{size} bytes cannot hold a stack of {lanes} lanes")
+        if size % 4:
+            raise FormatError(f"a stack of {size} bytes ends inside a word")
+        heads = np.frombuffer(data, "<u8", lanes).astype(np.uint64)
+        if np.any(heads < _LOWEST):
+            raise FormatError("a head of the stack is below its lowest value")
+        words = np.frombuffer(data, "<u4", offset=8 * lanes)
+        stack._reserve(words.size)
+        stack._heads, stack._length = heads, words.size
+        stack._tail[: words.size] = words
+        return stack
+
+    def __len__(self) -> int:
+        """Return the number of 32-bit words in the tail."""
+        return self._length
+
+    def __bool__(self) -> bool:
+        """A stack is true even without words."""
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Stack):
+            return NotImplemented
+        mine, theirs = self._tail[: self._length], other._tail[: other._length]
+        return np.array_equal(self._heads, other._heads) and np.array_equal(mine, theirs)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Stack: {self.lanes} lanes, {len(self)} words, {self.bits():.1f} bits>"
+
+    def _reserve(self, words: int) -> None:
+        """Make room for so many more words and the spare slot that :func:`refill` relies on."""
+        need = self._length + words + 1
+        if need > self._tail.size:
+            grown = np.zeros(max(need, self._tail.size * 3 // 2), np.uint32)
+            grown[: self._length] = self._tail[: self._length]
+            self._tail = grown

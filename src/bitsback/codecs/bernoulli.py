@@ -1,0 +1,74 @@
+"""Zeros and ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsback.ans import MAX_PRECISION, Stack, advance, kernel, peek, refill
+from bitsback.codecs.base import Family, whole
+from bitsback.errors import CodecError
+
+
+@kernel
+def _intervals(ones, precision, x, starts, freqs):  # type: ignore[no-untyped-def]
+    total = np.uint32(np.uint64(1) << precision)
+    for i in range(x.size):
+        zeros = np.uint32(total - ones[i])
+        one = x[i] != np.uint8(0)
+        starts[i] = zeros if one else np.uint32(0)
+        freqs[i] = ones[i] if one else zeros
+
+
+@kernel
+def _pop(heads, tail, length, ones, precision, out):  # type: ignore[no-untyped-def]
+    total = np.uint64(1) << precision
+    lanes = heads.size
+    lane = 0
+    for i in range(out.size):
+        head = heads[lane]
+        zeros = total - np.uint64(ones[i])
+        one = peek(head, precision) >= zeros
+        start = zeros if one else np.uint64(0)
+        freq = np.uint64(ones[i]) if one else zeros
+        heads[lane], length = refill(advance(head, start, freq, precision), tail, length)
+        if length < 0:
+            return np.int64(-1)
+        out[i] = np.uint8(one)
+        lane = 0 if lane + 1 == lanes else lane + 1
+    return np.int64(length)
+
+
+class Bernoulli(Family):
+    """Symbols 0 and 1 (uint8), where 1 has probability ``p / 2**precision``.
+
+    The interval of 0 comes first: ``[0, 2**precision - p)``, then that of 1.
+
+    Args:
+        p: integers in ``1 .. 2**precision - 1``, any shape; kept as uint32.
+        precision: 1 to 24.
+
+    >>> import numpy as np
+    >>> Bernoulli(np.array([1, 128, 255]), precision=8).bits(np.array([0, 1, 1])).round(3)
+    array([0.006, 1.   , 0.006])
+    """
+
+    size = 2
+    dtype = np.uint8
+
+    def __init__(self, p: npt.ArrayLike, precision: int = 16) -> None:
+        if not 1 <= precision <= MAX_PRECISION:
+            raise CodecError(f"precision must be 1 to {MAX_PRECISION} bits, not {precision}")
+        self.precision = precision
+        self.p = whole(p, np.uint32, 1 << precision, "a probability", start=1)
+        self.shape = self.p.shape
+
+    def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
+        _intervals(self.p.reshape(-1), np.uint64(self.precision), x, starts, freqs)
+        return starts, freqs
+
+    def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
+        stack.pull(_pop, self.p.reshape(-1), np.uint64(self.precision), out)

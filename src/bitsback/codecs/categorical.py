@@ -1,0 +1,168 @@
+"""Symbols with any distribution, given as a table with one row for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsback.ans import MAX_PRECISION, Stack, advance, kernel, peek, refill
+from bitsback.codecs.base import Family, whole
+from bitsback.errors import CodecError
+
+GUIDE_BITS = 8
+
+
+@kernel
+def _intervals(cdfs, index, x, starts, freqs):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        row = index[i]
+        start = cdfs[row, x[i]]
+        starts[i] = start
+        freqs[i] = np.uint32(cdfs[row, x[i] + np.uint64(1)] - start)
+
+
+@kernel
+def _pop(heads, tail, length, cdfs, guide, index, precision, shift, out):  # type: ignore[no-untyped-def]
+    one = np.uint64(1)
+    lanes = heads.size
+    lane = 0
+    for i in range(out.size):
+        head = heads[lane]
+        slot = peek(head, precision)
+        row = index[i]
+        entry = slot >> shift
+        low = np.uint64(guide[row, entry])
+        high = np.uint64(guide[row, entry + one])
+        # The symbol is in low..high: halve while there are many, then scan.
+        while high - low > np.uint64(8):
+            middle = (low + high + one) >> one
+            if np.uint64(cdfs[row, middle]) <= slot:
+                low = middle
+            else:
+                high = middle - one
+        stop = np.uint64(cdfs[row, low + one])
+        while stop <= slot:
+            low += one
+            stop = np.uint64(cdfs[row, low + one])
+        start = np.uint64(cdfs[row, low])
+        heads[lane], length = refill(advance(head, start, stop - start, precision), tail, length)
+        if length < 0:
+            return np.int64(-1)
+        out[i] = low
+        lane = 0 if lane + 1 == lanes else lane + 1
+    return np.int64(length)
+
+
+class CdfTable:
+    """Cumulative frequencies, one distribution a row, checked and made ready for fast popping.
+
+    Args:
+        cdfs: integers, shape (rows, symbols + 1), each row rising strictly from 0 to ``2**precision``.
+        precision: 1 to 24.
+
+    Raises:
+        CodecError: another shape, or a row that does not rise so. Every symbol must have a frequency of 1 or more.
+    """
+
+    def __init__(self, cdfs: npt.ArrayLike, precision: int) -> None:
+        if not 1 <= precision <= MAX_PRECISION:
+            raise CodecError(f"precision must be 1 to {MAX_PRECISION} bits, not {precision}")
+        self.precision = precision
+        self.cdfs = whole(cdfs, np.uint32, (1 << precision) + 1, "a cumulative frequency")
+        if self.cdfs.ndim != 2 or not self.cdfs.shape[0] or not 2 <= self.cdfs.shape[1] <= (1 << 16) + 1:
+            raise CodecError(f"cdfs must have shape (rows, symbols + 1), not {self.cdfs.shape}")
+        if np.any(self.cdfs[:, 0] != 0) or np.any(self.cdfs[:, -1] != 1 << precision):
+            raise CodecError(f"a row of cdfs does not go from 0 to 2**{precision}")
+        if np.any(self.cdfs[:, 1:] <= self.cdfs[:, :-1]):
+            raise CodecError("a row of cdfs does not rise strictly: every symbol needs a frequency of 1 or more")
+        self.rows, self.size = self.cdfs.shape[0], self.cdfs.shape[1] - 1
+        # guide[row, g]: the symbol that slot g << shift falls in; popping starts its search there.
+        self.shift = max(0, precision - GUIDE_BITS)
+        slots = np.minimum(np.arange((1 << (precision - self.shift)) + 1) << self.shift, (1 << precision) - 1)
+        self.guide = np.stack([np.searchsorted(row, slots, side="right") - 1 for row in self.cdfs]).astype(np.uint16)
+
+    @classmethod
+    def from_freqs(cls, freqs: npt.ArrayLike) -> CdfTable:
+        """Return the table of frequencies, integers of shape (rows, symbols) with rows of one sum, a power of two."""
+        freqs = whole(freqs, np.uint32, (1 << MAX_PRECISION) + 1, "a frequency", start=1)
+        if freqs.ndim != 2 or not freqs.size:
+            raise CodecError(f"frequencies must have shape (rows, symbols), not {freqs.shape}")
+        cdfs = np.zeros((freqs.shape[0], freqs.shape[1] + 1), np.int64)
+        np.cumsum(freqs, axis=1, out=cdfs[:, 1:])
+        return cls(cdfs, int(cdfs[0, -1]).bit_length() - 1)
+
+
+class Categorical(Family):
+    """Symbols ``0 .. symbols - 1``, each under the row of a table that ``index`` names.
+
+    Symbols come out as uint8, or as uint16 if there are more than 256 in a row.
+
+    Args:
+        cdfs: a :class:`CdfTable` (make it once and share it), or an array to make one from.
+        index: integers of any shape, the row for each symbol.
+        precision: of an array ``cdfs``; default: the one that its last column shows.
+
+    >>> import numpy as np
+    >>> table = CdfTable.from_freqs([[8, 4, 4], [1, 1, 14]])
+    >>> Categorical(table, [0, 0, 1]).bits(np.array([0, 1, 1]))
+    array([1., 2., 4.])
+    """
+
+    def __init__(self, cdfs: CdfTable | npt.ArrayLike, index: npt.ArrayLike, precision: int | None = None) -> None:
+        if not isinstance(cdfs, CdfTable):
+            if precision is None:
+                last = np.asarray(cdfs).flat[-1:]
+                precision = int(last[0]).bit_length() - 1 if last.size else 0
+            cdfs = CdfTable(cdfs, precision)
+        self.table = cdfs
+        self.precision, self.size = cdfs.precision, cdfs.size
+        self.index = whole(index, np.uint32, cdfs.rows, "an index")
+        self.shape = self.index.shape
+        self.dtype = np.uint8 if self.size <= 256 else np.uint16
+
+    def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
+        _intervals(self.table.cdfs, self.index.reshape(-1), x, starts, freqs)
+        return starts, freqs
+
+    def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
+        table = self.table
+        precision, shift = np.uint64(self.precision), np.uint64(table.shift)
+        stack.pull(_pop, table.cdfs, table.guide, self.index.reshape(-1), precision, shift, out)
+
+
+def quantise_pmf(p: npt.ArrayLike, precision: int) -> npt.NDArray[np.uint32]:
+    """Return integer frequencies of sum ``2**precision``, each at least 1, in proportion to ``p``.
+
+    Floats in, integers out: the result may differ in the last place between machines, so do this once, when a model
+    is made, and keep the integers; never do it again at decoding time.
+
+    Args:
+        p: non-negative numbers, shape (..., symbols); each row is scaled to sum 1.
+        precision: 1 to 24, with ``2**precision >= symbols``.
+
+    Returns:
+        uint32 of the same shape: ``1 + floor((2**precision - symbols) * p)``, the remainder added to the largest.
+
+    Raises:
+        CodecError: a row is negative, not finite or all zero, or there are too many symbols.
+
+    >>> quantise_pmf([0.7, 0.3, 0.0], precision=4)
+    array([11,  4,  1], dtype=uint32)
+    """
+    pmf = np.asarray(p, np.float64)
+    if not 1 <= precision <= MAX_PRECISION:
+        raise CodecError(f"precision must be 1 to {MAX_PRECISION} bits, not {precision}")
+    if not pmf.ndim or not 1 <= pmf.shape[-1] <= 1 << precision:
+        raise CodecError(f"a row must have 1 to 2**{precision} symbols")
+    sums = pmf.sum(axis=-1, keepdims=True)
+    if not np.all(np.isfinite(sums)) or np.any(pmf < 0) or np.any(sums <= 0):
+        raise CodecError("probabilities must be finite, not negative, and not all zero")
+    spread = (1 << precision) - pmf.shape[-1]
+    freqs: npt.NDArray[np.int64] = 1 + np.floor(pmf / sums * spread).astype(np.int64)
+    largest = np.argmax(freqs, axis=-1, keepdims=True)
+    left = (1 << precision) - freqs.sum(axis=-1, keepdims=True)
+    np.put_along_axis(freqs, largest, np.take_along_axis(freqs, largest, axis=-1) + left, axis=-1)
+    return freqs.astype(np.uint32)

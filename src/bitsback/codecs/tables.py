@@ -1,0 +1,86 @@
+"""The numeric tables of the format: loaded when first needed, checked against their pinned hashes, never recomputed.
+
+Made once by ``make_tables.py`` with high-precision arithmetic and shipped as little-endian integers. A changed table
+would be another format, so a file that does not match its hash is refused.
+
+Every *sigmoid* table (``logistic``, ``normal``) holds ``round(2**32 * F(i/64 - 16))``, at most ``2**32 - 1``, for
+i = 0..2048, where F is the standard cumulative distribution function; :func:`sigmoid` reads between the entries.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import resources
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsback.ans import helper
+from bitsback.errors import FormatError
+
+HASHES = {
+    "logistic": "015b75d63b4c2e9e3e0dbe39bf6a7c70cd9bdf846d8c85218553aadf2088be25",
+    "normal": "3dfa114c03666e19b8dcf998c13641d3794a0034028274f9f94a86852e2a6d00",
+    "quantiles": "714befdeef7efed169c86f759a4e08997ec6700a5457b37fb9456e3f35e22077",
+    "inverse_scales": "7c411114512c51fcff0b46d3c3c6dba214a629e44b6d82e30807517761c92138",
+    "inverse_ratios": "2b52b9c43e4910f62fa2ab9a1e5d536d80a64fecea64d15d97729f81db93c4d9",
+    "exponentials": "b8727651a644ca07f63d8667fe0e7ba40ce3ea9b3f85799974f4bb9b25349c0b",
+    "beta_binomial": "08a4d17779c8ceea78d06ca7bcf708097e2ffde147f17701b7562768163e5879",
+}
+
+FRACTION = 20
+"""Bits of the fraction in a fixed-point position in a sigmoid table."""
+
+STEPS = 64
+"""Entries of a sigmoid table in one standard unit."""
+
+ORIGIN = 16 * STEPS << FRACTION
+"""Position of the argument 0."""
+
+_FRACTION = np.int64(FRACTION)
+_FRACTION_MASK = np.int64((1 << FRACTION) - 1)
+_LAST = np.int64((32 * STEPS << FRACTION) - 1)
+_NONE = np.int64(0)
+
+
+@helper
+def sigmoid(table, position):  # type: ignore[no-untyped-def]
+    """Return the table's value (0 to ``2**32 - 1``, int64) at a fixed-point position (int64), linearly between entries.
+
+    Position ``ORIGIN + (u * STEPS << FRACTION)`` stands for the argument u, held within -16 and 16. Monotone: the
+    entries are, and so is a line between two of them, rounded down.
+    """
+    position = min(max(position, _NONE), _LAST)
+    i = position >> _FRACTION
+    low = np.int64(table[i])
+    return low + (((np.int64(table[i + 1]) - low) * (position & _FRACTION_MASK)) >> _FRACTION)
+
+
+@cache
+def load(name: str) -> npt.NDArray[np.generic]:
+    """Return the table ``name``, checked.
+
+    The dtypes are: ``logistic``, ``normal`` uint32[2049]; ``quantiles`` int32[8193]; ``inverse_scales`` int64[64];
+    ``inverse_ratios`` int64[64]; ``exponentials`` int64[256]; ``beta_binomial`` uint32[528, 256]. The array is shared:
+    do not write to it.
+
+    Raises:
+        FormatError: the file is not the one that this version was made with.
+    """
+    data = resources.files(__package__).joinpath("tables", f"{name}.bin").read_bytes()
+    if hashlib.sha256(data).hexdigest() != HASHES[name]:
+        raise FormatError(f"the table {name}.bin of this installation is damaged: its hash is wrong")
+    dtype, shape = FORMS[name]
+    return np.frombuffer(data, dtype).astype(np.dtype(dtype).newbyteorder("=")).reshape(shape)
+
+
+FORMS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "logistic": ("<u4", (2049,)),
+    "normal": ("<u4", (2049,)),
+    "quantiles": ("<i4", (8193,)),
+    "inverse_scales": ("<i8", (64,)),
+    "inverse_ratios": ("<i8", (64,)),
+    "exponentials": ("<i8", (256,)),
+    "beta_binomial": ("<u4", (528, 256)),
+}
