@@ -1,0 +1,24 @@
+"""Image files and arrays, in and out, with their metadata.
+
+    sources, skipped = find([Path("folder")])     what there is to store
+    picture = read(sources[0])                    pixels, recipe, blob - or the file's bytes, if it is no image
+    data = write(picture.recipe, picture.blob, picture.parts)
+
+The contract is *pixel-exact, metadata kept*: pixels, bit depth, palette, text, colour profiles, tags and member names
+come back as they were. A compressed file (PNG, gzip, npz) is compressed anew and a plain-text PNM spaced anew, so their
+bytes may differ; every other format comes back byte for byte. No parser is believed: a file is put together again when
+it is read, and unless the result holds the same content, the file's own bytes are kept instead.
+"""
+
+from bitsback.images.files import from_array as from_array
+from bitsback.images.files import parse as parse
+from bitsback.images.files import read as read
+from bitsback.images.files import write as write
+from bitsback.images.find import find as find
+from bitsback.images.levels import levels as levels
+from bitsback.images.names import check_name as check_name
+from bitsback.images.picture import Picture as Picture
+from bitsback.images.picture import Skipped as Skipped
+from bitsback.images.picture import Source as Source
+
+__all__ = ["Picture", "Skipped", "Source", "check_name", "find", "from_array", "levels", "parse", "read", "write"]

@@ -86,6 +86,7 @@ class VAE:
             out = np.ascontiguousarray(out.transpose(0, 2, 3, 1))[:, :, :, None, :]
             k = self.config.likelihood.components
             mean, scale, weight = out[..., :k], out[..., k : 2 * k], out[..., 2 * k :]
+            # Means reach 16 levels beyond either end, so that black and white can be certain
             return LogisticMixture(mean.astype(np.int32) * 18 - 256, scale >> 2, weight, 256)
         return Bernoulli(logit_probabilities()[out.transpose(0, 2, 3, 1)], LOGIT_PRECISION)
 

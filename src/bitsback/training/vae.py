@@ -98,8 +98,8 @@ def mixture_nats(out: Tensor, x: Tensor, components: int) -> Tensor:
     """-log p(x) of every sample under a mixture of discretised logistics, ends folded (PixelCNN++, arXiv 1701.05517).
 
     ``out``: (batch, 3 K, H, W), K means, K scales and K logits for the one channel of ``x``. For the integer
-    u = 32 * out, a mean is (18 u - 256) / 16 levels, a scale 2^((u / 4 - 16) / 6), and a weight is
-    in proportion to 2^((u - 128) / 16).
+    u = 32 * out, a mean is (18 u - 256) / 16 levels, a scale 2^((u / 4 - 16) / 6), and a weight is in proportion to
+    2^((u - 128) / 16).
     All in log space: a floor on the probability would stop the gradient of badly predicted samples.
     """
     mean, scale, logit = out.split(components, 1)
