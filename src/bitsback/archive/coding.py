@@ -1,0 +1,172 @@
+"""One chunk, coded and decoded: choose the route, code, decode again to be sure; and the way back."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.archive.container import check_sum
+from bitsback.archive.members import ByteSection, ChunkHead, ImageSection, Record
+from bitsback.archive.packing import Packing, pack, unpack
+from bitsback.archive.plan import Item, Key, Plan, Run
+from bitsback.archive.routes import (
+    Images,
+    Library,
+    ModelLike,
+    ModelRoute,
+    PlainRoute,
+    PredictorRoute,
+    Route,
+    little_endian,
+    route_of,
+)
+from bitsback.errors import BitsBackError, ChecksumError, FormatError
+
+SAMPLE_IMAGES = 64
+"""A route is chosen by coding so many of a chunk's images, evenly spread, with each candidate."""
+
+
+@dataclass(slots=True)
+class Coded:
+    """A finished chunk and how it came about. ``label`` names the route, ``reason`` says why, both for people."""
+
+    head: bytes
+    payload: bytes
+    plan: Plan
+    label: str
+    reason: str
+    model: ModelLike | None = None
+    samples: int = 0
+    """Samples that were kept as images."""
+    warnings: list[str] = field(default_factory=list)
+
+
+def record_of(item: Item) -> Record:
+    """What the home chunk keeps about a file."""
+    blob = len(item.blob)
+    return Record(item.ordinal, item.name, item.size, item.mtime_ns, item.mode, item.recipe, item.counts, blob)
+
+
+def encode_chunk(plan: Plan, library: Library, *, verify: bool = True) -> Coded:
+    """Code a plan. If all of its files together are smaller as they are, keep them so.
+
+    ``verify`` decodes each coded section and compares; a route that fails is passed over, with a warning.
+    """
+    if plan.key.shape is None:
+        return _encode_bytes(plan, "stored", "not an image file that can be taken apart")
+    images = np.ascontiguousarray(np.concatenate([run.images() for run in plan.runs if run.part]))
+    route, payload, reason, warnings = _code_images(images, plan.key, library, verify)
+    section = ImageSection(
+        route.code,
+        images.dtype.itemsize,
+        plan.key.shape,
+        len(images),
+        check_sum(little_endian(images)),
+        len(payload),
+        plan.key.levels,
+        bytes.fromhex(route.model.id) if route.model else None,
+    )
+    byte_section, packed = _code_bytes(plan)
+    records = [record_of(item) for item in plan.homes]
+    head = ChunkHead(section, byte_section, records, [run.piece for run in plan.runs]).encode()
+    files = sum(item.size for item in plan.homes)
+    if len(payload) + len(packed) >= files and plan.whole and all(item.keep_bytes() for item in plan.homes):
+        kept = Plan(Key(None), plan.homes, [Run(item, 0, 0, item.size) for item in plan.homes if item.size])
+        return _encode_bytes(kept, "stored", f"the files themselves are smaller than {route.label} makes them")
+    return Coded(head, payload + packed, plan, route.label, reason, route.model, images.size, warnings)
+
+
+def _encode_bytes(plan: Plan, label: str, reason: str) -> Coded:
+    section, packed = _code_bytes(plan)
+    records = [record_of(item) for item in plan.homes]
+    head = ChunkHead(None, section, records, [run.piece for run in plan.runs]).encode()
+    if section and section.packing != Packing.STORED:
+        label = "packed"
+    return Coded(head, packed, plan, label, reason)
+
+
+def _code_bytes(plan: Plan) -> tuple[ByteSection | None, bytes]:
+    runs = [run for run in plan.runs if not run.part]
+    data = b"".join(run.item.blob[run.start : run.start + run.length] for run in runs)
+    if not data:
+        return None, b""
+    how, packed = pack(data) if plan.key.packable else (Packing.STORED, data)
+    return ByteSection(how, len(data), check_sum(data)), packed
+
+
+def _code_images(images: Images, key: Key, library: Library, verify: bool) -> tuple[Route, bytes, str, list[str]]:
+    """The best route that proves itself, its payload, why it was taken, and warnings about routes that failed."""
+    coded = (images == key.levels[1]).astype(np.uint8) if key.levels else images
+    count, *rest = coded.shape
+    shape = (rest[0], rest[1], rest[2])
+    routes: list[Route] = [
+        ModelRoute(model) for model in library.candidates(shape, coded.dtype.name, 2 if key.levels else None)
+    ]
+    known = bool(routes)
+    routes.append(PredictorRoute())
+    sample = coded if count <= SAMPLE_IMAGES else coded[np.arange(SAMPLE_IMAGES) * count // SAMPLE_IMAGES]
+    tries: list[tuple[int, int, Route, bytes]] = []
+    warnings: list[str] = []
+    for order, route in enumerate(routes):
+        try:
+            payload = route.encode(np.ascontiguousarray(sample))
+        except BitsBackError as error:
+            warnings.append(f"{route.label} was not used: {error}")
+        else:
+            tries.append((len(payload), order, route, payload))
+    tries.sort(key=lambda one: one[:2])
+    sizes = ", ".join(f"{route.label} {size:,}" for size, _, route, _ in tries)
+    reason = f"smallest on {len(sample):,} images: {sizes} bytes" if known else "no model takes such images"
+    plain = PlainRoute()
+    for _, _, route, payload in tries:
+        try:
+            if len(sample) < count:
+                payload = route.encode(coded)
+            if len(payload) >= coded.nbytes:
+                reason = f"{route.label} would make the samples larger"
+                break
+            if verify and not np.array_equal(route.decode(payload, count, shape, coded.dtype.name), coded):
+                raise ChecksumError("decoding does not give the same pixels")
+        except BitsBackError as error:
+            warnings.append(f"{route.label} was not used: {error}")
+            continue
+        return route, payload, reason, warnings
+    return plain, plain.encode(coded), reason, warnings
+
+
+def decode_images(section: ImageSection, payload: bytes, library: Library) -> NDArray[Any]:
+    """The images of a chunk whose ``payload`` has passed its own check: (count, H, W, C), of the section's type.
+
+    Raises ChecksumError if the pixels are not the ones that went in; ModelNotFoundError; FormatError.
+    """
+    data = payload[: section.size]
+    if len(data) != section.size:
+        raise FormatError("the pixel section is cut short")
+    route = route_of(section.route, section.model, library)
+    dtype = "uint8" if section.levels else section.dtype
+    images = route.decode(data, section.count, section.shape, dtype)
+    if images.shape != (section.count, *section.shape) or images.dtype != np.dtype(dtype):
+        raise FormatError(f"{route.label} decoded to other sizes than announced")
+    if section.levels:
+        low, high = section.levels
+        images = np.where(images > 0, np.array(high, section.dtype), np.array(low, section.dtype))
+    if check_sum(little_endian(images)) != section.check:
+        raise ChecksumError(f"{route.label} decoded to other pixels than were stored")
+    return images
+
+
+def decode_bytes(head: ChunkHead, payload: bytes) -> bytes:
+    """The unpacked byte section of a chunk."""
+    packed = payload[head.images.size if head.images else 0 :]
+    if head.data is None:
+        if packed:
+            raise FormatError("the payload is longer than its sections")
+        return b""
+    data = unpack(head.data.packing, packed, head.data.size)
+    if check_sum(data) != head.data.check:
+        raise ChecksumError("the byte section unpacked to other bytes than were stored")
+    return data
+
+
+__all__ = ["SAMPLE_IMAGES", "Coded", "decode_bytes", "decode_images", "encode_chunk", "record_of"]

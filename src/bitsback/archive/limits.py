@@ -1,0 +1,32 @@
+"""The limits that are checked before anything is allocated on an archive's word."""
+
+from dataclasses import dataclass
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Upper bounds on what a file may announce; crossing one raises :class:`~bitsback.errors.LimitError`.
+
+    All sizes are in bytes unless said otherwise. The defaults let every archive through that this version writes.
+
+    >>> Limits(pixels=1_000_000).memory == Limits().memory
+    True
+    """
+
+    head: int = 16 * MIB
+    """A block's head as stored."""
+    table: int = 64 * MIB
+    """A block's head once unpacked."""
+    members: int = 10**7
+    """Files in one archive, and file records in one chunk."""
+    pixels: int = 1 << 28
+    """Height times width of one image."""
+    chunk: int = GIB
+    """The decoded pixels, or the unpacked bytes, of one chunk."""
+    memory: int = 2 * GIB
+    """What one decoding step may hold: a chunk, or the pixels of one file."""
+
+
+DEFAULT_LIMITS = Limits()

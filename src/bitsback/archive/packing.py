@@ -1,0 +1,92 @@
+"""Small general-purpose packing of byte strings, with the output bounded while it is being unpacked."""
+
+import lzma
+import zlib
+from enum import IntEnum
+
+from bitsback.errors import FormatError, UnsupportedVersionError
+
+DICTIONARY = (
+    b'{"format":"gzip","header":10,"inner":{"format":"idx","head":16,"layout":{}}}'
+    b'{"format":"tiff","head":122,"layout":{"bits":1,"align":4,"flip":true,"swap":true}}'
+    b'{"format":"bmp","head":1078,"layout":{"align":4,"flip":true}}'
+    b'{"format":"pnm","head":13,"layout":{}}P6\n512 768\n255\nP5\n28 28\n255\n'
+    b'{"colour":6,"depth":16,"format":"png"}{"colour":2,"depth":8,"format":"png"}{"before":'
+    b".tiff.bmp.npz.pgm.png.npy/images/train/test/array.npy"
+    b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', 'fortran_order': False, 'shape': (1, 28, 28), }" + 60 * b" " + b"\n"
+    b'{"format":"npy","head":128,"layout":{}}{"colour":0,"depth":8,"format":"png"}'
+)
+"""Strings that small archives are made of: the preset dictionary of packing 3. Part of the format, never changed."""
+
+_LZMA = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 23, "lc": 3, "lp": 0, "pb": 0}]
+
+
+class Packing(IntEnum):
+    """How a byte string is stored."""
+
+    STORED = 0
+    DEFLATE = 1
+    """Raw DEFLATE, no zlib wrapper."""
+    LZMA2 = 2
+    """A raw LZMA2 stream; dictionary 8 MiB."""
+    PRIMED = 3
+    """Raw DEFLATE with :data:`DICTIONARY` as its preset dictionary."""
+
+
+PACKINGS = frozenset(Packing)
+
+
+def pack(data: bytes) -> tuple[Packing, bytes]:
+    """Store ``data`` in the smallest of the ways that suit its size; the earlier one wins a tie.
+
+    >>> pack(b"ab")
+    (<Packing.STORED: 0>, b'ab')
+    >>> how, packed = pack(b"x" * 10000)
+    >>> unpack(how, packed, 10000) == b"x" * 10000
+    True
+    """
+    tries = [(Packing.STORED, data)]
+    if len(data) < 1 << 22:
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        tries.append((Packing.DEFLATE, deflate.compress(data) + deflate.flush()))
+    if len(data) < 1 << 13:
+        primed = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, DICTIONARY)
+        tries.append((Packing.PRIMED, primed.compress(data) + primed.flush()))
+    if len(data) > 64:
+        tries.append((Packing.LZMA2, lzma.compress(data, lzma.FORMAT_RAW, filters=_LZMA)))
+    return min(tries, key=lambda way: len(way[1]))
+
+
+def unpack(how: int, data: bytes, size: int) -> bytes:
+    """Exactly ``size`` bytes again; never holds more than that, whatever ``data`` claims. FormatError on damage.
+
+    The caller checks ``size`` against its limit first.
+    """
+    try:
+        if how == Packing.STORED:
+            out, rest, ended = data, b"", True
+        elif how in (Packing.DEFLATE, Packing.PRIMED):
+            inflate = zlib.decompressobj(-15, DICTIONARY) if how == Packing.PRIMED else zlib.decompressobj(-15)
+            out = inflate.decompress(data, size + 1)
+            rest, ended = inflate.unused_data, inflate.eof
+        elif how == Packing.LZMA2:
+            expand = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_LZMA)
+            out = expand.decompress(data, size + 1)
+            rest, ended = expand.unused_data if expand.eof else b"", expand.eof
+        else:
+            raise UnsupportedVersionError(f"packing {how} is unknown to this version")
+    except (zlib.error, lzma.LZMAError) as error:
+        raise FormatError(f"packed bytes are malformed: {error}") from None
+    if len(out) != size or rest or not ended:
+        raise FormatError("packed bytes do not unpack to their announced size")
+    return out
+
+
+def worth_packing(data: bytes) -> bool:
+    """Whether a quick look at the beginning says that packing would gain at least 5 %, or that it is too short to tell.
+
+    >>> worth_packing(b"text " * 1000), worth_packing((3**9999).to_bytes(1982, "little")), worth_packing(b"")
+    (True, False, True)
+    """
+    sample = data[: 1 << 16]
+    return len(sample) < 256 or len(zlib.compress(sample, 1)) < 0.95 * len(sample)

@@ -1,0 +1,228 @@
+"""``bitsback bench``."""
+
+import bz2
+import gzip
+import io
+import lzma
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bitsback.cli import options
+from bitsback.cli.output import count_words, say, size_words, write_json
+from bitsback.errors import BitsBackError, ImageError
+
+Groups = list[Any]
+"""Arrays (n, H, W, C), one for each kind of image."""
+
+Measured = tuple[int, float, float]
+"""Bytes, seconds to encode, seconds to decode."""
+
+
+@dataclass(slots=True)
+class Row:
+    """What one codec made of the images. Speeds in MB of samples a second of wall time."""
+
+    codec: str
+    bytes: int
+    bits_per_dim: float
+    ratio: float
+    encode: float
+    decode: float
+
+
+@click.command("bench")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-n", "--images", "limit", type=click.IntRange(min=1), default=1000, metavar="N",
+              help="Use at most N images, evenly spread. Default: 1000.")  # fmt: skip
+@click.option("-m", "--model", default="auto", metavar="MODEL", help="As for compress.")
+@click.option("-T", "--threads", type=click.IntRange(min=0), default=1, metavar="N",
+              help="Threads for bitsback; the others use one. Default: 1.")  # fmt: skip
+@options.verbose
+@options.quiet
+@options.as_json
+def bench_command(inputs: tuple[str, ...], limit: int, model: str, threads: int, verbose: int, as_json: bool) -> int:
+    """Compare with gzip, bz2, xz, PNG, WebP and JPEG XL on your images.
+
+    All get the same samples: bitsback as arrays, gzip, bz2 and xz as one stream for each kind of image, the image
+    formats one image at a time. Every result is decoded and compared. bitsback's bytes are the whole archive; the
+    model's file is not in there, and its size is shown. JPEG XL needs the package imagecodecs.
+    """
+    from bitsback import api
+
+    groups, total = _load(inputs, limit)
+    samples = sum(group.size for group in groups)
+    raw = sum(group.nbytes for group in groups)
+    if not samples:
+        raise ImageError("there are no images among the inputs")
+    count = sum(len(group) for group in groups)
+    chosen = "" if count == total else f" of {total:,}"
+    say(f"{count_words(count, 'image')}{chosen}, {samples:,} samples, {size_words(raw)}")
+    library = api.library_for(model)
+    _warm_up(groups, library)
+    rows = []
+    codecs: list[tuple[str, Callable[[], Measured | None]]] = [
+        ("bitsback", lambda: _bitsback(groups, library, threads)),
+        ("gzip -9", lambda: _stream(groups, gzip.compress, gzip.decompress)),
+        ("bz2 -9", lambda: _stream(groups, bz2.compress, bz2.decompress)),
+        ("xz -6", lambda: _stream(groups, lzma.compress, lzma.decompress)),
+        ("PNG", lambda: _each("PNG", groups, _png, _unpillow)),
+        ("WebP", lambda: _each("WebP", groups, _webp, _unwebp)),
+        ("JPEG XL", lambda: _jpegxl(groups)),
+    ]
+    for name, measure in codecs:
+        found = measure()
+        if found is None:
+            say(f"{name}: not for these images, or not installed")
+            continue
+        size, encode, decode = found
+        rate = 8 * size / samples
+        rows.append(Row(name, size, rate, raw / size, raw / encode / 1e6, raw / decode / 1e6))
+    if as_json:
+        write_json({"images": count, "samples": samples, "raw_bytes": raw, "rows": [asdict(row) for row in rows]})
+        return 0
+    click.echo(f"{'codec':<10} {'bytes':>12} {'bits/dim':>9} {'ratio':>7} {'enc MB/s':>9} {'dec MB/s':>9}")
+    for row in rows:
+        speeds = f"{row.encode:>9.2f} {row.decode:>9.2f}"
+        click.echo(f"{row.codec:<10} {row.bytes:>12,} {row.bits_per_dim:>9.4f} {row.ratio:>7.2f} {speeds}")
+    return 0
+
+
+def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int]:
+    """The images of all inputs by kind, thinned out evenly to ``limit``; and how many there were."""
+    import numpy as np
+
+    from bitsback.images import find, read
+
+    sources, skipped = find([Path(name) for name in inputs])
+    for one in skipped:
+        say(f"skipped {one.name}: {one.reason}")
+    parts = [part for source in sources for part in read(source).parts]
+    total = sum(len(part) for part in parts)
+    wanted = np.zeros(total, bool)
+    wanted[np.arange(min(limit, total)) * total // max(min(limit, total), 1)] = True
+    kinds: dict[Any, list[Any]] = {}
+    at = 0
+    for part in parts:
+        taken = part[wanted[at : at + len(part)]]
+        at += len(part)
+        if len(taken):
+            kinds.setdefault((part.shape[1:], part.dtype.name), []).append(taken)
+    return [np.concatenate(one) for one in kinds.values()], total
+
+
+def _warm_up(groups: Groups, library: Any) -> None:
+    """Compile and load everything before the clock runs."""
+    for group in groups:
+        _bitsback([group[:2]], library, 1)
+
+
+def _bitsback(groups: Groups, library: Any, threads: int) -> Measured:
+    import numpy as np
+
+    from bitsback import api
+    from bitsback.archive import Archive, write_archive
+
+    items = [api.array_item(_squeezed(group), n, f"{n}.npy") for n, group in enumerate(groups)]
+    stream = io.BytesIO()
+    began = time.perf_counter()
+    report = write_archive(stream, items, library, threads=threads, verify=False)
+    encode = time.perf_counter() - began
+    began = time.perf_counter()
+    decoded = {member.ordinal: data for member, data in Archive(stream, library=library).files(threads=threads)}
+    decode = time.perf_counter() - began
+    for number, group in enumerate(groups):
+        data = decoded[number]
+        _compare(np.load(io.BytesIO(data if isinstance(data, bytes) else b"")), _squeezed(group), "bitsback")
+    return report.bytes_out, encode, decode
+
+
+def _stream(groups: Groups, compress: Callable[[bytes], bytes], decompress: Callable[[bytes], bytes]) -> Measured:
+    raw = [group.tobytes() for group in groups]
+    began = time.perf_counter()
+    coded = [compress(data) for data in raw]
+    encode = time.perf_counter() - began
+    began = time.perf_counter()
+    decoded = [decompress(data) for data in coded]
+    decode = time.perf_counter() - began
+    if decoded != raw:
+        raise BitsBackError("a byte compressor did not give the same bytes")
+    return sum(map(len, coded)), encode, decode
+
+
+def _each(
+    name: str, groups: Groups, compress: Callable[[Any], bytes], decompress: Callable[[bytes], Any]
+) -> Measured | None:
+    """One image at a time; None if the codec does not take some of them."""
+    every = [image for group in groups for image in _squeezed(group)]
+    began = time.perf_counter()
+    try:
+        coded = [compress(image) for image in every]
+    except (TypeError, ValueError, OSError):
+        return None
+    encode = time.perf_counter() - began
+    began = time.perf_counter()
+    decoded = [decompress(data) for data in coded]
+    decode = time.perf_counter() - began
+    for image, again in zip(every, decoded, strict=True):
+        _compare(again[..., 0] if again.ndim > image.ndim else again, image, name)
+    return sum(map(len, coded)), encode, decode
+
+
+def _squeezed(group: Any) -> Any:
+    """(n, H, W) for one channel, else (n, H, W, C)."""
+    return group[..., 0] if group.shape[-1] == 1 else group
+
+
+def _compare(decoded: Any, image: Any, name: str) -> None:
+    import numpy as np
+
+    if not np.array_equal(decoded, image):
+        raise BitsBackError(f"{name} did not give the same samples")
+
+
+def _pillow(image: Any, **how: Any) -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, **how)
+    return stream.getvalue()
+
+
+def _unpillow(data: bytes) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image)
+
+
+def _png(image: Any) -> bytes:
+    if image.dtype != "uint8" and image.ndim == 3:
+        raise TypeError("Pillow has no 16-bit colour")
+    return _pillow(image, format="PNG", optimize=True)
+
+
+def _webp(image: Any) -> bytes:
+    if image.dtype != "uint8" or (image.ndim == 3 and image.shape[2] == 2):
+        raise TypeError("WebP takes 8-bit grey, RGB and RGBA")
+    return _pillow(image, format="WEBP", lossless=True, quality=100, method=4, exact=True)
+
+
+def _unwebp(data: bytes) -> Any:
+    """WebP has no grey: three equal channels come back as one."""
+    pixels = _unpillow(data)
+    grey = pixels.ndim == 3 and pixels.shape[2] == 3 and (pixels == pixels[..., :1]).all()
+    return pixels[..., :1] if grey else pixels
+
+
+def _jpegxl(groups: Groups) -> Measured | None:
+    try:
+        from imagecodecs import jpegxl_decode, jpegxl_encode
+    except ImportError:
+        return None
+    return _each("JPEG XL", groups, lambda image: bytes(jpegxl_encode(image, lossless=True, effort=7)), jpegxl_decode)

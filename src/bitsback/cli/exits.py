@@ -1,0 +1,3 @@
+"""Exit codes."""
+
+OK, FAILED, USAGE, SKIPPED = 0, 1, 2, 3

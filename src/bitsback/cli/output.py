@@ -1,0 +1,86 @@
+"""What goes to the screen: messages and progress on stderr, data on stdout."""
+
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+_quiet = 0
+
+
+def set_quiet(level: int) -> None:
+    """1: no messages but errors; 2: no errors either."""
+    global _quiet
+    _quiet = level
+
+
+def is_quiet() -> bool:
+    return _quiet > 0
+
+
+def say(message: str, *, error: bool = False) -> None:
+    """One line on stderr, whatever is in it."""
+    if _quiet < (2 if error else 1):
+        prefix = "bitsback: " if error else ""
+        click.echo(f"{prefix}{printable(message)}", err=True)
+
+
+def printable(text: str) -> str:
+    """``text`` with control characters, and what the terminal might take for one, spelt out.
+
+    >>> printable("a\\x1b[2J\\nb")
+    'a\\\\x1b[2J\\\\nb'
+    """
+    return "".join(
+        char if char == " " or unicodedata.category(char)[0] not in "CZ" else ascii(char)[1:-1] for char in text
+    )
+
+
+def write_json(value: Any) -> None:
+    """One line of JSON on stdout."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def size_words(size: float) -> str:
+    """A size for people.
+
+    >>> size_words(999), size_words(1000), size_words(2_620_000)
+    ('999 B', '1.00 kB', '2.62 MB')
+    """
+    unit = 0
+    while size >= 999.5 and unit < 4:
+        size /= 1000
+        unit += 1
+    digits = 0 if unit == 0 or size >= 99.95 else 1 if size >= 9.995 else 2
+    return f"{size:.{digits}f} {('B', 'kB', 'MB', 'GB', 'TB')[unit]}"
+
+
+def count_words(count: int, what: str) -> str:
+    """
+    >>> count_words(1, "image"), count_words(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+@contextmanager
+def progress_bar(what: str, total: int, *, wanted: bool = True) -> Iterator[Callable[[int], None] | None]:
+    """Something to call with newly done bytes, or None where nobody looks: a bar needs a terminal on stderr."""
+    if not wanted or _quiet or not sys.stderr.isatty() or not total:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+
+        def advance(done: int) -> None:
+            bar.advance(task, done)
+
+        yield advance

@@ -1,0 +1,52 @@
+"""Where an archive is read from: a path, or standard input."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.errors import BitsBackError, OutputExistsError
+
+if TYPE_CHECKING:
+    from bitsback.archive import Archive
+
+
+@contextmanager
+def archive_input(
+    name: str,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    damaged: bool = False,
+    model: str | None = None,
+    spool: bool = True,
+) -> "Iterator[Archive]":
+    """The archive ``name``, or that on standard input for ``-``; errors are told with its name in front.
+
+    What comes through a pipe is put into a temporary file first, or refused unless ``spool``.
+    """
+    from bitsback import Model
+    from bitsback.archive import Archive, Library
+
+    shown = "standard input" if name == "-" else name
+    with ExitStack() as stack:
+        library = Library([Model.load(model)]) if model else Library()
+        file: BinaryIO
+        if name != "-":
+            file = stack.enter_context(Path(name).open("rb"))
+        elif sys.stdin.buffer.seekable():
+            file = sys.stdin.buffer
+        elif spool:
+            file = stack.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        else:
+            raise BitsBackError("standard input is a pipe, and the index is at the archive's end: give a file")
+        try:
+            yield stack.enter_context(Archive(file, library=library, limits=limits, damaged=damaged))
+        except OutputExistsError:
+            raise
+        except BitsBackError as error:
+            raise type(error)(f"{shown}: {error}") from error
