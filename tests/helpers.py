@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from nets.networks import random_network
 
 from bitsback.models import Model
 from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec, dump
 from bitsback.nets.engine import self_test_hash
 from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten
+from nets.networks import random_network
 
 DATA = Path(os.environ.get("BITSBACK_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsback.codecs import Logistic, LogisticMixture, tables
+from bitsback.codecs import Logistic, LogisticMixture, NetworkMixture, quarter, tables
 from bitsback.codecs.testing import check_codec
 from bitsback.errors import CodecError
 
@@ -129,3 +129,38 @@ def test_bad_parameters(mean, scale, weight, symbols):
 def test_golden(digest):
     i = np.arange(60).reshape(20, 3)
     assert digest(LogisticMixture(i * 70 - 60, (i * 5) % 64, (i * 37) % 256)) == "5caa512953263c43bfc0cfdb1ddb8f6f"
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_a_network_mixture_restores_data_and_stack(components, lanes, seed):
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 256, (3, 3 * components, 4, 5), np.uint8)
+    codec = NetworkMixture(codes, (3, 4, 5, 1), rng.permutation(20))
+    check_codec(codec, rng.integers(0, 256, (3, 4, 5, 1)), lanes, seed)
+
+
+def test_a_network_mixture_is_the_mixture_of_its_codes():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 256, (5, 9, 6, 7), np.uint8)
+    order = rng.permutation(42)
+    x = rng.integers(0, 256, (5, 6, 7))
+    mean, scale, weight = np.split(codes.reshape(5, 9, 42)[:, :, order].transpose(0, 2, 1).reshape(5, 6, 7, 9), 3, -1)
+    same = LogisticMixture(mean.astype(np.int32) * 18 - 256, quarter(scale), weight)
+    for mine, its in zip(NetworkMixture(codes, (5, 6, 7), order).intervals(x), same.intervals(x), strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+@pytest.mark.parametrize(
+    ("codes", "shape"),
+    [
+        (np.zeros((2, 4, 5), np.uint8), (2, 5)),
+        (np.zeros((2, 0, 5), np.uint8), (2, 5)),
+        (np.zeros((2, 3, 5), np.int16), (2, 5)),
+        (np.zeros((2, 3, 5), np.uint8), (2, 6)),
+        (np.zeros((2, 3, 5), np.uint8), (3, 5)),
+    ],
+)
+def test_codes_that_do_not_fit_are_refused(codes, shape):
+    with pytest.raises(CodecError):
+        NetworkMixture(codes, shape)

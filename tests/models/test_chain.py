@@ -2,13 +2,13 @@ import itertools
 
 import numpy as np
 import pytest
-from helpers import drawn_images, tiny_model, tiny_model_file
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.ans import Stack
 from bitsback.errors import BitsBackError, FormatError
 from bitsback.models import Model, chain
+from helpers import drawn_images, tiny_model, tiny_model_file
 
 
 @settings(max_examples=20, deadline=None)

@@ -4,11 +4,11 @@ import struct
 
 import numpy as np
 import pytest
-from helpers import tiny_model_file, with_config
 
 from bitsback.errors import BitsBackError, ModelError, UnsupportedVersionError
 from bitsback.models import Model
 from bitsback.models.file import BernoulliSpec, ImageSpec, MixtureSpec, dump, parse
+from helpers import tiny_model_file, with_config
 
 
 def _header(data: bytes) -> dict:

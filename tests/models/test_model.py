@@ -2,10 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import drawn_images, tiny_model, tiny_model_file, with_config
 
 from bitsback.errors import CodecError, InexactEngineError, ModelError, ModelNotFoundError
 from bitsback.models import Model, candidates, installed
+from helpers import drawn_images, tiny_model, tiny_model_file, with_config
 
 
 def test_identity_is_the_hash_of_the_file() -> None:

@@ -5,6 +5,7 @@ import numpy as np
 from bitsback.nets.layers import (
     MAX_ACCUMULATOR,
     MAX_WEIGHT,
+    MAX_WIDE_WEIGHT,
     Conv,
     Dense,
     Flatten,
@@ -17,7 +18,8 @@ from bitsback.nets.layers import (
 
 CONVOLUTIONAL = NetSpec((3, 9, 11), (Conv(3, 8, 5, 2), Conv(8, 16, 3), Shuffle(2), Conv(4, 6, 1), Conv(6, 5, 3, 3)))
 DENSE = NetSpec((30,), (Dense(30, 70), Dense(70, 48), Unflatten(3, 4, 4), Conv(3, 8, 3), Shuffle(2), Flatten()))
-SPECS = {"convolutional": CONVOLUTIONAL, "dense": DENSE}
+WIDE = NetSpec((5, 6, 7), (Conv(5, 16, 3), Conv(16, 12, 1, wide=True), Shuffle(2), Flatten(), Dense(504, 9, wide=True)))
+SPECS = {"convolutional": CONVOLUTIONAL, "dense": DENSE, "wide": WIDE}
 
 
 def random_network(spec: NetSpec, seed: int = 0) -> Network:
@@ -29,10 +31,16 @@ def random_network(spec: NetSpec, seed: int = 0) -> Network:
         if shape is None:
             continue
         fan_in = int(np.prod(shape[1:]))
-        # Saturating pairs (64, 64) are what int8 kernels without VNNI would get wrong if more were allowed
-        w = rng.choice(np.array([-MAX_WEIGHT, -MAX_WEIGHT, -40, -1, 0, 1, 40, MAX_WEIGHT, MAX_WEIGHT], np.int8), shape)
+        if layer.wide:
+            top = min(MAX_WIDE_WEIGHT, MAX_ACCUMULATOR // (256 * fan_in))
+            w = rng.integers(-top, top + 1, shape).astype(np.int16)
+        else:
+            # Pairs (64, 64) are the most that int8 kernels without VNNI can add without saturating
+            w = rng.choice(
+                np.array([-MAX_WEIGHT, -MAX_WEIGHT, -40, -1, 0, 1, 40, MAX_WEIGHT, MAX_WEIGHT], np.int8), shape
+            )
         room = MAX_ACCUMULATOR - 1 - np.abs(w.astype(np.int64)).reshape(shape[0], -1).sum(1) * 255
-        spread = 64 * 128 * np.sqrt(fan_in)
+        spread = int(np.abs(w).max()) * 128 * np.sqrt(fan_in)
         bias = np.clip(rng.normal(spread / 2, spread, shape[0]), -room, room).astype(np.int32)
         bias[0] = room[0]
         typical = np.log2(spread / 64)

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nets.networks import SPECS, random_input, random_network
 
 from bitsback.errors import InexactEngineError, ModelError
 from bitsback.nets import engine, reference
-from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec
+from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle
+from nets.networks import SPECS, random_input, random_network
 
 FAST = ("int8", "float32")
 
@@ -110,3 +110,14 @@ def test_a_crashing_engine_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> No
 def test_unknown_engine() -> None:
     with pytest.raises(ModelError, match="unknown engine"):
         engine.build(random_network(SPECS["dense"]), "abacus")
+
+
+@pytest.mark.parametrize("factor", [None, 2, 4])
+def test_the_reading_order_stands_for_a_final_shuffle(factor: int | None) -> None:
+    spec = NetSpec((2, 3, 5), (Conv(2, 32, 3), *([Shuffle(factor)] if factor else [])))
+    network = random_network(spec)
+    x = random_input(spec, 4)
+    full, short = (reference.run(net, x) for net in (network, engine.without_shuffle(network)))
+    channels = spec.output[0]
+    ordered = short.reshape(4, channels, -1)[:, :, engine.reading_order(spec)]
+    np.testing.assert_array_equal(ordered.reshape(full.shape), full)

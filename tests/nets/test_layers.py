@@ -1,10 +1,10 @@
 import msgspec
 import numpy as np
 import pytest
-from nets.networks import CONVOLUTIONAL, DENSE, SPECS, random_network
 
 from bitsback.errors import ModelError
 from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Network, Shuffle, Unflatten, Weights
+from nets.networks import CONVOLUTIONAL, DENSE, SPECS, random_network
 
 
 def test_shapes_follow_the_layers() -> None:
@@ -54,18 +54,21 @@ def test_tensors_round_trip(name: str) -> None:
             np.testing.assert_array_equal(getattr(again.weights[index], part), getattr(weights, part))
 
 
-def _one_layer(weight: int = 1, bias: int = 0, shift: int = 0, fan_in: int = 4) -> Network:
-    spec = NetSpec((fan_in,), (Dense(fan_in, 2),))
-    w = np.full((2, fan_in), weight, np.int8)
+def _one_layer(weight: int = 1, bias: int = 0, shift: int = 0, fan_in: int = 4, wide: bool = False) -> Network:
+    spec = NetSpec((fan_in,), (Dense(fan_in, 2, wide),))
+    w = np.full((2, fan_in), weight, np.int16 if wide else np.int8)
     return Network(spec, {0: Weights(w, np.full(2, bias, np.int32), np.full(2, shift, np.uint8))})
 
 
 def test_the_bounds_of_the_contract() -> None:
     _one_layer(weight=64)
     _one_layer(weight=-64)
+    _one_layer(weight=4095, wide=True)
     _one_layer(bias=2**24 - 4 * 255 - 1)
     for bad in (
         {"weight": 65},
+        {"weight": -4096, "wide": True},
+        {"weight": 4095, "wide": True, "fan_in": 17},
         {"weight": -65},
         {"shift": 24},
         {"bias": 2**24 - 4 * 255},

@@ -3,10 +3,10 @@
 from fractions import Fraction
 
 import numpy as np
-from nets.networks import CONVOLUTIONAL, random_input, random_network
 
 from bitsback.nets import reference
 from bitsback.nets.layers import Conv, Dense, NetSpec, Network, Shuffle, Weights
+from nets.networks import CONVOLUTIONAL, random_input, random_network
 
 
 def _rescaled(acc: int, shift: int) -> int:

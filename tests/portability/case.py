@@ -49,7 +49,9 @@ def main(paths: list[str]) -> None:
             payload = model.encode(images)
             if not np.array_equal(model.decode(payload, IMAGES), images):
                 raise SystemExit(f"{model.name}: the {engine} engine does not decode what it coded")
-            digests = {k: hashlib.sha256(v).hexdigest() for k, v in (("images", images.tobytes()), ("payload", payload))}
+            digests = {
+                k: hashlib.sha256(v).hexdigest() for k, v in (("images", images.tobytes()), ("payload", payload))
+            }
             lines.add(json.dumps({"model": model.name, "sha256": model.id, **digests}))
             sys.stderr.write(f"{model.name}: {engine} done\n")
         if len(lines) != 1:

@@ -22,7 +22,7 @@ from bitsback.errors import ChecksumError, FormatError, LimitError, TruncatedErr
 MAGIC = b"\x8fBBA\r\n\x1a\n"
 END_MAGIC = b"\x8fBBAend\n"
 SYNC = b"\xb5BK\xf1"
-MAJOR, MINOR = 0, 1
+MAJOR, MINOR = 1, 0
 
 OPTIONAL = 1
 """Block flag: a reader that does not know the block's kind may step over it. All other bits are reserved."""

@@ -17,4 +17,6 @@ from bitsback.codecs.gaussian import PosteriorBuckets as PosteriorBuckets
 from bitsback.codecs.gaussian import bucket_centres as bucket_centres
 from bitsback.codecs.logistic import Logistic as Logistic
 from bitsback.codecs.logistic import LogisticMixture as LogisticMixture
+from bitsback.codecs.logistic import NetworkMixture as NetworkMixture
+from bitsback.codecs.logistic import quarter as quarter
 from bitsback.codecs.uniform import Uniform as Uniform

@@ -14,6 +14,7 @@ To the bit, for N levels and with the tables of :mod:`bitsback.codecs.tables`, a
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsback.ans import Stack, advance, helper, kernel, peek, refill
-from bitsback.codecs.base import Family, whole
+from bitsback.codecs.base import Family, Shape, whole
 from bitsback.codecs.tables import FRACTION, ORIGIN, load, sigmoid
 from bitsback.errors import CodecError
 
@@ -43,19 +44,19 @@ _SPREAD_SHIFT = np.int64(12)  # 64 steps x 1024ths of a level, in sixteenths
 
 
 @helper
-def _prepare(mean, scale, weight, inverses, exponentials, mass, i, bases, slopes, masses):  # type: ignore[no-untyped-def]
-    """Turn the parameters of symbol i into those of :func:`_cdf`.
+def _prepare(codes, i, j, step, zero, inverses, exponentials, mass, bases, slopes, masses):  # type: ignore[no-untyped-def]
+    """Turn the parameters ``codes[i, :, j]`` of a symbol (K means, K scales, K weights) into those of :func:`_cdf`.
 
     ``bases + v * slopes`` is the position in the table of the lower edge of v, a half level below v; ``masses`` are
     the weights in integers of sum ``mass``, the first taking what the rounding down of the others leaves.
     """
-    components = mean.shape[1]
+    components = bases.size
     total = _ZERO
     for k in range(components):
-        inverse = inverses[scale[i, k]]
-        bases[k] = _ORIGIN - (np.int64(mean[i, k]) + _HALF_LEVEL) * inverse
+        inverse = inverses[codes[i, components + k, j]]
+        bases[k] = _ORIGIN - (np.int64(codes[i, k, j]) * step + zero + _HALF_LEVEL) * inverse
         slopes[k] = _LEVEL * inverse
-        masses[k] = exponentials[weight[i, k]]
+        masses[k] = exponentials[codes[i, 2 * components + k, j]]
         total += masses[k]
     ratio = (mass << _RATIO) // total
     left = mass
@@ -75,78 +76,76 @@ def _cdf(v, table, bases, slopes, masses):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _intervals(mean, scale, weight, table, inverses, exponentials, size, x, starts, freqs):  # type: ignore[no-untyped-def]
-    components = mean.shape[1]
+def _intervals(codes, order, step, zero, inverses, table, exponentials, size, x, starts, freqs):  # type: ignore[no-untyped-def]
+    components = codes.shape[1] // 3
     bases, slopes = np.empty(components, np.int64), np.empty(components, np.int64)
     masses = np.empty(components, np.int64)
-    for i in range(x.size):
-        _prepare(mean, scale, weight, inverses, exponentials, _TOTAL - size, i, bases, slopes, masses)
-        v = np.int64(x[i])
-        start = _cdf(v, table, bases, slopes, masses) if v > _ZERO else _ZERO
-        v += _ONE
-        stop = _cdf(v, table, bases, slopes, masses) if v < size else _TOTAL
-        starts[i] = np.uint32(start)
-        freqs[i] = np.uint32(stop - start)
+    n = 0
+    for i in range(codes.shape[0]):
+        for j in order:
+            _prepare(codes, i, j, step, zero, inverses, exponentials, _TOTAL - size, bases, slopes, masses)
+            v = np.int64(x[n])
+            start = _cdf(v, table, bases, slopes, masses) if v > _ZERO else _ZERO
+            v += _ONE
+            stop = _cdf(v, table, bases, slopes, masses) if v < size else _TOTAL
+            starts[n] = np.uint32(start)
+            freqs[n] = np.uint32(stop - start)
+            n += 1
 
 
 @helper
-def _guess(slot, i, mean, scale, masses, quantiles, spreads):  # type: ignore[no-untyped-def]
+def _guess(slot, codes, i, j, step, zero, masses, quantiles, spreads):  # type: ignore[no-untyped-def]
     """Return about the symbol whose interval holds ``slot``: the components' quantiles, averaged by their masses."""
     quantile = np.int64(quantiles[slot >> _QUANTILE_SHIFT])
     total = _ZERO
     for k in range(masses.size):
-        total += masses[k] * (np.int64(mean[i, k]) + ((quantile * spreads[scale[i, k]]) >> _SPREAD_SHIFT))
+        spread = (quantile * spreads[codes[i, masses.size + k, j]]) >> _SPREAD_SHIFT
+        total += masses[k] * (np.int64(codes[i, k, j]) * step + zero + spread)
     return ((total >> _RATIO) + _HALF_LEVEL) >> _FOUR
 
 
 @kernel
 def _pop(  # type: ignore[no-untyped-def]
-    heads, tail, length, mean, scale, weight, table, inverses, exponentials, size, quantiles, spreads, out
+    heads, tail, length, codes, order, step, zero, inverses, table, exponentials, size, quantiles, spreads, out
 ):
-    components = mean.shape[1]
+    components = codes.shape[1] // 3
     bases, slopes = np.empty(components, np.int64), np.empty(components, np.int64)
     masses = np.empty(components, np.int64)
     lanes = heads.size
     lane = 0
-    for i in range(out.size):
-        _prepare(mean, scale, weight, inverses, exponentials, _TOTAL - size, i, bases, slopes, masses)
-        head = heads[lane]
-        slot = np.int64(peek(head, _PRECISION))
-        v, start, stop = _ZERO, _ZERO, _cdf(_ONE, table, bases, slopes, masses)
-        if slot >= stop:  # not 0, which is tried first: on a plain background it is nearly always the one
-            low, high = _ONE, size - _ONE  # the symbol is in low..high, and its interval in low_edge..high_edge
-            low_edge, high_edge = stop, _TOTAL
-            v = _guess(slot, i, mean, scale, masses, quantiles, spreads)
-            steps = 0
-            while True:
-                v = min(max(v, low), high)
-                start = _cdf(v, table, bases, slopes, masses)
-                stop = _cdf(v + _ONE, table, bases, slopes, masses) if v < size - _ONE else _TOTAL
-                if slot < start:
-                    high, high_edge = v - _ONE, start
-                elif slot >= stop:
-                    low, low_edge = v + _ONE, stop
-                else:
-                    break
-                if steps < 2 and stop - start > _STEEP:
-                    v += (slot - start) // (stop - start)  # a Newton step
-                    steps += 1
-                    continue
-                while low < high:  # between the modes a slope says little: halve
-                    v = (low + high + _ONE) >> _ONE
-                    edge = _cdf(v, table, bases, slopes, masses)
-                    if slot < edge:
-                        high, high_edge = v - _ONE, edge
+    n = 0
+    for i in range(codes.shape[0]):
+        for j in order:
+            _prepare(codes, i, j, step, zero, inverses, exponentials, _TOTAL - size, bases, slopes, masses)
+            head = heads[lane]
+            slot = np.int64(peek(head, _PRECISION))
+            v, start, stop = _ZERO, _ZERO, _cdf(_ONE, table, bases, slopes, masses)
+            if slot >= stop:  # not 0, which is tried first: on a plain background it is nearly always the one
+                low, high = _ONE, size - _ONE
+                v = _guess(slot, codes, i, j, step, zero, masses, quantiles, spreads)
+                steps = 0
+                while True:
+                    v = min(max(v, low), high)
+                    start = _cdf(v, table, bases, slopes, masses)
+                    stop = _cdf(v + _ONE, table, bases, slopes, masses) if v < size - _ONE else _TOTAL
+                    if slot < start:
+                        high = v - _ONE
+                    elif slot >= stop:
+                        low = v + _ONE
                     else:
-                        low, low_edge = v, edge
-                v, start, stop = low, low_edge, high_edge
-                break
-        head = advance(head, np.uint64(start), np.uint64(stop - start), _PRECISION)
-        heads[lane], length = refill(head, tail, length)
-        if length < 0:
-            return np.int64(-1)
-        out[i] = v
-        lane = 0 if lane + 1 == lanes else lane + 1
+                        break
+                    if steps < 3:  # a Newton step; from a poor guess a few of them lead nowhere, so then halve
+                        v += (slot - start) // (stop - start)
+                    else:
+                        v = (low + high) >> _ONE
+                    steps += 1
+            head = advance(head, np.uint64(start), np.uint64(stop - start), _PRECISION)
+            heads[lane], length = refill(head, tail, length)
+            if length < 0:
+                return np.int64(-1)
+            out[n] = v
+            n += 1
+            lane = 0 if lane + 1 == lanes else lane + 1
     return np.int64(length)
 
 
@@ -162,7 +161,39 @@ def _guessing_tables() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int64]]:
     return quantiles.astype(np.int16), (1 << 32) // load("inverse_scales").astype(np.int64)
 
 
-class LogisticMixture(Family):
+class _Mixture(Family):
+    """What the two ways of giving the parameters share: one array of all of them, and how to read it.
+
+    Symbol (i, j) has the parameters ``codes[i, :, order[j]]``: K means in units of ``step`` sixteenths of a level from
+    ``zero``, K indices into the tables of scales, and K weights.
+    """
+
+    precision = 24
+    codes: npt.NDArray[Any]
+    order: npt.NDArray[np.int64]
+    step: int
+    zero: int
+
+    def _arguments(self) -> tuple[Any, ...]:
+        inverses, _ = self._scales()
+        reading = (self.codes, self.order, np.int64(self.step), np.int64(self.zero), inverses)
+        return *reading, load("logistic"), load("exponentials"), np.int64(self.size)
+
+    @staticmethod
+    def _scales() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the inverse scales and the spreads by index."""
+        return load("inverse_scales").astype(np.int64, copy=False), _guessing_tables()[1]
+
+    def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
+        _intervals(*self._arguments(), x, starts, freqs)
+        return starts, freqs
+
+    def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
+        stack.pull(_pop, *self._arguments(), _guessing_tables()[0], self._scales()[1], out)
+
+
+class LogisticMixture(_Mixture):
     """Levels ``0 .. symbols - 1`` under mixtures of K logistic distributions, cut at the half levels.
 
     The interval of v begins at ``floor(sum_k m_k * F((v - 1/2 - mean_k) / scale_k)) + v``, F being the logistic
@@ -181,7 +212,7 @@ class LogisticMixture(Family):
     (array([2.03]), array([14.37]))
     """
 
-    precision = 24
+    step, zero = 1, 0
 
     def __init__(self, mean: npt.ArrayLike, scale: npt.ArrayLike, weight: npt.ArrayLike, symbols: int = 256) -> None:
         if not 2 <= symbols <= 1 << 16:
@@ -196,19 +227,61 @@ class LogisticMixture(Family):
             raise CodecError(f"the last axis must hold 1 to {MAX_COMPONENTS} components")
         self.shape, self.size = self.mean.shape[:-1], symbols
         self.dtype = np.uint8 if symbols <= 256 else np.uint16
-
-    def _parameters(self) -> tuple[Any, ...]:
         components = self.mean.shape[-1]
-        arrays = (array.reshape(-1, components) for array in (self.mean, self.scale, self.weight))
-        return *arrays, load("logistic"), load("inverse_scales"), load("exponentials"), np.int64(self.size)
+        parts = [part.reshape(-1, components).astype(np.int32) for part in (self.mean, self.scale, self.weight)]
+        self.codes, self.order = np.concatenate(parts, 1)[:, :, None], np.zeros(1, np.int64)
 
-    def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-        starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
-        _intervals(*self._parameters(), x, starts, freqs)
-        return starts, freqs
 
-    def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
-        stack.pull(_pop, *self._parameters(), *_guessing_tables(), out)
+class NetworkMixture(_Mixture):
+    """Bytes under the mixtures whose parameters are a network's output, as it is: planar, one byte a parameter.
+
+    A mean is ``(18 u - 256) / 16`` levels for the byte u, so that means reach 16 levels beyond either end and black
+    and white can be certain; a scale has the index ``quarter(u)`` in :class:`LogisticMixture`; a weight is its own.
+
+    Args:
+        codes: uint8 (n, 3 K, ...): K means, K scales, K weights for each symbol.
+        shape: of the arrays of symbols; its first axis is n.
+        order: where in the flattened last axes of ``codes`` the symbols of one example are, int64; None: in order.
+
+    >>> import numpy as np
+    >>> codes = np.full((1, 3, 2, 2), 128, np.uint8)  # one component: mean 128 and scale 2^(16/6) = 6.3 levels
+    >>> NetworkMixture(codes, (1, 2, 2)).bits(np.array([[[128, 127], [120, 0]]])).round(1)
+    array([[[ 4.7,  4.7],
+            [ 5.2, 23. ]]])
+    """
+
+    step, zero = 18, -256
+    size = 256
+    dtype = np.uint8
+
+    def __init__(self, codes: npt.NDArray[np.uint8], shape: Shape, order: npt.NDArray[np.int64] | None = None) -> None:
+        if codes.ndim < 2 or codes.dtype != np.uint8 or codes.shape[1] % 3 or not codes.shape[1]:
+            raise CodecError(f"a mixture's codes must be uint8 (n, 3 K, ...), not {codes.dtype} {codes.shape}")
+        self.codes = np.ascontiguousarray(codes).reshape(*codes.shape[:2], -1)
+        self.order = np.arange(self.codes.shape[2]) if order is None else order
+        self.shape = shape
+        if len(codes) * self.order.size != math.prod(shape) or self.order.size != self.codes.shape[2]:
+            raise CodecError(f"codes of shape {codes.shape} do not fit symbols of shape {shape}")
+
+    @staticmethod
+    def _scales() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        return _network_scales()
+
+
+@cache
+def _network_scales() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    index = quarter(np.arange(256, dtype=np.uint8))
+    inverses, spreads = _Mixture._scales()
+    return inverses[index], spreads[index]
+
+
+def quarter(u: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Return u / 4, halves rounded up, at most 63: from a network's output to an index of a table of 64 scales.
+
+    >>> quarter(np.array([0, 1, 2, 5, 6, 128, 252, 255], np.uint8))
+    array([ 0,  0,  1,  1,  2, 32, 63, 63], dtype=uint8)
+    """
+    return np.minimum((u.astype(np.uint16) + 2) >> 2, 63).astype(np.uint8)
 
 
 class Logistic(LogisticMixture):

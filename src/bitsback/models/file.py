@@ -24,7 +24,7 @@ MAX_HEADER = 1 << 20
 METADATA_KEY = "bitsback"
 SUFFIX = ".bbm"
 
-_TYPES = {"I8": np.int8, "U8": np.uint8, "I32": np.int32}
+_TYPES = {"I8": np.int8, "I16": np.int16, "U8": np.uint8, "I32": np.int32}
 
 
 class ImageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -37,28 +37,31 @@ class Model:
     ('digits-binary', (28, 28, 1), 2)
     """
 
-    def __init__(self, data: bytes, engines: Sequence[str] = ENGINES, threads: int = 1) -> None:
+    def __init__(self, data: bytes, engines: Sequence[str] = ENGINES, threads: int = 1, batch: int = 1 << 12) -> None:
         self.data = data
         self.id = hashlib.sha256(data).hexdigest()
         self.config, self._tensors = file.parse(data)
-        self._engines, self._threads = tuple(engines), threads
+        self._engine_options = (tuple(engines), threads, batch)
 
     @classmethod
-    def from_bytes(cls, data: bytes, engines: Sequence[str] = ENGINES, threads: int = 1) -> Model:
+    def from_bytes(cls, data: bytes, engines: Sequence[str] = ENGINES, threads: int = 1, batch: int = 1 << 12) -> Model:
         """A model from the bytes of its file.
 
         Args:
             engines: which engines may run its networks, best first: "int8", "float32", "reference". Archives do not
                 depend on the choice.
             threads: threads that an engine may use within one call. Archives do not depend on it either.
+            batch: most images that an engine is given at once. Nor on this.
 
         Raises:
             ModelError: the bytes are not a sound model file.
         """
-        return cls(data, engines, threads)
+        return cls(data, engines, threads, batch)
 
     @classmethod
-    def load(cls, name_or_path: str | Path, engines: Sequence[str] = ENGINES, threads: int = 1) -> Model:
+    def load(
+        cls, name_or_path: str | Path, engines: Sequence[str] = ENGINES, threads: int = 1, batch: int = 1 << 12
+    ) -> Model:
         """A model by the path of its file, or by the name of one that ships with the package or is on the search path
         (the folders in the environment variable ``BITSBACK_MODEL_PATH``).
 
@@ -73,7 +76,7 @@ class Model:
                 raise ModelNotFoundError(f"no model {str(name_or_path)!r}: not a {SUFFIX} file, nor one of {known}")
             path = named[0]
         try:
-            return cls(path.read_bytes(), engines, threads)
+            return cls(path.read_bytes(), engines, threads, batch)
         except OSError as error:
             raise ModelError(f"{path}: {error.strerror}") from None
         except ModelError as error:
@@ -90,7 +93,7 @@ class Model:
             if _identity(path, path.stat().st_mtime_ns) == identity:
                 return _shared(path)
         raise ModelNotFoundError(
-            f"the model sha256:{identity} is not installed; put its {SUFFIX} file into a folder of {SEARCH_PATH_VARIABLE}"
+            f"the model sha256:{identity} is not installed: put its file into a folder of {SEARCH_PATH_VARIABLE}"
         )
 
     @property
@@ -153,7 +156,7 @@ class Model:
         """The distributions, :class:`bitsback.models.vae.VAE`, on an engine that passed the self-test."""
         from bitsback.models.vae import VAE
 
-        return VAE(self.config, self._tensors, self._engines, self._threads)
+        return VAE(self.config, self._tensors, *self._engine_options)
 
     def __repr__(self) -> str:
         return f"<Model {self.name}, sha256:{self.id[:12]}>"

@@ -19,15 +19,16 @@ from bitsback.codecs import (
     Bernoulli,
     BitsBack,
     Codec,
-    LogisticMixture,
+    NetworkMixture,
     PosteriorBuckets,
     TwoPart,
     Uniform,
     bucket_centres,
+    quarter,
 )
 from bitsback.codecs.tables import load
 from bitsback.models.file import Config, MixtureSpec
-from bitsback.nets.engine import ENGINES, choose
+from bitsback.nets.engine import ENGINES, choose, in_batches, reading_order
 from bitsback.nets.layers import Network
 
 Images = NDArray[np.uint8]
@@ -57,6 +58,7 @@ class VAE:
         tensors: the tensors of both networks.
         engines: names of the engines to try, best first; the self-test decides.
         threads: threads that an engine may use within one call. No output depends on it.
+        batch: most images that an engine is given at once. No output depends on it.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class VAE:
         tensors: dict[str, NDArray[Any]],
         engines: Sequence[str] = ENGINES,
         threads: int = 1,
+        batch: int = 1 << 12,
     ) -> None:
         encoder = Network.from_tensors(config.encoder, tensors, "encoder")
         decoder = Network.from_tensors(config.decoder, tensors, "decoder")
         hashes = config.self_test
         runs = choose([(encoder, hashes["encoder"]), (decoder, hashes["decoder"])], engines, threads)
-        self._encoder, self._decoder = runs
+        self._encoder, self._decoder = (in_batches(run, batch) for run in runs)
+        self._order = reading_order(config.decoder)
         self.config = config
 
     def prior(self, n: int, bits: int | None = None) -> Codec[Latents]:
@@ -79,16 +83,14 @@ class VAE:
 
     def likelihood(self, z: Latents, bits: int | None = None) -> Codec[Images]:
         """p(x | z), for z (n, latents) in buckets of ``bits`` bits."""
-        centres = bucket_centres(self.config.latent_bits if bits is None else bits)
-        out = self._decoder(centres[z])
+        image = self.config.image
+        shape = (len(z), image.height, image.width, image.channels)
+        out = self._decoder(bucket_centres(self.config.latent_bits if bits is None else bits)[z])
         if isinstance(self.config.likelihood, MixtureSpec):
-            # (n, 3K, H, W) -> (n, H, W, 1, 3K)
-            out = np.ascontiguousarray(out.transpose(0, 2, 3, 1))[:, :, :, None, :]
-            k = self.config.likelihood.components
-            mean, scale, weight = out[..., :k], out[..., k : 2 * k], out[..., 2 * k :]
-            # Means reach 16 levels beyond either end, so that black and white can be certain
-            return LogisticMixture(mean.astype(np.int32) * 18 - 256, scale >> 2, weight, 256)
-        return Bernoulli(logit_probabilities()[out.transpose(0, 2, 3, 1)], LOGIT_PRECISION)
+            # One channel of samples, so that a row of parameters is a row of pixels
+            return NetworkMixture(out.reshape(len(z), 3 * self.config.likelihood.components, -1), shape, self._order)
+        probabilities = logit_probabilities()[out.reshape(len(z), -1)[:, self._order]]
+        return Bernoulli(probabilities.reshape(shape), LOGIT_PRECISION)
 
     def posterior(self, x: Images) -> PosteriorBuckets:
         """q(z | x)."""
@@ -116,4 +118,4 @@ class VAE:
             inputs = inputs * np.uint8(128)
         out = self._encoder(inputs)
         delta, narrowness = out[:, : self.config.latents], out[:, self.config.latents :]
-        return delta, np.minimum((narrowness.astype(np.uint16) + 2) >> 2, 63).astype(np.uint8)
+        return delta, quarter(narrowness)

@@ -68,27 +68,29 @@ def _shuffle(b: _Builder, factor: int) -> None:
     b.node("DepthToSpace", b.current, blocksize=factor, mode="CRD")
 
 
+def _in_float(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
+    """The nodes of a layer on float32 values."""
+    w = weights.weight.astype(np.float32)
+    bias = b.constant(weights.bias.astype(np.float32))
+    scale = np.exp2(-weights.shift.astype(np.float32))
+    if isinstance(layer, Conv):
+        pad = layer.kernel // 2
+        b.node("Conv", b.current, b.constant(w), bias, strides=[layer.stride] * 2, pads=[pad] * 4)
+        scale = scale[:, None, None]
+    else:
+        b.node("Gemm", b.current, b.constant(w.T), bias)
+    b.node("Mul", b.current, b.constant(scale))
+    b.node("Round", b.current)
+    b.node("Clip", b.current, b.constant(np.float32(0)), b.constant(np.float32(255)))
+
+
 def float_graph(network: Network) -> bytes:
     """Serialised ONNX model in float32 holding integers: Conv or Gemm, multiply by 2^-shift, Round, Clip.
 
     ONNX Round is half to even, and multiplication by a power of two is exact.
     """
 
-    def weighted(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
-        w = weights.weight.astype(np.float32)
-        bias = b.constant(weights.bias.astype(np.float32))
-        scale = np.exp2(-weights.shift.astype(np.float32))
-        if isinstance(layer, Conv):
-            pad = layer.kernel // 2
-            b.node("Conv", b.current, b.constant(w), bias, strides=[layer.stride] * 2, pads=[pad] * 4)
-            scale = scale[:, None, None]
-        else:
-            b.node("Gemm", b.current, b.constant(w.T), bias)
-        b.node("Mul", b.current, b.constant(scale))
-        b.node("Round", b.current)
-        b.node("Clip", b.current, b.constant(np.float32(0)), b.constant(np.float32(255)))
-
-    return _model(network, weighted, float_inside=True)
+    return _model(network, _in_float, float_inside=True)
 
 
 def int8_graph(network: Network) -> bytes:
@@ -101,6 +103,11 @@ def int8_graph(network: Network) -> bytes:
     zero_x, zero_w = np.uint8(0), np.int8(0)
 
     def weighted(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
+        if layer.wide:
+            b.node("Cast", b.current, to=TensorProto.FLOAT)
+            _in_float(b, layer, weights)
+            b.node("Cast", b.current, to=TensorProto.UINT8)
+            return
         w = weights.weight
         if isinstance(layer, Dense):
             # (n, f) -> (1, f, 1, n)

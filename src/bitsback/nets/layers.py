@@ -5,11 +5,14 @@ A network maps unsigned 8-bit tensors to unsigned 8-bit tensors. Each weighted l
     acc = sum(weight * x) + bias          exact, |acc| < 2^24
     y   = clip(round_half_even(acc / 2^shift), 0, 255)
 
-with int8 weights of at most 64 in magnitude, int32 biases, and one shift for each output channel. The clip is the
-nonlinearity (a ReLU that also saturates above). Under these bounds float32 arithmetic is exact in any order of
-summation, and the 16-bit intermediate sums of x86 int8 kernels cannot saturate, so every engine can agree to the
-bit (the idea is that of Ballé, Johnston & Minnen, "Integer networks for data compression with latent-variable
+with integer weights, int32 biases, and one shift for each output channel. The clip is the nonlinearity (a ReLU that
+also saturates above). Weights are int8 of at most 64 in magnitude. Under these bounds float32 arithmetic is exact in any
+order of summation, and the 16-bit intermediate sums of x86 int8 kernels cannot saturate, so every engine can agree to
+the bit (the idea is that of Ballé, Johnston & Minnen, "Integer networks for data compression with latent-variable
 models", ICLR 2019).
+
+A layer marked ``wide`` has int16 weights of at most 4095 and runs as float32 in every engine. That is slower; it is
+meant for a last layer, whose outputs are the parameters of sharp distributions: coarse weights there cost rate.
 
 The list is plain data: it is stored as JSON in a model file, and reading it can run no code.
 """
@@ -30,6 +33,9 @@ Shape = tuple[int, ...]
 
 MAX_WEIGHT = 64
 """Bound on |weight|: 2 * 64 * 255 < 2^15, so that a pair of products fits the int16 of vpmaddubsw."""
+
+MAX_WIDE_WEIGHT = 4095
+"""Bound on |weight| in a wide layer."""
 
 MAX_ACCUMULATOR = 1 << 24
 """Bound on |acc|: every integer below it is exact in float32."""
@@ -59,6 +65,7 @@ class Conv(Layer, frozen=True, tag="conv"):
     outputs: int
     kernel: int = 3
     stride: int = 1
+    wide: bool = False
 
     def output(self, shape: Shape) -> Shape:
         _check(len(shape) == 3 and shape[0] == self.inputs, self, shape)
@@ -76,6 +83,7 @@ class Dense(Layer, frozen=True, tag="dense"):
 
     inputs: int
     outputs: int
+    wide: bool = False
 
     def output(self, shape: Shape) -> Shape:
         _check(shape == (self.inputs,), self, shape)
@@ -154,9 +162,10 @@ class NetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Weights(msgspec.Struct, frozen=True):
-    """The numbers of one weighted layer: int8 ``weight``, int32 ``bias`` (outputs,), uint8 ``shift`` (outputs,)."""
+    """The numbers of one weighted layer: int8 ``weight`` (int16 if wide), int32 ``bias`` (outputs,), uint8 ``shift``
+    (outputs,)."""
 
-    weight: NDArray[np.int8]
+    weight: NDArray[np.int8] | NDArray[np.int16]
     bias: NDArray[np.int32]
     shift: NDArray[np.uint8]
 
@@ -176,8 +185,8 @@ class Network:
             shape = layer.weight_shape
             if (shape is None) == (index in self.weights):
                 raise ModelError(f"layer {index}: weights are missing, or given where none belong")
-            if shape is not None:
-                check_weights(self.weights[index], shape, f"layer {index}")
+            if isinstance(layer, Conv | Dense):
+                check_weights(self.weights[index], layer, f"layer {index}")
 
     @classmethod
     def from_tensors(cls, spec: NetSpec, tensors: Mapping[str, NDArray[Any]], prefix: str) -> Network:
@@ -186,7 +195,9 @@ class Network:
         for index, layer in enumerate(spec.layers):
             if layer.weight_shape is not None:
                 try:
-                    weights[index] = Weights(*(tensors[f"{prefix}.{index}.{part}"] for part in Weights.__struct_fields__))
+                    weights[index] = Weights(
+                        *(tensors[f"{prefix}.{index}.{part}"] for part in Weights.__struct_fields__)
+                    )
                 except KeyError as error:
                     raise ModelError(f"the model file lacks the tensor {error}") from None
         return cls(spec, weights)
@@ -200,16 +211,17 @@ class Network:
         }
 
 
-def check_weights(weights: Weights, shape: Shape, where: str) -> None:
+def check_weights(weights: Weights, layer: Conv | Dense, where: str) -> None:
     """Refuse, with a ModelError, numbers under which some engine could be inexact."""
-    w, bias, shift = weights.weight, weights.bias, weights.shift
-    if w.dtype != np.int8 or bias.dtype != np.int32 or shift.dtype != np.uint8:
-        raise ModelError(f"{where}: weight, bias and shift must be int8, int32 and uint8")
+    w, bias, shift, shape = weights.weight, weights.bias, weights.shift, layer.weight_shape
+    kind, limit = (np.int16, MAX_WIDE_WEIGHT) if layer.wide else (np.int8, MAX_WEIGHT)
+    if w.dtype != kind or bias.dtype != np.int32 or shift.dtype != np.uint8:
+        raise ModelError(f"{where}: weight, bias and shift must be {np.dtype(kind)}, int32 and uint8")
     if w.shape != shape or bias.shape != shape[:1] or shift.shape != shape[:1]:
         raise ModelError(f"{where}: tensors of shape {w.shape}, {bias.shape}, {shift.shape} do not fit {shape}")
     magnitude = np.abs(w.astype(np.int64))
-    if magnitude.max() > MAX_WEIGHT:
-        raise ModelError(f"{where}: a weight of magnitude {magnitude.max()} is beyond {MAX_WEIGHT}")
+    if magnitude.max() > limit:
+        raise ModelError(f"{where}: a weight of magnitude {magnitude.max()} is beyond {limit}")
     if shift.max() > MAX_SHIFT:
         raise ModelError(f"{where}: a shift of {shift.max()} is beyond {MAX_SHIFT}")
     worst = magnitude.reshape(shape[0], -1).sum(axis=1) * 255 + np.abs(bias.astype(np.int64))

@@ -49,7 +49,7 @@ def networks(parameters: int) -> tuple[NetSpec, NetSpec]:
             Dense(256, 1568),
             Unflatten(32, 7, 7),
             Conv(32, 64, 3),
-            Conv(64, 16 * parameters, 1),
+            Conv(64, 16 * parameters, 1, wide=True),
             Shuffle(4),
         ),
     )
@@ -73,6 +73,8 @@ def read_idx(path: Path) -> np.ndarray:
 @click.option("--epochs", default=160, show_default=True)
 @click.option("--batch", default=128, show_default=True)
 @click.option("--learning-rate", default=1e-3, show_default=True)
+@click.option("--quantise-from", default=0.7, show_default=True, help="Share of the epochs without quantisation.")
+@click.option("--init", type=click.Path(exists=True, path_type=Path), help="Checkpoint to take the first weights from.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--threads", default=1, show_default=True, help="CPU threads.")
@@ -83,6 +85,8 @@ def main(
     epochs: int,
     batch: int,
     learning_rate: float,
+    quantise_from: float,
+    init: Path | None,
     seed: int,
     device: str,
     threads: int,
@@ -92,11 +96,13 @@ def main(
     torch.backends.nnpack.set_flags(False)  # its Winograd convolutions are not exact on integers
     binary = name == "digits-binary"
     images = torch.from_numpy(read_idx(data / "train-images-idx3-ubyte.gz"))
-    schedule = Schedule(epochs, batch, learning_rate, seed=seed)
+    schedule = Schedule(epochs, batch, learning_rate, quantise_from, seed=seed)
     torch.manual_seed(seed)
     likelihood = BernoulliSpec() if binary else MixtureSpec(COMPONENTS)
     encoder, decoder = networks(1 if binary else 3 * COMPONENTS)
     model = TrainableVAE(encoder, decoder, "bernoulli" if binary else "logistic_mixture", COMPONENTS)
+    if init:
+        model.load_state_dict(torch.load(init, weights_only=True)["average"])
     out.mkdir(parents=True, exist_ok=True)
 
     console = Console(stderr=True)
@@ -152,6 +158,7 @@ def main(
         },
         "training": {
             **asdict(schedule),
+            "init": init and str(init),
             "minutes": round(sum(row.seconds for row in log) / 60, 1),
             "device": device,
             "torch": torch.__version__,

@@ -19,6 +19,7 @@ from bitsback.nets.layers import (
     MAX_ACCUMULATOR,
     MAX_SHIFT,
     MAX_WEIGHT,
+    MAX_WIDE_WEIGHT,
     Conv,
     Dense,
     Flatten,
@@ -80,9 +81,10 @@ class QuantLayer(nn.Module):
         total = flat.abs().sum(1) * 255 + self.bias.abs() * UNIT + 255
         # Rounding can add half a step to each weight, hence the margin of half the fan-in.
         room = (MAX_ACCUMULATOR - 1 - 128.0 * flat.shape[1]) / total
-        shift = torch.minimum(MAX_WEIGHT / largest, room).log2().floor().clamp(0, MAX_SHIFT)
+        limit = MAX_WIDE_WEIGHT if self.layer.wide else MAX_WEIGHT
+        shift = torch.minimum(limit / largest, room).log2().floor().clamp(0, MAX_SHIFT)
         scale = shift.exp2()
-        weight = (self.weight * scale.view(-1, *[1] * (self.weight.dim() - 1))).round().clamp(-MAX_WEIGHT, MAX_WEIGHT)
+        weight = (self.weight * scale.view(-1, *[1] * (self.weight.dim() - 1))).round().clamp(-limit, limit)
         return weight, (self.bias * UNIT * scale).round(), shift
 
     def forward(self, x: Tensor) -> Tensor:
@@ -102,7 +104,9 @@ class QuantLayer(nn.Module):
     def export(self) -> Weights:
         """The integers as stored in a model file."""
         weight, bias, shift = (t.cpu().numpy() for t in self.integers())
-        return Weights(weight.astype(np.int8), bias.astype(np.int32), shift.astype(np.uint8))
+        return Weights(
+            weight.astype(np.int16 if self.layer.wide else np.int8), bias.astype(np.int32), shift.astype(np.uint8)
+        )
 
 
 class QuantNetwork(nn.Module):

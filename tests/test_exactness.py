@@ -1,0 +1,59 @@
+"""The promise: the same bytes and the same pixels, whatever computes them.
+
+Other processors are the business of ``tests/portability``.
+"""
+
+import gzip
+import itertools
+from functools import cache
+
+import numpy as np
+import pytest
+
+from bitsback.ans import Stack
+from bitsback.models import Model
+from helpers import DATA, needs_mnist
+
+ENGINES = ("int8", "float32", "reference")
+THREADS = (1, 2)
+BATCHES = (4096, 7, 1)
+COUNT = 500
+
+
+def drawn(model: Model) -> np.ndarray:
+    """COUNT images that the model finds likely, by popping random bits through it."""
+    words = np.random.default_rng(2026).integers(0, 1 << 32, 100_000, np.uint32)
+    stack = Stack.from_bytes(np.array([1 << 33], "<u8").tobytes() + words.astype("<u4").tobytes())
+    z = model.vae.prior(COUNT).pop(stack)
+    return model.vae.likelihood(z).pop(stack)
+
+
+def mnist(model: Model) -> np.ndarray:
+    """The first COUNT test digits, in the model's levels."""
+    data = gzip.decompress((DATA / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes())
+    images = np.frombuffer(data, np.uint8, COUNT * 784, offset=16).reshape(COUNT, 28, 28, 1)
+    if model.levels == 2:
+        return (np.random.default_rng(0).random(images.shape) < images / 255).astype(np.uint8)
+    return images
+
+
+@cache
+def coded(name: str, source: str) -> tuple[np.ndarray, bytes]:
+    model = Model.load(name, engines=["reference"])
+    images = mnist(model) if source == "mnist" else drawn(model)
+    return images, model.encode(images)
+
+
+@pytest.mark.parametrize("source", ["drawn", pytest.param("mnist", marks=[needs_mnist, pytest.mark.data])])
+@pytest.mark.parametrize("name", ["digits", "digits-binary"])
+@pytest.mark.parametrize(("engine", "threads", "batch"), [*itertools.product(ENGINES, THREADS, BATCHES)])
+def test_every_way_of_computing_gives_the_same(name: str, source: str, engine: str, threads: int, batch: int) -> None:
+    images, payload = coded(name, source)
+    if engine == "reference":
+        if threads > 1:
+            pytest.skip("the reference has no threads")
+        if batch == 1:
+            images, payload = images[:60], Model.load(name).encode(images[:60])  # it is slow
+    model = Model.load(name, engines=[engine], threads=threads, batch=batch)
+    assert model.encode(images) == payload
+    np.testing.assert_array_equal(model.decode(payload, len(images)), images)

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
+
+from bitsback.ans import Stack  # noqa: E402
+from bitsback.codecs import LogisticMixture, bucket_centres, quarter  # noqa: E402
+from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec  # noqa: E402
+from bitsback.models.vae import logit_probabilities  # noqa: E402
+from bitsback.training.export import export  # noqa: E402
+from bitsback.training.layers import UNIT  # noqa: E402
+from bitsback.training.vae import TrainableVAE, bernoulli_nats, mixture_nats  # noqa: E402
+from helpers import tiny_model  # noqa: E402
+
+
+def trainable(levels: int) -> TrainableVAE:
+    config = tiny_model(levels).config
+    torch.manual_seed(0)
+    return TrainableVAE(config.encoder, config.decoder, "bernoulli" if levels == 2 else "logistic_mixture", 2)
+
+
+def config(levels: int) -> Config:
+    base = tiny_model(levels).config
+    return Config(
+        version=1,
+        kind="vae",
+        name="trained",
+        image=ImageSpec(8, 12, 1, 2 if levels == 2 else 256),
+        latents=base.latents,
+        latent_bits=10,
+        likelihood=BernoulliSpec() if levels == 2 else MixtureSpec(2),
+        encoder=base.encoder,
+        decoder=base.decoder,
+        self_test={},
+    )
+
+
+def test_bernoulli_objective_is_the_code_length() -> None:
+    u = torch.arange(256.0)
+    for x in (0, 1):
+        bits = bernoulli_nats(u / UNIT, torch.full_like(u, x)).numpy() / np.log(2)
+        p = logit_probabilities() / 2**24
+        np.testing.assert_allclose(bits, -np.log2(p if x else 1 - p), rtol=2e-3, atol=1e-6)
+
+
+def test_mixture_objective_is_the_code_length() -> None:
+    rng = np.random.default_rng(0)
+    u = rng.integers(0, 256, (1, 9, 30, 40)).astype(np.float32)
+    u[:, 3:6] -= u[:, 3:6] % 4  # the integer model has a table of 64 scales
+    x = rng.integers(0, 256, (1, 1, 30, 40)).astype(np.uint8)
+    bits = mixture_nats(torch.from_numpy(u) / UNIT, torch.from_numpy(x).float(), 3).numpy()[0, 0] / np.log(2)
+    mean, scale, weight = (part.transpose(1, 2, 0).astype(np.int32) for part in np.split(u[0], 3))
+    exact = LogisticMixture(mean * 18 - 256, quarter(scale), weight).bits(x[0, 0])
+    likely = exact < 12  # below, every level keeps its 2^-24
+    assert likely.mean() > 0.5
+    np.testing.assert_allclose(bits[likely], exact[likely], atol=0.01)
+
+
+@pytest.mark.parametrize("levels", [2, 256])
+def test_the_objective_is_that_of_the_exported_model(levels: int) -> None:
+    """On images drawn from the model itself: what is unlikely costs 24 bits in integers, and any number in floats."""
+    model = trainable(levels)
+    model.quantise(True)
+    exported = export(model, config(levels))
+    z = np.random.default_rng(0).integers(0, 1 << 10, (300, exported.config.latents)).astype(np.uint16)
+    words = np.random.default_rng(1).integers(0, 1 << 32, 60_000, np.uint32)
+    likelihood = exported.vae.likelihood(z)
+    images = likelihood.pop(Stack.from_bytes(b"\0\0\0\0\1\0\0\0" + words.tobytes()))
+    x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        out = model.decoder(torch.from_numpy(bucket_centres(10)[z]).float() / UNIT)
+        nats = bernoulli_nats(out, x.float()) if levels == 2 else mixture_nats(out, x.float(), 2)
+        kl, _ = model.bits(x)
+    assert float(nats.mean()) / np.log(2) == pytest.approx(likelihood.bits(images).mean(), rel=0.01)
+    posterior = exported.vae.posterior(images)
+    noise = Stack.from_bytes(b"\0\0\0\0\1\0\0\0" + words.tobytes())
+    sampled = 10 * exported.config.latents - posterior.bits(posterior.pop(noise)).sum(1)
+    # Means at 4 deviations, which random weights give, are beyond the last bucket's edge: hence the tolerance
+    assert sampled.mean() == pytest.approx(float(kl.mean()), rel=0.1)
+    np.testing.assert_array_equal(exported.decode(exported.encode(images), 300), images)
