@@ -82,6 +82,19 @@ def test_a_file_too_small_for_a_chunk_of_its_own_is_kept_as_bytes(make: SimpleNa
     assert [one.key.shape for one in Planner().plans(items)] == [(8, 8, 1), (6, 6, 1)]
 
 
+def test_files_of_a_chunk_are_in_order_however_they_came_to_be_in_it(make: SimpleNamespace) -> None:
+    """A file that is given up as an image, once all are seen, belongs before the bytes of later files."""
+    items = [
+        make.image_item(0, "a", make.digits(3)),
+        make.image_item(1, "tiny", make.digits(1, 6), size=60),
+        make.file_item(2, "b", b"text"),
+        make.file_item(3, "c", b"more text"),
+    ]
+    plans = list(Planner().plans(items))
+    assert [[item.ordinal for item in one.homes] for one in plans] == [[0], [1, 2, 3]]
+    assert [run.item.ordinal for run in plans[1].runs] == [1, 2, 3]
+
+
 @pytest.mark.parametrize(("limit", "value"), [("MAX_FILES", 4), ("MAX_HEAD", 400), ("MAX_BLOBS", 4 * 128)])
 def test_a_chunk_is_full_of_files_too(
     make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, limit: str, value: int

@@ -51,7 +51,7 @@ def test_json_on_standard_output(run: Run, folder: Path) -> None:
     assert facts["bytes_out"] == Path("in.bba").stat().st_size
     assert facts["members"][5] == {
         "name": "in/text.txt", "size": 250, "images": 0, "route": "packed",
-        "reason": "not an image file that can be taken apart", "exact": True,
+        "reason": "kept byte by byte", "exact": True,
     }  # fmt: skip
     assert facts["skipped"] == [{"name": "in/link", "reason": "symbolic link"}]
 

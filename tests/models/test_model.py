@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +77,21 @@ def test_shipped_models_draw_and_code(name: str) -> None:
     assert model.id in [m.id for m in candidates(model.shape, np.uint8, model.levels)]
     images = drawn_images(model, 20)
     np.testing.assert_array_equal(model.decode(model.encode(images), 20), images)
+
+
+def test_many_threads_may_ask_for_models_at_once() -> None:
+    """In a new process, as the first loading is the delicate one."""
+    program = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from bitsback.models import candidates
+barrier = Barrier(8)
+def ask(_):
+    barrier.wait()
+    return [id(model.vae) for model in candidates((28, 28, 1), "uint8", 2)]
+with ThreadPoolExecutor(8) as pool:
+    found = list(pool.map(ask, range(8)))
+assert found[0] and all(one == found[0] for one in found), found
+"""
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", program], check=True)

@@ -54,7 +54,7 @@ def encode_chunk(plan: Plan, library: Library, *, verify: bool = True) -> Coded:
     ``verify`` decodes each coded section and compares; a route that fails is passed over, with a warning.
     """
     if plan.key.shape is None:
-        return _encode_bytes(plan, "stored", "not an image file that can be taken apart")
+        return _encode_bytes(plan, "stored", "kept byte by byte")
     images = np.ascontiguousarray(np.concatenate([run.images() for run in plan.runs if run.part]))
     route, payload, reason, warnings = _code_images(images, plan.key, library, verify)
     section = ImageSection(

@@ -179,7 +179,8 @@ def make_plan(key: Key, runs: Sequence[Run]) -> Plan:
     """A plan of these runs, plus the records and blobs of the files that begin with them."""
     homes: list[Item] = []
     out: list[Run] = []
-    for run in runs:
+    # Files that were given up as images come after later ones
+    for run in sorted(runs, key=lambda run: (run.item.ordinal, run.part, run.start)):
         item = run.item
         if not item.homed:
             item.homed = True

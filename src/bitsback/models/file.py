@@ -82,6 +82,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ModelError("the model file lacks its self-test")
 
 
+# Made here, once: msgspec puts a type's description together at its first use, which is not safe in two threads
+_DECODER = msgspec.json.Decoder(Config)
+
+
 def dump(config: Config, tensors: Mapping[str, NDArray[Any]]) -> bytes:
     """Serialise; the same model always gives the same bytes."""
     from safetensors.numpy import save
@@ -114,7 +118,7 @@ def parse(data: bytes) -> tuple[Config, dict[str, NDArray[Any]]]:
         raise UnsupportedVersionError(f"the model file is of version {version}; this bitsback reads version {VERSION}")
     tensors = _tensors(header, memoryview(data)[8 + size :])
     try:
-        config = msgspec.json.decode(text, type=Config)
+        config = _DECODER.decode(text)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ModelError(f"the model's configuration is not valid: {error}") from None
     config.check()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from bitsback.errors import CodecError, ModelError, ModelNotFoundError
 from bitsback.models import file
 from bitsback.models.file import SUFFIX, Config
 from bitsback.nets.engine import ENGINES
+
+if TYPE_CHECKING:
+    from bitsback.models.vae import VAE
 
 ZOO = Path(__file__).parent / "zoo"
 SEARCH_PATH_VARIABLE = "BITSBACK_MODEL_PATH"
@@ -41,6 +45,8 @@ class Model:
         self.data = data
         self.id = hashlib.sha256(data).hexdigest()
         self.config, self._tensors = file.parse(data)
+        self._lock = threading.Lock()
+        self._vae: VAE | None = None
         self._engine_options = (tuple(engines), threads, batch)
 
     @classmethod
@@ -151,12 +157,15 @@ class Model:
 
         return chain.elbo_bits(self.vae, images, seed)
 
-    @cached_property
-    def vae(self) -> Any:
-        """The distributions, :class:`bitsback.models.vae.VAE`, on an engine that passed the self-test."""
-        from bitsback.models.vae import VAE
+    @property
+    def vae(self) -> VAE:
+        """The distributions, on an engine that passed the self-test."""
+        with self._lock:
+            if self._vae is None:
+                from bitsback.models.vae import VAE
 
-        return VAE(self.config, self._tensors, *self._engine_options)
+                self._vae = VAE(self.config, self._tensors, *self._engine_options)
+            return self._vae
 
     def __repr__(self) -> str:
         return f"<Model {self.name}, sha256:{self.id[:12]}>"
@@ -182,9 +191,18 @@ def _identity(path: Path, changed: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@cache
 def _shared(path: Path) -> Model:
+    """One object for each installed model, so that its networks are built once, also for several threads."""
+    with _loading:
+        return _loaded(path)
+
+
+@cache
+def _loaded(path: Path) -> Model:
     return Model.load(path)
+
+
+_loading = threading.Lock()
 
 
 __all__ = ["Config", "Model", "candidates", "installed"]

@@ -6,9 +6,9 @@ A network maps unsigned 8-bit tensors to unsigned 8-bit tensors. Each weighted l
     y   = clip(round_half_even(acc / 2^shift), 0, 255)
 
 with integer weights, int32 biases, and one shift for each output channel. The clip is the nonlinearity (a ReLU that
-also saturates above). Weights are int8 of at most 64 in magnitude. Under these bounds float32 arithmetic is exact in any
-order of summation, and the 16-bit intermediate sums of x86 int8 kernels cannot saturate, so every engine can agree to
-the bit (the idea is that of Ballé, Johnston & Minnen, "Integer networks for data compression with latent-variable
+also saturates above). Weights are int8 of at most 64 in magnitude. Under these bounds float32 arithmetic is exact in
+any order of summation, and the 16-bit intermediate sums of x86 int8 kernels cannot saturate, so every engine can agree
+to the bit (the idea is that of Ballé, Johnston & Minnen, "Integer networks for data compression with latent-variable
 models", ICLR 2019).
 
 A layer marked ``wide`` has int16 weights of at most 4095 and runs as float32 in every engine. That is slower; it is
