@@ -44,7 +44,7 @@ def load(data: bytes, *, damaged: bool = False) -> list[tuple[int, bytes, bytes]
     return [(block.kind, block.head, reader.payload(block)) for block in reader.blocks]
 
 
-def header(major: int = 0, minor: int = 1, required: int = 0, optional: int = 0, reserved: int = 0) -> bytes:
+def header(major: int = 1, minor: int = 0, required: int = 0, optional: int = 0, reserved: int = 0) -> bytes:
     data = struct.pack("<8sBBHHH", MAGIC, major, minor, required, optional, reserved)
     return data + struct.pack("<Q", check_sum(data))
 
@@ -54,7 +54,7 @@ def test_bytes_are_pinned() -> None:
     assert (
         data.hex()
         == (
-            "8f4242410d0a1a0a0001000000000000"  # magic, version, features
+            "8f4242410d0a1a0a0100000000000000"  # magic, version, features
             + struct.pack("<Q", check_sum(data[:16])).hex()
             + "b5424bf101000000"  # sync, kind, flags
             + "0100000001000000"  # sizes

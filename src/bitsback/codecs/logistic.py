@@ -281,7 +281,8 @@ def quarter(u: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     >>> quarter(np.array([0, 1, 2, 5, 6, 128, 252, 255], np.uint8))
     array([ 0,  0,  1,  1,  2, 32, 63, 63], dtype=uint8)
     """
-    return np.minimum((u.astype(np.uint16) + 2) >> 2, 63).astype(np.uint8)
+    quarters: npt.NDArray[np.uint8] = np.minimum((u.astype(np.uint16) + 2) >> 2, 63).astype(np.uint8)
+    return quarters
 
 
 class Logistic(LogisticMixture):

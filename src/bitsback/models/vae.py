@@ -19,6 +19,7 @@ from bitsback.codecs import (
     Bernoulli,
     BitsBack,
     Codec,
+    Family,
     NetworkMixture,
     PosteriorBuckets,
     TwoPart,
@@ -46,8 +47,9 @@ def logit_probabilities() -> NDArray[np.uint32]:
 
     The table of the logistic function has 64 entries a unit, so these are entries of it, shortened.
     """
-    entries = load("logistic")[1024 + 5 * (np.arange(256) - 128)]
-    return (entries >> np.uint32(32 - LOGIT_PRECISION)).astype(np.uint32)
+    entries = load("logistic")[1024 + 5 * (np.arange(256) - 128)].astype(np.uint32)
+    probabilities: NDArray[np.uint32] = entries >> np.uint32(32 - LOGIT_PRECISION)
+    return probabilities
 
 
 class VAE:
@@ -77,11 +79,11 @@ class VAE:
         self._order = reading_order(config.decoder)
         self.config = config
 
-    def prior(self, n: int, bits: int | None = None) -> Codec[Latents]:
+    def prior(self, n: int, bits: int | None = None) -> Uniform:
         """p(z): buckets of equal mass, so plain bits. ``bits`` makes coarser buckets than the model's own."""
         return Uniform(self.config.latent_bits if bits is None else bits, (n, self.config.latents))
 
-    def likelihood(self, z: Latents, bits: int | None = None) -> Codec[Images]:
+    def likelihood(self, z: Latents, bits: int | None = None) -> Family:
         """p(x | z), for z (n, latents) in buckets of ``bits`` bits."""
         image = self.config.image
         shape = (len(z), image.height, image.width, image.channels)

@@ -88,7 +88,8 @@ class QuantLayer(nn.Module):
         return weight, (self.bias * UNIT * scale).round(), shift
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias = self.weight, self.bias
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
         if self.quantise:
             w, b, shift = self.integers()
             scale = shift.exp2()
@@ -104,9 +105,8 @@ class QuantLayer(nn.Module):
     def export(self) -> Weights:
         """The integers as stored in a model file."""
         weight, bias, shift = (t.cpu().numpy() for t in self.integers())
-        return Weights(
-            weight.astype(np.int16 if self.layer.wide else np.int8), bias.astype(np.int32), shift.astype(np.uint8)
-        )
+        kept = weight.astype(np.int16) if self.layer.wide else weight.astype(np.int8)
+        return Weights(kept, bias.astype(np.int32), shift.astype(np.uint8))
 
 
 class QuantNetwork(nn.Module):
@@ -119,8 +119,13 @@ class QuantNetwork(nn.Module):
         weighted = {i: layer for i, layer in enumerate(spec.layers) if isinstance(layer, Conv | Dense)}
         self.layers = nn.ModuleDict({str(i): QuantLayer(layer, i == max(weighted)) for i, layer in weighted.items()})
 
+    def weighted(self) -> dict[int, QuantLayer]:
+        """The layers with weights, by their place in the list."""
+        return {int(i): module for i, module in self.layers.items() if isinstance(module, QuantLayer)}
+
     def quantise(self, on: bool) -> None:
-        for module in self.layers.values():
+        """Put the quantisation into the loop, or take it out."""
+        for module in self.weighted().values():
             module.quantise = on
 
     def forward(self, x: Tensor) -> Tensor:
@@ -138,4 +143,4 @@ class QuantNetwork(nn.Module):
 
     def export(self) -> Network:
         """The checked integer network; raises ModelError if it could overflow."""
-        return Network(self.spec, {int(index): module.export() for index, module in self.layers.items()})
+        return Network(self.spec, {index: module.export() for index, module in self.weighted().items()})

@@ -38,12 +38,12 @@ class TrainableVAE(nn.Module):
     @torch.no_grad()
     def _start(self) -> None:
         """Start with a narrow posterior and plausible pixels: from a wide one, latents are given up early."""
-        last = list(self.encoder.layers.values())[-1]
-        last.weight *= 0.3
+        last = list(self.encoder.weighted().values())[-1]
+        last.weight.mul_(0.3)
         last.bias[: self.latents] = CENTRE
         last.bias[self.latents :] = 3.0
-        last = list(self.decoder.layers.values())[-1]
-        last.weight *= 0.3
+        last = list(self.decoder.weighted().values())[-1]
+        last.weight.mul_(0.3)
         if self.likelihood == "bernoulli":
             last.bias[:] = CENTRE - 0.7
         else:
@@ -61,7 +61,7 @@ class TrainableVAE(nn.Module):
     @property
     def quantised(self) -> bool:
         """Whether the quantisation is in the loop."""
-        return any(module.quantise for module in self.encoder.layers.values())
+        return any(module.quantise for module in self.encoder.weighted().values())
 
     def bits(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Bits of the latents (KL) and of the pixels for each image: two tensors (batch,), whose sum is -ELBO.
