@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import measure
+from bitsback.codecs import quarter
 from bitsback.models import Model, file
 from bitsback.nets.engine import Run, build
 from bitsback.nets.layers import Network
@@ -78,8 +79,8 @@ class Parameters:
         if model.levels == 2:
             probabilities = pixels.p[:, 0, 0, 0] / np.float32(1 << pixels.precision)
         else:
-            means, scales, weights = (a[:, 0, 0, 0, 0] for a in (pixels.mean, pixels.scale, pixels.weight))
-            means, weights = means / np.float32(16), np.exp2((weights.astype(np.float32) - 128) / 16)
+            means = (every.astype(np.float32) * pixels.step + pixels.zero) / np.float32(16)
+            scales, weights = quarter(every), np.exp2((every.astype(np.float32) - 128) / 16)
         return cls(
             posterior.delta[:, 0].astype(np.float32) - np.float32(128),
             np.float32(32) * np.exp2(posterior.rho[:, 0].astype(np.float32) / -8),

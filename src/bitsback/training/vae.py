@@ -47,12 +47,14 @@ class TrainableVAE(nn.Module):
         if self.likelihood == "bernoulli":
             last.bias[:] = CENTRE - 0.7
         else:
-            k = self.components
             # Narrow components at either end of the range and wide ones between: black, white and everything else.
-            last.bias[:k] = torch.linspace(0.2, 7.5, k) if k > 1 else 2.0
-            last.bias[k : 2 * k] = 6.0
-            last.bias[k] = last.bias[2 * k - 1] = 2.75
-            last.bias[2 * k :] = CENTRE
+            # A final shuffle makes several channels of the layer one channel of the output, hence the rows.
+            k = self.components
+            bias = last.bias.view(3 * k, -1)
+            bias[:k] = torch.linspace(0.2, 7.5, k)[:, None] if k > 1 else 2.0
+            bias[k : 2 * k] = 6.0
+            bias[k] = bias[2 * k - 1] = 2.75
+            bias[2 * k :] = CENTRE
 
     def quantise(self, on: bool) -> None:
         self.encoder.quantise(on)
