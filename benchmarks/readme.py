@@ -39,7 +39,7 @@ def results(digits: dict[str, Any]) -> str:
         rows.append([label, *(best(kind, prefix, layouts) for kind in kinds)])
     title = f"MNIST test set, {images:,} images, bits a pixel"
     return table([title, "8-bit", "binarised"], rows) + (
-        "\n\nWhole files, headers included; the model (0.9 MB) ships with the package. One thing to know: JPEG XL at its"
+        "\n\nWhole files, headers included; the model (0.9 MB) ships with the package. To be plain: JPEG XL at its"
         "\nhighest effort, over all 8-bit digits stacked into one image, is still smaller, at the price of having to"
         "\ndecode them all together; models that also see local context come next."
     )
