@@ -1,10 +1,10 @@
-"""Draw the sample images: handwritten-looking digits, 28x28, 8-bit grey, made by this program and by no hand.
+"""Draw the sample images: handwritten-looking digits, 28x28, black and white, made by this program and by no hand.
 
     python examples/draw_digits.py examples/digits
 
 Each digit is a few strokes through control points that are jittered, bent into smooth curves, slanted, drawn with a
 round pen at eight times the size, and averaged down, white on black with its centre of mass in the middle, as in
-MNIST. No image of MNIST went into it.
+MNIST, and cut at half grey. No image of MNIST went into it.
 """
 
 import sys
@@ -47,7 +47,7 @@ def curve(points: np.ndarray, steps: int = 24) -> np.ndarray:
 
 
 def draw(digit: int, rng: np.random.Generator) -> np.ndarray:
-    """One digit, uint8 (28, 28)."""
+    """One digit, uint8 (28, 28), in grey."""
     size = 28 * SCALE
     slant, width, height = rng.normal(0.12, 0.15), rng.uniform(0.75, 1.1), rng.uniform(0.9, 1.05)
     pen = rng.uniform(1.6, 3.0) * SCALE
@@ -69,11 +69,11 @@ def draw(digit: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def main(folder: Path) -> None:
-    """Write COUNT digits to ``folder`` as optimised PNG files."""
+    """Write COUNT digits to ``folder`` as optimised PNG files of 1 bit a pixel."""
     rng = np.random.default_rng(2026)
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(COUNT):
-        Image.fromarray(draw(i % 10, rng)).save(folder / f"{i:03d}.png", optimize=True)
+        Image.fromarray(draw(i % 10, rng) > 127).save(folder / f"{i:03d}.png", optimize=True)
 
 
 if __name__ == "__main__":

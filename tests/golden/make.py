@@ -17,16 +17,19 @@ from PIL import Image
 import bitsback
 
 
-def sample_digits() -> np.ndarray:
-    """The project's own sample images, uint8 (200, 28, 28)."""
-    folder = Path(__file__).parents[2] / "examples" / "digits"
-    return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.glob("*.png"))])
+def drawn_digits(count: int = 200) -> np.ndarray:
+    """Grey digits drawn as the sample images are, uint8 (count, 28, 28)."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+    from draw_digits import draw
+
+    rng = np.random.default_rng(2026)
+    return np.stack([draw(i % 10, rng) for i in range(count)])
 
 
 def write_inputs(folder: Path) -> None:
     """A few files of every kind that the format knows."""
     rng = np.random.default_rng(1)
-    digits = sample_digits()
+    digits = drawn_digits()
     np.save(folder / "digits.npy", digits)
     np.save(folder / "binary.npy", (digits > 127).astype(np.uint8) * 255)
     np.save(folder / "one-digit.npy", digits[0])
