@@ -15,6 +15,8 @@ import numpy as np
 from PIL import Image
 
 import bitsback
+from bitsback.ans import Stack
+from bitsback.models import Model
 
 
 def drawn_digits(count: int = 200) -> np.ndarray:
@@ -26,12 +28,21 @@ def drawn_digits(count: int = 200) -> np.ndarray:
     return np.stack([draw(i % 10, rng) for i in range(count)])
 
 
+def sampled_digits(count: int = 40) -> np.ndarray:
+    """Digits drawn by the model "digits", by popping random bits: what it codes best, uint8 (count, 28, 28)."""
+    vae = Model.load("digits").vae
+    words = np.random.default_rng(7).integers(0, 1 << 32, 1000 * count, np.uint32)
+    stack = Stack.from_bytes(np.array([1 << 33], "<u8").tobytes() + words.astype("<u4").tobytes())
+    return vae.likelihood(vae.prior(count).pop(stack)).pop(stack)[..., 0]
+
+
 def write_inputs(folder: Path) -> None:
     """A few files of every kind that the format knows."""
     rng = np.random.default_rng(1)
     digits = drawn_digits()
     np.save(folder / "digits.npy", digits)
     np.save(folder / "binary.npy", (digits > 127).astype(np.uint8) * 255)
+    np.save(folder / "sampled.npy", sampled_digits())
     np.save(folder / "one-digit.npy", digits[0])
     np.save(folder / "depth.npy", (np.add.outer(np.arange(40), np.arange(30)) * 700).astype(np.uint16))
     np.savez(folder / "both.npz", images=digits[:5], labels=np.arange(5))

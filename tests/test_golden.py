@@ -1,0 +1,41 @@
+"""Archives of every released version decode, for ever, to the bytes that they decoded to then."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+import bitsback
+
+GOLDEN = Path(__file__).parent / "golden"
+VERSIONS = ["v0.1"]
+CASES = [
+    pytest.param(version, archive, files, id=f"{version}-{archive}")
+    for version in VERSIONS
+    for archive, files in json.loads((GOLDEN / version / "manifest.json").read_text()).items()
+]
+
+
+@pytest.mark.parametrize(("version", "archive", "files"), CASES)
+def test_old_archives_decode(version: str, archive: str, files: dict[str, str], tmp_path: Path) -> None:
+    bitsback.decompress(GOLDEN / version / archive, tmp_path)
+    found = {
+        str(path.relative_to(tmp_path)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
+    assert found == files
+
+
+def test_the_golden_archives_use_every_route_and_model() -> None:
+    """Or they would not protect what they are there for. A model that was shipped once is shipped for ever."""
+    routes: set[str] = set()
+    models: set[str] = set()
+    for path in (GOLDEN / "v0.1").glob("*.bba"):
+        with bitsback.open(path) as archive:
+            for member in archive.members:
+                routes |= set(member.routes)
+                models |= set(member.models)
+    assert routes == {"model", "predictor", "packed", "stored"}
+    assert models == {bitsback.Model.load(name).id for name in ("digits", "digits-binary")}
