@@ -21,9 +21,12 @@ from helpers import drawn_images, tiny_model_file
 TABLES = Path(bitsback.__file__).parent / "codecs" / "tables"
 
 
-def table(name, kind):
-    data = (TABLES / f"{name}.bin").read_bytes()
+def unpacked(kind, data):
     return [value for (value,) in struct.iter_unpack(f"<{kind}", data)]
+
+
+def table(name, kind):
+    return unpacked(kind, (TABLES / f"{name}.bin").read_bytes())
 
 
 F, G, Q = table("logistic", "I"), table("normal", "I"), table("quantiles", "i")
@@ -52,7 +55,7 @@ def posterior(b, delta, rho):
     def start(k):
         if k in (0, 2**b):
             return 2**24 * (k > 0)
-        position = 2**30 + ((Q[k * 2 ** (13 - b)] - (delta - 128) * 2**15) * INVERSE_RATIOS[rho] >> 14)
+        position = 2**30 + (((Q[k * 2 ** (13 - b)] - (delta - 128) * 2**15) * INVERSE_RATIOS[rho]) >> 14)
         return ((sigmoid(G, position) * (2**24 - 2**b)) >> 32) + k
 
     return 24, 2**b, start
@@ -146,7 +149,7 @@ class SlowModel:
         entry = self.header[name]
         begin, end = entry["data_offsets"]
         kind = {"I8": "b", "I16": "h", "I32": "i", "U8": "B"}[entry["dtype"]]
-        return [value for (value,) in struct.iter_unpack(f"<{kind}", self.tensors[begin:end])]
+        return unpacked(kind, self.tensors[begin:end])
 
     def network(self, key, x, shuffled=True):
         """The output for one input, both flat lists in C order."""
@@ -218,8 +221,7 @@ class SlowModel:
         steps += [(left % 2**group_log2, self.bits, False)] * (left % 2**group_log2 > 0)
 
         words = 4 + 2 * runs + 8 * 2**lanes_log2
-        heads = list(struct.unpack(f"<{2**lanes_log2}Q", payload[4 + 2 * runs : words]))
-        stack = SlowStack(heads, [word for (word,) in struct.iter_unpack("<I", payload[words:])])
+        stack = SlowStack(unpacked("Q", payload[4 + 2 * runs : words]), unpacked("I", payload[words:]))
         images = []
         for m, bits, primed in reversed(steps):
             z = stack.pop([uniform(bits)] * (m * self.latents))
@@ -231,23 +233,25 @@ class SlowModel:
         return images, stack
 
 
-@pytest.mark.parametrize("levels", [2, 256])
-def test_the_self_tests_of_a_model_file_can_be_repeated_from_the_text(levels):
-    model = SlowModel(tiny_model_file(levels))
-    for key, expected in model.config["self_test"].items():
-        assert model.self_test(key) == expected
+@pytest.mark.parametrize("name", [2, 256, "digits-binary"])
+def test_the_self_tests_of_a_model_file_can_be_repeated_from_the_text(name):
+    data = Model.load(name).data if isinstance(name, str) else tiny_model_file(name)
+    model = SlowModel(data)
+    assert {key: model.self_test(key) for key in ("encoder", "decoder")} == model.config["self_test"]
 
 
 @pytest.mark.parametrize(
-    ("levels", "bits", "n", "many_samples"), [(2, 8, 40, 1 << 17), (256, 8, 40, 1 << 17), (256, 12, 5, 1), (2, 1, 1, 1)]
+    ("levels", "bits", "n", "group_log2", "lanes"),
+    [(2, 8, 40, 6, 1), (256, 8, 40, 6, 1), (2, 8, 15, 2, 1), (256, 12, 5, 6, 8), (2, 1, 1, 6, 8)],
 )
-def test_a_decoder_written_from_the_text_restores_images_and_stack(monkeypatch, levels, bits, n, many_samples):
-    monkeypatch.setattr(chain, "MANY_SAMPLES", many_samples)  # 1: eight lanes for a few images too
+def test_a_decoder_written_from_the_text_restores_images_and_stack(monkeypatch, levels, bits, n, group_log2, lanes):
+    """Groups of at most 4 leave images to the schedule's end; lanes are for many images, which would take too long."""
+    monkeypatch.setattr(chain, "GROUP_LOG2", group_log2)
+    monkeypatch.setattr(chain, "MANY_SAMPLES", 1 if lanes == 8 else 1 << 17)
     data = tiny_model_file(levels, bits=bits)
-    coder = Model.from_bytes(data)
-    images = drawn_images(coder, n)
-    payload = coder.encode(images)
+    images = drawn_images(Model.from_bytes(data), n)
+    payload = Model.from_bytes(data).encode(images)
     decoded, stack = SlowModel(data).decode(payload, n)
     assert decoded == images.reshape(n, -1).tolist()
     assert stack.tail == []
-    assert stack.heads == [2**32] * (8 if many_samples == 1 else 1)
+    assert stack.heads == [2**32] * lanes
