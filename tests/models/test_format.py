@@ -1,4 +1,4 @@
-"""A second decoder of model payloads, written from docs/format.md ("Chunk payloads: model route") and nothing else.
+"""A second decoder of model payloads, written from docs/format.md ("Chunk payloads: model route"), not from the code.
 
 It computes with Python's integers, one symbol and one image at a time, and shares no code with the package, only the
 bytes of its tables. It is slow; that it agrees with the package shows that the text is complete.

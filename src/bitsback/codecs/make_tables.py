@@ -26,7 +26,7 @@ BETA_GRID = 32
 
 def make(name: str) -> list[int]:
     """Return the values of a table, flat."""
-    import mpmath as mp  # type: ignore[import-untyped]
+    import mpmath as mp
 
     mp.mp.dps = 60
 
