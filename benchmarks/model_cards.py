@@ -6,6 +6,8 @@ python benchmarks/model_cards.py
 import json
 from pathlib import Path
 
+from readme import fill
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -27,9 +29,7 @@ def main() -> None:
         )
     page = ROOT / "docs/models.md"
     text = page.read_text()
-    before, rest = text.split("<!-- cards -->\n")
-    _, after = rest.split("<!-- /cards -->")
-    page.write_text(before + "<!-- cards -->\n" + "\n".join(rows) + "\n<!-- /cards -->" + after)
+    page.write_text(fill(text, "cards", "\n".join(rows)))
 
 
 if __name__ == "__main__":

@@ -76,9 +76,9 @@ class Model:
         """
         path = Path(name_or_path)
         if path.suffix != SUFFIX or not path.is_file():
-            named = [p for p in _files() if p.stem == str(name_or_path)]
+            named = [p for p in installed() if p.stem == str(name_or_path)]
             if not named:
-                known = ", ".join(sorted({p.stem for p in _files()}))
+                known = ", ".join(sorted({p.stem for p in installed()}))
                 raise ModelNotFoundError(f"no model {str(name_or_path)!r}: not a {SUFFIX} file, nor one of {known}")
             path = named[0]
         try:
@@ -95,7 +95,7 @@ class Model:
         Raises:
             ModelNotFoundError: none has it.
         """
-        for path in _files():
+        for path in installed():
             if _identity(path, path.stat().st_mtime_ns) == identity:
                 return _shared(path)
         raise ModelNotFoundError(
@@ -173,17 +173,13 @@ class Model:
 
 def installed() -> list[Path]:
     """The model files that ship with the package or lie on the search path, shipped ones first."""
-    return _files()
+    folders = [ZOO, *(Path(p) for p in os.environ.get(SEARCH_PATH_VARIABLE, "").split(os.pathsep) if p)]
+    return [path for folder in folders if folder.is_dir() for path in sorted(folder.glob(f"*{SUFFIX}"))]
 
 
 def candidates(shape: tuple[int, int, int], dtype: npt.DTypeLike, levels: int | None = None) -> list[Model]:
     """The installed models that take such images; arguments as for :meth:`Model.accepts`."""
-    return [model for path in _files() if (model := _shared(path)).accepts(shape, dtype, levels)]
-
-
-def _files() -> list[Path]:
-    folders = [ZOO, *(Path(p) for p in os.environ.get(SEARCH_PATH_VARIABLE, "").split(os.pathsep) if p)]
-    return [path for folder in folders if folder.is_dir() for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    return [model for path in installed() if (model := _shared(path)).accepts(shape, dtype, levels)]
 
 
 @cache

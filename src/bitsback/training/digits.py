@@ -9,7 +9,6 @@ set is looked at once, then.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import platform
@@ -25,6 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from bitsback import __version__
+from bitsback.images import parse
 from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec
 from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten
 from bitsback.training.export import export
@@ -66,7 +66,7 @@ def draw_binary(x: Tensor) -> Tensor:
 
 def read_idx(path: Path) -> np.ndarray:
     """Images of an IDX file, uint8 (n, 1, 28, 28)."""
-    return np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=16).reshape(-1, 1, 28, 28).copy()
+    return parse(path.read_bytes(), path.name).parts[0].transpose(0, 3, 1, 2).copy()
 
 
 @click.command()

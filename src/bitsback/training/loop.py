@@ -7,16 +7,15 @@ run that was killed and resumed gives the model that an unbroken one gives (on t
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from bitsback.archive import atomic
 from bitsback.training.vae import TrainableVAE
 
 Prepare = Callable[[Tensor], Tensor]
@@ -124,15 +123,14 @@ def fit(
         )
         log.append(row)
         report(row)
-        _save(
-            checkpoint,
-            {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "average": average,
-                "log": [asdict(row) for row in log],
-            },
-        )
+        state = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "average": average,
+            "log": [asdict(row) for row in log],
+        }
+        with atomic.write(checkpoint, overwrite=True) as file:  # a kill leaves the old one or the new one
+            torch.save(state, file)
     model.load_state_dict(average)
     return log
 
@@ -154,13 +152,3 @@ def evaluate(
     model.quantise(quantised)
     latents, pixels = (sums / len(images)).tolist()
     return latents, pixels
-
-
-def _save(path: Path, state: dict[str, Any]) -> None:
-    """Replace the checkpoint in one step: a kill leaves the old one or the new one."""
-    part = path.with_suffix(".part")
-    with part.open("wb") as f:
-        torch.save(state, f)
-        f.flush()
-        os.fsync(f.fileno())
-    part.replace(path)
