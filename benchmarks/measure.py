@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("bitsback", "numpy", "numba", "onnxruntime", "pillow", "imagecodecs", "constriction")
+PACKAGES = ("bitsback", "numpy", "numba", "onnxruntime", "pillow", "imagecodecs", "pyoxipng", "constriction")
 MODELS = {"8-bit": "digits", "binarised": "digits-binary"}
 
 T = TypeVar("T")

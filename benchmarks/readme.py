@@ -82,13 +82,72 @@ def benchmarks(digits: dict[str, Any], peer: dict[str, Any]) -> str:
             )
     head = ["same model, MB a CPU second", "encode", "decode", "bitsback is faster by, encode", "decode"]
     parts.append(table(head, rows))
-    machine = digits["machine"]
+    parts.append(machine_line(digits["machine"]))
+    return "\n\n".join(parts)
+
+
+def photos(found: dict[str, Any]) -> str:
+    """bits/dim and speeds on photos and thumbnails."""
+    sets = [found["sets"][name]["rows"] for name in ("Kodak", "thumbnails")]
+
+    def row(label: str, prefix: str, layout: str) -> list[str]:
+        """The smallest of the rows whose name and layout fit, for each set; speeds on the photos."""
+        fitting = [[r for r in rows if r["name"].startswith(prefix) and r["layout"] == layout] for rows in sets]
+        smallest = [min(rows, key=lambda r: r["bits_per_dim"]) if rows else None for rows in fitting]
+        bold = "**" if label.startswith("**") else ""
+        rates = [f"{bold}{r['bits_per_dim']:.3f}{bold}" if r else "-" for r in smallest]
+        kodak = smallest[0]
+        return [label, *rates, *([speed(kodak["encode"]), speed(kodak["decode"])] if kodak else ["-", "-"])]
+
+    rows = [
+        row("**bitsback**, one archive", "bitsback, 2 threads", "archive"),
+        row("bitsback, an archive for each photo", "bitsback", "each"),
+        row("bitsback `--effort fast`, one archive", "bitsback --effort fast, 2 threads", "archive"),
+        row("bitsback `--model none`, one archive", "bitsback, no model", "archive"),
+        row("JPEG XL, effort 10, one file an image", "JPEG XL, effort 10", "each"),
+        row("JPEG XL, effort 9, one file an image", "JPEG XL, effort 9", "each"),
+        row("JPEG XL, effort 9, all stacked in one image", "JPEG XL, effort 9", "stacked"),
+        row("WebP lossless, one file an image", "WebP", "each"),
+        row("PNG, one file an image", "PNG", "each"),
+    ]
+    counts = [found["sets"][name]["images"] for name in ("Kodak", "thumbnails")]
+    head = ["bits a sample", f"Kodak, {counts[0]} photos", f"{counts[1]:,} thumbnails, 32x32"]
+    lines = [table([*head, "photos: MB a CPU second in", "out"], [row for row in rows if set(row[1:]) != {"-"}])]
+    faster = found["sets"]["Kodak"]["faster_than_jpegxl_9"]
+    told = [
+        f"`{name.split(',')[0]}` encodes {ratio['encode_wall']:.1f} times as fast"
+        for name, ratio in faster.items()
+        if "max" not in name
+    ]
+    command = [c for c in found["sets"]["Kodak"]["command"] if c["effort"] == "normal"]
+    if told:
+        lines.append(f"On the photos, {' and '.join(told)} on two cores as JPEG XL at effort 9 on one.")
+    if command:
+        job = {(c["job"], c.get("verify")): c["mb_per_second"] for c in command}
+        lines.append(
+            f"The command itself, from PNG files and back to them: {job['compress', True]:.1f} MB/s in with "
+            f"verification, {job['compress', False]:.1f} without, {job['decompress', None]:.1f} out."
+        )
+    if peak := found.get("peak_mib"):
+        lines[-1] += (
+            f" A photo of {peak['megapixels']:.0f} megapixels takes {peak['photo']['compress']:,.0f} MiB of memory to "
+            f"compress, {peak['photo']['decompress']:,.0f} to decompress."
+        )
+    return "\n\n".join([*lines, machine_line(found["machine"])])
+
+
+def speed(rate: float) -> str:
+    """Two digits, or all there are."""
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}" if rate >= 1 else f"{rate:.2f}"
+
+
+def machine_line(machine: dict[str, Any]) -> str:
+    """What the figures were taken on."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    parts.append(
+    return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['machine']}, "
         f"Python {machine['python']}, {versions}; {machine['date'][:10]}."
     )
-    return "\n\n".join(parts)
 
 
 def fill(text: str, mark: str, content: str) -> str:
@@ -99,11 +158,16 @@ def fill(text: str, mark: str, content: str) -> str:
 
 
 def main() -> None:
-    """Fill both places."""
-    digits, peer = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("digits", "constriction_peer"))
+    """Fill all places whose results are there."""
     page = ROOT / "README.md"
-    text = fill(page.read_text(), "results", results(digits))
-    page.write_text(fill(text, "benchmarks", benchmarks(digits, peer)))
+    text = page.read_text()
+    digits, peer = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("digits", "constriction_peer"))
+    text = fill(text, "results", results(digits))
+    text = fill(text, "benchmarks", benchmarks(digits, peer))
+    measured = RESULTS / "photos.json"
+    if measured.exists():
+        text = fill(text, "photos", photos(json.loads(measured.read_text())))
+    page.write_text(text)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 import bitsback
 from bitsback import api
+from bitsback.archive.choice import EFFORTS
 from bitsback.errors import (
     BitsBackError,
     FormatError,
@@ -163,6 +164,19 @@ def test_models_by_name() -> None:
     with pytest.raises(ModelNotFoundError):
         bitsback.compress(ramps(3, 9, 9), model="no such model")
     assert bitsback.open(bitsback.compress(ramps(3, 28, 28), model="none")).members[0].models == ()
+
+
+def test_effort_and_models_that_do_not_fit(folder: Path, tmp_path: Path) -> None:
+    images = ramps(30, 28, 28)
+    assert len({bitsback.compress(images, effort=effort) for effort in EFFORTS}) == 1  # few images: all tried on all
+    with pytest.raises(ValueError, match="one of fast, normal, max"):
+        bitsback.compress(images, effort="mad")  # type: ignore[call-overload]
+    images = np.zeros((30, 28, 28), np.uint8)
+    images[:, 4:24, 12:15] = ramps(30, 20, 3) // 4 + 190
+    report = bitsback.compress(images, tmp_path / "a.bba", model="digits")
+    assert [(entry.route, entry.reason) for entry in report.entries] == [("model digits", "asked for")]
+    report = bitsback.compress(folder / "0.npy", tmp_path / "b.bba", model="digits-binary")
+    assert report.entries[0].reason == "the model digits-binary does not take images of 9x9x1 uint8 samples"
 
 
 def test_limits_hold_both_ways(folder: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bitsback import images
 from bitsback.archive import Archive, Library, Limits, Member, Report, atomic, extract, write_archive
+from bitsback.archive.choice import EFFORTS, Effort
 from bitsback.archive.container import ContainerReader
 from bitsback.archive.limits import DEFAULT_LIMITS
 from bitsback.archive.plan import Item
@@ -35,19 +36,21 @@ ARRAY_NAME = "array.npy"
 
 @overload
 def compress(
-    data: Input, out: None = None, *, model: "str | Path | Model" = ..., threads: int = ..., verify: bool = ...,
-    embed_model: bool = ..., limits: Limits = ...,
+    data: Input, out: None = None, *, model: "str | Path | Model" = ..., effort: Effort = ..., threads: int = ...,
+    verify: bool = ..., embed_model: bool = ..., limits: Limits = ...,
 ) -> bytes: ...  # fmt: skip
 @overload
 def compress(
-    data: Input, out: Path_ | BinaryIO, *, model: "str | Path | Model" = ..., threads: int = ..., verify: bool = ...,
-    force: bool = ..., embed_model: bool = ..., limits: Limits = ..., progress: Progress | None = ...,
+    data: Input, out: Path_ | BinaryIO, *, model: "str | Path | Model" = ..., effort: Effort = ..., threads: int = ...,
+    verify: bool = ..., force: bool = ..., embed_model: bool = ..., limits: Limits = ...,
+    progress: Progress | None = ...,
 ) -> Report: ...  # fmt: skip
 def compress(
     data: Input,
     out: Path_ | BinaryIO | None = None,
     *,
     model: "str | Path | Model" = "auto",
+    effort: Effort = "normal",
     threads: int = 0,
     verify: bool = True,
     force: bool = False,
@@ -62,7 +65,10 @@ def compress(
             path; or several paths. Folders are taken with all that is in them.
         out: the archive's path, or a binary stream to write to. Without it, the archive is returned as bytes.
         model: "auto" tries the installed models and takes the best for each kind of image; "none" does without; else
-            a model, its name, or the path of its file, to be used wherever it fits.
+            a model, its name, or the path of its file, to be used wherever it fits, even where something else would
+            be smaller.
+        effort: "fast" tries few models, those made for speed, on a small sample; "max" tries all of them on a large
+            one, and the close ones on everything.
         threads: how many to use, 0 for all cores. The archive does not depend on it.
         verify: decode everything that was coded, and compare.
         force: overwrite ``out``.
@@ -102,6 +108,7 @@ def compress(
         sources=sources,
         skipped=skipped,
         library=library_for(model),
+        effort=effort,
         threads=threads,
         verify=verify,
         force=force,
@@ -122,6 +129,7 @@ def store(
     library: Library,
     sources: Sequence[images.Source] = (),
     skipped: list[images.Skipped] | None = None,
+    effort: Effort = "normal",
     threads: int = 0,
     verify: bool = True,
     force: bool = False,
@@ -135,10 +143,12 @@ def store(
 
     def write(stream: BinaryIO) -> Report:
         return write_archive(
-            stream, items, library, threads=threads, verify=verify, embed_models=embed_model, progress=progress,
-            skipped=skipped,
+            stream, items, library, effort=effort, threads=threads, verify=verify, embed_models=embed_model,
+            progress=progress, skipped=skipped,
         )  # fmt: skip
 
+    if effort not in EFFORTS:
+        raise ValueError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
     if not isinstance(out, str | os.PathLike):
         return write(out)
     path = Path(out)
@@ -226,7 +236,7 @@ def library_for(model: "str | Path | Model") -> Library:
         from bitsback.models import Model
 
         model = Model.load(model)
-    return Library([model])
+    return Library([model], forced=True)
 
 
 def select(members: Sequence[Member], patterns: Sequence[str]) -> list[Member]:

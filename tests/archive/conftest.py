@@ -46,11 +46,11 @@ class FakeModel:
     def accepts(self, shape: tuple[int, int, int], dtype: Any, levels: int | None) -> bool:
         return shape == self.shape and np.dtype(dtype) == np.uint8 and (self.levels == 256 or levels == self.levels)
 
-    def encode(self, images: Images) -> bytes:
+    def encode(self, images: Images, threads: int = 1) -> bytes:
         deflate = zlib.compressobj(9, zlib.DEFLATED, -9)
         return deflate.compress((images ^ self.mask).tobytes()) + deflate.flush()
 
-    def decode(self, payload: bytes, count: int, shape: tuple[int, int, int]) -> Images:
+    def decode(self, payload: bytes, count: int, shape: tuple[int, int, int], threads: int = 1) -> Images:
         try:
             data = zlib.decompress(payload, -9)
         except zlib.error:

@@ -16,7 +16,9 @@ def test_it_appears_whole_and_leaves_nothing_else(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"one"}
 
 
-@pytest.mark.parametrize("error", [RuntimeError("x"), KeyboardInterrupt(), OSError(errno.ENOSPC, "full")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("x"), KeyboardInterrupt(), OSError(errno.ENOSPC, "full"), OSError(errno.EIO, "bad")]
+)
 def test_an_error_leaves_the_old_file(tmp_path: Path, error: BaseException) -> None:
     target = tmp_path / "a"
     target.write_bytes(b"old")

@@ -1,16 +1,18 @@
+import io
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bitsback.archive import Library
+from bitsback.archive import Archive, Library, pool, write_archive
 from bitsback.archive.coding import Coded, decode_bytes, decode_images, encode_chunk
 from bitsback.archive.members import RouteCode, decode_head
 from bitsback.archive.plan import Item, Planner
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, ModelNotFoundError
 
 
-def code(item: Item, library: Library, **options: bool) -> Coded:
+def code(item: Item, library: Library, **options: Any) -> Coded:
     (plan,) = Planner().plans([item])
     return encode_chunk(plan, library, **options)
 
@@ -56,7 +58,7 @@ def test_a_model_that_decodes_wrongly_is_passed_over(make: SimpleNamespace) -> N
 
 def test_a_model_that_refuses_is_passed_over(make: SimpleNamespace) -> None:
     class Refusing(make.model):  # type: ignore[misc, name-defined]
-        def encode(self, images: np.ndarray) -> bytes:
+        def encode(self, images: np.ndarray, threads: int = 1) -> bytes:
             raise BitsBackError("no")
 
     coded = code(make.image_item(0, "a", make.digits(40)), Library([Refusing()], shipped=False))
@@ -114,3 +116,52 @@ def test_plain_samples_are_little_endian(library: Library) -> None:
     with pytest.raises(FormatError):
         PlainRoute().decode(payload, 2, (1, 1, 2), "uint16")
     assert PlainRoute.code == RouteCode.PLAIN
+
+
+def test_a_forced_model_is_used_wherever_it_fits(make: SimpleNamespace, model: SimpleNamespace) -> None:
+    library = Library([model], shipped=False, forced=True)
+    ramp = np.tile(np.arange(8, dtype=np.uint8)[:, None], (50, 8, 1, 1))
+    assert code(make.image_item(0, "a", ramp), Library([model], shipped=False)).label == "predictor"
+    coded = code(make.image_item(0, "a", ramp), library)
+    assert (coded.label, coded.reason) == ("model fake-256", "asked for")
+    other = code(make.image_item(0, "a", make.digits(9, 5)), library)
+    assert (other.label, other.reason) == (
+        "predictor",
+        "the model fake-256 does not take images of 5x5x1 uint8 samples",
+    )
+
+
+def test_a_forced_model_that_fails_is_passed_over(make: SimpleNamespace) -> None:
+    library = Library([make.model(wrong=True)], shipped=False, forced=True)
+    images = make.digits(40)
+    coded = code(make.image_item(0, "a", images), library)
+    assert coded.label == "predictor" and len(coded.warnings) == 1
+    assert np.array_equal(decode(coded, library), images)
+
+
+def test_a_large_chunk_is_coded_by_several_threads(make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer and the reader give it as many as it may keep busy, and no byte depends on them."""
+    monkeypatch.setattr(pool, "GRAIN", 64)
+    asked: set[int] = set()
+
+    class Counting(make.model):  # type: ignore[misc, name-defined]
+        def encode(self, images: np.ndarray, threads: int = 1) -> bytes:
+            asked.add(threads)
+            return super().encode(images)
+
+        def decode(self, payload: bytes, count: int, shape: tuple[int, int, int], threads: int = 1) -> np.ndarray:
+            asked.add(threads)
+            return super().decode(payload, count, shape)
+
+    library = Library([Counting()], shipped=False)
+    archives = set()
+    for threads in (1, 3):
+        stream = io.BytesIO()
+        write_archive(stream, [make.image_item(0, "a", make.digits(200))], library, threads=threads)
+        assert asked == {threads}
+        asked.clear()
+        archives.add(stream.getvalue())
+        Archive(stream, library=library).test(threads=threads)
+        assert asked == {threads}
+        asked.clear()
+    assert len(archives) == 1

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import xxhash
 
+import predictor_reader
 from bitsback.archive import Archive, Library
 from bitsback.archive.packing import DICTIONARY
 from bitsback.archive.plan import Item, Planner
@@ -85,50 +86,6 @@ def unpack(how: int, data: bytes, size: int) -> bytes:
     return data
 
 
-def predicted(body: bytes, shape: tuple[int, int, int, int], size: int) -> np.ndarray:
-    variant, body = body[0], body[1:]
-    if variant >> 4 == 1:
-        body = lzma.decompress(body, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 22}])
-    elif variant >> 4 == 2:
-        body = zlib.decompress(body, -15)
-    n, height, width, channels = shape
-    if variant & 8:
-        low, high = u(body[:size]), u(body[size : 2 * size])
-        rows = np.frombuffer(body[2 * size :], np.uint8).reshape(n * height, -1)
-        bits = np.array([[row[i // 8] >> (7 - i % 8) & 1 for i in range(width * channels)] for row in rows])
-        return np.where(bits, high, low).reshape(shape)
-    if not variant & 4:
-        return np.frombuffer(body, f"<u{size}").reshape(shape).astype(np.int64)
-    total = n * height * width * channels
-    stored = [body[i] if size == 1 else body[i] << 8 | body[total + i] for i in range(total)]
-    planes = np.array([s // 2 if s % 2 == 0 else -(s + 1) // 2 for s in stored]).reshape(channels, n, height, width)
-    modulus = 1 << 8 * size
-    for plane in planes.reshape(-1, height, width):
-        for y in range(height):
-            for x in range(width):
-                above = int(plane[y - 1, x]) if y else 0
-                corner = int(plane[y - 1, x - 1]) if y and x else 0
-                left = int(plane[y, x - 1]) if x else above
-                corner = corner if x else above
-                prediction = min(max(left + above - corner, min(left, above)), max(left, above))
-                plane[y, x] = (plane[y, x] + prediction) % modulus
-    if variant & 3:
-        m = modulus // 2
-
-        def half(x: np.ndarray) -> np.ndarray:
-            x = x % modulus
-            return np.where(x >= m, x - modulus, x) // 2
-
-        p0, p1, p2 = planes[0], planes[1] - m, planes[2] - m
-        if variant & 3 == 1:
-            planes[:3] = p1 + p0, p0, p2 + p0
-        else:
-            t = p0 - half(p2)
-            blue = t - half(p1)
-            planes[:3] = p1 + blue, p2 + t, blue
-    return planes.transpose(1, 2, 3, 0) % modulus
-
-
 def decode(data: bytes, model: Any) -> dict[str, tuple[dict[str, Any], bytes, list[np.ndarray]]]:
     """Name -> facts, blob, arrays."""
     records: dict[int, dict[str, Any]] = {}
@@ -161,7 +118,7 @@ def decode(data: bytes, model: Any) -> dict[str, tuple[dict[str, Any], bytes, li
                 assert rest[-32:].hex() == model.id
                 images = model.decode(section, n, shape[1:])
             else:
-                images = predicted(section, shape, coded)
+                images = predictor_reader.decoded(section, *shape, coded)
             if levels:
                 images = np.where(images == 0, *levels)
             images = images.astype(f"<u{size}")

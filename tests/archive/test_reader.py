@@ -1,4 +1,6 @@
+import errno
 import io
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -333,3 +335,20 @@ def test_forged_archives_give_only_known_errors(small_archive: bytes, library: L
                 archive.test(threads=1)
             except BitsBackError as error:
                 assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_failing_disk_comes_through(small_archive: bytes, library: Library, threads: int) -> None:
+    class Failing(io.BytesIO):
+        broken = False
+
+        def read(self, size: int | None = -1) -> bytes:
+            if self.broken:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return super().read(size)
+
+    stream = Failing(small_archive)
+    archive = Archive(stream, library=library)
+    stream.broken = True
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        archive.test(threads=threads)

@@ -15,6 +15,7 @@ def test_given_models_are_the_only_candidates(make: SimpleNamespace) -> None:
     assert library.candidates((8, 8, 1), "uint8", None) == [grey]
     assert library.candidates((8, 8, 1), "uint8", 2) == [grey, two]
     assert library.candidates((8, 8, 1), "uint16", None) == []
+    assert library.given == (grey, two) and not library.forced
     assert library.find(two.id) is two
 
 

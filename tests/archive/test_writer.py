@@ -1,4 +1,6 @@
+import errno
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -77,16 +79,17 @@ def test_progress_counts_the_input(mixed_items: Items, pack_items: Pack) -> None
     assert sum(steps) == pytest.approx(report.bytes_in, rel=0.01)
 
 
-def test_a_full_disk_comes_through(mixed_items: Items, library: Library) -> None:
-    class Full(io.BytesIO):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_failing_disk_comes_through(mixed_items: Items, library: Library, number: int) -> None:
+    class Failing(io.BytesIO):
         def write(self, data: object) -> int:
             if self.tell() > 100:
-                raise OSError(28, "No space left on device")
+                raise OSError(number, os.strerror(number))
             return super().write(data)  # type: ignore[arg-type]
 
     for threads in (1, 3):
-        with pytest.raises(OSError, match="No space"):
-            write_archive(Full(), mixed_items(), library, threads=threads)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            write_archive(Failing(), mixed_items(), library, threads=threads)
 
 
 def test_an_embedded_model_is_all_that_is_needed(

@@ -1,3 +1,4 @@
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ Run = Callable[..., Any]
 
 
 def test_version_and_help(run: Run) -> None:
-    assert run("--version").out == b"bitsback 0.1.0\n"
+    assert run("--version").out == b"bitsback 0.2.0\n"
     assert run("-V").code == 0
     for command in ("compress", "decompress", "list", "test", "info", "bench"):
         assert command.encode() in run("-h").out
@@ -39,6 +40,7 @@ def test_version_starts_quickly() -> None:
         ("compress", "a", "--nonsense"),
         ("compress", "a", "-T", "-1"),
         ("compress", "a", "-M", "lots"),
+        ("compress", "a", "--effort", "some"),
         ("compress", "a", "--rm", "--no-verify"),
         ("compress", "a", "--rm", "-o", "-"),
         ("compress", "a", "--json", "-o", "-"),
@@ -90,6 +92,23 @@ def test_signals_leave_nothing_behind(tmp_path: Path, spawn: Any, number: int, c
     assert err == b"bitsback: stopped; nothing half-written was left\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bba", "a.npy"]
     assert (tmp_path / "a.bba").read_bytes() == b"old"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no such signal here")
+def test_a_signal_asks_how_far_it_is(tmp_path: Path, spawn: Any) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (12000, 64, 64), np.uint8)
+    np.save(tmp_path / "a.npy", noise.cumsum(axis=1, dtype=np.uint8))
+    process = spawn("compress", "a.npy", "--model", "none", "-T", "2")
+    for _ in range(3000):
+        if list(tmp_path.glob(".*.part")):
+            break
+        time.sleep(0.01)
+    process.send_signal(signal.SIGUSR1)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0
+    lines = err.decode().splitlines()
+    assert len(lines) == 2
+    assert re.fullmatch(r"compressing: [\d.]+ k?M?B of 49\.2 MB, \d+ %", lines[0])
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

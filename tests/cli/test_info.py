@@ -8,7 +8,7 @@ Run = Callable[..., Any]
 
 def test_totals(run: Run, archive: Path) -> None:
     text = run("info", archive).out.decode()
-    assert "format    bba 1.0" in text
+    assert "format    bba 1.1" in text
     assert "5 images in 6 files" in text
     assert "4,500 samples" in text
 

@@ -1,111 +1,25 @@
 """A second decoder of model payloads, written from docs/format.md ("Chunk payloads: model route"), not from the code.
 
 It computes with Python's integers, one symbol and one image at a time, and shares no code with the package, only the
-bytes of its tables. It is slow; that it agrees with the package shows that the text is complete.
+bytes of its tables. It is slow; that it agrees with the package shows that the text is complete. Distributions, stack
+and context codec are in plain.py and plain_context.py.
 """
 
 import hashlib
 import json
 import struct
-from bisect import bisect_right
+from itertools import count
 from math import prod
 from operator import mul
-from pathlib import Path
 
 import pytest
 
-import bitsback
-from bitsback.models import Model, chain
+from bitsback.models import Model, chain, tiles
+from contexts import picture
 from helpers import drawn_images, tiny_model_file
-
-TABLES = Path(bitsback.__file__).parent / "codecs" / "tables"
-
-
-def unpacked(kind, data):
-    return [value for (value,) in struct.iter_unpack(f"<{kind}", data)]
-
-
-def table(name, kind):
-    return unpacked(kind, (TABLES / f"{name}.bin").read_bytes())
-
-
-F, G, Q = table("logistic", "I"), table("normal", "I"), table("quantiles", "i")
-INVERSE_SCALES, INVERSE_RATIOS = table("inverse_scales", "q"), table("inverse_ratios", "q")
-EXPONENTIALS = table("exponentials", "q")
-
-
-# Distributions: (precision, number of symbols, start), where start(k) is where the interval of symbol k begins.
-
-
-def sigmoid(values, t):
-    t = min(max(t, 0), 2**31 - 1)
-    i = t >> 20
-    return values[i] + (((values[i + 1] - values[i]) * (t % 2**20)) >> 20)
-
-
-def uniform(b):
-    return b, 2**b, lambda k: k
-
-
-def centres(b):
-    return [min(max((Q[(2 * k + 1) * 2 ** (12 - b)] * 32 + 257 * 2**19) >> 20, 0), 255) for k in range(2**b)]
-
-
-def posterior(b, delta, rho):
-    def start(k):
-        if k in (0, 2**b):
-            return 2**24 * (k > 0)
-        position = 2**30 + (((Q[k * 2 ** (13 - b)] - (delta - 128) * 2**15) * INVERSE_RATIOS[rho]) >> 14)
-        return ((sigmoid(G, position) * (2**24 - 2**b)) >> 32) + k
-
-    return 24, 2**b, start
-
-
-def bernoulli(u):
-    return 24, 2, [0, 2**24 - (F[1024 + 5 * (u - 128)] >> 8), 2**24].__getitem__
-
-
-def mixture(codes):
-    count = len(codes) // 3
-    means = [18 * code - 256 for code in codes[:count]]
-    scales = [INVERSE_SCALES[min((code + 2) >> 2, 63)] for code in codes[count : 2 * count]]
-    weights = [EXPONENTIALS[code] for code in codes[2 * count :]]
-    ratio = (2**24 - 256) * 2**24 // sum(weights)
-    masses = [(weight * ratio) >> 24 for weight in weights[1:]]
-    masses.insert(0, 2**24 - 256 - sum(masses))
-
-    def start(v):
-        if v in (0, 256):
-            return 2**24 * (v > 0)
-        parts = zip(masses, means, scales, strict=True)
-        return (sum(m * sigmoid(F, 2**30 - (mean + 8) * s + 16 * v * s) for m, mean, s in parts) >> 32) + v
-
-    return 24, 256, start
-
-
-class SlowStack:
-    def __init__(self, heads, tail):
-        self.heads, self.tail = heads, tail
-
-    def pop(self, distributions):
-        symbols = []
-        for j, (p, count, start) in enumerate(distributions):
-            lane = j % len(self.heads)
-            rest, slot = divmod(self.heads[lane], 2**p)
-            symbol = bisect_right(range(count), slot, key=start) - 1
-            head = (start(symbol + 1) - start(symbol)) * rest + slot - start(symbol)
-            self.heads[lane] = head if head >= 2**32 else head * 2**32 + self.tail.pop()
-            symbols.append(symbol)
-        return symbols
-
-    def push(self, distributions, symbols):
-        for j, ((p, _, start), symbol) in reversed(list(enumerate(zip(distributions, symbols, strict=True)))):
-            lane = j % len(self.heads)
-            head, freq = self.heads[lane], start(symbol + 1) - start(symbol)
-            if head >= freq * 2 ** (64 - p):
-                self.tail.append(head % 2**32)
-                head //= 2**32
-            self.heads[lane] = (head // freq) * 2**p + start(symbol) + head % freq
+from models.context_models import context_file, vae_file
+from models.plain import PlainStack, bernoulli, centres, mixture, posterior, uniform, unpacked
+from models.plain_context import PlainContext
 
 
 def rounded(acc, shift):
@@ -137,13 +51,24 @@ def split(items, parts):
     return [items[i * size : (i + 1) * size] for i in range(parts)]
 
 
+def mixture_of_codes(*codes):
+    means, scales, weights = split(codes, 3)
+    return mixture([18 * code - 256 for code in means], [min((code + 2) >> 2, 63) for code in scales], weights)
+
+
 class SlowModel:
     def __init__(self, data):
         size = struct.unpack_from("<Q", data)[0]
         self.header, self.tensors = json.loads(data[8 : 8 + size]), data[8 + size :]
         self.config = json.loads(self.header["__metadata__"]["bitsback"])
         self.image = self.config["image"]
-        self.latents, self.bits = self.config["latents"], self.config["latent_bits"]
+        self.latents, self.bits = self.config.get("latents", 0), self.config.get("latent_bits", 0)
+        self.context = None
+        if self.config.get("context"):
+            assert self.config["version"] == 2
+            self.context = PlainContext(
+                self.config["context"], self.tensor, self.image["channels"], self.image["levels"]
+            )
 
     def tensor(self, name):
         entry = self.header[name]
@@ -196,13 +121,28 @@ class SlowModel:
         inputs = [random[:size], sparse, [0] * size, [255] * size, [255 * (i % 2 == 0) for i in range(size)]]
         return hashlib.sha256(b"".join(bytes(self.network(key, x, shuffled=False)) for x in inputs)).hexdigest()
 
-    def likelihood(self, z, bits):
-        """The distributions of an image's samples, given its latents."""
+    def channels_of_pixels(self, z, bits):
+        """The decoder network's output for an image's latents, [channel][pixel]."""
         code = centres(bits)
         out = self.network("decoder", [code[k] for k in z])
-        area = self.image["height"] * self.image["width"]
-        pixels = zip(*(out[c : c + area] for c in range(0, len(out), area)), strict=True)
-        return [bernoulli(*p) if self.image["levels"] == 2 else mixture(p) for p in pixels]
+        return split(out, len(out) // (self.image["height"] * self.image["width"]))
+
+    def pop_images(self, stack, z, bits):
+        """The images, flat, of as many lists of latents."""
+        outputs = [self.channels_of_pixels(part, bits) for part in z]
+        if self.context:
+            return self.pop_in_context(stack, len(z), self.image["height"], self.image["width"], outputs)
+        pixels = [codes for channels in outputs for codes in zip(*channels, strict=True)]
+        likelihood = bernoulli if self.image["levels"] == 2 else mixture_of_codes
+        return split(stack.pop([likelihood(*codes) for codes in pixels]), len(z))
+
+    def pop_in_context(self, stack, n, height, width, maps=None):
+        """n images, flat, with their channels in the images' order."""
+        numbers = count()
+        samples = self.context.code(n, height, width, maps, lambda c, p, d: stack.pop_one(next(numbers), d))
+        colour = self.config.get("colour", [0])
+        order = [colour.index(c) for c in range(len(colour))]
+        return [[samples[c, i, y, x] for y in range(height) for x in range(width) for c in order] for i in range(n)]
 
     def posterior(self, x):
         """The distributions of an image's latents, given its samples."""
@@ -220,17 +160,43 @@ class SlowModel:
         steps += [(2**group_log2, self.bits, False)] * (left >> group_log2)
         steps += [(left % 2**group_log2, self.bits, False)] * (left % 2**group_log2 > 0)
 
-        words = 4 + 2 * runs + 8 * 2**lanes_log2
-        stack = SlowStack(unpacked("Q", payload[4 + 2 * runs : words]), unpacked("I", payload[words:]))
+        stack = PlainStack.read(payload[4 + 2 * runs :], 2**lanes_log2)
         images = []
         for m, bits, primed in reversed(steps):
             z = stack.pop([uniform(bits)] * (m * self.latents))
-            likelihoods = [self.likelihood(part, bits) for part in split(z, m)]
-            group = split(stack.pop([sample for image in likelihoods for sample in image]), m)
+            group = self.pop_images(stack, split(z, m), bits)
             if not primed:
                 stack.push([latent for x in group for latent in self.posterior(x)], z)
             images += group
         return images, stack
+
+    def decode_pieces(self, payload, n, height, width):
+        """The images of a model without latents, [image][row][column][channel], and the stacks that are left."""
+        lanes_log2, tile_log2, group_log2 = payload[:3]
+        edge = 2**tile_log2
+        a, b = -(-height // edge), -(-width // edge)
+        if height <= edge and width <= edge:
+            group = max(1, 2**group_log2 // (height * width))
+            pieces = [(i, min(group, n - i), 0, height, 0, width) for i in range(0, n, group)]
+        else:
+            pieces = [
+                (i, 1, height * r // a, height * (r + 1) // a, width * c // b, width * (c + 1) // b)
+                for i in range(n)
+                for r in range(a)
+                for c in range(b)
+            ]
+        sizes = unpacked("I", payload[3 : 4 * len(pieces) - 1])
+        images, stacks, begin = [[[None] * width for _ in range(height)] for _ in range(n)], [], 4 * len(pieces) - 1
+        for (first, m, top, bottom, left, right), size in zip(pieces, [*sizes, None], strict=True):
+            end = len(payload) if size is None else begin + size
+            stacks.append(PlainStack.read(payload[begin:end], 2**lanes_log2))
+            begin = end
+            for i, image in enumerate(self.pop_in_context(stacks[-1], m, bottom - top, right - left)):
+                pixels = iter(split(image, (bottom - top) * (right - left)))
+                for y in range(top, bottom):
+                    for x in range(left, right):
+                        images[first + i][y][x] = next(pixels)
+        return images, stacks
 
 
 @pytest.mark.parametrize("name", [2, 256, "digits-binary"])
@@ -253,5 +219,44 @@ def test_a_decoder_written_from_the_text_restores_images_and_stack(monkeypatch, 
     payload = Model.from_bytes(data).encode(images)
     decoded, stack = SlowModel(data).decode(payload, n)
     assert decoded == images.reshape(n, -1).tolist()
-    assert stack.tail == []
-    assert stack.heads == [2**32] * lanes
+    assert len(stack.heads) == lanes
+    assert stack.is_new
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("levels", [2, 256])
+def test_so_does_one_of_models_with_latents_and_a_context_network(levels, shuffle):
+    data = vae_file(levels, shuffle)
+    images = drawn_images(Model.from_bytes(data), 9)
+    payload = Model.from_bytes(data).encode(images)
+    model = SlowModel(data)
+    assert {key: model.self_test(key) for key in ("encoder", "decoder")} == model.config["self_test"]
+    decoded, stack = model.decode(payload, 9)
+    assert decoded == images.reshape(9, -1).tolist()
+    assert stack.is_new
+
+
+@pytest.mark.parametrize(
+    ("kind", "colour", "shape", "tile_log2", "group_log2", "lanes"),
+    [
+        ((3, "adaptive", 0, 256), (1, 2, 0), (1, 9, 12, 3), 10, 16, 1),
+        ((3, "adaptive", 0, 256), (2, 0, 1), (2, 17, 7, 3), 4, 16, 1),
+        ((3, "median", 0, 256), (0, 1, 2), (1, 19, 33, 3), 4, 16, 8),
+        ((1, "adaptive", 0, 256), (0,), (7, 5, 6, 1), 10, 6, 1),
+        ((1, None, 0, 2), (0,), (5, 16, 3, 1), 4, 6, 8),
+        ((1, None, 0, 256), (0,), (3, 1, 20, 1), 10, 0, 1),
+    ],
+)
+def test_so_does_one_of_models_without_latents(monkeypatch, kind, colour, shape, tile_log2, group_log2, lanes):
+    """Whole images and tiles, in groups or alone."""
+    monkeypatch.setattr(tiles, "TILE_LOG2", tile_log2)
+    monkeypatch.setattr(tiles, "GROUP_LOG2", group_log2)
+    monkeypatch.setattr(tiles, "MANY_SAMPLES", 1 if lanes == 8 else 1 << 17)
+    data = context_file(kind, colour=colour)
+    images = picture("smooth", shape, kind[3])
+    images[..., 0] ^= 1  # channels differ, should they be mixed up
+    payload = Model.from_bytes(data).encode(images)
+    assert payload[:3] == bytes([3 if lanes == 8 else 0, tile_log2, group_log2])
+    decoded, stacks = SlowModel(data).decode_pieces(payload, *shape[:3])
+    assert decoded == images.tolist()
+    assert all(stack.is_new for stack in stacks)

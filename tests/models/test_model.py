@@ -7,6 +7,7 @@ import pytest
 
 from bitsback.errors import CodecError, InexactEngineError, ModelError, ModelNotFoundError
 from bitsback.models import Model, candidates, installed
+from bitsback.models.model import LARGEST
 from helpers import drawn_images, tiny_model, tiny_model_file, with_config
 
 
@@ -95,3 +96,55 @@ assert found[0] and all(one == found[0] for one in found), found
 """
     for _ in range(3):
         subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def _zoo(folder: Path, monkeypatch: pytest.MonkeyPatch, **models: tuple[str, int]) -> dict[str, str]:
+    """Put models into a zoo of our own, as file = (name, seed); their identities."""
+    monkeypatch.setattr("bitsback.models.model.ZOO", folder)
+    ids = {}
+    for file, (name, seed) in models.items():
+        path = folder / f"{file.replace('__', '/').replace('_', '-')}.bbm"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(with_config(tiny_model_file(seed=seed), name=name))
+        ids[file] = Model.from_bytes(path.read_bytes()).id
+    return ids
+
+
+def test_retired_models_are_found_by_identity_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = _zoo(tmp_path, monkeypatch, digits=("digits", 1), retired__digits_0=("digits", 2), retired__old=("old", 3))
+    for identity in ids.values():
+        assert Model.find(identity).id == identity
+    assert [path.name for path in installed()] == ["digits.bbm"]
+    assert [model.id for model in candidates((8, 12, 1), np.uint8)] == [ids["digits"]]
+    assert Model.load("digits").id == ids["digits"]
+    for name in ("old", "digits-0"):
+        with pytest.raises(ModelNotFoundError, match=r"nor one of digits$"):
+            Model.load(name)
+
+
+def test_effort_says_which_models_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _zoo(tmp_path, monkeypatch, photos=("photos", 1), photos_fast=("photos-fast", 2), other_fast=("other-fast", 3))
+
+    def names(effort: str) -> list[str]:
+        return sorted(model.name for model in candidates((8, 12, 1), np.uint8, effort=effort))
+
+    assert names("normal") == ["other-fast", "photos"]
+    assert names("fast") == ["other-fast", "photos-fast"]
+    assert names("max") == ["other-fast", "photos", "photos-fast"]
+    for path in tmp_path.glob("*-fast.bbm"):
+        path.unlink()
+    assert names("fast") == ["photos"]
+
+
+def test_a_model_is_a_candidate_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = _zoo(tmp_path, monkeypatch, one=("one", 1), two=("one", 1))
+    assert ids["one"] == ids["two"]
+    assert len(candidates((8, 12, 1), np.uint8)) == 1
+
+
+def test_models_for_small_images_leave_large_ones_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LARGEST, "tiny", 11)
+    _zoo(tmp_path, monkeypatch, tiny=("tiny", 1))
+    assert candidates((8, 12, 1), np.uint8) == []
+    monkeypatch.setitem(LARGEST, "tiny", 12)
+    assert len(candidates((8, 12, 1), np.uint8)) == 1

@@ -55,3 +55,19 @@ def test_a_killed_run_goes_on_to_the_same_model(tmp_path: Path) -> None:
     assert steps > 32
     for name, p in unbroken.state_dict().items():
         assert torch.equal(p, resumed.state_dict()[name]), name
+
+
+def test_the_rate_is_constant_and_then_falls() -> None:
+    schedule = Schedule(epochs=10, learning_rate=2.0, anneal=0.25)
+    assert schedule.rate(0) == schedule.rate(0.75) == 2
+    assert schedule.rate(0.875) == pytest.approx(1.01)
+    assert schedule.rate(1) == pytest.approx(0.02)
+
+
+def test_free_bits_cost_nothing_and_get_fewer() -> None:
+    schedule = Schedule(epochs=10, free=0.1)
+    for bits, epochs, slope in ((0.05, 2, 0.0), (0.07, 2, 1.0), (0.01, 6, 1.0)):
+        latents = torch.tensor(bits, requires_grad=True)
+        schedule.latent_cost(latents, epochs).backward()
+        assert latents.grad == slope
+    assert Schedule(epochs=10, warm_up=3).latent_cost(torch.tensor(0.4), 1) == pytest.approx(0.2)

@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 
@@ -7,6 +8,8 @@ from bitsback.ans import Stack  # noqa: E402
 from bitsback.codecs import LogisticMixture, bucket_centres, quarter  # noqa: E402
 from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec  # noqa: E402
 from bitsback.models.vae import logit_probabilities  # noqa: E402
+from bitsback.nets.context import ContextSpec, Feature, Tap, neighbours  # noqa: E402
+from bitsback.nets.layers import Conv, Dense, NetSpec, Shuffle, Unflatten  # noqa: E402
 from bitsback.training.export import export  # noqa: E402
 from bitsback.training.layers import UNIT  # noqa: E402
 from bitsback.training.vae import TrainableVAE, bernoulli_nats, mixture_nats  # noqa: E402
@@ -54,6 +57,37 @@ def test_mixture_objective_is_the_code_length() -> None:
     likely = exact < 12  # below, every level keeps its 2^-24
     assert likely.mean() > 0.5
     np.testing.assert_allclose(bits[likely], exact[likely], atol=0.01)
+
+
+@pytest.mark.parametrize("levels", [2, 256])
+def test_with_a_context_network_the_objective_is_the_code_length(levels: int) -> None:
+    taps = neighbours(0, [(0, -1), (-1, 0), (-1, 3), (-4, -4)])
+    spec = ContextSpec(((*map(Feature, taps), Feature(Tap("row"))),), ((12, 8),), map=5)
+    base = tiny_model(levels).config
+    decoder = NetSpec((base.latents,), (Dense(base.latents, 48), Unflatten(8, 2, 3), Conv(8, 80, 3), Shuffle(4)))
+    torch.manual_seed(0)
+    model = TrainableVAE(base.encoder, decoder, "bernoulli" if levels == 2 else "logistic_mixture", 2, spec)
+    assert model.context is not None
+    with torch.no_grad():
+        for layer in model.context.layers()[0]:
+            layer.weight.mul_(2)
+    model.quantise(True)
+    exported = export(model, msgspec.structs.replace(config(levels), version=2, decoder=decoder, context=spec))
+    rng = np.random.default_rng(0)
+    z = rng.integers(0, 1 << 10, (300, base.latents)).astype(np.uint16)
+    words = rng.integers(0, 1 << 32, 60_000, np.uint32)
+    likelihood = exported.vae.likelihood(z)
+    images = likelihood.pop(Stack.from_bytes(b"\0\0\0\0\1\0\0\0" + words.tobytes()))
+    x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        maps = model.decoder(torch.from_numpy(bucket_centres(10)[z]).float() / UNIT)
+        nats = model.eval()._context_nats(model.context, maps, x[:, 0])
+        model.train()
+        torch.manual_seed(1)
+        sampled = model._context_nats(model.context, maps, x[:, 0])
+    assert float(nats) / np.log(2) == pytest.approx(likelihood.bits(images).sum(), rel=0.002)
+    assert float(sampled) == pytest.approx(float(nats), rel=0.1)
+    np.testing.assert_array_equal(exported.decode(exported.encode(images), 300), images)
 
 
 @pytest.mark.parametrize("levels", [2, 256])

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bitsback.archive.choice import Effort, choose
 from bitsback.archive.container import check_sum
-from bitsback.archive.members import ByteSection, ChunkHead, ImageSection, Record
+from bitsback.archive.members import ByteSection, ChunkHead, ImageSection, Record, Shape
 from bitsback.archive.packing import Packing, pack, unpack
 from bitsback.archive.plan import Item, Key, Plan, Run
 from bitsback.archive.routes import (
@@ -22,9 +23,6 @@ from bitsback.archive.routes import (
     route_of,
 )
 from bitsback.errors import BitsBackError, ChecksumError, FormatError
-
-SAMPLE_IMAGES = 64
-"""A route is chosen by coding so many of a chunk's images, evenly spread, with each candidate."""
 
 
 @dataclass(slots=True)
@@ -48,15 +46,19 @@ def record_of(item: Item) -> Record:
     return Record(item.ordinal, item.name, item.size, item.mtime_ns, item.mode, item.recipe, item.counts, blob)
 
 
-def encode_chunk(plan: Plan, library: Library, *, verify: bool = True) -> Coded:
+def encode_chunk(
+    plan: Plan, library: Library, *, effort: Effort = "normal", verify: bool = True, threads: int = 1
+) -> Coded:
     """Code a plan. If all of its files together are smaller as they are, keep them so.
 
-    ``verify`` decodes each coded section and compares; a route that fails is passed over, with a warning.
+    ``effort`` goes into the choice of the route. ``verify`` decodes each coded section and compares; a route that
+    fails is passed over, with a warning. ``threads`` may work on the chunk; what comes out does not depend on them.
     """
     if plan.key.shape is None:
         return _encode_bytes(plan, "stored", "kept byte by byte")
-    images = np.ascontiguousarray(np.concatenate([run.images() for run in plan.runs if run.part]))
-    route, payload, reason, warnings = _code_images(images, plan.key, library, verify)
+    runs = [run.images() for run in plan.runs if run.part]
+    images = np.ascontiguousarray(runs[0] if len(runs) == 1 else np.concatenate(runs))
+    route, payload, reason, warnings = _code_images(images, plan.key, library, effort, verify, threads)
     section = ImageSection(
         route.code,
         images.dtype.itemsize,
@@ -95,47 +97,51 @@ def _code_bytes(plan: Plan) -> tuple[ByteSection | None, bytes]:
     return ByteSection(how, len(data), check_sum(data)), packed
 
 
-def _code_images(images: Images, key: Key, library: Library, verify: bool) -> tuple[Route, bytes, str, list[str]]:
+def _code_images(
+    images: Images, key: Key, library: Library, effort: Effort, verify: bool, threads: int
+) -> tuple[Route, bytes, str, list[str]]:
     """The best route that proves itself, its payload, why it was taken, and warnings about routes that failed."""
     coded = (images == key.levels[1]).astype(np.uint8) if key.levels else images
     count, *rest = coded.shape
     shape = (rest[0], rest[1], rest[2])
-    routes: list[Route] = [
-        ModelRoute(model) for model in library.candidates(shape, coded.dtype.name, 2 if key.levels else None)
-    ]
-    known = bool(routes)
-    routes.append(PredictorRoute())
-    sample = coded if count <= SAMPLE_IMAGES else coded[np.arange(SAMPLE_IMAGES) * count // SAMPLE_IMAGES]
-    tries: list[tuple[int, int, Route, bytes]] = []
-    warnings: list[str] = []
-    for order, route in enumerate(routes):
+    dtype = coded.dtype.name
+    routes, why = _routes(shape, dtype, key, library, effort)
+    choice = choose(coded, routes, effort, threads)
+    warnings = choice.warnings
+    reason = why or choice.reason
+    if not choice.ranking or (library.forced and len(routes) == 1):
+        choice.ranking.append((PredictorRoute(), 0))  # for a model that fails
+    for route, _ in choice.ranking:
         try:
-            payload = route.encode(np.ascontiguousarray(sample))
-        except BitsBackError as error:
-            warnings.append(f"{route.label} was not used: {error}")
-        else:
-            tries.append((len(payload), order, route, payload))
-    tries.sort(key=lambda one: one[:2])
-    sizes = ", ".join(f"{route.label} {size:,}" for size, _, route, _ in tries)
-    reason = f"smallest on {len(sample):,} images: {sizes} bytes" if known else "no model takes such images"
-    plain = PlainRoute()
-    for _, _, route, payload in tries:
-        try:
-            if len(sample) < count:
-                payload = route.encode(coded)
+            payload = choice.payloads.get(route.label) or route.encode(coded, threads)
             if len(payload) >= coded.nbytes:
                 reason = f"{route.label} would make the samples larger"
                 break
-            if verify and not np.array_equal(route.decode(payload, count, shape, coded.dtype.name), coded):
+            if verify and not np.array_equal(route.decode(payload, count, shape, dtype, threads), coded):
                 raise ChecksumError("decoding does not give the same pixels")
         except BitsBackError as error:
             warnings.append(f"{route.label} was not used: {error}")
             continue
         return route, payload, reason, warnings
+    plain = PlainRoute()
     return plain, plain.encode(coded), reason, warnings
 
 
-def decode_images(section: ImageSection, payload: bytes, library: Library) -> NDArray[Any]:
+def _routes(shape: Shape, dtype: str, key: Key, library: Library, effort: Effort) -> tuple[list[Route], str]:
+    """What may be tried on such images; and, if there is no choice, why not."""
+    models = library.candidates(shape, dtype, 2 if key.levels else None, effort)
+    if models and library.forced:
+        return [ModelRoute(model) for model in models[:1]], "asked for"
+    if models:
+        return [*(ModelRoute(model) for model in models), PredictorRoute()], ""
+    if not library.forced:
+        return [PredictorRoute()], "no model takes such images"
+    names = " or ".join(model.name for model in library.given)
+    size = "x".join(map(str, shape))
+    return [PredictorRoute()], f"the model {names} does not take images of {size} {dtype} samples"
+
+
+def decode_images(section: ImageSection, payload: bytes, library: Library, threads: int = 1) -> NDArray[Any]:
     """The images of a chunk whose ``payload`` has passed its own check: (count, H, W, C), of the section's type.
 
     Raises ChecksumError if the pixels are not the ones that went in; ModelNotFoundError; FormatError.
@@ -145,7 +151,7 @@ def decode_images(section: ImageSection, payload: bytes, library: Library) -> ND
         raise FormatError("the pixel section is cut short")
     route = route_of(section.route, section.model, library)
     dtype = "uint8" if section.levels else section.dtype
-    images = route.decode(data, section.count, section.shape, dtype)
+    images = route.decode(data, section.count, section.shape, dtype, threads)
     if images.shape != (section.count, *section.shape) or images.dtype != np.dtype(dtype):
         raise FormatError(f"{route.label} decoded to other sizes than announced")
     if section.levels:
@@ -169,4 +175,4 @@ def decode_bytes(head: ChunkHead, payload: bytes) -> bytes:
     return data
 
 
-__all__ = ["SAMPLE_IMAGES", "Coded", "decode_bytes", "decode_images", "encode_chunk", "record_of"]
+__all__ = ["Coded", "decode_bytes", "decode_images", "encode_chunk", "record_of"]

@@ -22,7 +22,10 @@ from bitsback.errors import ChecksumError, FormatError, LimitError, TruncatedErr
 MAGIC = b"\x8fBBA\r\n\x1a\n"
 END_MAGIC = b"\x8fBBAend\n"
 SYNC = b"\xb5BK\xf1"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
+
+CODERS_1_1 = 1
+"""Required feature: chunks may use the coders that came with version 1.1, which a reader of 1.0 lacks."""
 
 OPTIONAL = 1
 """Block flag: a reader that does not know the block's kind may step over it. All other bits are reserved."""
@@ -99,7 +102,7 @@ class ContainerWriter:
         self._stream = stream
         self._offset = 0
         self._offsets: list[int] = []
-        header = _HEADER.pack(MAGIC, MAJOR, MINOR, 0, 0, 0)
+        header = _HEADER.pack(MAGIC, MAJOR, MINOR, CODERS_1_1, 0, 0)
         self._write(header + _CHECK.pack(check_sum(header)))
 
     def _write(self, data: bytes) -> None:
@@ -171,8 +174,8 @@ def _read_header(file: _File) -> tuple[int, int]:
         raise ChecksumError("the header is damaged")
     if major != MAJOR:
         raise UnsupportedVersionError(f"written in format {major}.{minor}; this version reads {MAJOR}.x")
-    if required:
-        raise UnsupportedVersionError(f"needs features that this version does not know (bits {required:#06x})")
+    if required & ~CODERS_1_1:
+        raise UnsupportedVersionError(f"needs features that this version does not know (bits {required & ~CODERS_1_1:#06x})")
     if reserved:
         raise FormatError("a reserved field of the header is not zero")
     return major, minor

@@ -119,6 +119,12 @@ class Plan:
     runs: list[Run]
 
     @property
+    def samples(self) -> int:
+        """Samples of all its images."""
+        height, width, channels = self.key.shape or (0, 0, 0)
+        return sum(run.length for run in self.runs if run.part) * height * width * channels
+
+    @property
     def whole(self) -> bool:
         """Whether every file with a piece in here is in here altogether."""
         pieces = [run.piece for run in self.runs]

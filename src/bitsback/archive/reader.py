@@ -278,7 +278,7 @@ class Archive:
                     if not self.damaged:
                         raise
 
-    def _decode(self, chunk: Chunk) -> tuple[Images | None, bytes]:
+    def _decode(self, chunk: Chunk, threads: int = 1) -> tuple[Images | None, bytes]:
         head, where = chunk.head, f"block at byte {chunk.block.offset}, {self.span(chunk)}"
         total = head.images.samples * head.images.sample_bytes if head.images else 0
         total += (head.data.size if head.data else 0) + chunk.block.payload_size
@@ -286,7 +286,7 @@ class Archive:
             raise LimitError(f"{where}: needs {total} bytes, over the memory limit of {self.limits.memory}")
         try:
             payload = self._container.payload(chunk.block)
-            images = decode_images(head.images, payload, self.library) if head.images else None
+            images = decode_images(head.images, payload, self.library, threads) if head.images else None
             return images, decode_bytes(head, payload)
         except BitsBackError as error:
             raise type(error)(f"{where}: {str(error).removeprefix(f'block at byte {chunk.block.offset}: ')}") from error
@@ -376,11 +376,16 @@ class Archive:
         alone = {ordinal for ordinal, count in waits.items() if count == 1}
         self._load_models()
 
-        def unfold(chunk: Chunk) -> tuple[list[FileData], dict[int, Parts | BitsBackError]]:
+        threads = pool.thread_count(threads)
+
+        def share(chunk: Chunk) -> int:
+            return pool.share(chunk.head.images.samples if chunk.head.images else 0, threads)
+
+        def unfold(chunk: Chunk, threads: int) -> tuple[list[FileData], dict[int, Parts | BitsBackError]]:
             """In a worker: the files that are in this chunk altogether, and the pieces of the other ones."""
             here = chosen.intersection(chunk.ordinals())
             try:
-                contents = self._contents(chunk, here)
+                contents = self._contents(chunk, here, threads)
             except BitsBackError as error:
                 if not self.damaged:
                     raise
@@ -389,7 +394,7 @@ class Archive:
             return [self._assemble(n, contents.pop(n)) for n in sorted(here & alone)], dict(contents)
 
         partial: dict[int, Parts | BitsBackError] = {}
-        with closing(pool.ordered_map(unfold, chunks, pool.thread_count(threads))) as work:
+        with closing(pool.ordered_map(unfold, chunks, threads, share)) as work:
             for done, rest in work:
                 yield from done
                 for ordinal, parts in rest.items():
@@ -403,9 +408,9 @@ class Archive:
                     if not waits[ordinal]:
                         yield self._assemble(ordinal, partial.pop(ordinal))
 
-    def _contents(self, chunk: Chunk, wanted: set[int]) -> dict[int, Parts]:
+    def _contents(self, chunk: Chunk, wanted: set[int], threads: int) -> dict[int, Parts]:
         """The decoded runs of the wanted files in a chunk."""
-        images, data = self._decode(chunk)
+        images, data = self._decode(chunk, threads)
         out: dict[int, Parts] = {ordinal: {} for ordinal in wanted}
         image_at = byte_at = 0
         for piece in chunk.head.pieces:

@@ -29,13 +29,14 @@ class ModelLike(Protocol):
     @property
     def levels(self) -> int: ...
     def accepts(self, shape: Shape, dtype: Any, levels: int | None) -> bool: ...
-    def encode(self, images: NDArray[np.uint8]) -> bytes: ...
-    def decode(self, payload: bytes, count: int, shape: Shape) -> NDArray[np.uint8]: ...
+    def encode(self, images: NDArray[np.uint8], threads: int = 1) -> bytes: ...
+    def decode(self, payload: bytes, count: int, shape: Shape, threads: int = 1) -> NDArray[np.uint8]: ...
 
 
 class Library:
     """Where models are looked for: those given here, then (unless ``shipped=False``) the zoo and the search path.
 
+    With ``forced``, the given models are used wherever they fit, even where something else would be smaller.
     ``load`` makes a model of the bytes of a model file, by default :meth:`bitsback.models.Model.from_bytes`.
 
     >>> Library(shipped=False).candidates((28, 28, 1), "uint8", None)
@@ -47,21 +48,26 @@ class Library:
         models: Sequence[ModelLike] = (),
         *,
         shipped: bool = True,
+        forced: bool = False,
         load: Callable[[bytes], ModelLike] | None = None,
     ) -> None:
         self._models = {model.id: model for model in models}
-        self._given = tuple(models)
+        self.given = tuple(models)
+        self.forced = forced
         self._shipped = shipped
         self._load = load
 
-    def candidates(self, shape: Shape, dtype: str, levels: int | None) -> list[ModelLike]:
-        """Models worth trying on images of this shape, type and number of levels (2, or None for any)."""
-        if self._shipped and not self._given:
+    def candidates(self, shape: Shape, dtype: str, levels: int | None, effort: str = "normal") -> list[ModelLike]:
+        """Models worth trying on images of this shape, type and number of levels (2, or None for any).
+
+        Of the installed ones it takes an ``effort`` to try some: see :func:`bitsback.models.candidates`.
+        """
+        if self._shipped and not self.given:
             from bitsback import models
 
-            found = models.candidates(shape, dtype, levels)
+            found = models.candidates(shape, dtype, levels, effort)
             return [model for model in found if levels is None or model.levels == levels]
-        return [model for model in self._given if model.accepts(shape, dtype, levels)]
+        return [model for model in self.given if model.accepts(shape, dtype, levels)]
 
     def find(self, model_id: str) -> ModelLike:
         """The model with this SHA-256 (64 hex digits); ModelNotFoundError if it is nowhere."""
@@ -92,7 +98,7 @@ class Library:
 
 
 class ModelRoute:
-    """Latent-variable coding with bits back."""
+    """A model's coding."""
 
     code = RouteCode.MODEL
 
@@ -100,26 +106,33 @@ class ModelRoute:
         self.model = model
         self.label = f"model {model.name}"
 
-    def encode(self, images: Images) -> bytes:
-        return self.model.encode(images)
+    def accepts(self, shape: Shape) -> bool:
+        """Whether images that it takes could also have this shape."""
+        return self.model.accepts(shape, np.uint8, self.model.levels)
 
-    def decode(self, payload: bytes, count: int, shape: Shape, dtype: str) -> Images:
-        return self.model.decode(payload, count, shape)
+    def encode(self, images: Images, threads: int = 1) -> bytes:
+        return self.model.encode(images, threads)
+
+    def decode(self, payload: bytes, count: int, shape: Shape, dtype: str, threads: int = 1) -> Images:
+        return self.model.decode(payload, count, shape, threads)
 
 
 class PredictorRoute:
-    """A median predictor and a general compressor; takes every image."""
+    """What needs no model and takes every image: :mod:`bitsback.models.predictor`."""
 
     code = RouteCode.PREDICTOR
     label = "predictor"
     model = None
 
-    def encode(self, images: Images) -> bytes:
+    def accepts(self, shape: Shape) -> bool:
+        return True
+
+    def encode(self, images: Images, threads: int = 1) -> bytes:
         from bitsback.models import predictor
 
         return predictor.encode(images)
 
-    def decode(self, payload: bytes, count: int, shape: Shape, dtype: str) -> Images:
+    def decode(self, payload: bytes, count: int, shape: Shape, dtype: str, threads: int = 1) -> Images:
         from bitsback.models import predictor
 
         return predictor.decode(payload, count, shape, np.dtype(dtype))
@@ -132,10 +145,13 @@ class PlainRoute:
     label = "plain"
     model = None
 
-    def encode(self, images: Images) -> bytes:
+    def accepts(self, shape: Shape) -> bool:
+        return True
+
+    def encode(self, images: Images, threads: int = 1) -> bytes:
         return little_endian(images)
 
-    def decode(self, payload: bytes, count: int, shape: Shape, dtype: str) -> Images:
+    def decode(self, payload: bytes, count: int, shape: Shape, dtype: str, threads: int = 1) -> Images:
         native = np.dtype(dtype)
         if len(payload) != count * shape[0] * shape[1] * shape[2] * native.itemsize:
             raise FormatError("plain samples do not fill their images")

@@ -4,15 +4,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import BinaryIO
 
 from bitsback.archive import pool
+from bitsback.archive.choice import Effort
 from bitsback.archive.coding import Coded, encode_chunk
 from bitsback.archive.container import OPTIONAL, ContainerWriter, Kind
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.names import Names
-from bitsback.archive.plan import MAX_HEAD, Item, Planner
+from bitsback.archive.plan import MAX_HEAD, Item, Plan, Planner
 from bitsback.archive.routes import Library
 from bitsback.errors import BitsBackError
 from bitsback.images import Skipped, Source, read
@@ -115,6 +115,7 @@ def write_archive(
     items: Iterable[Item],
     library: Library | None = None,
     *,
+    effort: Effort = "normal",
     threads: int = 0,
     verify: bool = True,
     embed_models: bool = False,
@@ -124,8 +125,8 @@ def write_archive(
 ) -> Report:
     """Write an archive of ``items`` to ``stream`` (which may be a pipe) and say what was done.
 
-    The bytes depend on the items, the library and the planner only. ``skipped`` is the list that ``items`` adds to
-    while it is being consumed. Errors of the stream (a full disk) come through as OSError.
+    The bytes depend on the items, the library, the effort and the planner only. ``skipped`` is the list that ``items``
+    adds to while it is being consumed. Errors of the stream (a full disk) come through as OSError.
     """
     began = time.perf_counter()
     library = library or Library()
@@ -143,7 +144,15 @@ def write_archive(
 
     other_bytes = 0
     plans = (planner or Planner()).plans(listed())
-    work = pool.ordered_map(partial(encode_chunk, library=library, verify=verify), plans, pool.thread_count(threads))
+    threads = pool.thread_count(threads)
+
+    def share(plan: Plan) -> int:
+        return pool.share(plan.samples, threads)
+
+    def code(plan: Plan, threads: int) -> Coded:
+        return encode_chunk(plan, library, effort=effort, verify=verify, threads=threads)
+
+    work = pool.ordered_map(code, plans, threads, share)
     with closing(work):
         for coded in work:
             if embed_models and coded.model and coded.model.id not in embedded:

@@ -15,7 +15,7 @@ import click
 
 import bitsback
 from bitsback.cli.exits import FAILED, OK, USAGE
-from bitsback.cli.output import say
+from bitsback.cli.output import say, tell_progress
 from bitsback.errors import BitsBackError
 
 _COMMANDS = {
@@ -58,7 +58,7 @@ def app() -> None:
     """Practical lossless compression of images with latent-variable models.
 
     Exit codes: 0 done; 1 an input failed or an archive is damaged; 2 wrong usage; 3 done, but something was left out;
-    128 + n stopped by signal n (130: Ctrl-C). Others may come.
+    128 + n stopped by signal n (130: Ctrl-C). Others may come. Signal USR1: say how far the work is.
 
     Environment: BITSBACK_THREADS, BITSBACK_MODEL_PATH, NO_COLOR.
     """
@@ -118,7 +118,10 @@ def _silence_stdout() -> None:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Turn the usual signals into :class:`Interrupted`, once; while we clean up, more of them change nothing."""
+    """Turn the usual signals into :class:`Interrupted`, once; while we clean up, more of them change nothing.
+
+    USR1 asks for a line on how far the work is.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -130,8 +133,13 @@ def _signals() -> Iterator[None]:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted(number)
 
+    def tell(number: int, frame: FrameType | None) -> None:
+        tell_progress()
+
     for number in before:
         signal.signal(number, stop)
+    if hasattr(signal, "SIGUSR1"):
+        before[signal.SIGUSR1] = signal.signal(signal.SIGUSR1, tell)
     try:
         yield
     finally:

@@ -29,8 +29,10 @@ SUFFIX = ".bba"
 @click.option("--rm", "remove", is_flag=True, help="Delete the inputs once the archive is verified and on disk.")
 @click.option(
     "-m", "--model", default="auto", metavar="MODEL",
-    help="A model's name or file, to be used wherever it fits; auto, the default, finds the best; none does without.",
+    help="A model's name or file, to be used wherever it fits, even where something else would be smaller; auto, the "
+    "default, finds the best; none does without.",
 )  # fmt: skip
+@options.effort
 @click.option("--embed-model", is_flag=True, help="Put the models that are used into the archive.")
 @click.option("--no-verify", is_flag=True, help="Do not decode what was coded to compare it.")
 @click.option(
@@ -46,6 +48,7 @@ def compress_command(
     keep: bool,
     remove: bool,
     model: str,
+    effort: Any,
     embed_model: bool,
     no_verify: bool,
     files0_from: Any,
@@ -97,6 +100,7 @@ def compress_command(
             items,
             sys.stdout.buffer if output == "-" else output,
             library=api.library_for(model),
+            effort=effort,
             sources=sources,
             skipped=skipped,
             threads=threads,

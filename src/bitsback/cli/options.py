@@ -44,6 +44,10 @@ verbose = click.option("-v", "--verbose", count=True, help="Say more; -vv still 
 as_json = click.option("--json", "as_json", is_flag=True, help="Write the facts as JSON to standard output.")
 no_progress = click.option("--no-progress", is_flag=True, help="No progress bar, not even on a terminal.")
 force = click.option("-f", "--force", is_flag=True, help="Overwrite what is there. Nothing else ever does.")
+effort = click.option(
+    "-e", "--effort", type=click.Choice(["fast", "normal", "max"]), default="normal",
+    help="fast: only models made for speed, chosen by a glance; max: everything is tried. Default: normal.",
+)  # fmt: skip
 memory_limit = click.option(
     "-M", "--memory-limit", type=Size(), default=DEFAULT_LIMITS.memory, metavar="SIZE",
     help="The most memory that one file may need when it is decoded. Default: 2GiB.",

@@ -5,6 +5,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -67,20 +68,49 @@ def count_words(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+@dataclass(slots=True)
+class _Work:
+    """What is going on, for :func:`tell_progress`."""
+
+    what: str
+    total: int
+    done: int = 0
+
+
+_work: _Work | None = None
+
+
+def tell_progress() -> None:
+    """One line on how far the work is."""
+    if _work:
+        share = 100 * min(_work.done, _work.total) // max(_work.total, 1)
+        say(f"{_work.what}: {size_words(_work.done)} of {size_words(_work.total)}, {share} %")
+
+
 @contextmanager
-def progress_bar(what: str, total: int, *, wanted: bool = True) -> Iterator[Callable[[int], None] | None]:
-    """Something to call with newly done bytes, or None where nobody looks: a bar needs a terminal on stderr."""
-    if not wanted or _quiet or not sys.stderr.isatty() or not total:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+def progress_bar(what: str, total: int, *, wanted: bool = True) -> Iterator[Callable[[int], None]]:
+    """Something to call with newly done bytes. It draws a bar if stderr is a terminal, and it is ``wanted``."""
+    global _work
+    work = _work = _Work(what, total)
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
+    def count(done: int) -> None:
+        work.done += done
 
-        def advance(done: int) -> None:
-            bar.advance(task, done)
+    try:
+        if not wanted or _quiet or not sys.stderr.isatty() or not total:
+            yield count
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-        yield advance
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=total)
+
+            def advance(done: int) -> None:
+                count(done)
+                bar.advance(task, done)
+
+            yield advance
+    finally:
+        _work = None

@@ -104,6 +104,29 @@ def _guess(slot, codes, i, j, step, zero, masses, quantiles, spreads):  # type: 
     return ((total >> _RATIO) + _HALF_LEVEL) >> _FOUR
 
 
+@helper
+def _find(slot, low, codes, i, j, step, zero, table, bases, slopes, masses, size, quantiles, spreads):  # type: ignore[no-untyped-def]
+    """Return ``(v, start, stop)`` of the symbol, ``low`` or above, whose interval holds ``slot``."""
+    high = size - _ONE
+    v = _guess(slot, codes, i, j, step, zero, masses, quantiles, spreads)
+    steps = 0
+    while True:
+        v = min(max(v, low), high)
+        start = _cdf(v, table, bases, slopes, masses) if v > _ZERO else _ZERO
+        stop = _cdf(v + _ONE, table, bases, slopes, masses) if v < size - _ONE else _TOTAL
+        if slot < start:
+            high = v - _ONE
+        elif slot >= stop:
+            low = v + _ONE
+        else:
+            return v, start, stop
+        if steps < 3:  # a Newton step; from a poor guess a few of them lead nowhere, so then halve
+            v += (slot - start) // (stop - start)
+        else:
+            v = (low + high) >> _ONE
+        steps += 1
+
+
 @kernel
 def _pop(  # type: ignore[no-untyped-def]
     heads, tail, length, codes, order, step, zero, inverses, table, exponentials, size, quantiles, spreads, out
@@ -121,24 +144,9 @@ def _pop(  # type: ignore[no-untyped-def]
             slot = np.int64(peek(head, _PRECISION))
             v, start, stop = _ZERO, _ZERO, _cdf(_ONE, table, bases, slopes, masses)
             if slot >= stop:  # not 0, which is tried first: on a plain background it is nearly always the one
-                low, high = _ONE, size - _ONE
-                v = _guess(slot, codes, i, j, step, zero, masses, quantiles, spreads)
-                steps = 0
-                while True:
-                    v = min(max(v, low), high)
-                    start = _cdf(v, table, bases, slopes, masses)
-                    stop = _cdf(v + _ONE, table, bases, slopes, masses) if v < size - _ONE else _TOTAL
-                    if slot < start:
-                        high = v - _ONE
-                    elif slot >= stop:
-                        low = v + _ONE
-                    else:
-                        break
-                    if steps < 3:  # a Newton step; from a poor guess a few of them lead nowhere, so then halve
-                        v += (slot - start) // (stop - start)
-                    else:
-                        v = (low + high) >> _ONE
-                    steps += 1
+                v, start, stop = _find(
+                    slot, _ONE, codes, i, j, step, zero, table, bases, slopes, masses, size, quantiles, spreads
+                )
             head = advance(head, np.uint64(start), np.uint64(stop - start), _PRECISION)
             heads[lane], length = refill(head, tail, length)
             if length < 0:

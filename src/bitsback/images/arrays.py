@@ -1,6 +1,7 @@
 """NumPy arrays (``.npy``) and IDX files: bytes that are many images.
 
-Arrays of bool, uint8 and uint16 can be taken apart. How the axes are understood only matters for compression:
+Arrays of bool, uint8 and uint16 are samples as they are; other numbers are for :mod:`bitsback.images.words`. How the
+axes are understood only matters for compression:
 
     (H, W)                       one image
     (H, W, C), C = 3 or 4        one image
@@ -16,6 +17,7 @@ import math
 import re
 
 from bitsback.errors import ImageError
+from bitsback.images import words as from_words
 from bitsback.images.picture import Buffer, Content
 from bitsback.images.raster import Layout, Place, Shape, read_place
 
@@ -28,6 +30,9 @@ _TYPES = {
     "<u2": Layout(bits=16),
     ">u2": Layout(bits=16, big=True),
 }
+_NUMBERS = {"i1", "i2", "i4", "i8", "u4", "u8", "f2", "f4", "f8", "c8", "c16", "m8", "M8"}
+"""Integers, floats, complex numbers, spans of time and dates."""
+
 _MAX_AXES = 8
 
 
@@ -43,10 +48,24 @@ def read_npy(data: Buffer) -> Content:
     if match is None:
         raise ImageError("an unusual or damaged NumPy header")
     kind, order, shape = (group.decode("latin-1") for group in match.groups())
-    if kind not in _TYPES:
+    axes = [int(axis) for axis in shape.replace(",", " ").split()]
+    if kind in _TYPES:
+        return read_place("npy", data, _place(start, axes, _TYPES[kind], order == "True"))
+    item = kind[1:].partition("[")[0]
+    if item not in _NUMBERS:
         raise ImageError(f"an array of type {kind}")
-    place = _place(start, [int(axis) for axis in shape.replace(",", " ").split()], _TYPES[kind], order == "True")
-    return read_place("npy", data, place)
+    if not 1 <= len(axes) <= _MAX_AXES:
+        raise ImageError(f"an array of {len(axes)} axes")
+    letter, size = item[0], int(item[1:])
+    if math.prod(axes) * size < from_words.MIN_BYTES:
+        raise ImageError("an array of few numbers")
+    words = 2 if letter == "c" else 1
+    place, axes_order = from_words.place(axes, words)
+    if order == "True":
+        axes_order = axes_order[-2::-1] + "c" if words == 2 else axes_order[::-1]
+    of_kind = {"u": "u", "f": "f", "c": "f"}.get(letter, "i")
+    layout = from_words.Layout(8 * size // words, of_kind, big=kind[0] == ">", axes=axes_order)
+    return from_words.read(data, start, place, layout)
 
 
 def read_idx(data: Buffer) -> Content:

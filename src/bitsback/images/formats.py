@@ -74,6 +74,10 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
         from bitsback.images import gz
 
         return gz.write(recipe, blob, parts)
+    if name == "words":
+        from bitsback.images import words
+
+        return words.write(recipe, blob, parts)
     if name == "pnm":
         from bitsback.images import pnm
 

@@ -33,7 +33,7 @@ def read(data: Buffer) -> Content:
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     """A gzip file with the same header and content."""
     start = recipe["header"]
-    if not 10 <= start <= len(blob) or recipe["inner"]["format"] not in _INNER:
+    if not 10 <= start <= len(blob) or recipe["inner"]["format"] not in (*_INNER, "words"):
         raise ValueError("the gzip header is missing")
     inner = formats.write(recipe["inner"], blob[start:], parts)
     deflater = zlib.compressobj(6, zlib.DEFLATED, -15)

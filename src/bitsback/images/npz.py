@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import zipfile
+from itertools import islice
 from typing import Any
 
 from bitsback.errors import ImageError
-from bitsback.images import formats
+from bitsback.images import formats, words
 from bitsback.images.picture import MAX_SAMPLES, Buffer, Content, Images, Recipe
 
 _FIELDS = ("compress_type", "create_system", "create_version", "extract_version", "internal_attr", "external_attr")
@@ -58,9 +59,11 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
         for entry in recipe["entries"]:
             inner, at = blob[at : at + entry["blob"]], at + entry["blob"]
             if entry["array"]:
-                if entry["array"]["format"] != "npy":
+                kind = entry["array"]["format"]
+                if kind not in ("npy", "words"):
                     raise ValueError("not an array")
-                inner = formats.write(entry["array"], inner, [next(arrays)])
+                count = words.part_count(entry["array"]) if kind == "words" else 1
+                inner = formats.write(entry["array"], inner, list(islice(arrays, count)))
             info = zipfile.ZipInfo(entry["name"], tuple(entry["time"]))
             info.extra, info.comment = bytes.fromhex(entry["extra"]), bytes.fromhex(entry["comment"])
             for name, value in zip(_FIELDS, entry["fields"], strict=True):

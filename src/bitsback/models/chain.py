@@ -140,6 +140,7 @@ def elbo_bits(vae: VAE, images: Images, seed: int = 0) -> NDArray[np.float64]:
         words = rng.integers(0, 1 << 32, x.shape[0] * vae.config.latents + 8, np.uint32)
         noise = Stack.from_bytes(np.array([1 << 32], "<u8").tobytes() + words.astype("<u4").tobytes())
         z = posterior.pop(noise)
-        pixels = vae.likelihood(z).bits(x).reshape(len(x), -1).sum(1)
+        likelihood = vae.likelihood(z)
+        pixels = (likelihood.bits(x)).reshape(len(x), -1).sum(1)
         costs.append(pixels + vae.prior(len(x)).bits(z).sum(1) - posterior.bits(z).sum(1))
     return np.concatenate(costs)

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import LimitError, ModelError, UnsupportedVersionError
+from bitsback.nets.context import ContextSpec
 from bitsback.nets.layers import NetSpec
 
-VERSION = 1
+VERSIONS = (1, 2)
 MAX_FILE = 256 << 20
 MAX_HEADER = 1 << 20
 METADATA_KEY = "bitsback"
@@ -46,40 +47,75 @@ class MixtureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     components: int
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Everything about a model but its tensors; the normative description is in docs/format.md."""
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Everything about a model but its tensors; the normative description is in docs/format.md.
+
+    A model of kind "vae" has latents, an encoder and a decoder; one of kind "context" has none. Either may have a
+    context network (a "context" model must), and is then of version 2.
+    """
 
     version: int
-    kind: Literal["vae"]
+    kind: Literal["vae", "context"]
     name: str
     image: ImageSpec
-    latents: int
-    latent_bits: int
+    latents: int = 0
+    latent_bits: int = 0
     likelihood: BernoulliSpec | MixtureSpec
-    encoder: NetSpec
-    decoder: NetSpec
+    encoder: NetSpec | None = None
+    decoder: NetSpec | None = None
     self_test: dict[str, str]
     """SHA-256 of each network's outputs on the self-test input."""
+    context: ContextSpec | None = None
+    colour: tuple[int, ...] = (0,)
+    """The channels of an image in coding order."""
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of one sample's distribution."""
+        return 3 * self.likelihood.components if isinstance(self.likelihood, MixtureSpec) else 1
 
     def check(self) -> None:
         """Raise ModelError where the parts do not fit each other."""
-        image = self.image
+        image, latent = self.image, self.kind == "vae"
         components = self.likelihood.components if isinstance(self.likelihood, MixtureSpec) else 1
-        parameters = image.channels * (3 * components if isinstance(self.likelihood, MixtureSpec) else 1)
-        if not (1 <= image.height <= 4096 and 1 <= image.width <= 4096 and image.channels == 1):
+        if not (0 <= image.height <= 4096 and 0 <= image.width <= 4096 and 1 <= image.channels <= 4):
             raise ModelError("the model's image shape is not supported")
-        if not (1 <= components <= 16 and 1 <= self.latents <= 4096 and 1 <= self.latent_bits <= 12):
-            raise ModelError("the model's latents or mixture are beyond the limits")
+        if latent and not (image.height and image.width and image.channels == 1):
+            raise ModelError("the model's image shape is not supported")
+        if not 1 <= components <= 16 or sorted(self.colour) != list(range(image.channels)):
+            raise ModelError("the model's mixture or order of channels is not valid")
         if (image.levels == 2) != isinstance(self.likelihood, BernoulliSpec):
             raise ModelError("the model's likelihood does not fit its samples")
+        if self.version == 1 and (self.context is not None or not latent or self.colour != (0,)):
+            raise ModelError("the model's parts do not exist in version 1")
+        if self.context is not None:
+            self.context.check(image.channels)
+            if self.context.border >= image.levels:
+                raise ModelError("the context network's border is not a level of the model's images")
+            if (self.context.has_reference and image.levels == 2) or (self.context.map and not latent):
+                raise ModelError("the context network does not fit the model")
+        elif not latent:
+            raise ModelError("the model has neither latents nor a context network")
+        if latent:
+            self._check_latents()
+        elif self.encoder is not None or self.decoder is not None or self.latents or self.latent_bits:
+            raise ModelError("a model without latents has no encoder and no decoder")
+        if set(self.self_test) != ({"encoder", "decoder"} if latent else set()):
+            raise ModelError("the model file lacks its self-test")
+
+    def _check_latents(self) -> None:
+        image = self.image
+        if not (1 <= self.latents <= 4096 and 1 <= self.latent_bits <= 12):
+            raise ModelError("the model's latents are beyond the limits")
+        if self.encoder is None or self.decoder is None:
+            raise ModelError("the model lacks its encoder or decoder")
         if self.encoder.input != (image.channels, image.height, image.width):
             raise ModelError("the encoder does not take the model's images")
         if self.encoder.output != (2 * self.latents,) or self.decoder.input != (self.latents,):
             raise ModelError("the encoder or decoder does not fit the model's latents")
-        if self.decoder.output != (parameters, image.height, image.width):
-            raise ModelError("the decoder does not give the likelihood's parameters")
-        if set(self.self_test) != {"encoder", "decoder"}:
-            raise ModelError("the model file lacks its self-test")
+        maps = image.channels * self.parameters if self.context is None else self.context.map
+        if self.decoder.output != (maps, image.height, image.width):
+            raise ModelError("the decoder does not give the likelihood's parameters, or the feature map")
 
 
 # Made here, once: msgspec puts a type's description together at its first use, which is not safe in two threads
@@ -114,8 +150,10 @@ def parse(data: bytes) -> tuple[Config, dict[str, NDArray[Any]]]:
         version = json.loads(text)["version"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ModelError("not a bitsback model file") from None
-    if version != VERSION:
-        raise UnsupportedVersionError(f"the model file is of version {version}; this bitsback reads version {VERSION}")
+    if version not in VERSIONS:
+        raise UnsupportedVersionError(
+            f"the model file is of version {version}; this bitsback reads versions {', '.join(map(str, VERSIONS))}"
+        )
     tensors = _tensors(header, memoryview(data)[8 + size :])
     try:
         config = _DECODER.decode(text)

@@ -20,9 +20,19 @@ from bitsback.nets.engine import ENGINES
 
 if TYPE_CHECKING:
     from bitsback.models.vae import VAE
+    from bitsback.nets.context import ContextNetwork
 
 ZOO = Path(__file__).parent / "zoo"
+RETIRED = "retired"
+"""The folder of the zoo for models of earlier versions: found by identity for ever, but not offered any more."""
+
 SEARCH_PATH_VARIABLE = "BITSBACK_MODEL_PATH"
+
+FAST = "-fast"
+"""How the names of models end that give up some size for speed."""
+
+LARGEST = {"thumbnails": 128}
+"""Pixels an edge up to which a model is worth trying, where it takes larger images too but others are made for them."""
 
 
 class Model:
@@ -47,6 +57,7 @@ class Model:
         self.config, self._tensors = file.parse(data)
         self._lock = threading.Lock()
         self._vae: VAE | None = None
+        self._network: ContextNetwork | None = None
         self._engine_options = (tuple(engines), threads, batch)
 
     @classmethod
@@ -90,12 +101,12 @@ class Model:
 
     @classmethod
     def find(cls, identity: str) -> Model:
-        """The installed model with the SHA-256 ``identity`` (hex).
+        """The model with the SHA-256 ``identity`` (hex), installed or retired.
 
         Raises:
             ModelNotFoundError: none has it.
         """
-        for path in installed():
+        for path in [*installed(), *sorted((ZOO / RETIRED).glob(f"*{SUFFIX}"))]:
             if _identity(path, path.stat().st_mtime_ns) == identity:
                 return _shared(path)
         raise ModelNotFoundError(
@@ -109,7 +120,7 @@ class Model:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of the images that it takes."""
+        """(height, width, channels) of the images that it takes; 0 stands for any."""
         image = self.config.image
         return image.height, image.width, image.channels
 
@@ -120,30 +131,46 @@ class Model:
 
     def accepts(self, shape: tuple[int, int, int], dtype: npt.DTypeLike, levels: int | None = None) -> bool:
         """Whether images of ``shape`` (height, width, channels) and ``dtype``, with so many values (None: any), fit."""
-        return shape == self.shape and np.dtype(dtype) == np.uint8 and (self.levels == 256 or levels == self.levels)
+        return self._fits(shape) and np.dtype(dtype) == np.uint8 and (self.levels == 256 or levels == self.levels)
 
-    def encode(self, images: npt.NDArray[np.uint8]) -> bytes:
+    def encode(self, images: npt.NDArray[np.uint8], threads: int = 1) -> bytes:
         """Code images, uint8 (n, height, width, channels) with n >= 1, into a payload.
+
+        ``threads``: how many may work on tiles of large images. The payload does not depend on it.
 
         Raises:
             CodecError: the images are not the model's kind.
         """
-        if images.ndim != 4 or images.shape[1:] != self.shape or images.dtype != np.uint8 or not len(images):
+        if images.ndim != 4 or not images.size or not self._fits(images.shape[1:]) or images.dtype != np.uint8:
             raise CodecError(f"the model {self.name} takes uint8 (n, *{self.shape}), not {images.dtype} {images.shape}")
         if self.levels == 2 and images.max() > 1:
             raise CodecError(f"the model {self.name} takes samples 0 and 1")
+        if self.config.kind == "context":
+            from bitsback.models import tiles
+
+            return tiles.encode(self._context, images[..., list(self.config.colour)], self.levels, threads)
         from bitsback.models import chain
 
         return chain.encode(self.vae, np.ascontiguousarray(images))
 
-    def decode(self, payload: bytes, count: int, shape: tuple[int, int, int] | None = None) -> npt.NDArray[np.uint8]:
-        """The inverse of :meth:`encode`: uint8 (count, height, width, channels).
+    def decode(
+        self, payload: bytes, count: int, shape: tuple[int, int, int] | None = None, threads: int = 1
+    ) -> npt.NDArray[np.uint8]:
+        """The inverse of :meth:`encode`: uint8 (count, height, width, channels). ``shape`` may be left out where the
+        model's images have one size.
 
         Raises:
             FormatError, EmptyStackError: the payload is damaged.
         """
-        if shape is not None and tuple(shape) != self.shape:
+        shape = self.shape if shape is None else shape
+        if not self._fits(shape) or min(shape) < 1:
             raise CodecError(f"the model {self.name} has images of shape {self.shape}, not {tuple(shape)}")
+        if self.config.kind == "context":
+            from bitsback.models import tiles
+
+            coded = tiles.decode(self._context, payload, (count, *shape), self.levels, threads)
+            back = [self.config.colour.index(c) for c in range(shape[2])]
+            return np.ascontiguousarray(coded[..., back])
         from bitsback.models import chain
 
         return chain.decode(self.vae, payload, count)
@@ -151,11 +178,30 @@ class Model:
     def elbo_bits(self, images: npt.NDArray[np.uint8], seed: int = 0) -> npt.NDArray[np.float64]:
         """The negative ELBO of each image in bits, float64 (n,): what a long chain spends on it, on average.
 
-        One sample of the latents an image; ``seed`` chooses it.
+        One sample of the latents an image; ``seed`` chooses it. Exact for a model without latents.
         """
+        if self.config.kind == "context":
+            from bitsback.models import tiles
+
+            return tiles.bits(self._context, images[..., list(self.config.colour)], self.levels)
         from bitsback.models import chain
 
         return chain.elbo_bits(self.vae, images, seed)
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        return len(shape) == 3 and all(mine in (0, axis) for mine, axis in zip(self.shape, shape, strict=True))
+
+    @property
+    def _context(self) -> ContextNetwork:
+        """The network of a model without latents."""
+        with self._lock:
+            if self._network is None:
+                from bitsback.models.vae import context_network
+
+                self._network = context_network(self.config, self._tensors)
+            if self._network is None:
+                raise ModelError(f"the model {self.name} has no context network")
+            return self._network
 
     @property
     def vae(self) -> VAE:
@@ -177,9 +223,31 @@ def installed() -> list[Path]:
     return [path for folder in folders if folder.is_dir() for path in sorted(folder.glob(f"*{SUFFIX}"))]
 
 
-def candidates(shape: tuple[int, int, int], dtype: npt.DTypeLike, levels: int | None = None) -> list[Model]:
-    """The installed models that take such images; arguments as for :meth:`Model.accepts`."""
-    return [model for path in installed() if (model := _shared(path)).accepts(shape, dtype, levels)]
+def candidates(
+    shape: tuple[int, int, int], dtype: npt.DTypeLike, levels: int | None = None, effort: str = "normal"
+) -> list[Model]:
+    """The installed models worth trying on such images; the first three arguments are as for :meth:`Model.accepts`.
+
+    ``effort`` is "max" for all of them; "fast" for those called ``...-fast``, if there are any that fit; "normal" for
+    the others, and for a fast one only if that which it stands in for is not there.
+    """
+    fitting: dict[str, Model] = {}
+    for path in installed():
+        model = _shared(path)
+        if model.accepts(shape, dtype, levels) and max(shape[:2]) <= LARGEST.get(model.name, max(shape[:2])):
+            fitting.setdefault(model.id, model)
+    found = list(fitting.values())
+    names = {model.name for model in found}
+    if effort == "fast":
+        return [model for model in found if model.name.endswith(FAST)] or found
+    if effort == "normal":
+        return [model for model in found if not _stands_in(model.name, names)]
+    return found
+
+
+def _stands_in(name: str, names: set[str]) -> bool:
+    """Whether this is the fast stand-in for one of ``names``."""
+    return name.endswith(FAST) and name.removesuffix(FAST) in names
 
 
 @cache

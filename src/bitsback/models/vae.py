@@ -28,7 +28,10 @@ from bitsback.codecs import (
     quarter,
 )
 from bitsback.codecs.tables import load
+from bitsback.errors import ModelError
+from bitsback.models.context import ContextCodec
 from bitsback.models.file import Config, MixtureSpec
+from bitsback.nets.context import ContextNetwork
 from bitsback.nets.engine import ENGINES, choose, in_batches, reading_order
 from bitsback.nets.layers import Network
 
@@ -71,23 +74,30 @@ class VAE:
         threads: int = 1,
         batch: int = 1 << 12,
     ) -> None:
+        if config.encoder is None or config.decoder is None:
+            raise ModelError(f"the model {config.name} has no latents")
         encoder = Network.from_tensors(config.encoder, tensors, "encoder")
         decoder = Network.from_tensors(config.decoder, tensors, "decoder")
         hashes = config.self_test
         runs = choose([(encoder, hashes["encoder"]), (decoder, hashes["decoder"])], engines, threads)
         self._encoder, self._decoder = (in_batches(run, batch) for run in runs)
         self._order = reading_order(config.decoder)
+        self._context = context_network(config, tensors)
         self.config = config
 
     def prior(self, n: int, bits: int | None = None) -> Uniform:
         """p(z): buckets of equal mass, so plain bits. ``bits`` makes coarser buckets than the model's own."""
         return Uniform(self.config.latent_bits if bits is None else bits, (n, self.config.latents))
 
-    def likelihood(self, z: Latents, bits: int | None = None) -> Family:
-        """p(x | z), for z (n, latents) in buckets of ``bits`` bits."""
+    def likelihood(self, z: Latents, bits: int | None = None) -> Family | ContextCodec:
+        """p(x | z), for z (n, latents) in buckets of ``bits`` bits: of each sample by itself, or, where the model has a
+        context network, of each given those before it."""
         image = self.config.image
         shape = (len(z), image.height, image.width, image.channels)
         out = self._decoder(bucket_centres(self.config.latent_bits if bits is None else bits)[z])
+        if self._context is not None:
+            maps = out.reshape(len(z), self._context.spec.map, -1)
+            return ContextCodec(self._context, shape, image.levels, maps, self._order)
         if isinstance(self.config.likelihood, MixtureSpec):
             # One channel of samples, so that a row of parameters is a row of pixels
             return NetworkMixture(out.reshape(len(z), 3 * self.config.likelihood.components, -1), shape, self._order)
@@ -121,3 +131,10 @@ class VAE:
         out = self._encoder(inputs)
         delta, narrowness = out[:, : self.config.latents], out[:, self.config.latents :]
         return delta, quarter(narrowness)
+
+
+def context_network(config: Config, tensors: dict[str, NDArray[Any]]) -> ContextNetwork | None:
+    """The context network of a model, if it has one."""
+    if config.context is None:
+        return None
+    return ContextNetwork.from_tensors(config.context, config.image.channels, config.parameters, tensors)

@@ -3,8 +3,8 @@
     python -m bitsback.training.digits digits-binary --data FOLDER --out runs/digits-binary
 
 FOLDER holds ``train-images-idx3-ubyte.gz`` and ``t10k-images-idx3-ubyte.gz``. A run that was stopped goes on from its
-last epoch when started again. At the end, ``NAME.bbm`` and its card ``NAME.json`` lie in the output folder; the test
-set is looked at once, then.
+last epoch when started again, also with another number of epochs. At the end, ``NAME.bbm`` and its card ``NAME.json``
+lie in the output folder; the test set is looked at once, then.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from torch import Tensor
 from bitsback import __version__
 from bitsback.images import parse
 from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec
+from bitsback.nets.context import MARGIN, SKEW, ContextSpec, Feature, Tap, neighbours
 from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten
 from bitsback.training.export import export
 from bitsback.training.loop import Epoch, Schedule, fit
@@ -36,11 +37,18 @@ LATENT_BITS = {"digits": 8, "digits-binary": 7}
 """Finer buckets reach further into the tails of the prior, where a coded latent is rare and the decoder unpractised:
 on the held-out digits 10 bits cost 0.1 to 0.4 % more than these."""
 COMPONENTS = 3
+MAPS = 10
+"""Channels of the feature map."""
+HIDDEN = {"digits": (64, 64), "digits-binary": (64, 64)}
+"""Widths of the context network."""
 HELD_OUT = 2000
 
 
-def networks(parameters: int) -> tuple[NetSpec, NetSpec]:
-    """Encoder and decoder: convolutions on the 7x7 grid of 4x4 blocks, where they are cheap to run."""
+def networks(maps: int) -> tuple[NetSpec, NetSpec]:
+    """Encoder and decoder, which gives so many channels of feature map.
+
+    Convolutions on the 7x7 grid of 4x4 blocks, where they are cheap to run.
+    """
     encoder = NetSpec(
         (1, 28, 28),
         (Conv(1, 32, 5, 4), Conv(32, 32, 3), Flatten(), Dense(1568, 256), Dense(256, 2 * LATENTS)),
@@ -51,12 +59,20 @@ def networks(parameters: int) -> tuple[NetSpec, NetSpec]:
             Dense(LATENTS, 256),
             Dense(256, 1568),
             Unflatten(32, 7, 7),
-            Conv(32, 64, 3),
-            Conv(64, 16 * parameters, 1, wide=True),
+            Conv(32, 32, 3),
+            Conv(32, 16 * maps, 1, wide=True),
             Shuffle(4),
         ),
     )
     return encoder, decoder
+
+
+def context(hidden: tuple[int, ...]) -> ContextSpec:
+    """Every neighbour that the format allows, and the place in the image."""
+    offsets = [(0, dx) for dx in range(-MARGIN, 0)]
+    offsets += [(dy, dx) for dy in range(-1, -MARGIN - 1, -1) for dx in range(-MARGIN, MARGIN + 1) if dx < SKEW * -dy]
+    features = (*map(Feature, neighbours(0, offsets)), Feature(Tap("row")), Feature(Tap("column")))
+    return ContextSpec((features,), (hidden,), map=MAPS)
 
 
 def draw_binary(x: Tensor) -> Tensor:
@@ -73,10 +89,12 @@ def read_idx(path: Path) -> np.ndarray:
 @click.argument("name", type=click.Choice(["digits", "digits-binary"]))
 @click.option("--data", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
-@click.option("--epochs", default=160, show_default=True)
-@click.option("--batch", default=128, show_default=True)
-@click.option("--learning-rate", default=1e-3, show_default=True)
-@click.option("--quantise-from", default=0.7, show_default=True, help="Share of the epochs without quantisation.")
+@click.option("--epochs", default=40, show_default=True)
+@click.option("--batch", default=64, show_default=True)
+@click.option("--learning-rate", default=2e-3, show_default=True)
+@click.option("--anneal", default=0.3, show_default=True, help="Share of the epochs in which the rate falls.")
+@click.option("--free", default=0.04, show_default=True, help="Free bits/dim of latents at first.")
+@click.option("--quantise-from", default=0.75, show_default=True, help="Share of the epochs without quantisation.")
 @click.option("--init", type=click.Path(exists=True, path_type=Path), help="Checkpoint to take the first weights from.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
@@ -88,6 +106,8 @@ def main(
     epochs: int,
     batch: int,
     learning_rate: float,
+    anneal: float,
+    free: float,
     quantise_from: float,
     init: Path | None,
     seed: int,
@@ -99,11 +119,12 @@ def main(
     torch.backends.nnpack.set_flags(False)  # its Winograd convolutions are not exact on integers
     binary = name == "digits-binary"
     images = torch.from_numpy(read_idx(data / "train-images-idx3-ubyte.gz"))
-    schedule = Schedule(epochs, batch, learning_rate, quantise_from, seed=seed)
+    schedule = Schedule(epochs, batch, learning_rate, quantise_from, free=free, anneal=anneal, seed=seed)
     torch.manual_seed(seed)
     likelihood = BernoulliSpec() if binary else MixtureSpec(COMPONENTS)
-    encoder, decoder = networks(1 if binary else 3 * COMPONENTS)
-    model = TrainableVAE(encoder, decoder, "bernoulli" if binary else "logistic_mixture", COMPONENTS)
+    encoder, decoder = networks(MAPS)
+    spec = context(HIDDEN[name])
+    model = TrainableVAE(encoder, decoder, "bernoulli" if binary else "logistic_mixture", COMPONENTS, spec)
     if init:
         model.load_state_dict(torch.load(init, weights_only=True)["average"])
     out.mkdir(parents=True, exist_ok=True)
@@ -133,7 +154,7 @@ def main(
         )
 
     config = Config(
-        version=1,
+        version=2,
         kind="vae",
         name=name,
         image=ImageSpec(28, 28, 1, 2 if binary else 256),
@@ -143,6 +164,7 @@ def main(
         encoder=encoder,
         decoder=decoder,
         self_test={},
+        context=spec,
     )
     exported = export(model.cpu(), config)
     (out / f"{name}.bbm").write_bytes(exported.data)
@@ -169,7 +191,11 @@ def main(
             "bitsback": __version__,
             "date": time.strftime("%Y-%m-%d"),
         },
-        "macs": {"encoder": encoder.macs(), "decoder": decoder.macs()},
+        "macs": {
+            "encoder": encoder.macs(),
+            "decoder": decoder.macs(),
+            "context": 784 * spec.macs(1 if binary else 3 * COMPONENTS),
+        },
         "held_out_bits_per_dim": round(log[-1].held_out, 5),
         "test_bits_per_dim": round(bits, 5),
         "log": [[round(v, 5) for v in asdict(row).values()] for row in log],

@@ -6,6 +6,7 @@ import msgspec
 
 from bitsback.models import Model
 from bitsback.models.file import Config, dump
+from bitsback.nets.context import ContextNetwork, companding
 from bitsback.nets.engine import self_test_hash
 from bitsback.training.vae import TrainableVAE
 
@@ -22,6 +23,10 @@ def export(model: TrainableVAE, config: Config) -> Model:
     networks = {"encoder": model.encoder.export(), "decoder": model.decoder.export()}
     config = msgspec.structs.replace(config, self_test={key: self_test_hash(net) for key, net in networks.items()})
     tensors = {name: t for key, network in networks.items() for name, t in network.tensors(key).items()}
+    if model.context is not None and config.context is not None:
+        weights = model.context.export()
+        context = ContextNetwork(config.context, config.image.channels, config.parameters, companding(), weights)
+        tensors |= context.tensors()
     exported = Model.from_bytes(dump(config, tensors))
     _ = exported.vae
     return exported

@@ -39,6 +39,23 @@ def straight_through(exact: Tensor, smooth: Tensor) -> Tensor:
     return smooth + (exact - smooth).detach()
 
 
+@torch.no_grad()
+def on_grid(weight: Tensor, bias: Tensor, limit: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Integer weight, bias and shift, as float tensors: the largest power-of-two scale that keeps the bounds.
+
+    ``weight`` (outputs, ...) and ``bias`` (outputs,) in real units; ``limit`` bounds the integer weights.
+    """
+    flat = weight.flatten(1)
+    largest = flat.abs().amax(1).clamp_min(1e-12)
+    total = flat.abs().sum(1) * 255 + bias.abs() * UNIT + 255
+    # Rounding can add half a step to each weight, hence the margin of half the fan-in.
+    room = (MAX_ACCUMULATOR - 1 - 128.0 * flat.shape[1]) / total
+    shift = torch.minimum(limit / largest, room).log2().floor().clamp(0, MAX_SHIFT)
+    scale = shift.exp2()
+    rounded = (weight * scale.view(-1, *[1] * (weight.dim() - 1))).round().clamp(-limit, limit)
+    return rounded, (bias * UNIT * scale).round(), shift
+
+
 class ReturningClip(torch.autograd.Function):
     """Clip to 0..top, with a gradient that still leads back from outside.
 
@@ -73,19 +90,9 @@ class QuantLayer(nn.Module):
         self.weight = nn.Parameter(torch.randn(shape) * (2.0 / fan_in) ** 0.5)
         self.bias = nn.Parameter(torch.zeros(shape[0]))
 
-    @torch.no_grad()
     def integers(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Integer weight, bias and shift, as float tensors: the largest power-of-two scale that keeps the bounds."""
-        flat = self.weight.flatten(1)
-        largest = flat.abs().amax(1).clamp_min(1e-12)
-        total = flat.abs().sum(1) * 255 + self.bias.abs() * UNIT + 255
-        # Rounding can add half a step to each weight, hence the margin of half the fan-in.
-        room = (MAX_ACCUMULATOR - 1 - 128.0 * flat.shape[1]) / total
-        limit = MAX_WIDE_WEIGHT if self.layer.wide else MAX_WEIGHT
-        shift = torch.minimum(limit / largest, room).log2().floor().clamp(0, MAX_SHIFT)
-        scale = shift.exp2()
-        weight = (self.weight * scale.view(-1, *[1] * (self.weight.dim() - 1))).round().clamp(-limit, limit)
-        return weight, (self.bias * UNIT * scale).round(), shift
+        """Integer weight, bias and shift, as float tensors: see :func:`on_grid`."""
+        return on_grid(self.weight, self.bias, MAX_WIDE_WEIGHT if self.layer.wide else MAX_WEIGHT)
 
     def forward(self, x: Tensor) -> Tensor:
         weight: Tensor = self.weight
@@ -99,7 +106,7 @@ class QuantLayer(nn.Module):
             y = F.conv2d(x, weight, bias, self.layer.stride, self.layer.kernel // 2)
         else:
             y = F.linear(x, weight, bias)
-        y = ReturningClip.apply(y, 255 / UNIT) if self.last else y.clamp(0, 255 / UNIT)
+        y = ReturningClip.apply(y, 255 / UNIT) if self.last else F.hardtanh(y, 0, 255 / UNIT)
         return straight_through((y * UNIT).round() / UNIT, y) if self.quantise else y
 
     def export(self) -> Weights:

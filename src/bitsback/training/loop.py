@@ -1,7 +1,9 @@
 """The training loop: Adam on the negative ELBO, a moving average of the weights, checkpoints, and a log.
 
 An epoch's randomness depends on the seed and the epoch's number only, and a checkpoint holds everything else, so a
-run that was killed and resumed gives the model that an unbroken one gives (on the same machine and torch version).
+run that was killed and resumed gives the model that an unbroken one gives (on the same machine and torch version). A
+run may be resumed with a schedule of another length, as when time runs out: with ``anneal`` below 1, the learning rate
+has been constant until then in both.
 """
 
 from __future__ import annotations
@@ -33,9 +35,26 @@ class Schedule:
     """Share of the epochs after which the quantisation enters the loop."""
     warm_up: int = 3
     """Epochs over which the weight of the KL term rises to 1: against posterior collapse (Sønderby et al., 2016)."""
+    free: float = 0.0
+    """Bits an image dimension that the latents may take at no cost at first; it falls to 0 over the first half of the
+    epochs. A context network would otherwise make them useless before they have learnt anything (free bits, Kingma et
+    al., 2016)."""
+    anneal: float = 1.0
+    """Share of the epochs, the last ones, over which the learning rate falls along a cosine; constant before."""
     average: float = 0.999
     """Decay of the moving average of the weights, which is what gets exported."""
     seed: int = 0
+
+    def rate(self, done: float) -> float:
+        """The learning rate when a share ``done`` of the training is over."""
+        falling = max(0.0, (done - 1 + self.anneal) / self.anneal)
+        return self.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * falling)) / 2)
+
+    def latent_cost(self, bits: Tensor, epochs: float) -> Tensor:
+        """What latents of so many bits an image dimension cost after so many epochs."""
+        if self.free:
+            return bits.clamp_min(self.free * max(0.0, 1 - 2 * epochs / self.epochs))
+        return bits * min(1.0, (epochs + 1) / (self.warm_up + 1))
 
 
 @dataclass
@@ -75,7 +94,7 @@ def fit(
     """
     model.to(device)
     average = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimizer = torch.optim.Adam(model.parameters(), schedule.learning_rate, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(model.parameters(), schedule.learning_rate, betas=(0.9, 0.99), fused=True)
     log: list[Epoch] = []
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
@@ -95,11 +114,10 @@ def fit(
         for i in range(batches):
             step = epoch * batches + i
             for group in optimizer.param_groups:
-                group["lr"] = schedule.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * step / total)) / 2)
+                group["lr"] = schedule.rate(step / total)
             x = prepare(train[order[i * schedule.batch : (i + 1) * schedule.batch]].to(device))
             latents, pixels = model.bits(x)
-            weight = min(1.0, (step / batches + 1) / (schedule.warm_up + 1))
-            loss = (weight * latents + pixels).mean() * (math.log(2) / dims)
+            loss = (schedule.latent_cost(latents / dims, step / batches) + pixels / dims) * math.log(2)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -109,7 +127,7 @@ def fit(
                 decay = min(schedule.average, (1 + step) / (10 + step))
                 for name, p in model.named_parameters():
                     average[name].lerp_(p, 1 - decay)
-            bits = float((latents + pixels).detach().mean()) / dims
+            bits = float((latents + pixels).detach()) / dims
             seen += bits
             progress(step + 1, total, bits)
         latent_bits, pixel_bits = evaluate(model, average, held_out, prepare, device)
@@ -144,11 +162,14 @@ def evaluate(
     quantised = model.quantised
     model.load_state_dict(weights)
     model.quantise(True)
+    model.eval()
     sums = torch.zeros(2)
     for i in range(0, len(images), 500):
-        for j, part in enumerate(model.bits(prepare(images[i : i + 500].to(device)))):
-            sums[j] += part.sum().cpu()
+        batch = prepare(images[i : i + 500].to(device))
+        for j, mean in enumerate(model.bits(batch)):
+            sums[j] += mean.cpu() * len(batch)
     model.load_state_dict(kept)
     model.quantise(quantised)
+    model.train()
     latents, pixels = (sums / len(images)).tolist()
     return latents, pixels

@@ -1,4 +1,4 @@
-"""The variational autoencoder that is trained: encoder and decoder networks, and the ELBO in bits.
+"""The variational autoencoder that is trained: encoder, decoder and context networks, and the ELBO in bits.
 
 The model and its bounds are those of Kingma & Welling (arXiv 1312.6114); what is particular here is that every
 parameter of every distribution is one of 256 integers, mapped to its meaning by the same formulas as on the coding
@@ -13,26 +13,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bitsback.nets.context import ContextSpec
 from bitsback.nets.layers import NetSpec
+from bitsback.training.context import CENTRE, Likelihood, Samples, TrainableContext
 from bitsback.training.layers import UNIT, QuantNetwork, straight_through
+from bitsback.training.neighbours import Neighbours, choose
 
-CENTRE = 128 / UNIT
-"""The real activation of the integer 128, which stands for zero in signed quantities."""
+PLAIN_SHARE = 1 / 8
+"""How much of the plain background a context network learns from, see :func:`bitsback.training.neighbours.choose`."""
 
 
 class TrainableVAE(nn.Module):
     """Encoder: image -> (delta, rho) of each latent, relative to a standard normal prior; decoder: z -> parameters.
 
-    ``likelihood`` is "bernoulli" (samples 0 and 1) or "logistic_mixture" (samples 0..255).
+    ``likelihood`` is "bernoulli" (samples 0 and 1) or "logistic_mixture" (samples 0..255). With ``context``, for images
+    of one channel, the decoder gives that network's feature map instead, and that network the parameters.
     """
 
-    def __init__(self, encoder: NetSpec, decoder: NetSpec, likelihood: str, components: int = 1) -> None:
+    def __init__(
+        self,
+        encoder: NetSpec,
+        decoder: NetSpec,
+        likelihood: Likelihood,
+        components: int = 1,
+        context: ContextSpec | None = None,
+    ) -> None:
         super().__init__()
         self.encoder = QuantNetwork(encoder)
         self.decoder = QuantNetwork(decoder)
         self.likelihood = likelihood
         self.components = components
         self.latents = decoder.input[0]
+        self.context: TrainableContext | None = None
+        if context is not None:
+            binary = likelihood == "bernoulli"
+            self.context = TrainableContext(context, 1, 1 if binary else 3 * components, likelihood, components)
+            _, height, width = encoder.input
+            self.neighbours = Neighbours(context, height, width, 2 if binary else 256)
         self._start()
 
     @torch.no_grad()
@@ -43,6 +60,10 @@ class TrainableVAE(nn.Module):
         last.bias[: self.latents] = CENTRE
         last.bias[self.latents :] = 3.0
         last = list(self.decoder.weighted().values())[-1]
+        if self.context is not None:
+            last.weight.mul_(0.5)
+            last.bias[:] = CENTRE
+            return
         last.weight.mul_(0.3)
         if self.likelihood == "bernoulli":
             last.bias[:] = CENTRE - 0.7
@@ -59,6 +80,8 @@ class TrainableVAE(nn.Module):
     def quantise(self, on: bool) -> None:
         self.encoder.quantise(on)
         self.decoder.quantise(on)
+        if self.context is not None:
+            self.context.quantise(on)
 
     @property
     def quantised(self) -> bool:
@@ -66,9 +89,9 @@ class TrainableVAE(nn.Module):
         return any(module.quantise for module in self.encoder.weighted().values())
 
     def bits(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Bits of the latents (KL) and of the pixels for each image: two tensors (batch,), whose sum is -ELBO.
+        """Mean bits of an image's latents (KL) and of its pixels: two tensors (), whose sum is -ELBO.
 
-        ``x``: uint8 (batch, channels, height, width).
+        ``x``: uint8 (batch, channels, height, width). In training mode, a context network's pixels are a sample.
         """
         quantised = self.quantised
         levels = 1 if self.likelihood == "bernoulli" else 255
@@ -79,16 +102,28 @@ class TrainableVAE(nn.Module):
             eighths = (narrowness * UNIT / 4 + 0.5).floor().clamp(0, 63)
             narrowness = straight_through(eighths / 8, narrowness)
         rho = torch.exp2(-narrowness)
-        kl = (narrowness * math.log(2) + (rho**2 + delta**2 - 1) / 2).sum(1) / math.log(2)
+        kl = (narrowness * math.log(2) + (rho**2 + delta**2 - 1) / 2).sum() / (math.log(2) * len(x))
         z = (delta + rho * torch.randn_like(rho) + CENTRE).clamp(0, 255 / UNIT)
         if quantised:
             z = straight_through((z * UNIT).round() / UNIT, z)
         out = self.decoder(z)
-        if self.likelihood == "bernoulli":
-            nats = bernoulli_nats(out, x.float())
+        if self.context is not None:
+            nats = self._context_nats(self.context, out, x[:, 0])
+        elif self.likelihood == "bernoulli":
+            nats = bernoulli_nats(out, x.float()).sum()
         else:
-            nats = mixture_nats(out, x.float(), self.components)
-        return kl, nats.flatten(1).sum(1) / math.log(2)
+            nats = mixture_nats(out, x.float(), self.components).sum()
+        return kl, nats / (math.log(2) * len(x))
+
+    def _context_nats(self, context: TrainableContext, maps: Tensor, x: Tensor) -> Tensor:
+        """Nats of the whole batch, (), given the feature maps (batch, map, H, W), for ``x`` uint8 (batch, H, W)."""
+        if self.training:
+            index, weight = choose(x, PLAIN_SHARE)
+        else:
+            index, weight = torch.arange(x.numel(), device=x.device), None
+        plane = self.neighbours.plane(x)
+        samples = Samples(index, x.flatten()[index].float(), lambda part: self.neighbours(plane, part), weight)
+        return context.total(0, samples, maps.permute(0, 2, 3, 1).flatten(0, 2))
 
 
 def bernoulli_nats(out: Tensor, x: Tensor) -> Tensor:

@@ -1,14 +1,13 @@
-"""The deterministic route: what no model takes is predicted from its neighbours and handed to a general compressor.
+"""The variants of the format's first version: samples or residuals in a row, and a general compressor on them.
 
-Any uint8 or uint16 images can be coded. A payload is one tag byte and the compressed samples; the tag says
+Still the best for images that repeat themselves at a distance, and for the tiniest. A variant's tag says
 
     bits 0-1   colour transform: 0 none, 1 subtract green, 2 YCoCg-R (channels 0 to 2; others stay as they are)
     bit  2     1: the samples are residuals of the median predictor, plane by plane, zigzagged, high bytes first
     bit  3     1: two values only, one bit a sample
     bits 4-5   compressor: 0 none, 1 LZMA2, 2 deflate
 
-All arithmetic is modulo 2^8 or 2^16, so that every transform is reversible on every input. The encoder tries what may
-pay on a sample of the images and keeps the smallest.
+All arithmetic is modulo 2^8 or 2^16, so that every transform is reversible on every input.
 
 Sources: the median predictor is that of LOCO-I (Weinberger, Seroussi & Sapiro, "The LOCO-I lossless image compression
 algorithm", 2000), YCoCg-R that of Malvar & Sullivan (JVT-I014r3, 2003).
@@ -21,92 +20,34 @@ import zlib
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from bitsback.ans import kernel
-from bitsback.errors import CodecError, FormatError, TruncatedError
+from bitsback.errors import FormatError, TruncatedError
 
 Images = NDArray[Any]
 """(n, height, width, channels), uint8 or uint16."""
 
-_SUBTRACT_GREEN, _YCOCG = 1, 2
-_MEDIAN, _TWO_VALUES = 1 << 2, 1 << 3
-_LZMA, _DEFLATE = 1 << 4, 2 << 4
-
-_SAMPLE = 1 << 18
-"""How many samples the choice of a variant looks at."""
+SUBTRACT_GREEN, YCOCG = 1, 2
+MEDIAN, TWO_VALUES = 1 << 2, 1 << 3
+LZMA, DEFLATE = 1 << 4, 2 << 4
 
 _LZMA_DICTIONARY = 1 << 22
 """Fixed in the format: a decoder never needs more memory than this beyond the images."""
 
 
-def encode(images: Images) -> bytes:
-    """Code uint8 or uint16 images (n, H, W, C); the payload is at most one byte longer than the samples.
-
-    >>> import numpy as np
-    >>> ramp = np.arange(64 * 64, dtype=np.uint16).reshape(1, 64, 64, 1)
-    >>> payload = encode(ramp)
-    >>> len(payload) < 100, bool((decode(payload, 1, (64, 64, 1), np.uint16) == ramp).all())
-    (True, True)
-
-    Raises CodecError for another type or number of axes.
-    """
-    if images.ndim != 4 or images.dtype not in (np.uint8, np.uint16):
-        raise CodecError(f"the predictor takes uint8 or uint16 (n, H, W, C), not {images.dtype} {images.shape}")
-    if images.size == 0:
-        return b"\x00"
-    sample = _sample(images)
-    sizes = {
-        variant | method: len(_compress(_serialise(sample, variant), method))
-        for variant in _variants(images)
-        for method in ((_LZMA, _DEFLATE) if variant & _MEDIAN else (_LZMA,))
-    }
-    tag = min(sizes, key=lambda tag: (sizes[tag], tag))
-    payload = bytes([tag]) + _compress(_serialise(images, tag), tag)
-    return payload if len(payload) <= images.nbytes else b"\x00" + _serialise(images, 0)
+def encode(images: Images, tag: int) -> bytes:
+    """The body of the variant ``tag``."""
+    return _compress(_serialise(images, tag), tag)
 
 
-def decode(payload: bytes, count: int, shape: tuple[int, int, int], dtype: DTypeLike) -> Images:
-    """The ``count`` images of ``shape`` (H, W, C) and ``dtype`` (uint8 or uint16) that a payload holds, C-contiguous.
-
-    Raises FormatError (or TruncatedError, one of its kind) unless the payload holds exactly that many samples; never
-    inflates more than that.
-    """
-    dtype = np.dtype(dtype)
-    whole = (count, *shape)
-    if dtype not in (np.uint8, np.uint16) or min(whole) < 0:
-        raise FormatError(f"the predictor holds no images of type {dtype} and shape {whole}")
-    if not payload:
-        raise TruncatedError("the predictor's payload is empty")
-    tag, body = payload[0], payload[1:]
-    transform, method = tag & 3, tag & 0x30
-    known = tag < 0x30 and transform < 3 and not (tag & _TWO_VALUES and tag & (_MEDIAN | 3))
-    if not known or (transform and (shape[2] < 3 or not tag & _MEDIAN)):
+def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], tag: int) -> Images:
+    """The inverse: images of the shape ``whole``. FormatError if the variant is not one, or the body not its own."""
+    transform = tag & 3
+    known = tag < 0x30 and transform < 3 and not (tag & TWO_VALUES and tag & (MEDIAN | 3))
+    if not known or (transform and (whole[3] < 3 or not tag & MEDIAN)):
         raise FormatError(f"the predictor knows no variant {tag}")
-    if 0 in whole:
-        if body:
-            raise FormatError("the predictor's payload holds more than the images")
-        return np.empty(whole, dtype)
-    return _restore(_decompress(body, method, _serial_size(whole, dtype, tag)), whole, dtype, tag)
-
-
-def _variants(images: Images) -> list[int]:
-    """The ways to serialise that may pay."""
-    low, high = images.min(), images.max()
-    if ((images == low) | (images == high)).all():
-        return [0, _TWO_VALUES]
-    colours = [_MEDIAN | _SUBTRACT_GREEN, _MEDIAN | _YCOCG] if images.shape[3] >= 3 else []
-    return [0, _MEDIAN, *colours]
-
-
-def _sample(images: Images) -> Images:
-    """Evenly spread images, or the middle of the one that is too large."""
-    count, height = images.shape[:2]
-    wanted = max(1, _SAMPLE * count // images.size)
-    chosen = images[:: max(1, -(-count // wanted))]
-    rows = min(height, max(1, _SAMPLE * height // chosen.size))
-    top = (height - rows) // 2
-    return chosen[:, top : top + rows]
+    return _restore(_decompress(data, tag & 0x30, _serial_size(whole, dtype, tag)), whole, dtype, tag)
 
 
 # Serialising: images <-> bytes ----------------------------------------------------------------------------------------
@@ -114,11 +55,11 @@ def _sample(images: Images) -> Images:
 
 def _serialise(images: Images, tag: int) -> bytes:
     little = images.dtype.newbyteorder("<")
-    if tag & _TWO_VALUES:
+    if tag & TWO_VALUES:
         values = np.array([images.min(), images.max()])
         bits = np.packbits(images.reshape(-1, images.shape[2] * images.shape[3]) == values[1], axis=1)
         return values.astype(little).tobytes() + bits.tobytes()
-    if not tag & _MEDIAN:
+    if not tag & MEDIAN:
         return images.astype(little).tobytes()
     planes = _transformed(images.transpose(3, 0, 1, 2), tag & 3)
     return _bytes_by_weight(_zigzag(np.stack([_median_residuals(plane) for plane in planes])))
@@ -126,7 +67,7 @@ def _serialise(images: Images, tag: int) -> bytes:
 
 def _serial_size(whole: tuple[int, int, int, int], dtype: np.dtype[Any], tag: int) -> int:
     count, height, width, channels = whole
-    if tag & _TWO_VALUES:
+    if tag & TWO_VALUES:
         return 2 * dtype.itemsize + count * height * ((width * channels + 7) // 8)
     return count * height * width * channels * dtype.itemsize
 
@@ -135,11 +76,11 @@ def _restore(data: bytes, whole: tuple[int, int, int, int], dtype: np.dtype[Any]
     """The inverse of :func:`_serialise`."""
     count, height, width, channels = whole
     little = dtype.newbyteorder("<")
-    if tag & _TWO_VALUES:
+    if tag & TWO_VALUES:
         values = np.frombuffer(data, little, 2).astype(dtype)
         packed = np.frombuffer(data, np.uint8, offset=2 * dtype.itemsize).reshape(count * height, -1)
         return values[np.unpackbits(packed, axis=1, count=width * channels)].reshape(whole)
-    if not tag & _MEDIAN:
+    if not tag & MEDIAN:
         return np.frombuffer(data, little).astype(dtype).reshape(whole)
     shape = (channels, count, height, width)
     planes = _unzigzag(_values_by_weight(data, dtype)).reshape(channels * count, height, width)
@@ -183,7 +124,7 @@ def _transformed(planes: Images, transform: int) -> Images:
         return planes
     red, green, blue = planes[:3]
     middle = planes.dtype.type(1 << (planes.itemsize * 8 - 1))  # differences are centred, for the predictor's sake
-    if transform == _SUBTRACT_GREEN:
+    if transform == SUBTRACT_GREEN:
         first, second, third = green, red - green + middle, blue - green + middle
     else:
         orange = red - blue
@@ -198,7 +139,7 @@ def _untransformed(planes: Images, transform: int) -> Images:
         return planes
     middle = planes.dtype.type(1 << (planes.itemsize * 8 - 1))
     first, second, third = planes[0], planes[1] - middle, planes[2] - middle
-    if transform == _SUBTRACT_GREEN:
+    if transform == SUBTRACT_GREEN:
         red, green, blue = second + first, first, third + first
     else:
         average = first - _half(third)
@@ -256,24 +197,25 @@ def _undo_median(planes):  # type: ignore[no-untyped-def]
 
 def _compress(data: bytes, tag: int) -> bytes:
     method = tag & 0x30
-    if method == _LZMA:
-        literal_context = 4 if tag & _MEDIAN else 3
-        chain = {"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": _LZMA_DICTIONARY, "lc": literal_context, "pb": 0}
+    if method == LZMA:
+        literal_context = 4 if tag & MEDIAN else 3
+        reach = min(max(len(data), 1 << 12), _LZMA_DICTIONARY)  # more would only be cleared, for milliseconds
+        chain = {"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": reach, "lc": literal_context, "pb": 0}
         return lzma.compress(data, lzma.FORMAT_RAW, filters=[chain])
-    if method == _DEFLATE:  # residuals of photos do not repeat: Huffman codes alone are smaller, and fifty times faster
+    if method == DEFLATE:  # residuals of photos do not repeat: Huffman codes alone are smaller, and fifty times faster
         deflater = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_HUFFMAN_ONLY)
         return deflater.compress(data) + deflater.flush()
     return data
 
 
-def _decompress(body: bytes, method: int, size: int) -> bytes:
+def _decompress(body: memoryview, method: int, size: int) -> bytes:
     """Exactly ``size`` bytes, or FormatError."""
     if method == 0:
         if len(body) != size:
             raise FormatError(f"the predictor's payload holds {len(body)} bytes instead of {size}")
-        return body
+        return bytes(body)
     try:
-        if method == _LZMA:
+        if method == LZMA:
             chain = [{"id": lzma.FILTER_LZMA2, "dict_size": _LZMA_DICTIONARY}]
             unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=chain)
             data, ended, rest = unpacker.decompress(body, size + 1), unpacker.eof, unpacker.unused_data

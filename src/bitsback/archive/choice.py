@@ -1,0 +1,139 @@
+"""Which route images take: the candidates code a small sample, those that stay close to the best a larger one.
+
+Everything here depends on the images and the candidates alone, so an archive does not depend on threads or timing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from bitsback.archive.routes import Images, PredictorRoute, Route
+from bitsback.errors import BitsBackError
+
+Effort = Literal["fast", "normal", "max"]
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
+
+
+class _Rules(NamedTuple):
+    """How an effort goes about it."""
+
+    rounds: tuple[int, ...]
+    """Samples that each round codes."""
+    near: float
+    """After a round, routes larger than the best by more than this factor are out."""
+    finalists: float
+    """Models within this factor of the best after the last round are tried on all images ..."""
+    predictor: float
+    """... and so is the predictor within this one: as it learns while it codes, a sample does not do it justice."""
+
+
+_RULES: dict[Effort, _Rules] = {
+    "fast": _Rules((1 << 14,), 1.0, 1.0, 1.0),
+    "normal": _Rules((1 << 14, 1 << 16), 1.1, 1.0, 1.05),
+    "max": _Rules((1 << 16,), 1.15, 1.1, 1.1),
+}
+
+SLACK = 64
+"""Bytes that a route may always be larger by and stay in: samples of blank images say nothing."""
+
+CROPS, PLACES = 4, 4
+"""How many crops a sample has, and how many by how many places of large images they are chosen from."""
+
+
+@dataclass(slots=True)
+class Choice:
+    """Routes, the best first, with what they made of the last sample that they coded."""
+
+    ranking: list[tuple[Route, int]] = field(default_factory=list)
+    samples: int = 0
+    """How many samples the leading ones have coded."""
+    payloads: dict[str, bytes] = field(default_factory=dict)
+    """By label, the payloads of routes that have coded all images."""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str:
+        sizes = ", ".join(f"{route.label} {size:,}" for route, size in self.ranking)
+        return f"smallest on {self.samples:,} samples: {sizes} bytes" if len(self.ranking) > 1 else ""
+
+
+def choose(images: Images, routes: Sequence[Route], effort: Effort = "normal", threads: int = 1) -> Choice:
+    """Rank the routes for images (n, H, W, C); those that cannot code them are left out, with a warning."""
+    rules = _RULES[effort]
+    choice = Choice([(route, 0) for route in routes])
+    ranking, left = choice.ranking, len(routes)
+    for samples in rules.rounds:
+        if left < 2:
+            return choice
+        shown = sample(images, samples, [route for route, _ in ranking[:left]])
+        ranking[:left] = _try(shown, ranking[:left], choice, threads, whole=shown is images)
+        if not ranking or shown is images:
+            return choice
+        left = sum(size <= rules.near * ranking[0][1] + SLACK for _, size in ranking[:left])
+    best = ranking[0][1]
+    close = [
+        one
+        for one in ranking[:left]
+        if one[1] <= (rules.predictor if isinstance(one[0], PredictorRoute) else rules.finalists) * best
+    ]
+    if len(close) > 1:
+        others = [one for one in ranking if one not in close]
+        ranking[:] = _try(images, close, choice, threads, whole=True) + others
+    return choice
+
+
+def _try(
+    images: Images, routes: Sequence[tuple[Route, int]], choice: Choice, threads: int, *, whole: bool
+) -> list[tuple[Route, int]]:
+    """Code the images by each route; smallest first, in the order given where they are equal."""
+    sizes = []
+    for route, _ in routes:
+        try:
+            payload = route.encode(images, threads)
+        except BitsBackError as error:
+            choice.warnings.append(f"{route.label} was not used: {error}")
+            continue
+        sizes.append((route, len(payload)))
+        if whole:
+            choice.payloads[route.label] = payload
+    choice.samples = images.size
+    return sorted(sizes, key=lambda one: one[1])
+
+
+def sample(images: Images, samples: int, routes: Sequence[Route]) -> Images:
+    """About so many samples of the images; the images themselves if that is half of them or more.
+
+    Small images are taken whole, evenly spread; of large ones crops from several places, unless one of the routes does
+    not take other sizes.
+    """
+    count, height, width, channels = images.shape
+    if images.size <= 2 * samples:
+        return images
+    if CROPS * images[0].size > samples:
+        area = samples // (CROPS * channels)
+        rows = min(height, max(int(area**0.5), area // width))
+        columns = min(width, area // rows)
+        if all(route.accepts((rows, columns, channels)) for route in routes):
+            return _crops(images, rows, columns)
+    wanted = min(count, max(1, samples // images[0].size))
+    return np.ascontiguousarray(images[np.arange(wanted) * count // wanted]) if wanted < count else images
+
+
+def _crops(images: Images, rows: int, columns: int) -> Images:
+    """Crops from four of sixteen places: of all degrees of unrest, the greatest included, as that costs most bytes."""
+    count, height, width, _ = images.shape
+    places = PLACES * PLACES
+    found = []
+    for place in range(places):
+        top = (height - rows) * (place // PLACES) // (PLACES - 1)
+        left = (width - columns) * (place % PLACES) // (PLACES - 1)
+        found.append(images[count * place // places, top : top + rows, left : left + columns])
+    unrest = [int(np.abs(np.diff(crop.astype(np.int32), axis=1)).sum()) for crop in found]
+    order = sorted(range(places), key=lambda place: unrest[place])
+    chosen = sorted(order[places * (quarter + 1) // CROPS - 1] for quarter in range(CROPS))
+    return np.stack([found[place] for place in chosen])
+
+
+__all__ = ["EFFORTS", "Choice", "Effort", "choose", "sample"]

@@ -1,0 +1,87 @@
+"""Rows in bands: each band of a long image is a stack of its own, so that coding it needs little memory.
+
+An adaptive coder meets its symbols first to last, but a stack must be pushed last to first; so the intervals of a band
+are all computed, and then pushed. What has been learned goes on from band to band. A band is, in the payload, the
+number of 32-bit words in its tail (a varint), and the stack: its head and its words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from bitsback.ans import Stack
+from bitsback.errors import FormatError, TruncatedError
+
+Code = Callable[..., int]
+"""``code(heads, tail, length, decoding, first, last, starts, freqs)``, a kernel with its other arguments bound."""
+
+BAND = 1 << 19
+"""Samples in a band, if a row has no more: part of the format."""
+
+_NOTHING = np.empty(0, np.uint32)
+
+
+def encode(code: Code, rows: int, row_symbols: int, symbols: int, precision: int) -> bytes:
+    """All rows. A row has ``row_symbols`` samples, each of at most ``symbols / row_symbols`` symbols."""
+    out = []
+    for first, last in _bands(rows, row_symbols):
+        starts, freqs = (np.empty((last - first) * symbols, np.uint32) for _ in range(2))  # pages not used cost nothing
+        count = code(np.zeros(1, np.uint64), np.zeros(1, np.uint32), 0, False, first, last, starts, freqs)
+        stack = Stack()
+        stack.push(starts[:count], freqs[:count], precision)
+        out += [varint(len(stack)), stack.to_bytes()]
+    return b"".join(out)
+
+
+def decode(code: Code, rows: int, row_symbols: int, data: memoryview) -> None:
+    """Run ``code`` over all rows; FormatError or EmptyStackError unless ``data`` holds them and nothing else."""
+    for first, last in _bands(rows, row_symbols):
+        words, data = read_varint(data)
+        size = 8 + 4 * words
+        if size > len(data):
+            raise TruncatedError("the predictor's payload ends within a band of rows")
+        stack = Stack.from_bytes(data[:size])
+        data = data[size:]
+        stack.pull(
+            lambda heads, tail, length, a=first, b=last: code(heads, tail, length, True, a, b, _NOTHING, _NOTHING)
+        )
+        if not stack.is_initial():
+            raise FormatError("a band of rows holds more than its samples")
+    if data:
+        raise FormatError("the predictor's payload holds more than the images")
+
+
+def _bands(rows: int, row_symbols: int) -> Iterator[tuple[int, int]]:
+    height = max(1, BAND // row_symbols)
+    for first in range(0, rows, height):
+        yield first, min(first + height, rows)
+
+
+def varint(value: int) -> bytes:
+    """An unsigned integer in LEB128, as everywhere in the format.
+
+    >>> varint(300)
+    b'\\xac\\x02'
+    """
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def read_varint(data: memoryview) -> tuple[int, memoryview]:
+    """(value, the rest of the data).
+
+    >>> value, rest = read_varint(memoryview(varint(300) + b"."))
+    >>> value, bytes(rest)
+    (300, b'.')
+    """
+    value = 0
+    for at, byte in enumerate(data[:10]):
+        value |= (byte & 127) << (7 * at)
+        if byte < 128:
+            return value, data[at + 1 :]
+    raise TruncatedError("the predictor's payload ends within a number")

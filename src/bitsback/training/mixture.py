@@ -1,0 +1,74 @@
+"""The mixture of discretised logistics and its gradient in one pass over the samples: for CPUs, about ten times faster
+than tensor operations, which would walk through memory some fifty times."""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+LN2 = math.log(2)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def nats_and_gradient(
+    out: NDArray[np.float32], x: NDArray[np.float32], reference: NDArray[np.float32], with_gradient: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What :func:`bitsback.training.context.mixture_nats` computes, and its derivatives by ``out``.
+
+    ``out``: (n, 3 K); ``x``, ``reference``: (n,). Returns (n,) and (n, 3 K), the latter empty if not wanted.
+    """
+    n, k = len(out), out.shape[1] // 3
+    nats = np.empty(n, np.float32)
+    gradient = np.empty((n if with_gradient else 0, 3 * k), np.float32)
+    joint, share, by_mean, by_scale = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
+    for i in range(n):
+        row = out[i]
+        value, origin = float(x[i]), float(reference[i])
+        lowest, highest = value == 0, value == 255
+        total = 0.0
+        for j in range(k):
+            share[j] = math.exp(min(max(row[2 * k + j], -128.0), 127.0) * (LN2 / 16))
+            total += share[j]
+        scaled_total = math.log(total)
+        best = -math.inf
+        for j in range(k):
+            inverse = math.exp((16 - min(max(row[k + j], 0.0), 63.0)) * (LN2 / 6))
+            distance = value - 0.5 - (origin + row[j]) / 16
+            below = distance * inverse
+            above = below + inverse
+            # log sigmoid(above) is min(above, 0) less the logarithm of 1 + exp(-|above|): likewise for -below
+            far_above, far_below = math.exp(-abs(above)), math.exp(-abs(below))
+            step = 1 - math.exp(-inverse)
+            exponent, ratio, up, down, by_inverse = 0.0, 1.0, 0.0, 0.0, 0.0
+            if not highest:
+                exponent += min(above, 0.0)
+                ratio /= 1 + far_above
+                up = (far_above if above > 0 else 1.0) / (1 + far_above)
+            if not lowest:
+                exponent += min(-below, 0.0)
+                ratio /= 1 + far_below
+                down = (far_below if below < 0 else 1.0) / (1 + far_below)
+            if not (lowest or highest):
+                ratio *= step
+                by_inverse = (1 - step) / step
+            joint[j] = exponent + math.log(ratio * share[j]) - scaled_total
+            best = max(best, joint[j])
+            by_mean[j] = (down - up) * inverse
+            by_scale[j] = -LN2 * inverse * ((up - down) * distance + up + by_inverse)
+        likelihood = 0.0
+        for j in range(k):
+            likelihood += math.exp(joint[j] - best)
+        log_likelihood = best + math.log(likelihood)
+        nats[i] = -log_likelihood
+        if with_gradient:
+            for j in range(k):
+                responsible = math.exp(joint[j] - log_likelihood)
+                gradient[i, j] = -responsible * by_mean[j] / 16
+                s, ds = row[k + j], -responsible * by_scale[j] / 6
+                gradient[i, k + j] = 0.0 if (s < 0 and ds > 0) or (s > 63 and ds < 0) else ds
+                w, dw = row[2 * k + j], (share[j] / total - responsible) * (LN2 / 16)
+                gradient[i, 2 * k + j] = 0.0 if (w < -128 and dw > 0) or (w > 127 and dw < 0) else dw
+    return nats, gradient

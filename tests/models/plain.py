@@ -1,0 +1,108 @@
+"""Distributions and the stack, written from docs/format.md ("Chunk payloads: model route"), not from the code.
+
+Python's integers alone, one symbol at a time, and nothing of the package but the bytes of its tables. Slow; that it
+agrees with the package shows that the text is complete.
+"""
+
+import struct
+from bisect import bisect_right
+from pathlib import Path
+
+import bitsback
+
+TABLES = Path(bitsback.__file__).parent / "codecs" / "tables"
+
+
+def unpacked(kind, data):
+    return [value for (value,) in struct.iter_unpack(f"<{kind}", data)]
+
+
+def table(name, kind):
+    return unpacked(kind, (TABLES / f"{name}.bin").read_bytes())
+
+
+F, G, Q = table("logistic", "I"), table("normal", "I"), table("quantiles", "i")
+INVERSE_SCALES, INVERSE_RATIOS = table("inverse_scales", "q"), table("inverse_ratios", "q")
+EXPONENTIALS = table("exponentials", "q")
+
+
+# Distributions: (precision, number of symbols, start), where start(k) is where the interval of symbol k begins.
+
+
+def sigmoid(values, t):
+    t = min(max(t, 0), 2**31 - 1)
+    i = t >> 20
+    return values[i] + (((values[i + 1] - values[i]) * (t % 2**20)) >> 20)
+
+
+def uniform(b):
+    return b, 2**b, lambda k: k
+
+
+def centres(b):
+    return [min(max((Q[(2 * k + 1) * 2 ** (12 - b)] * 32 + 257 * 2**19) >> 20, 0), 255) for k in range(2**b)]
+
+
+def posterior(b, delta, rho):
+    def start(k):
+        if k in (0, 2**b):
+            return 2**24 * (k > 0)
+        position = 2**30 + (((Q[k * 2 ** (13 - b)] - (delta - 128) * 2**15) * INVERSE_RATIOS[rho]) >> 14)
+        return ((sigmoid(G, position) * (2**24 - 2**b)) >> 32) + k
+
+    return 24, 2**b, start
+
+
+def bernoulli(u):
+    return 24, 2, [0, 2**24 - (F[1024 + 5 * (u - 128)] >> 8), 2**24].__getitem__
+
+
+def mixture(means, scales, weights):
+    """``means``: M_k, in sixteenths of a level; ``scales`` and ``weights``: indices of the tables."""
+    slopes, shares = [INVERSE_SCALES[s] for s in scales], [EXPONENTIALS[w] for w in weights]
+    ratio = (2**24 - 256) * 2**24 // sum(shares)
+    masses = [(share * ratio) >> 24 for share in shares[1:]]
+    masses.insert(0, 2**24 - 256 - sum(masses))
+
+    def start(v):
+        if v in (0, 256):
+            return 2**24 * (v > 0)
+        parts = zip(masses, means, slopes, strict=True)
+        return (sum(m * sigmoid(F, 2**30 - (mean + 8) * s + 16 * v * s) for m, mean, s in parts) >> 32) + v
+
+    return 24, 256, start
+
+
+class PlainStack:
+    def __init__(self, heads, tail):
+        self.heads, self.tail = heads, tail
+
+    @classmethod
+    def read(cls, data, lanes):
+        return cls(unpacked("Q", data[: 8 * lanes]), unpacked("I", data[8 * lanes :]))
+
+    @property
+    def is_new(self):
+        return not self.tail and set(self.heads) == {2**32}
+
+    def pop_one(self, j, distribution):
+        """Symbol j of an array."""
+        p, count, start = distribution
+        lane = j % len(self.heads)
+        rest, slot = divmod(self.heads[lane], 2**p)
+        symbol = bisect_right(range(count), slot, key=start) - 1
+        head = (start(symbol + 1) - start(symbol)) * rest + slot - start(symbol)
+        self.heads[lane] = head if head >= 2**32 else head * 2**32 + self.tail.pop()
+        return symbol
+
+    def pop(self, distributions):
+        return [self.pop_one(j, distribution) for j, distribution in enumerate(distributions)]
+
+    def push(self, distributions, symbols):
+        for j, ((p, _, start), symbol) in reversed(list(enumerate(zip(distributions, symbols, strict=True)))):
+            lane = j % len(self.heads)
+            head, freq = self.heads[lane], start(symbol + 1) - start(symbol)
+            if head >= freq * 2 ** (64 - p):
+                self.tail.append(head % 2**32)
+                head //= 2**32
+            self.heads[lane] = (head // freq) * 2**p + start(symbol) + head % freq

@@ -1,0 +1,129 @@
+"""The adaptive predictor's kernels against integers without bounds (tests/models/plain_context.py), at their limits."""
+
+from functools import cache
+
+import numba
+import numpy as np
+import pytest
+
+from bitsback.models.adaptive import factorise, innovate, predict, remember
+from bitsback.vectors import LANES
+from models import plain_context
+from models.plain_context import REACHED, Regression, decayed
+
+
+@numba.njit
+def run(moments, f, lower, diagonal, predictions, innovations):  # type: ignore[no-untyped-def]
+    factorise(moments, lower, diagonal, np.zeros((1, LANES)))
+    for i in range(f.shape[0]):
+        predict(lower, innovations, i, predictions[i : i + 1])
+        innovate(f, i, predictions[i : i + 1], innovations)
+
+
+@numba.njit
+def add(f, lane, weight, row, column, regressors, products):  # type: ignore[no-untyped-def]
+    remember(f, lane, weight, row, column, regressors, products)
+
+
+def given_back(moments: np.ndarray, f: np.ndarray) -> tuple[np.ndarray, ...]:
+    """L (N, N, lanes), D, p and g (N, lanes) of the kernels for moments (N, N, lanes) and regressors (N, lanes)."""
+    size, lanes = f.shape
+    triangle = np.tril_indices(size)
+    lower, diagonal = np.zeros((len(triangle[0]), lanes)), np.ones((size, lanes))
+    predictions, innovations = np.zeros((size, lanes)), np.zeros((size, lanes))
+    run(moments[triangle].astype(np.float64), f.astype(np.int32), lower, diagonal, predictions, innovations)
+    square = np.zeros((size, size, lanes))
+    square[triangle] = lower
+    return square, diagonal, predictions, innovations
+
+
+def check(moments: np.ndarray, f: np.ndarray) -> None:
+    lower, diagonal, predictions, innovations = given_back(moments, f)
+    for lane in range(f.shape[1]):
+        plain = Regression(moments[:, :, lane].tolist())
+        expected = []
+        for value in f[:, lane].tolist():
+            expected.append(plain.predict())
+            plain.give(value)
+        assert lower[:, :, lane].tolist() == plain.lower
+        assert diagonal[:, lane].tolist() == plain.diagonal
+        assert predictions[:, lane].tolist() == expected
+        assert innovations[:, lane].tolist() == plain.g
+
+
+@cache
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def gram(size: int, rank: int, top: int, ridge: int) -> np.ndarray:
+    """Moments as they come about: sums of squares, (N, N, lanes)."""
+    f = rng().integers(-255, 256, (rank, size, LANES))
+    a = np.einsum("ril,rjl->ijl", f, f)
+    return a * top // a.max() + ridge * np.eye(size, dtype=np.int64)[:, :, None]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 13, 28, 31, 32])
+@pytest.mark.parametrize("rank", [1, 4, 40])
+def test_sound_moments(size: int, rank: int) -> None:
+    """Also singular ones but for the ridge, up to the most that an image can make of them."""
+    f = rng().integers(-255, 256, (size, LANES))
+    for top, ridge in ((1 << 30, 1), (1 << 30, 1 << 24), (1 << 20, 2000), (300, 1)):
+        check(gram(size, rank, top, ridge), f)
+
+
+@pytest.mark.parametrize("size", [2, 5, 31, 32])
+def test_any_moments_at_all(size: int) -> None:
+    """No image leads to these, but arithmetic that is exact here is exact everywhere: all clips are reached."""
+    REACHED.clear()
+    for low in (-(2**31), -1000, 0):
+        moments = rng().integers(low, 2**31, (size, size, LANES))
+        moments[rng().random(moments.shape) < 0.3] = 2**31 - 1
+        check(moments, rng().choice([-255, 0, 255], (size, LANES)))
+    assert {"u", "L", "D"} <= REACHED
+    assert size == 2 or {"p", "g"} <= REACHED
+
+
+def test_the_largest_sums() -> None:
+    """Every term at its bound, and all of one sign: 31 * 2^30 * 2^18, just below 2^53."""
+    size = 32
+    moments = np.full((size, size, LANES), 2**31 - 1)
+    moments[np.arange(size), np.arange(size)] = 1
+    f = np.full((size, LANES), 255)
+    check(moments, f)
+    lower, *_ = given_back(moments, f)
+    assert np.all(np.abs(lower[-1, :-1]) == 2**18)
+
+
+def test_lanes_do_not_mix() -> None:
+    moments, f = gram(9, 4, 1 << 28, 10), rng().integers(-255, 256, (9, LANES))
+    together = given_back(moments, f)
+    for lane in range(LANES):
+        others = np.arange(LANES) != lane
+        alone = given_back(np.where(others, 1, moments), np.where(others, 0, f))
+        for one, all_of_them in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(one[..., lane], all_of_them[..., lane])
+
+
+def test_memory_settles_within_int32() -> None:
+    """Sums of the largest moments at the largest weight, with either sign, until they move no more."""
+    size, weight = 3, np.int32(256)
+    entries = size * (size + 1) // 2
+    f = np.array([[255], [-255], [1]], np.int32)
+    row, column, products = (np.zeros(entries, np.int32) for _ in range(3))
+    f, regressors = np.repeat(f, LANES, 1), np.zeros(size, np.int32)
+    pairs = [(i, j) for i in range(size) for j in range(i + 1)]
+    h, v = [0] * entries, [0] * entries
+    for _ in range(600):
+        add(f, 0, weight, row, column, regressors, products)
+        for n, (i, j) in enumerate(pairs):
+            h[n] = decayed(h[n], 256 * int(f[i, 0] * f[j, 0]), 4, 5)
+            v[n] = decayed(v[n], h[n], 3, 4)
+        assert (row.tolist(), column.tolist()) == (h, v)
+    assert 2**29 < max(v) < 2**30
+    assert max(v) + max(h) + (1 << 24) < 2**31
+    assert min(v) < -(2**29)
+
+
+def test_the_spread_of_a_power_of_two_is_its_exponent() -> None:
+    assert [plain_context.spread(d) for d in (1, 2, 3, 2**16, 2**30)] == [-2048, -1920, -1856, 0, 1792]

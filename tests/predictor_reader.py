@@ -1,0 +1,347 @@
+"""A second decoder of predictor payloads, written from docs/format.md ("predictor route"), not from the code.
+
+It computes with Python's integers, one sample at a time, and shares nothing with the package but the bytes of a table.
+It is slow; that it agrees with the package shows that the text is complete.
+"""
+
+import lzma
+import struct
+import zlib
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+import bitsback
+
+F = [
+    v for (v,) in struct.iter_unpack("<I", (Path(bitsback.__file__).parent / "codecs/tables/logistic.bin").read_bytes())
+]
+
+
+def sigmoid(t):
+    t = min(max(t, 0), 2**31 - 1)
+    i = t >> 20
+    return F[i] + (((F[i + 1] - F[i]) * (t % 2**20)) >> 20)
+
+
+def varint(data):
+    value = shift = 0
+    while True:
+        byte = data.pop(0)
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value
+
+
+class Bands:
+    """The stacks of a body, one after the other."""
+
+    def __init__(self, data, row_samples):
+        self.data, self.height, self.row = data, max(1, 2**19 // row_samples), 0
+
+    def begin_row(self):
+        if self.row % self.height == 0:
+            self.end()
+            words = varint(self.data)
+            (self.head,) = struct.unpack("<Q", bytes(self.data[:8]))
+            self.tail = list(struct.unpack(f"<{words}I", bytes(self.data[8 : 8 + 4 * words])))
+            del self.data[: 8 + 4 * words]
+        self.row += 1
+
+    def slot(self, p):
+        return self.head % 2**p
+
+    def pop(self, start, freq, p):
+        self.head = freq * (self.head >> p) + self.head % 2**p - start
+        if self.head < 2**32:
+            self.head = (self.head << 32) + self.tail.pop()
+
+    def end(self):
+        if self.row:
+            assert self.head == 2**32 and not self.tail
+
+
+def rank(v):
+    s = 0
+    while v >> s >= 8:
+        s += 1
+    return 4 * s + (v >> s)
+
+
+class Lines:
+    """The last rows of a channel, with margins; what lies above an image is zero."""
+
+    def __init__(self, width, margin):
+        self.width, self.margin, self.rows = width, margin, {}
+
+    def begin(self, y):
+        if y == 0:
+            self.rows = {-1: [0] * (self.width + 2 * self.margin), -2: [0] * (self.width + 2 * self.margin)}
+        self.rows[y] = [self.rows[y - 1][self.margin]] * self.margin + [None] * self.width + [None] * self.margin
+
+    def end(self, y):
+        self.rows[y][-self.margin :] = [self.rows[y][-self.margin - 1]] * self.margin
+
+    def at(self, y, x, dy=0, dx=0):
+        return self.rows[y - dy][x + dx + self.margin]
+
+    def put(self, y, x, v):
+        self.rows[y][x + self.margin] = v
+
+
+class Channel:
+    def __init__(self, width):
+        self.L, self.E = Lines(width, 2), Lines(width, 2)
+        self.U = [[0] * 22 for _ in range(3)]
+        self.B = [[0, 32] for _ in range(5632)]
+        first = [q if q < 4 else (4 + q % 4) * 2 ** (q // 4 - 1) for q in range(88)]
+        self.S = [[[max(1, 8 * m // 7), 2] for _ in range(20)] for m in first]
+
+
+def smooth(data, n, height, width, channels, how):
+    most, transform, clear = varint(data), how % 4, how >= 4
+    stack = Bands(data, width * channels)
+    coded = [Channel(width) for _ in range(channels)]
+    out = np.zeros((n, height, width, channels), np.int64)
+    for i, y in product(range(n), range(height)):
+        stack.begin_row()
+        for c, channel in enumerate(coded):
+            channel.L.begin(y)
+            channel.E.begin(y)
+            size = 2 * most + 1 if transform and c - clear in (1, 2) else most + 1
+            for x in range(width):
+                hidden = clear and c > 0 and out[i, y, x, 0] == 0
+                out[i, y, x, c] = continued(channel, y, x) if hidden else value(stack, coded, c, y, x, size)
+            channel.L.end(y)
+            channel.E.end(y)
+    stack.end()
+    if clear:
+        out = np.concatenate([out[..., 1:], out[..., :1]], axis=3)
+    first, *rest = (out[..., c].copy() for c in range(channels))
+    if transform:
+        second, third = rest[0] - most, rest[1] - most
+        if transform == 1:
+            rgb = first + second, first, first + third
+        elif transform == 2:
+            t = first - (second >> 1)
+            blue = t - (third >> 1)
+            rgb = blue + third, second + t, blue
+        else:
+            rgb = first, first + second, first + second + third
+        out[..., 0], out[..., 1], out[..., 2] = rgb
+    if clear:
+        out[out[..., -1] == 0] = 0
+    return out
+
+
+def continued(channel, y, x):
+    (w, n, nw), (ew, en) = (
+        [lines.at(y, x, dy, dx) for dy, dx in ((0, -1), (1, 0), (1, -1))[:k]]
+        for lines, k in ((channel.L, 3), (channel.E, 2))
+    )
+    channel.L.put(y, x, min(max(w + n - nw, min(w, n)), max(w, n)))
+    channel.E.put(y, x, (3 * (ew + en) + 256) >> 3)
+    return 0
+
+
+def value(stack, coded, c, y, x, size):
+    here = coded[c]
+
+    def of(lines, *offsets):
+        return [lines.at(y, x, dy, dx) for dy, dx in offsets]
+
+    near = of(here.L, (0, -1), (1, 0), (1, -1), (1, 1), (0, -2), (2, 0), (1, -2), (1, 2), (2, 1), (2, -1))
+    w, n, nw, ne, ww, nn, _, _, nne, _ = near
+    median = min(max(w + n - nw, min(w, n)), max(w, n))
+    d = [v - median for v in near]
+    for other in range(c - 1, max(c - 3, -1), -1):
+        v, *around = of(coded[other].L, (0, 0), (0, -1), (1, 0), (1, -1), (1, 1), (0, 1), (2, 0))
+        d += [v - a for a in around]
+    across = abs(w - ww) + abs(n - nw) + abs(n - ne)
+    down = abs(w - nw) + abs(n - nn) + abs(ne - nne)
+    slope = across + down
+    u = here.U[1 if 4 * (down - across) > slope else 2 if 4 * (across - down) > slope else 0]
+    guess = min(max(16 * median + (sum(a * b for a, b in zip(u, d, strict=False)) >> 12), 0), 16 * (size - 1))
+    ew, en, enw, ene, eww = of(here.E, (0, -1), (1, 0), (1, -1), (1, 1), (0, -2))
+    energy = 2 * ew + 2 * en + enw + ene + eww
+    if c:
+        f, fw, fe = of(coded[c - 1].E, (0, 0), (0, -1), (0, 1))
+        energy = (energy + 2 * f + fw + fe) * 7 // 11
+    r = rank(energy >> 2)
+    above = [w, n, nw, ne, ww, nn, 2 * w - ww, 2 * n - nn]
+    texture = 256 * (r >> 2) + sum(2**k * (16 * v > guess) for k, v in enumerate(above))
+    bias, scale = here.B[texture], here.S[r][rank(slope) >> 2]
+    mean = min(max(guess + bias[0] // bias[1], 0), 16 * (size - 1))
+    narrow = min(scale[1] * 114085068 // (scale[0] + (scale[1] >> 1) + 1), 2**27)
+    wide = narrow * 150 >> 8
+    share = (2**24 - size) * 5 >> 4
+
+    def start(v):
+        if v in (0, size):
+            return 2**24 * (v > 0)
+        parts = ((2**24 - size - share, narrow), (share, wide))
+        return (sum(m * sigmoid(2**30 + (16 * v - 8 - mean) * s) for m, s in parts) >> 32) + v
+
+    low, high, slot = 0, size, stack.slot(24)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if start(middle) <= slot else (low, middle)
+    stack.pop(start(low), start(low + 1) - start(low), 24)
+    gain = (16 * low - guess) * 786432 // (200 + sum(a * a for a in d))
+    for k, a in enumerate(d):
+        u[k] = min(max(u[k] + ((gain * a + 2048) >> 12), -(2**22)), 2**22)
+    here.L.put(y, x, low)
+    here.E.put(y, x, abs(16 * low - mean))
+    for pair, amount, limit in ((bias, 16 * low - guess, 256), (scale, abs(16 * low - mean), 256)):
+        pair[0], pair[1] = pair[0] + amount, pair[1] + 1
+        if pair[1] >= limit:
+            pair[0], pair[1] = pair[0] >> 1, pair[1] >> 1
+    return low
+
+
+def mix(a, h):
+    t = (a + 0x9E3779B1 * h) % 2**32
+    t = (t ^ (t >> 15)) * 0x85EBCA6B % 2**32
+    return t ^ (t >> 13)
+
+
+G = [sum(f < (2 * j + 1) * 2**19 for f in F) - 1024 for j in range(4096)]
+
+
+def mixing(data, n, height, width):
+    b = data.pop(0)
+    stack, lines = Bands(data, width), Lines(width, 4)
+    size = 2 ** min(max((n * height * width).bit_length() + 3, 12), 22)
+    slots, weights = {}, [[20000] * 6 for _ in range(256)]
+    out = np.zeros((n, height, width, 1), np.int64)
+
+    def answer(contexts, kind, seed):
+        places = [mix(c, 6 * seed + k) % size for k, c in enumerate(contexts)]
+        found = [slots.get(place, (2**21, 0)) for place in places]
+        x = [G[chance >> 10] for chance, _ in found]
+        u = weights[16 * kind + 4 * min(found[3][1], 3) + min(found[5][1], 3)]
+        p = min(max(sigmoid(2**30 + 16 * sum(a * b for a, b in zip(x, u, strict=True))) >> 16, 1), 65535)
+        a = int(stack.slot(16) < p)
+        stack.pop(0 if a else p, p if a else 2**16 - p, 16)
+        for k in range(6):
+            u[k] = min(max(u[k] + ((x[k] * (2**16 * a - p) * 14 + 2**17) >> 18), -(2**20)), 2**20)
+            chance, seen = slots.get(places[k], (2**21, 0))
+            chance += ((2**22 - 1) * a - chance) * (131072 // (2 * seen + 3)) >> 16
+            slots[places[k]] = chance, min(seen + 1, 60)
+        return a
+
+    def pixel(y, x):
+        def at(*offsets):
+            return [lines.at(y, x, dy, dx) for dy, dx in offsets]
+
+        w, ww, www, n, nw, ne = at((0, -1), (0, -2), (0, -3), (1, 0), (1, -1), (1, 1))
+        nww, nee, neee, nn, nnw, nne, nnww, nnee = at((1, -2), (1, 2), (1, 3), (2, 0), (2, -1), (2, 1), (2, -2), (2, 2))
+        pairs = [
+            (w, n),
+            (w, nw),
+            (n, nw),
+            (n, ne),
+            (w, ww),
+            (n, nn),
+            (ne, nee),
+            (ne, nne),
+            (nw, nww),
+            (nw, nnw),
+            (w, ne),
+        ]
+        c0 = sum(2**k * (a == b) for k, (a, b) in enumerate(pairs))
+        c1 = mix(w, n)
+        c2 = mix(mix(c1, nw), ne)
+        c3 = mix(mix(c2, ww), nn)
+        c4 = mix(mix(mix(mix(c3, nee), nne), nnw), nww)
+        c5 = mix(mix(mix(mix(c4, www), neee), nnww), nnee)
+        for q, colour in enumerate(dict.fromkeys([w, n, nw, ne])):
+            if answer([c0, c1, c2, c3, c4, c5], q, q):
+                return colour
+        v = 0
+        for i in range(b):
+            v = 2 * v + answer([0, c1, c2, c3, c4, c5], min(4 + i, 15), 4 + 2**i + v)
+        return v
+
+    for i, y in product(range(n), range(height)):
+        stack.begin_row()
+        lines.begin(y)
+        for x in range(width):
+            lines.put(y, x, pixel(y, x))
+            out[i, y, x, 0] = lines.at(y, x)
+        lines.end(y)
+    stack.end()
+    return out
+
+
+def serial(variant, body, shape, size):
+    if variant >> 4 == 1:
+        body = lzma.decompress(body, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 22}])
+    elif variant >> 4 == 2:
+        body = zlib.decompress(body, -15)
+    n, height, width, channels = shape
+    if variant & 8:
+        low, high = (int.from_bytes(body[at : at + size], "little") for at in (0, size))
+        rows = np.frombuffer(body[2 * size :], np.uint8).reshape(n * height, -1)
+        bits = np.array([[row[i // 8] >> (7 - i % 8) & 1 for i in range(width * channels)] for row in rows])
+        return np.where(bits, high, low).reshape(shape)
+    if not variant & 4:
+        return np.frombuffer(body, f"<u{size}").reshape(shape).astype(np.int64)
+    total = n * height * width * channels
+    stored = [body[i] if size == 1 else body[i] << 8 | body[total + i] for i in range(total)]
+    planes = np.array([s // 2 if s % 2 == 0 else -(s + 1) // 2 for s in stored]).reshape(channels, n, height, width)
+    modulus = 1 << 8 * size
+    for plane in planes.reshape(-1, height, width):
+        for y in range(height):
+            for x in range(width):
+                above = int(plane[y - 1, x]) if y else 0
+                corner = int(plane[y - 1, x - 1]) if y and x else 0
+                left = int(plane[y, x - 1]) if x else above
+                corner = corner if x else above
+                prediction = min(max(left + above - corner, min(left, above)), max(left, above))
+                plane[y, x] = (plane[y, x] + prediction) % modulus
+    if variant & 3:
+        m = modulus // 2
+
+        def half(x):
+            x = x % modulus
+            return np.where(x >= m, x - modulus, x) // 2
+
+        p0, p1, p2 = planes[0], planes[1] - m, planes[2] - m
+        if variant & 3 == 1:
+            planes[:3] = p1 + p0, p0, p2 + p0
+        else:
+            t = p0 - half(p2)
+            blue = t - half(p1)
+            planes[:3] = p1 + blue, p2 + t, blue
+    return planes.transpose(1, 2, 3, 0) % modulus
+
+
+def decoded(payload, n, height, width, channels, size):
+    """A payload's images, (n, height, width, channels), int64; ``size``: bytes of a sample."""
+    data = list(payload)
+    tag = data.pop(0)
+    if tag == 0xC2:
+        images = []
+        for _ in range(n):
+            length = varint(data)
+            images.append(decoded(data[:length], 1, height, width, channels, size))
+            del data[:length]
+        out = np.concatenate(images)
+    elif tag >= 0xC0:
+        count, length = varint(data), varint(data)
+        own = channels if tag == 0xC0 else 1
+        table = decoded(data[:length], 1, 1, count, own, size)[0, 0]
+        inner = 1 if tag == 0xC0 else channels
+        indices = decoded(data[length:], n, height, width, inner, 1 if count <= 256 else 2)
+        return table[indices[..., 0]] if tag == 0xC0 else table[:, 0][indices]
+    elif tag == 0x80:
+        out = mixing(data, n, height, width)
+    elif tag >= 0x40:
+        out = smooth(data, n, height, width, channels, tag - 0x40)
+    else:
+        return serial(tag, bytes(data), (n, height, width, channels), size)
+    assert not data
+    return out
