@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 import measure
 from bitsback.codecs import quarter
 from bitsback.models import Model, file
+from bitsback.models.model import RETIRED, ZOO
 from bitsback.nets.engine import Run, build
 from bitsback.nets.layers import Network
 from measure import Images
@@ -301,7 +302,7 @@ def timed(encode: Callable[[], Any], decode: Callable[[Any], Any], repeats: int)
 
 def compare(kind: str, x: Images, repeats: int) -> dict[str, Any]:
     """All figures of one kind of digits."""
-    model = Model.load(measure.MODELS[kind])
+    model = Model.load(ZOO / RETIRED / f"{measure.MODELS[kind]}-0.1.bbm")
     config, tensors = file.parse(model.data)
     networks = [
         Network.from_tensors(config.encoder, tensors, "encoder"),

@@ -28,7 +28,7 @@ def results(digits: dict[str, Any]) -> str:
     """bits/dim of bitsback and the others, one file an image and all in one."""
     kinds = [digits["kinds"][kind] for kind in KINDS]
     images = kinds[0]["images"]
-    rows = [["**bitsback 0.1**, one archive", *(f"**{best(kind, 'bitsback', ('archive',))}**" for kind in kinds)]]
+    rows = [["**bitsback**, one archive", *(f"**{best(kind, 'bitsback', ('archive',))}**" for kind in kinds)]]
     for label, prefix, layouts in (
         ("PNG, one file an image", "PNG", ("each",)),
         ("WebP lossless, one file an image", "WebP", ("each",)),
@@ -39,9 +39,7 @@ def results(digits: dict[str, Any]) -> str:
         rows.append([label, *(best(kind, prefix, layouts) for kind in kinds)])
     title = f"MNIST test set, {images:,} images, bits a pixel"
     return table([title, "8-bit", "binarised"], rows) + (
-        "\n\nWhole files, headers included; the model (0.9 MB) ships with the package. To be plain: JPEG XL at its"
-        "\nhighest effort, over all 8-bit digits stacked into one image, is still smaller, at the price of having to"
-        "\ndecode them all together; models that also see local context come next."
+        "\n\nWhole files, headers included; the models ship with the package."
     )
 
 
@@ -80,7 +78,7 @@ def benchmarks(digits: dict[str, Any], peer: dict[str, Any]) -> str:
                     f"{row['decode_ratio']:.1f}",
                 ]
             )
-    head = ["same model, MB a CPU second", "encode", "decode", "bitsback is faster by, encode", "decode"]
+    head = ["the models of 0.1, MB a CPU second", "encode", "decode", "bitsback is faster by, encode", "decode"]
     parts.append(table(head, rows))
     parts.append(machine_line(digits["machine"]))
     return "\n\n".join(parts)

@@ -16,6 +16,9 @@ from nets.networks import random_network
 
 DATA = Path(os.environ.get("BITSBACK_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
+needs_kodak = pytest.mark.skipif(
+    not (DATA / "kodak" / "kodim23.png").is_file(), reason=f"the Kodak photos are not in {DATA} (set BITSBACK_DATA)"
+)
 needs_mnist = pytest.mark.skipif(
     not (DATA / "mnist" / "t10k-images-idx3-ubyte.gz").is_file(),
     reason=f"the MNIST test set is not in {DATA} (set BITSBACK_DATA)",

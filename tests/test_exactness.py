@@ -9,15 +9,16 @@ from functools import cache
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bitsback.ans import Stack
 from bitsback.models import Model
-from helpers import DATA, needs_mnist
+from helpers import DATA, needs_kodak, needs_mnist
 
 ENGINES = ("int8", "float32", "reference")
 THREADS = (1, 2)
 BATCHES = (4096, 7, 1)
-COUNT = 500
+COUNT = 200
 
 
 def drawn(model: Model) -> np.ndarray:
@@ -57,3 +58,28 @@ def test_every_way_of_computing_gives_the_same(name: str, source: str, engine: s
     model = Model.load(name, engines=[engine], threads=threads, batch=batch)
     assert model.encode(images) == payload
     np.testing.assert_array_equal(model.decode(payload, len(images)), images)
+
+
+@pytest.mark.parametrize("name", ["photos", "photos-fast", "photos-grey", "thumbnails"])
+def test_photos_do_not_depend_on_threads_or_company(name: str) -> None:
+    """The same bytes with one thread and two, from any memory layout; the same pixels from either."""
+    rng = np.random.default_rng(3)
+    model = Model.load(name)
+    channels = model.shape[2]
+    y, x = np.mgrid[:1030, :60]
+    image = (100 + 60 * np.sin(x / 9 + y / 13))[..., None] + rng.normal(0, 4, (1030, 60, channels))
+    images = image.clip(0, 255).astype(np.uint8)[None]
+    payload = model.encode(images)
+    for threads in THREADS:
+        assert model.encode(np.asfortranarray(images), threads=threads) == payload
+        decoded = model.decode(payload, 1, (1030, 60, channels), threads=threads)
+        np.testing.assert_array_equal(decoded, images)
+
+
+@needs_kodak
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["photos", "photos-fast", "thumbnails"])
+def test_a_photo_survives(name: str) -> None:
+    images = np.asarray(Image.open(DATA / "kodak" / "kodim23.png"))[None, :200, :300]
+    model = Model.load(name)
+    np.testing.assert_array_equal(model.decode(model.encode(images), 1, images.shape[1:]), images)

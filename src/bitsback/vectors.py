@@ -1,6 +1,6 @@
 """Vector arithmetic for kernels, where the compiler by itself does not find it.
 
-Two inner products, written in LLVM's portable vector instructions, which it turns into whatever the processor has: AVX,
+Inner products, written in LLVM's portable vector instructions, which it turns into whatever the processor has: AVX,
 SSE, NEON or none. Sums are kept in registers from beginning to end; a compiler that cannot rule out that the output
 overlaps the input stores and loads them at each step, which is three to five times slower.
 
@@ -21,7 +21,7 @@ from numba.extending import intrinsic
 cgutils: Any = untyped_cgutils
 
 LANES = 8
-"""Lanes of :func:`product`."""
+"""Lanes of :func:`product` and :func:`eliminate`."""
 
 WIDTH = 16
 """Outputs of a :func:`dense` layer must be padded to a multiple of it."""
@@ -55,9 +55,14 @@ def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
 
 
-def _floor(builder: Any, value: Any) -> Any:
-    kind = ir.FunctionType(_FLOATS, [_FLOATS])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.floor.v8f32"), [value])
+def _floor(builder: Any, value: Any, kind: Any) -> Any:
+    name = "llvm.floor.v8f32" if kind is _FLOATS else "llvm.floor.v8f64"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
+    return builder.call(function, [value])
+
+
+def _zeros() -> Any:
+    return ir.Constant(_DOUBLES, [0.0] * LANES)
 
 
 def _dense(typingctx, weights, offset, inputs, wide, low, high, x, x_row, x_stride, y, y_row, y_stride):  # type: ignore[no-untyped-def]
@@ -104,33 +109,96 @@ def _dense(typingctx, weights, offset, inputs, wide, low, high, x, x_row, x_stri
                 scale = builder.load(_at(builder, scales, o, _FLOATS), align=4)
                 for r in range(ROWS):
                     value = builder.fmul(builder.load(sums[r][half]), scale)
-                    value = _floor(builder, value)
-                    value = builder.select(builder.fcmp_ordered(">", value, low), value, low)
-                    value = builder.select(builder.fcmp_ordered("<", value, high), value, high)
+                    value = _floor(builder, value, _FLOATS)
+                    value = _held(builder, value, low, high)
                     builder.store(value, _at(builder, y_rows[r], o, _FLOATS), align=4)
         return context.get_dummy_value()
 
     return signature, generate
 
 
-def _product(typingctx, a, a_row, b, b_row, n, out, out_row):  # type: ignore[no-untyped-def]
-    """``out[out_row] = sum(a[a_row + k] * b[b_row + k] for k in range(n))``: rows of LANES values, flat float64."""
-    index = types.int64
-    signature = types.void(a, index, b, index, index, out, index)
+def _sum(builder: Any, a: Any, b: Any, n: Any) -> Any:
+    """The sum of the products of n rows of LANES doubles, from the addresses ``a`` and ``b``.
+
+    Two running sums, since each addition must wait for the one before it.
+    """
+    lanes = ir.Constant(_INDEX, LANES)
+    totals = [cgutils.alloca_once_value(builder, ir.Constant(_DOUBLES, [0.0] * LANES)) for _ in range(2)]
+
+    def add(row: Any, total: Any) -> None:
+        k = builder.mul(row, lanes)
+        left, right = (builder.load(_at(builder, pointer, k, _DOUBLES), align=8) for pointer in (a, b))
+        builder.store(_multiply_add(builder, left, right, builder.load(total)), total)
+
+    one = ir.Constant(_INDEX, 1)
+    for total in totals:  # also where this code is in a loop
+        builder.store(ir.Constant(_DOUBLES, [0.0] * LANES), total)
+    with cgutils.for_range(builder, builder.lshr(n, one), intp=_INDEX) as loop:
+        row = builder.shl(loop.index, one)
+        add(row, totals[0])
+        add(builder.add(row, one), totals[1])
+    with builder.if_then(builder.trunc(n, ir.IntType(1))):
+        add(builder.sub(n, one), totals[0])
+    return builder.fadd(builder.load(totals[0]), builder.load(totals[1]))
+
+
+def _held(builder: Any, value: Any, low: Any, high: Any) -> Any:
+    value = builder.select(builder.fcmp_ordered(">", value, low), value, low)
+    return builder.select(builder.fcmp_ordered("<", value, high), value, high)
+
+
+def _rows(builder: Any, pointer: Any, row: Any) -> Any:
+    """The address of a row of LANES doubles."""
+    return builder.gep(pointer, [builder.mul(row, ir.Constant(_INDEX, LANES))])
+
+
+def _vector(builder: Any, pointer: Any) -> Any:
+    return builder.bitcast(pointer, _DOUBLES.as_pointer())
+
+
+def _product(typingctx, a, a_row, b, b_row, n, out, out_row, scale, limit):  # type: ignore[no-untyped-def]
+    """``out[out_row] = floor(scale * sum(a[a_row + k] * b[b_row + k] for k in range(n)))``, held within +-``limit``.
+
+    Rows of LANES values in flat float64 arrays.
+    """
+    index, real = types.int64, types.float64
+    signature = types.void(a, index, b, index, index, out, index, real, real)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        a, b, out = (_data(context, builder, signature, args, i) for i in (0, 2, 5))
-        lanes = ir.Constant(_INDEX, LANES)
-        a, b, out = (
-            builder.gep(pointer, [builder.mul(row, lanes)])
-            for pointer, row in ((a, args[1]), (b, args[3]), (out, args[6]))
-        )
-        total = cgutils.alloca_once_value(builder, ir.Constant(_DOUBLES, [0.0] * LANES))
-        with cgutils.for_range(builder, args[4], intp=_INDEX) as loop:
-            k = builder.mul(loop.index, lanes)
-            left, right = (builder.load(_at(builder, pointer, k, _DOUBLES), align=8) for pointer in (a, b))
-            builder.store(_multiply_add(builder, left, right, builder.load(total)), total)
-        builder.store(builder.load(total), _at(builder, out, ir.Constant(_INDEX, 0), _DOUBLES), align=8)
+        a, b, out = (_rows(builder, _data(context, builder, signature, args, i), args[i + 1]) for i in (0, 2, 5))
+        scale, limit = (_spread(builder, value, _DOUBLES) for value in args[7:])
+        total = builder.fmul(_sum(builder, a, b, args[4]), scale)
+        value = _held(builder, _floor(builder, total, _DOUBLES), builder.fsub(_zeros(), limit), limit)
+        builder.store(value, _vector(builder, out), align=8)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _eliminate(typingctx, u, row, lower, row_j, j, diagonal, per, limit, lower_limit):  # type: ignore[no-untyped-def]
+    """One entry of an L D L^T factorisation, with u_ij = L_ij D_j; all arrays float64 (rows, LANES), flat.
+
+    ``u[row + j] -= floor(per * sum(u[row + k] * lower[row_j + k] for k in range(j)))``, held within +-``limit``, and
+    ``lower[row + j] = floor(u[row + j] / per / diagonal[j])``, held within +-``lower_limit``.
+    """
+    index, real = types.int64, types.float64
+    signature = types.void(u, index, lower, index, index, diagonal, real, real, real)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        u, lower, diagonal = (_data(context, builder, signature, args, i) for i in (0, 2, 5))
+        row, row_j, j = args[1], args[3], args[4]
+        per, limit, lower_limit = (_spread(builder, value, _DOUBLES) for value in args[6:])
+        total = _sum(builder, _rows(builder, u, row), _rows(builder, lower, row_j), j)
+        here = builder.add(row, j)
+        entry = _vector(builder, _rows(builder, u, here))
+        value = builder.fsub(builder.load(entry, align=8), _floor(builder, builder.fmul(total, per), _DOUBLES))
+        value = _held(builder, value, builder.fsub(_zeros(), limit), limit)
+        builder.store(value, entry, align=8)
+        # 1 / per is a power of two: the division by it is exact
+        pivot = builder.load(_vector(builder, _rows(builder, diagonal, j)), align=8)
+        quotient = _floor(builder, builder.fdiv(builder.fdiv(value, per), pivot), _DOUBLES)
+        quotient = _held(builder, quotient, builder.fsub(_zeros(), lower_limit), lower_limit)
+        builder.store(quotient, _vector(builder, _rows(builder, lower, here)), align=8)
         return context.get_dummy_value()
 
     return signature, generate
@@ -138,3 +206,4 @@ def _product(typingctx, a, a_row, b, b_row, n, out, out_row):  # type: ignore[no
 
 dense: Any = intrinsic(_dense)
 product: Any = intrinsic(_product)
+eliminate: Any = intrinsic(_eliminate)

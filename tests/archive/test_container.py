@@ -54,7 +54,7 @@ def test_bytes_are_pinned() -> None:
     assert (
         data.hex()
         == (
-            "8f4242410d0a1a0a0100000000000000"  # magic, version, features
+            "8f4242410d0a1a0a0101010000000000"  # magic, version, features
             + struct.pack("<Q", check_sum(data[:16])).hex()
             + "b5424bf101000000"  # sync, kind, flags
             + "0100000001000000"  # sizes

@@ -35,7 +35,7 @@ def checked(data: bytes, check: bytes) -> bytes:
 
 def blocks(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     assert data[:8].hex() == "8f4242410d0a1a0a" and data[-8:].hex() == "8f424241656e640a"
-    assert checked(data[:16], data[16:24])[8:16].hex() == "0100000000000000"
+    assert checked(data[:16], data[16:24])[8:16].hex() == "0101010000000000"
     index = u(checked(data[-24:-16], data[-16:-8]))
     at, offsets = 24, []
     while True:

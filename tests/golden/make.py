@@ -1,6 +1,6 @@
 """Make the golden archives of a version: once, when its format is fixed. They are never rewritten.
 
-    python tests/golden/make.py tests/golden/v0.1
+    python tests/golden/make.py tests/golden/v0.2
 
 Every later version must decode them to the very same bytes, which ``manifest.json`` names by SHA-256.
 """
@@ -56,6 +56,36 @@ def write_inputs(folder: Path) -> None:
     (folder / "notes.txt").write_text("Keep me as I am.\n" * 20)
     for i in range(12):
         Image.fromarray(digits[i]).save(folder / f"digit-{i:02d}.png")
+    scenes = np.stack([scene(rng, 60, 80) for _ in range(3)])
+    np.save(folder / "scenes.npy", scenes)
+    np.save(folder / "greys.npy", scenes[..., 1])
+    np.save(folder / "thumbnails.npy", np.stack([scene(rng, 32, 32) for _ in range(20)]))
+    np.save(
+        folder / "scan.npy", (scene(rng, 60, 80)[..., 0] * 250.0 + rng.integers(0, 200, (60, 80))).astype(np.uint16)
+    )
+    np.save(folder / "field.npy", np.cumsum(rng.normal(size=(50, 70)), 1).astype(np.float32))
+
+
+def scene(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Something like a photo: smooth shapes with edges, shading and noise, uint8 (height, width, 3)."""
+    y, x = np.mgrid[:height, :width]
+    image = np.full((height, width, 3), rng.uniform(60, 200, 3))
+    for _ in range(6):
+        inside = (y - rng.uniform(0, height)) ** 2 + (x - rng.uniform(0, width)) ** 2 < rng.uniform(4, width / 2) ** 2
+        image[inside] = rng.uniform(20, 235, 3)
+    image += (20 * np.sin(x / rng.uniform(5, 15) + y / rng.uniform(5, 15)))[..., None] + rng.normal(0, 3, image.shape)
+    return image.clip(0, 255).astype(np.uint8)
+
+
+MODELS = {
+    "photos": "scenes",
+    "photos-fast": "scenes",
+    "photos-grey": "greys",
+    "thumbnails": "thumbnails",
+    "digits": "sampled",
+    "digits-binary": "binary",
+}
+"""Which input each shipped model is tried on."""
 
 
 def main(out: Path) -> None:
@@ -71,9 +101,10 @@ def main(out: Path) -> None:
         write_inputs(inputs)
         archives = {"mixed": [inputs]}
         archives |= {path.stem: [path] for path in inputs.glob("*.npy")}
+        archives |= {f"model-{model}": [inputs / f"{stem}.npy"] for model, stem in MODELS.items()}
         for archive, paths in archives.items():
             data = io.BytesIO()
-            bitsback.compress(paths, data)
+            bitsback.compress(paths, data, model=archive.removeprefix("model-") if "model-" in archive else "auto")
             (out / f"{archive}.bba").write_bytes(data.getvalue())
             target = Path(name) / archive
             bitsback.decompress(out / f"{archive}.bba", target)

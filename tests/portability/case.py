@@ -51,7 +51,8 @@ def main(paths: list[str]) -> None:
     for path in paths:
         data = Path(path).read_bytes()
         lines = set()
-        for engine in ENGINES:  # a model without latents needs none of them
+        needed = ENGINES if Model.from_bytes(data).config.kind == "vae" else ENGINES[:1]  # it has no use for any
+        for engine in needed:
             model = Model.from_bytes(data, engines=[engine])
             try:
                 images = draw(model)

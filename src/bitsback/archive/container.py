@@ -174,8 +174,8 @@ def _read_header(file: _File) -> tuple[int, int]:
         raise ChecksumError("the header is damaged")
     if major != MAJOR:
         raise UnsupportedVersionError(f"written in format {major}.{minor}; this version reads {MAJOR}.x")
-    if required & ~CODERS_1_1:
-        raise UnsupportedVersionError(f"needs features that this version does not know (bits {required & ~CODERS_1_1:#06x})")
+    if unknown := required & ~CODERS_1_1:
+        raise UnsupportedVersionError(f"needs features that this version does not know (bits {unknown:#06x})")
     if reserved:
         raise FormatError("a reserved field of the header is not zero")
     return major, minor

@@ -40,14 +40,14 @@ from __future__ import annotations
 import numpy as np
 
 from bitsback.ans import helper
-from bitsback.vectors import LANES, product
+from bitsback.vectors import LANES, eliminate, product
 
 _L = 14
-_TWO_L = np.float64(1 << _L)
 _PER_L = np.float64(1.0 / (1 << _L))
 _U_LIMIT = np.float64((1 << 30) - 1)
 _L_LIMIT = np.float64(1 << 18)
 _P_LIMIT = np.float64(1 << 20)
+_NO_LIMIT = np.float64(1 << 53)
 _ONE = np.float64(1)
 
 
@@ -58,32 +58,30 @@ def factorise(u, lower, diagonal, sums):  # type: ignore[no-untyped-def]
     All are float64 (rows, LANES): ``u`` and ``lower`` hold lower triangles row by row, entry (i, j) in row
     i (i + 1) / 2 + j; ``diagonal`` has N rows; ``sums``: scratch, one row.
     """
-    flat_u, flat_lower, flat_sums = u.reshape(-1), lower.reshape(-1), sums.reshape(-1)
+    flat_u, flat_lower, flat_diagonal, flat_sums = (
+        u.reshape(-1),
+        lower.reshape(-1),
+        diagonal.reshape(-1),
+        sums.reshape(-1),
+    )
     row = 0
     for i in range(diagonal.shape[0]):
         row_j = 0
         for j in range(i):
-            product(flat_u, row, flat_lower, row_j, j, flat_sums, 0)
-            a, to, d = u[row + j], lower[row + j], diagonal[j]
-            for lane in range(LANES):
-                value = min(max(a[lane] - np.floor(flat_sums[lane] * _PER_L), -_U_LIMIT), _U_LIMIT)
-                a[lane] = value
-                to[lane] = min(max(np.floor(value * _TWO_L / d[lane]), -_L_LIMIT), _L_LIMIT)
+            eliminate(flat_u, row, flat_lower, row_j, j, flat_diagonal, _PER_L, _U_LIMIT, _L_LIMIT)
             row_j += j + 1
-        product(flat_u, row, flat_lower, row, i, flat_sums, 0)
-        a, d = u[row + i], diagonal[i]
+        product(flat_u, row, flat_lower, row, i, flat_sums, 0, _PER_L, _NO_LIMIT)
+        a, d, s = u[row + i], diagonal[i], sums[0]
         for lane in range(LANES):
-            d[lane] = max(a[lane] - np.floor(flat_sums[lane] * _PER_L), _ONE)
+            d[lane] = max(a[lane] - s[lane], _ONE)
         row += i + 1
 
 
 @helper
 def predict(lower, innovations, i, predictions):  # type: ignore[no-untyped-def]
     """Set ``predictions`` (1, LANES) to p_i, from the rows of ``innovations`` (N, LANES) before i."""
-    product(lower.reshape(-1), i * (i + 1) // 2, innovations.reshape(-1), 0, i, predictions.reshape(-1), 0)
-    p = predictions[0]
-    for lane in range(LANES):
-        p[lane] = min(max(np.floor(p[lane] * _PER_L), -_P_LIMIT), _P_LIMIT)
+    flat_lower, flat_innovations, flat = lower.reshape(-1), innovations.reshape(-1), predictions.reshape(-1)
+    product(flat_lower, i * (i + 1) // 2, flat_innovations, 0, i, flat, 0, _PER_L, _P_LIMIT)
 
 
 @helper

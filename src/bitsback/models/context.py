@@ -253,6 +253,7 @@ def _code(  # type: ignore[no-untyped-def]
     column_sums = np.zeros((n_images * width if adaptive else 0, entries), np.int32)
     f = np.zeros((order_n, BLOCK), np.int32)
     u = np.zeros((entries, LANES))
+    gathered = np.zeros((BLOCK, entries), np.int32)
     lower = np.zeros((entries, LANES))
     diagonal = np.ones((order_n, BLOCK))
     diagonal_bits = diagonal.view(np.int64)
@@ -311,12 +312,19 @@ def _code(  # type: ignore[no-untyped-def]
                 for lane in range(BLOCK):
                     row = row_sums[image[lane] * height + ys[lane]]
                     column = column_sums[image[lane] * width + min(columns[lane] + 3, width - 1)]
-                    e = 0
-                    for i in range(order_n):
-                        for _ in range(i + 1):
-                            u[e, lane] = row[e] + column[e]
-                            e += 1
-                        u[e - 1, lane] += ridge
+                    moments = gathered[lane]
+                    for e in range(entries):
+                        moments[e] = row[e] + column[e]
+                g0, g1, g2, g3 = gathered[0], gathered[1], gathered[2], gathered[3]
+                g4, g5, g6, g7 = gathered[4], gathered[5], gathered[6], gathered[7]
+                for e in range(entries):
+                    to = u[e]
+                    to[0], to[1], to[2], to[3] = g0[e], g1[e], g2[e], g3[e]
+                    to[4], to[5], to[6], to[7] = g4[e], g5[e], g6[e], g7[e]
+                for i in range(order_n):
+                    to = u[i * (i + 3) // 2]
+                    for lane in range(BLOCK):
+                        to[lane] += ridge
                 factorise(u, lower, diagonal, sums)
                 for i in range(n_regressors):
                     predict(lower, innovations, i, predictions)

@@ -19,6 +19,7 @@ image coding", 1997); normalised least mean squares, Widrow & Hoff 1960 and Nagu
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -245,7 +246,9 @@ def encode(images: NDArray[Any], how: int) -> bytes:
     """
     count, height, width, channels = images.shape
     most = int(images.max())
-    samples = _transformed(images.reshape(count * height, width, channels).astype(np.int32), most, how)
+    samples = images.reshape(count * height, width, channels).astype(np.int32)
+    for rows in _slabs(samples):
+        samples[rows] = _transformed(samples[rows], most, how)
     code = _bound(samples, height, most, how)
     row = width * channels
     return bands.varint(most) + bands.encode(code, count * height, row, row, 24)
@@ -260,7 +263,10 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     samples = np.zeros((count * height, width, channels), np.int32)
     code = _bound(samples, height, most, how)
     bands.decode(code, count * height, width * channels, data)
-    return _untransformed(samples, most, how).astype(dtype).reshape(whole)
+    images = np.empty(samples.shape, dtype)
+    for rows in _slabs(samples):
+        images[rows] = _untransformed(samples[rows], most, how)
+    return images.reshape(whole)
 
 
 def _bound(samples: NDArray[np.int32], height: int, most: int, how: int) -> bands.Code:
@@ -282,6 +288,12 @@ def _bound(samples: NDArray[np.int32], height: int, most: int, how: int) -> band
 
 
 # Colour: three samples <-> three samples, differences moved up by the largest sample so that none is negative ---------
+
+
+def _slabs(samples: NDArray[np.int32]) -> Iterator[slice]:
+    """Some rows at a time, so that the intermediate results of a transform take little memory."""
+    step = max(1, (1 << 18) // samples[0].size)
+    return (slice(first, first + step) for first in range(0, len(samples), step))
 
 
 def _transformed(samples: NDArray[np.int32], most: int, how: int) -> NDArray[np.int32]:
