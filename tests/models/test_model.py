@@ -89,7 +89,8 @@ from bitsback.models import candidates
 barrier = Barrier(8)
 def ask(_):
     barrier.wait()
-    return [id(model.vae if model.config.kind == "vae" else model._context) for model in candidates((28, 28, 1), "uint8", 2)]
+    found = candidates((28, 28, 1), "uint8", 2)
+    return [id(model.vae if model.config.kind == "vae" else model._context) for model in found]
 with ThreadPoolExecutor(8) as pool:
     found = list(pool.map(ask, range(8)))
 assert found[0] and all(one == found[0] for one in found), found

@@ -108,23 +108,29 @@ def _guess(slot, codes, i, j, step, zero, masses, quantiles, spreads):  # type: 
 def _find(slot, low, codes, i, j, step, zero, table, bases, slopes, masses, size, quantiles, spreads):  # type: ignore[no-untyped-def]
     """Return ``(v, start, stop)`` of the symbol, ``low`` or above, whose interval holds ``slot``."""
     high = size - _ONE
-    v = _guess(slot, codes, i, j, step, zero, masses, quantiles, spreads)
+    v = min(max(_guess(slot, codes, i, j, step, zero, masses, quantiles, spreads), low), high)
+    start = _cdf(v, table, bases, slopes, masses) if v > _ZERO else _ZERO
+    stop = _cdf(v + _ONE, table, bases, slopes, masses) if v < size - _ONE else _TOTAL
     steps = 0
-    while True:
-        v = min(max(v, low), high)
-        start = _cdf(v, table, bases, slopes, masses) if v > _ZERO else _ZERO
-        stop = _cdf(v + _ONE, table, bases, slopes, masses) if v < size - _ONE else _TOTAL
+    while slot < start or slot >= stop:
         if slot < start:
             high = v - _ONE
-        elif slot >= stop:
+        else:
             low = v + _ONE
-        else:
-            return v, start, stop
-        if steps < 3:  # a Newton step; from a poor guess a few of them lead nowhere, so then halve
-            v += (slot - start) // (stop - start)
-        else:
-            v = (low + high) >> _ONE
+        # Newton steps; from a poor guess a few of them lead nowhere, so then halve
+        newton = min(max(v + (slot - start) // (stop - start), low), high)
+        w = newton if steps < 3 else (low + high) >> _ONE
         steps += 1
+        # Most steps lead next door, where one end of the interval is known
+        before, beyond = start, stop
+        start = beyond if w == v + _ONE else _ZERO
+        if w != v + _ONE and w > _ZERO:
+            start = _cdf(w, table, bases, slopes, masses)
+        stop = before if w == v - _ONE else _TOTAL
+        if w != v - _ONE and w < size - _ONE:
+            stop = _cdf(w + _ONE, table, bases, slopes, masses)
+        v = w
+    return v, start, stop
 
 
 @kernel
