@@ -39,6 +39,6 @@ def test_the_golden_archives_use_every_route_and_model(version: str) -> None:
             for member in archive.members:
                 routes |= set(member.routes)
                 models |= set(member.models)
-    assert routes == {"model", "predictor", "packed", "stored"}
+    assert routes >= {"model", "predictor", "packed", "stored"}
     shipped = ZOO.glob("*.bbm") if version == VERSIONS[-1] else (ZOO / RETIRED).glob(f"*-{version[1:]}.bbm")
     assert models == {bitsback.Model.load(path).id for path in shipped}
