@@ -46,7 +46,10 @@ def spawn(tmp_path: Path) -> Callable[..., "subprocess.Popen[bytes]"]:
     """The same in a process of its own, still running."""
 
     def spawn(*arguments: object, **options: object) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-c", "from bitsback.cli import main; main()", *map(str, arguments)]
+        # A background job of a shell has SIGINT ignored, and so would its children
+        program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        program += "; from bitsback.cli import main; main()"
+        command = [sys.executable, "-c", program, *map(str, arguments)]
         options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         return subprocess.Popen(command, cwd=tmp_path, **options)  # type: ignore[call-overload, no-any-return]
 
