@@ -104,7 +104,7 @@ def photos(found: dict[str, Any]) -> str:
         row("bitsback `--model none`, one archive", "bitsback, no model", "archive"),
         row("JPEG XL, effort 10, one file an image", "JPEG XL, effort 10", "each"),
         row("JPEG XL, effort 9, one file an image", "JPEG XL, effort 9", "each"),
-        row("JPEG XL, effort 9, all stacked in one image", "JPEG XL, effort 9", "stacked"),
+        row("JPEG XL, effort 9, all in one tall image", "JPEG XL, effort 9", "stacked"),
         row("WebP lossless, one file an image", "WebP", "each"),
         row("PNG, one file an image", "PNG", "each"),
     ]
