@@ -49,7 +49,7 @@ UNIT = 16
 BINARY_UNIT = 1024
 """What 1 is in the planes where samples are 0 and 1."""
 
-MARGIN = 4
+MARGIN = 8
 """Pixels around an image that taps can reach: above, to the left and to the right."""
 
 SKEW = 4
@@ -106,6 +106,13 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def has_reference(self) -> bool:
         """Whether means are counted from a reference, not from the middle of the range."""
         return self.median or self.adaptive is not None
+
+    @property
+    def reach(self) -> int:
+        """How far taps are away, at most, in rows or columns."""
+        taps = [tap for features in self.features for feature in features for tap in (feature.a, feature.b)]
+        taps += self.adaptive.taps if self.adaptive is not None else ()
+        return max((max(abs(tap.dy), abs(tap.dx)) for tap in taps), default=0)
 
     def layers(self, channel: int, parameters: int) -> tuple[Dense, ...]:
         """The layers of a channel's network, which gives so many parameters."""

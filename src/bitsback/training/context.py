@@ -14,11 +14,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bitsback.nets.context import MAX_OUTPUT, ContextSpec
+from bitsback.nets.context import MAX_OUTPUT, ContextNetwork, ContextSpec
 from bitsback.nets.context import UNIT as LEVEL
 from bitsback.nets.layers import MAX_WIDE_WEIGHT, Dense, Weights
 from bitsback.training.layers import UNIT, QuantLayer, ReturningClip, on_grid, straight_through
@@ -219,6 +220,17 @@ class TrainableContext(nn.Module):
         weights = [t for layer in self.layers()[channel] for t in layer.exact()]
         result: Tensor = _Total.apply(self, channel, samples, maps, *weights)
         return result
+
+    @torch.no_grad()
+    def start_from(self, network: ContextNetwork) -> None:
+        """Take over the weights of an integer network of the same specification."""
+        for layers, integers in zip(self.layers(), network.weights, strict=True):
+            for layer, w in zip(layers, integers, strict=True):
+                scale = torch.from_numpy(w.shift.astype(np.float32)).exp2()
+                weight = torch.from_numpy(w.weight.astype(np.float32)) / scale[:, None] / layer.gain[:, None]
+                layer.weight.copy_(weight)
+                bias = torch.from_numpy(w.bias.astype(np.float32)) / (scale * UNIT) / layer.gain
+                layer.bias.copy_(bias + layer.centre * weight.sum(1))
 
     def export(self) -> list[list[Weights]]:
         """For each channel, the integers of each layer as stored in a model file."""

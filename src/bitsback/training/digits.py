@@ -3,7 +3,7 @@
     python -m bitsback.training.digits digits-binary --data FOLDER --out runs/digits-binary
 
 FOLDER holds ``train-images-idx3-ubyte.gz`` and ``t10k-images-idx3-ubyte.gz``. A run that was stopped goes on from its
-last epoch when started again, also with another number of epochs. At the end, ``NAME.bbm`` and its card ``NAME.json``
+last epoch when started again. At the end, ``NAME.bbm`` and its card ``NAME.json``
 lie in the output folder; the test set is looked at once, then.
 """
 
@@ -26,10 +26,11 @@ from torch import Tensor
 from bitsback import __version__
 from bitsback.images import parse
 from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec
-from bitsback.nets.context import MARGIN, SKEW, ContextSpec, Feature, Tap, neighbours
 from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten
+from bitsback.training.architecture import plain_spec
 from bitsback.training.export import export
-from bitsback.training.loop import Epoch, Schedule, fit
+from bitsback.training.loop import Check, Run, Schedule, optimise
+from bitsback.training.tasks import VAETask
 from bitsback.training.vae import TrainableVAE
 
 LATENTS = 40
@@ -39,7 +40,7 @@ on the held-out digits 10 bits cost 0.1 to 0.4 % more than these."""
 COMPONENTS = 3
 MAPS = 10
 """Channels of the feature map."""
-HIDDEN = {"digits": (64, 64), "digits-binary": (64, 64)}
+HIDDEN = {"digits": (96, 64), "digits-binary": (96, 64)}
 """Widths of the context network."""
 HELD_OUT = 2000
 
@@ -65,14 +66,6 @@ def networks(maps: int) -> tuple[NetSpec, NetSpec]:
         ),
     )
     return encoder, decoder
-
-
-def context(hidden: tuple[int, ...]) -> ContextSpec:
-    """Every neighbour that the format allows, and the place in the image."""
-    offsets = [(0, dx) for dx in range(-MARGIN, 0)]
-    offsets += [(dy, dx) for dy in range(-1, -MARGIN - 1, -1) for dx in range(-MARGIN, MARGIN + 1) if dx < SKEW * -dy]
-    features = (*map(Feature, neighbours(0, offsets)), Feature(Tap("row")), Feature(Tap("column")))
-    return ContextSpec((features,), (hidden,), map=MAPS)
 
 
 def draw_binary(x: Tensor) -> Tensor:
@@ -119,11 +112,15 @@ def main(
     torch.backends.nnpack.set_flags(False)  # its Winograd convolutions are not exact on integers
     binary = name == "digits-binary"
     images = torch.from_numpy(read_idx(data / "train-images-idx3-ubyte.gz"))
-    schedule = Schedule(epochs, batch, learning_rate, quantise_from, free=free, anneal=anneal, seed=seed)
+    train, held_out = images[:-HELD_OUT], images[-HELD_OUT:]
+    epoch = len(train) // batch
+    schedule = Schedule(
+        epochs * epoch, batch, learning_rate, anneal=anneal, quantise_from=quantise_from, check=epoch, seed=seed
+    )
     torch.manual_seed(seed)
     likelihood = BernoulliSpec() if binary else MixtureSpec(COMPONENTS)
     encoder, decoder = networks(MAPS)
-    spec = context(HIDDEN[name])
+    spec = plain_spec(HIDDEN[name], MAPS)
     model = TrainableVAE(encoder, decoder, "bernoulli" if binary else "logistic_mixture", COMPONENTS, spec)
     if init:
         model.load_state_dict(torch.load(init, weights_only=True)["average"])
@@ -135,26 +132,22 @@ def main(
         task = bar.add_task("", bits=float("nan"))
         console.print("epoch  seconds    train  held out  latents   pixels   bits/dim, -ELBO")
 
-        def report(row: Epoch) -> None:
+        def report(row: Check) -> None:
+            latents, pixels = row.parts
             console.print(
-                f"{row.epoch:5d} {row.seconds:8.1f} {row.train:8.4f} {row.held_out:9.4f} "
-                f"{row.latents:8.4f} {row.pixels:8.4f}"
+                f"{row.step // epoch:5d} {row.seconds:8.1f} {row.train:8.4f} {row.held_out:9.4f} "
+                f"{latents:8.4f} {pixels:8.4f}"
             )
 
-        log = fit(
-            model,
-            images[:-HELD_OUT],
-            images[-HELD_OUT:],
-            schedule,
-            out / "checkpoint.pt",
-            draw_binary if binary else (lambda x: x),
-            device,
-            lambda done, total, bits: bar.update(task, completed=done, total=total, bits=bits),
-            report,
-        )
+        def progress(run: Run, bits: float) -> None:
+            bar.update(task, completed=run.step, total=run.schedule.steps, bits=bits)
+
+        prepare = draw_binary if binary else (lambda x: x)
+        learning = VAETask(model.to(device), train, held_out, prepare, free, seed=seed, device=device)
+        run = optimise(learning, schedule, out / "checkpoint.pt", progress=progress, report=report)
 
     config = Config(
-        version=2,
+        version=3,
         kind="vae",
         name=name,
         image=ImageSpec(28, 28, 1, 2 if binary else 256),
@@ -182,9 +175,10 @@ def main(
             "sha256": hashlib.sha256(images.numpy().tobytes()).hexdigest(),
         },
         "training": {
-            **asdict(schedule),
+            **asdict(run.schedule),
+            "free": free,
             "init": init and str(init),
-            "minutes": round(sum(row.seconds for row in log) / 60, 1),
+            "minutes": round(run.seconds / 60, 1),
             "device": device,
             "torch": torch.__version__,
             "python": platform.python_version(),
@@ -196,9 +190,12 @@ def main(
             "decoder": decoder.macs(),
             "context": 784 * spec.macs(1 if binary else 3 * COMPONENTS),
         },
-        "held_out_bits_per_dim": round(log[-1].held_out, 5),
+        "held_out_bits_per_dim": round(run.best_score, 5),
         "test_bits_per_dim": round(bits, 5),
-        "log": [[round(v, 5) for v in asdict(row).values()] for row in log],
+        "log": [
+            [row.step // epoch, row.seconds, *(round(v, 5) for v in (row.train, row.held_out, *row.parts))]
+            for row in run.log
+        ],
     }
     (out / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
     console.print(f"{out / name}.bbm: {len(exported.data)} bytes, test set at {bits:.4f} bits/dim")

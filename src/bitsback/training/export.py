@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from bitsback.errors import ModelError
 from bitsback.models import Model
 from bitsback.models.file import Config, dump
 from bitsback.nets.context import ContextNetwork, companding
 from bitsback.nets.engine import self_test_hash
+from bitsback.training.context import TrainableContext
 from bitsback.training.vae import TrainableVAE
 
 
@@ -30,3 +32,17 @@ def export(model: TrainableVAE, config: Config) -> Model:
     exported = Model.from_bytes(dump(config, tensors))
     _ = exported.vae
     return exported
+
+
+def export_context(module: TrainableContext, config: Config) -> Model:
+    """The integer model of a context network without latents.
+
+    Raises:
+        ModelError: an accumulator could overflow, or ``config`` does not fit.
+    """
+    if config.context is None:
+        raise ModelError("the configuration has no context network")
+    network = ContextNetwork(
+        config.context, config.image.channels, config.parameters, companding(), module.cpu().export()
+    )
+    return Model.from_bytes(dump(config, network.tensors()))

@@ -1,175 +1,334 @@
-"""The training loop: Adam on the negative ELBO, a moving average of the weights, checkpoints, and a log.
+"""The training loop: Adam, a moving average of the weights, checks, checkpoints, and an end in time.
 
-An epoch's randomness depends on the seed and the epoch's number only, and a checkpoint holds everything else, so a
-run that was killed and resumed gives the model that an unbroken one gives (on the same machine and torch version). A
-run may be resumed with a schedule of another length, as when time runs out: with ``anneal`` below 1, the learning rate
-has been constant until then in both.
+Whatever is trained is a :class:`Task`: it draws examples by number and says what they cost in bits. A step's
+randomness depends on the seed and the step's number only, and a checkpoint holds everything else, so a run that was
+killed and resumed gives the model that an unbroken one gives (on the same machine and torch version). A batch is split
+into ``parts`` that may run at the same time; their gradients are summed in order, so the number of threads does not
+matter.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, Protocol
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from bitsback.archive import atomic
-from bitsback.training.vae import TrainableVAE
+from bitsback.errors import BitsBackError
+from bitsback.training.distributed import ALONE, Group
 
-Prepare = Callable[[Tensor], Tensor]
-"""Maps a batch of stored images to samples to learn from, e.g. by drawing binary ones."""
+
+class Task(Protocol):
+    """Something to train."""
+
+    @property
+    def module(self) -> nn.Module:
+        """What has the parameters."""
+        ...
+
+    def quantise(self, on: bool) -> None:
+        """Put the quantisation into the loop, or take it out."""
+        ...
+
+    def draw(self, step: int, count: int) -> NDArray[np.int64]:
+        """The numbers of about ``count`` examples; the same for the same step."""
+        ...
+
+    def loss(self, picks: NDArray[np.int64], done: float) -> Tensor:
+        """Mean cost of the examples in bits/dim, (), when a share ``done`` of the training is over."""
+        ...
+
+    def score(self) -> tuple[float, ...]:
+        """Bits/dim on the held-out images, with the module as it is; then the parts that it consists of."""
+        ...
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to train; everything that decides the result but the data and the model."""
+    """How to train; everything that decides the result but the data and the task."""
 
-    epochs: int
-    batch: int = 128
-    learning_rate: float = 1e-3
-    quantise_from: float = 0.7
-    """Share of the epochs after which the quantisation enters the loop."""
-    warm_up: int = 3
-    """Epochs over which the weight of the KL term rises to 1: against posterior collapse (Sønderby et al., 2016)."""
-    free: float = 0.0
-    """Bits an image dimension that the latents may take at no cost at first; it falls to 0 over the first half of the
-    epochs. A context network would otherwise make them useless before they have learnt anything (free bits, Kingma et
-    al., 2016)."""
-    anneal: float = 1.0
-    """Share of the epochs, the last ones, over which the learning rate falls along a cosine; constant before."""
+    steps: int
+    batch: int = 4096
+    learning_rate: float = 2e-3
+    warm_up: int = 200
+    """Steps over which the learning rate rises."""
+    anneal: float = 0.35
+    """Share of the steps, the last ones, over which the learning rate falls to 0; constant before."""
+    quantise_from: float = 0.75
+    """Share of the steps after which the quantisation enters the loop."""
     average: float = 0.999
-    """Decay of the moving average of the weights, which is what gets exported."""
+    """Decay of the moving average of the weights, which is what gets measured and exported."""
+    check: int = 1000
+    """Steps between two checks, each of which writes a checkpoint."""
+    patience: float = 1.0
+    """Share of the steps without progress on the held-out images after which the annealing begins at once."""
+    parts: int = 1
+    """Parts of a batch that are computed by themselves, at the same time where there are threads for it."""
     seed: int = 0
 
-    def rate(self, done: float) -> float:
-        """The learning rate when a share ``done`` of the training is over."""
-        falling = max(0.0, (done - 1 + self.anneal) / self.anneal)
-        return self.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * falling)) / 2)
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        left = (self.steps - step) / max(self.anneal * self.steps, 1)
+        return self.learning_rate * min(1.0, left, (step + 1) / max(self.warm_up, 1))
 
-    def latent_cost(self, bits: Tensor, epochs: float) -> Tensor:
-        """What latents of so many bits an image dimension cost after so many epochs."""
-        if self.free:
-            return bits.clamp_min(self.free * max(0.0, 1 - 2 * epochs / self.epochs))
-        return bits * min(1.0, (epochs + 1) / (self.warm_up + 1))
+    def quantised(self, step: int) -> bool:
+        """Whether the quantisation is in the loop at a step."""
+        return step >= self.quantise_from * self.steps
+
+    def annealing(self, step: int) -> bool:
+        """Whether the learning rate falls already."""
+        return step >= (1 - self.anneal) * self.steps
 
 
-@dataclass
-class Epoch:
-    """One row of the log; bits are per image dimension, on the held-out images with the integer model."""
+@dataclass(frozen=True)
+class Check:
+    """One row of the log; bits are bits/dim, ``held_out`` of the integer model with averaged weights."""
 
-    epoch: int
+    step: int
     seconds: float
     train: float
     held_out: float
-    latents: float
-    pixels: float
+    parts: tuple[float, ...] = ()
 
 
-def fit(
-    model: TrainableVAE,
-    train: Tensor,
-    held_out: Tensor,
+PROGRESS = 3e-4
+"""What share of its bits a model must save, for its curve to count as falling."""
+
+MOST_PARTS = 64
+
+
+@dataclass
+class Run:
+    """A training under way, or over; what a checkpoint holds but the tensors.
+
+    ``best``: the step whose averaged weights scored best. ``reason``: why it ended, in words, when it has.
+    """
+
+    schedule: Schedule
+    step: int = 0
+    seconds: float = 0.0
+    best: int = 0
+    best_score: float = math.inf
+    log: list[Check] = field(default_factory=list)
+    reason: str = ""
+
+
+def optimise(
+    task: Task,
     schedule: Schedule,
-    checkpoint: Path,
-    prepare: Prepare = lambda x: x,
-    device: str = "cpu",
-    progress: Callable[[int, int, float], None] = lambda done, total, bits: None,
-    report: Callable[[Epoch], None] = lambda row: None,
-) -> list[Epoch]:
-    """Train ``model`` and leave the averaged weights in it.
+    checkpoint: Path | None = None,
+    *,
+    until: int | None = None,
+    limit: float | None = None,
+    threads: int = 1,
+    group: Group = ALONE,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Callable[[Run, float], None] = lambda run, bits: None,
+    report: Callable[[Check], None] = lambda row: None,
+) -> Run:
+    """Train ``task.module`` and leave in it the averaged weights that scored best on the held-out images.
 
     Args:
-        train, held_out: uint8 (n, channels, height, width).
-        checkpoint: file written after each epoch, and resumed from when it is there.
-        prepare: applied to each batch, before the objective.
-        progress: called with (batches done, batches in all, bits/dim of the last batch).
-        report: called with the row of each epoch that ends.
+        checkpoint: file written at each check, and resumed from when it is there.
+        until: a step to pause at, as if killed there; calling again goes on.
+        limit: seconds that training may take. The number of steps then follows the speed that is measured, so a run
+            that is broken off may take another number of them: leave it out for a result that can be repeated.
+        threads: how many parts of a batch may be computed at the same time.
+        group: the processes that train together.
+        stop: asked after each step; True ends the training there.
+        progress: called after each step with the run and the last batch's bits/dim.
+        report: called with each check.
 
-    Returns:
-        The log, one row an epoch, those before a resume included.
+    Raises:
+        BitsBackError: the training diverged, or memory does not suffice for the smallest parts.
     """
-    model.to(device)
-    average = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimizer = torch.optim.Adam(model.parameters(), schedule.learning_rate, betas=(0.9, 0.99), fused=True)
-    log: list[Epoch] = []
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        average = state["average"]
-        log = [Epoch(**row) for row in state["log"]]
-    dims = train[0].numel()
-    batches = len(train) // schedule.batch
-    total = schedule.epochs * batches
-    for epoch in range(len(log), schedule.epochs):
-        start = time.monotonic()
-        torch.manual_seed(schedule.seed * 1_000_003 + epoch)
-        model.quantise(epoch >= schedule.quantise_from * schedule.epochs)
-        order = torch.randperm(len(train))
-        seen = 0.0
-        for i in range(batches):
-            step = epoch * batches + i
-            for group in optimizer.param_groups:
-                group["lr"] = schedule.rate(step / total)
-            x = prepare(train[order[i * schedule.batch : (i + 1) * schedule.batch]].to(device))
-            latents, pixels = model.bits(x)
-            loss = (schedule.latent_cost(latents / dims, step / batches) + pixels / dims) * math.log(2)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            with torch.no_grad():
-                # A short memory at first, so that the average is not held back by the start
-                decay = min(schedule.average, (1 + step) / (10 + step))
-                for name, p in model.named_parameters():
-                    average[name].lerp_(p, 1 - decay)
-            bits = float((latents + pixels).detach()) / dims
-            seen += bits
-            progress(step + 1, total, bits)
-        latent_bits, pixel_bits = evaluate(model, average, held_out, prepare, device)
-        row = Epoch(
-            epoch + 1,
-            time.monotonic() - start,
-            seen / batches,
-            (latent_bits + pixel_bits) / dims,
-            latent_bits / dims,
-            pixel_bits / dims,
-        )
-        log.append(row)
-        report(row)
+    loop = _Loop(task, schedule, checkpoint, group)
+    run = loop.run
+    end = run.schedule.steps if until is None else min(until, run.schedule.steps)
+    executor = ThreadPoolExecutor(threads, initializer=_one_thread) if threads > 1 else None
+    with executor or nullcontext():
+        while run.step < end and not run.reason:
+            began = time.monotonic()
+            bits = loop.advance(executor)
+            run.seconds += time.monotonic() - began
+            progress(run, bits)
+            stopped = bool(group.agree(float(stop()))[0]) if group.size > 1 else stop()
+            if stopped:
+                run.reason = "it was stopped"
+            if stopped or run.step % run.schedule.check == 0 or run.step >= run.schedule.steps:
+                report(loop.check(limit))
+                end = run.schedule.steps if until is None else min(until, run.schedule.steps)
+    if run.step >= run.schedule.steps and not run.reason:
+        run.reason = "all steps were done"
+    if until is not None and run.step < run.schedule.steps and not run.reason:
+        loop.save()
+    load(task.module, loop.best)
+    return run
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+class _Loop:
+    """The tensors of a run and what is done with them."""
+
+    def __init__(self, task: Task, schedule: Schedule, checkpoint: Path | None, group: Group) -> None:
+        self.task, self.checkpoint, self.group = task, checkpoint, group
+        self.parameters = dict(task.module.named_parameters())
+        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.best = {name: p.clone() for name, p in self.average.items()}
+        self.optimizer = torch.optim.Adam(self.parameters.values(), schedule.learning_rate, betas=(0.9, 0.99))
+        self.run = Run(schedule)
+        self.seen: list[float] = []
+        state = None
+        if group.leads and checkpoint is not None and checkpoint.exists():
+            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        state = group.share(state)
+        if state is not None:
+            self._restore(state)
+
+    def advance(self, executor: Executor | None) -> float:
+        """One step; returns the batch's bits/dim."""
+        run, schedule, group = self.run, self.run.schedule, self.group
+        step = run.step
+        torch.manual_seed(schedule.seed * 1_000_003 + step)
+        self.task.quantise(schedule.quantised(step))
+        picks = self.task.draw(step, schedule.batch)[group.rank :: group.size]
+        while True:
+            try:
+                bits, gradients = self._gradients(picks, step / schedule.steps, executor)
+                break
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                if 2 * schedule.parts > min(MOST_PARTS, len(picks)):
+                    raise BitsBackError("not enough memory to train, however small the batches") from None
+                schedule = run.schedule = replace(schedule, parts=2 * schedule.parts)
+        if not math.isfinite(bits):
+            raise BitsBackError(f"the training diverged at step {step}: try a lower learning rate")
+        gradients = group.average(gradients)
+        for p, gradient in zip(self.parameters.values(), gradients, strict=True):
+            p.grad = gradient
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        for options in self.optimizer.param_groups:
+            options["lr"] = schedule.rate(step)
+        self.optimizer.step()
+        with torch.no_grad():
+            # A short memory at first, so that the average is not held back by the start
+            decay = min(schedule.average, (1 + step) / (10 + step))
+            torch._foreach_lerp_(list(self.average.values()), list(self.parameters.values()), 1 - decay)
+        run.step += 1
+        self.seen.append(bits)
+        return bits
+
+    def _gradients(
+        self, picks: NDArray[np.int64], done: float, executor: Executor | None
+    ) -> tuple[float, list[Tensor]]:
+        """The mean bits/dim of a batch and its gradient in nats/dim, part by part."""
+        parts = np.array_split(picks, self.run.schedule.parts)
+        parameters = list(self.parameters.values())
+
+        def one(part: NDArray[np.int64]) -> tuple[float, list[Tensor]]:
+            loss = self.task.loss(part, done) * (len(part) / len(picks))
+            gradients = torch.autograd.grad(loss * math.log(2), parameters, allow_unused=True, materialize_grads=True)
+            return float(loss.detach()), list(gradients)
+
+        found = list((executor.map if executor is not None else map)(one, parts))
+        total = found[0][1]
+        for _, gradients in found[1:]:
+            torch._foreach_add_(total, gradients)
+        return math.fsum(bits for bits, _ in found), total
+
+    def check(self, limit: float | None) -> Check:
+        """Measure, adapt the schedule, write a checkpoint."""
+        run, group = self.run, self.group
+        began = time.monotonic()
+        scores = group.share(self.score() if group.leads else None)
+        run.seconds += time.monotonic() - began
+        row = Check(run.step, round(run.seconds, 1), sum(self.seen) / max(len(self.seen), 1), scores[0], scores[1:])
+        self.seen.clear()
+        run.log.append(row)
+        falls = scores[0] < run.best_score * (1 - PROGRESS) or not math.isfinite(run.best_score)
+        if scores[0] < run.best_score:
+            if falls or run.schedule.annealing(run.step):
+                run.best = run.step
+            run.best_score = scores[0]
+            self.best = {name: p.clone() for name, p in self.average.items()}
+        steps = self._retimed(limit) if group.leads else 0
+        run.schedule = replace(run.schedule, steps=int(group.agree(float(steps))[0]))
+        self.save()
+        return row
+
+    def _retimed(self, limit: float | None) -> int:
+        """How many steps there are to be, given the time and the curve."""
+        run, schedule = self.run, self.run.schedule
+        steps, annealing = schedule.steps, schedule.annealing(run.step)
+        if limit is not None:
+            possible = run.step + max(0, int((limit - run.seconds) * run.step / max(run.seconds, 1e-9)))
+            steps = possible if not annealing else min(steps, possible)
+        if not annealing and run.step - run.best > schedule.patience * steps:
+            steps = min(steps, math.ceil(run.step / (1 - schedule.anneal)))
+        return max(steps, run.step)
+
+    def score(self) -> tuple[float, ...]:
+        """The task's score for the integer model with averaged weights; the module is left as it was."""
+        kept = {name: p.detach().clone() for name, p in self.parameters.items()}
+        load(self.task.module, self.average)
+        self.task.quantise(True)
+        self.task.module.eval()
+        with torch.no_grad():
+            scores = self.task.score()
+        load(self.task.module, kept)
+        self.task.module.train()
+        return scores
+
+    def save(self) -> None:
+        """Write the checkpoint: a kill leaves the old one or the new one."""
+        if self.checkpoint is None or not self.group.leads:
+            return
         state = {
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "average": average,
-            "log": [asdict(row) for row in log],
+            "run": asdict(self.run),
+            "module": {name: p.detach() for name, p in self.parameters.items()},
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average,
+            "best": self.best,
+            "seen": self.seen,
         }
-        with atomic.write(checkpoint, overwrite=True) as file:  # a kill leaves the old one or the new one
+        with atomic.write(self.checkpoint, overwrite=True) as file:
             torch.save(state, file)
-    model.load_state_dict(average)
-    return log
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        load(self.task.module, state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, p in self.parameters.items():
+            self.average[name] = state["average"][name].to(p.device)
+            self.best[name] = state["best"][name].to(p.device)
+        self.seen = state["seen"]
+        kept: dict[str, Any] = state["run"]
+        log = [Check(**{**row, "parts": tuple(row["parts"])}) for row in kept["log"]]
+        self.run = Run(**{**kept, "schedule": Schedule(**kept["schedule"]), "log": log})
+        self.run.reason = ""
 
 
 @torch.no_grad()
-def evaluate(
-    model: TrainableVAE, weights: dict[str, Tensor], images: Tensor, prepare: Prepare, device: str
-) -> tuple[float, float]:
-    """Mean bits an image of latents and pixels, for the integer model with ``weights``; the model is left as it was."""
-    kept = {name: p.detach().clone() for name, p in model.named_parameters()}
-    quantised = model.quantised
-    model.load_state_dict(weights)
-    model.quantise(True)
-    model.eval()
-    sums = torch.zeros(2)
-    for i in range(0, len(images), 500):
-        batch = prepare(images[i : i + 500].to(device))
-        for j, mean in enumerate(model.bits(batch)):
-            sums[j] += mean.cpu() * len(batch)
-    model.load_state_dict(kept)
-    model.quantise(quantised)
-    model.train()
-    latents, pixels = (sums / len(images)).tolist()
-    return latents, pixels
+def load(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copy weights into the parameters of the same names."""
+    for name, p in module.named_parameters():
+        p.copy_(weights[name])
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether that is what it says; torch has no class of its own for it on a CPU."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "out of memory" in words or "allocate" in words

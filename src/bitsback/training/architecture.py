@@ -1,0 +1,194 @@
+"""Which context networks there are to choose from, and which suit a collection.
+
+A network's inputs decide more than its width. Three kinds cover what people have: *adaptive* ones, for what a camera
+or a scanner left, count means from a predictor that learns from the image (:mod:`bitsback.models.adaptive`); *median*
+ones, for drawings and screenshots, from the median predictor, which is exact where colours are flat; and *plain* ones,
+for small grey or two-valued images such as glyphs, see the values themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bitsback.models import Model
+from bitsback.models.file import REACH_2, BernoulliSpec, Config, ImageSpec, MixtureSpec
+from bitsback.nets.context import MARGIN, SKEW, AdaptiveSpec, ContextSpec, Feature, Tap, neighbours
+
+Size = Literal["small", "medium", "large"]
+
+HIDDEN: dict[Size, tuple[int, ...]] = {"small": (32, 24), "medium": (64, 48), "large": (96, 64)}
+"""Widths of the hidden layers."""
+
+SMALL_IMAGE = 128
+"""Pixels an edge up to which the place of a pixel tells something about it."""
+
+NEAR = [
+    *((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-1, 2), (-1, -2), (-2, 1), (-2, -1)),
+    *((-2, 2), (-2, -2), (0, -3), (-3, 0), (-1, 3), (-1, -3), (-3, -1), (-3, 1)),
+]
+"""Offsets (dy, dx) of neighbours, the most telling first."""
+
+
+def predicted_spec(
+    channels: int,
+    own: int,
+    errors: int,
+    hidden: tuple[int, ...],
+    taps: tuple[int, int] | None,
+    other: int = 2,
+    place: bool = False,
+) -> ContextSpec:
+    """A network that sees its surroundings relative to a prediction.
+
+    Args:
+        own: neighbours of the same channel, each less the reference. errors: and their prediction errors.
+        taps: regressors of the adaptive predictor from the first and from each other channel; None: the median one.
+        other: neighbours in each other channel. place: whether the row and the column are features.
+    """
+    features = []
+    for c in range(channels):
+        reference = Tap("reference", c)
+        found = [Feature(Tap("value", c, *o), reference) for o in NEAR[:own]]
+        found += [Feature(Tap("error", c, *o)) for o in NEAR[:errors]]
+        for j in range(channels):
+            if j == c:
+                continue
+            found += [Feature(Tap("error", j, *o)) for o in NEAR[:other]]
+            if j < c:
+                found += [Feature(Tap("error", j))]
+                found += [Feature(Tap("value", j), Tap("value", j, *o)) for o in NEAR[:other]]
+            else:
+                found += [Feature(Tap("value", j, 0, -1), Tap("value", j, -1, 0))]
+                found += [Feature(Tap("value", j, *o), Tap("value", j, -1, 0)) for o in NEAR[3 : other + 2]]
+        found += [Feature(reference)]
+        if taps is not None:
+            found += [Feature(Tap("spread", c))]
+        if place:
+            found += [Feature(Tap("row")), Feature(Tap("column"))]
+        features.append(tuple(found))
+    adaptive = None
+    if taps is not None:
+        adaptive = AdaptiveSpec(
+            tuple(Tap("value", c, *o) for c in range(channels) for o in NEAR[: taps[0 if c == 0 else 1]])
+        )
+    return ContextSpec(tuple(features), (hidden,) * channels, 128, 0, adaptive, taps is None)
+
+
+IN_REACH = [(0, dx) for dx in range(-MARGIN, 0)]
+IN_REACH += [(dy, dx) for dy in range(-1, -MARGIN - 1, -1) for dx in range(-MARGIN, MARGIN + 1) if dx < SKEW * -dy]
+"""All offsets that a tap may have."""
+
+PLACE = (Feature(Tap("row")), Feature(Tap("column")))
+
+
+def plain_spec(hidden: tuple[int, ...], maps: int = 0) -> ContextSpec:
+    """A network for one channel that sees every neighbour in reach, and the place in the image.
+
+    ``maps``: channels of the feature map from latents.
+    """
+    return ContextSpec(((*map(Feature, neighbours(0, IN_REACH)), *PLACE),), (hidden,), map=maps)
+
+
+def wide_spec(hidden: tuple[int, ...]) -> ContextSpec:
+    """A network for one channel that sees what is near relative to the median prediction, and what is far as it is:
+    all of it to 4 pixels away, and every other pixel to the end of its reach."""
+    reference = Tap("reference", 0)
+    far = [
+        (dy, dx)
+        for dy, dx in IN_REACH
+        if (dy, dx) not in NEAR and ((dy + dx) % 2 == 0 or max(-dy, abs(dx)) <= MARGIN // 2)
+    ]
+    features = [Feature(Tap("value", 0, *o), reference) for o in NEAR]
+    features += [Feature(Tap("error", 0, *o)) for o in NEAR[:10]]
+    features += [Feature(Tap("value", 0, *o)) for o in far]
+    return ContextSpec(((*features, Feature(reference), *PLACE),), (hidden,), median=True)
+
+
+def coding_order(channels: int) -> tuple[int, ...]:
+    """The order in which a new model codes channels: green first, which is the most like the others."""
+    return (1, 0, *range(2, channels)) if channels > 2 else tuple(range(channels))
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A model without latents, but for its weights.
+
+    ``name``: in words. ``channels``, ``levels``: of its images. ``components``: of the mixtures. ``init``: the model
+    whose weights it starts from.
+    """
+
+    name: str
+    spec: ContextSpec
+    channels: int
+    levels: Literal[2, 256]
+    components: int = 1
+    init: Model | None = None
+
+    @property
+    def likelihood(self) -> BernoulliSpec | MixtureSpec:
+        return BernoulliSpec() if self.levels == 2 else MixtureSpec(self.components)
+
+    @property
+    def parameters(self) -> int:
+        """Of one sample's distribution."""
+        return 1 if self.levels == 2 else 3 * self.components
+
+    @property
+    def colour(self) -> tuple[int, ...]:
+        """Channels in coding order."""
+        return coding_order(self.channels) if self.init is None else self.init.config.colour
+
+    def config(self, name: str) -> Config:
+        """The configuration of such a model, for images of any size."""
+        return Config(
+            version=2 if self.spec.reach <= REACH_2 else 3,
+            kind="context",
+            name=name,
+            image=ImageSpec(0, 0, self.channels, self.levels),
+            likelihood=self.likelihood,
+            self_test={},
+            context=self.spec,
+            colour=self.colour,
+        )
+
+
+def candidates(channels: int, levels: int, edge: int, flat: float, size: Size) -> list[Architecture]:
+    """What is worth trying on images of so many channels and levels (2 or 256).
+
+    Args:
+        edge: the longer edge of a typical image. flat: the share of pixels that equal their left neighbour.
+    """
+    hidden, place = HIDDEN[size], edge <= SMALL_IMAGE
+    if levels == 2:
+        return [Architecture("plain", plain_spec(hidden), channels, 2)]
+    taps = (6, 4) if channels > 1 else (10, 0)
+    found = [
+        Architecture(
+            "adaptive", predicted_spec(channels, 14, 10, hidden, taps, 4, place), channels, 256, 3 + (flat > FLAT)
+        )
+    ]
+    if flat > FLAT:
+        found.append(Architecture("median", predicted_spec(channels, 18, 6, hidden, None, 5, place), channels, 256, 5))
+        if channels == 1 and place:
+            found.append(Architecture("plain", plain_spec(hidden), 1, 256, 3))
+    return found
+
+
+FLAT = 0.25
+"""The share of pixels that equal their left neighbour from which on images may be drawings."""
+
+
+def from_model(model: Model) -> Architecture | None:
+    """The architecture of a model, to start from its weights; None if it has latents."""
+    config = model.config
+    if config.kind != "context" or config.context is None:
+        return None
+    likelihood = config.likelihood
+    components = likelihood.components if isinstance(likelihood, MixtureSpec) else 1
+    return Architecture(
+        f"from {model.name}", config.context, config.image.channels, config.image.levels, components, model
+    )
+
+
+__all__ = ["HIDDEN", "NEAR", "Architecture", "Size", "candidates", "from_model", "plain_spec", "predicted_spec"]

@@ -1,0 +1,196 @@
+"""Pixels to learn from: all features of a context network for any pixel of many images, gathered at random.
+
+In training all neighbours of a sample are known, so pixels are drawn from all images at once. What the adaptive
+predictor says about each is computed once, beforehand: :class:`Samples` keeps the *planes* that features are read from
+(:mod:`bitsback.nets.context`), and :class:`Gatherer` reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bitsback.ans import kernel
+from bitsback.models.context import ContextCodec, plane
+from bitsback.nets.context import BINARY_UNIT, MARGIN, UNIT, ContextNetwork, ContextSpec, companding
+from bitsback.training.layers import UNIT as REAL
+
+RUN = 8
+"""Pixels of a row that are drawn together where all pixels count alike: their features come from the same memory."""
+
+PLAIN_SHARE = 1 / 8
+"""How often a plain pixel is drawn, next to one that is not, in images that are plain for the most part."""
+
+TOGETHER = 1 << 16
+"""Pixels of images of one size that are surveyed in one call."""
+
+MOSTLY_PLAIN = 0.3
+"""The share of plain pixels from which on that is worth its scattered reads."""
+
+
+@dataclass
+class Samples:
+    """All pixels of many images, with the planes that features are read from, flat one after the other.
+
+    ``planes``: int16 (planes, total). ``start``, ``stride``: where each image begins, and its rows' stride.
+    ``size``: (height, width) of each image; ``ends``: cumulative number of pixels. ``shift``: from a plane's value to
+    a sample. ``plain``: bool (pixels,), see :func:`_find_plain`.
+    """
+
+    planes: NDArray[np.int16]
+    start: NDArray[np.int64]
+    stride: NDArray[np.int64]
+    size: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    channels: int
+    shift: int
+    plain: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls, images: Sequence[NDArray[np.uint8]], network: ContextNetwork, levels: int = 256, threads: int = 1
+    ) -> Samples:
+        """Survey images, (height, width, channels) in coding order, each of any size."""
+        sizes = np.array([image.shape[:2] for image in images], np.int64)
+        areas = (sizes[:, 0] + MARGIN) * (sizes[:, 1] + 2 * MARGIN)
+        start = np.concatenate([[0], np.cumsum(areas)])
+        planes = np.empty((plane_count(network.spec, network.channels), start[-1]), np.int16)
+
+        def survey(run: range) -> None:
+            together = np.stack([images[k] for k in run])
+            found = ContextCodec(network, together.shape, levels).survey(together)
+            planes[:, start[run.start] : start[run.stop]] = found.reshape(len(found), -1)
+
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(survey, _runs(sizes)):
+                pass
+        ends, stride = np.cumsum(sizes.prod(1)), sizes[:, 1] + 2 * MARGIN
+        plain = np.zeros(int(ends[-1]), np.bool_)
+        _find_plain(planes, start, stride, sizes, ends, network.channels, plain)
+        shift = (UNIT if levels == 256 else BINARY_UNIT).bit_length() - 1
+        return cls(planes, start[:-1], stride, sizes, ends, network.channels, shift, plain)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+
+def _runs(sizes: NDArray[np.int64]) -> list[range]:
+    """Images one after the other of one size, to be surveyed together; few large ones or many small ones."""
+    runs, first = [], 0
+    for k in range(1, len(sizes) + 1):
+        full = (k - first) * int(sizes[first].prod()) >= TOGETHER
+        if k == len(sizes) or full or (sizes[k] != sizes[first]).any():
+            runs.append(range(first, k))
+            first = k
+    return runs
+
+
+def plane_count(spec: ContextSpec, channels: int) -> int:
+    """How many planes a survey has."""
+    return 3 + channels * (4 if spec.adaptive is not None else 3 if spec.median else 1)
+
+
+@kernel
+def _find_plain(planes, start, stride, size, ends, channels, plain):  # type: ignore[no-untyped-def]
+    """Mark pixels that equal all their nearest neighbours: W, NW, N, NE, WW and NN, in all channels."""
+    for k in range(len(ends)):
+        n = ends[k] - size[k, 0] * size[k, 1]
+        for y in range(size[k, 0]):
+            for x in range(size[k, 1]):
+                p = start[k] + (y + MARGIN) * stride[k] + x + MARGIN
+                same = True
+                for c in range(channels):
+                    row = planes[3 + c]
+                    v = row[p]
+                    up = p - stride[k]
+                    same &= row[p - 1] == v and row[up - 1] == v and row[up] == v and row[up + 1] == v
+                    same &= row[p - 2] == v and row[up - stride[k]] == v
+                plain[n] = same
+                n += 1
+
+
+@kernel
+def _gather(  # type: ignore[no-untyped-def]
+    planes, start, stride, size, ends, taps, table, channels, has_reference, shift, picks, out, x, reference
+):  # fmt: skip
+    for n in range(picks.size):
+        k = np.searchsorted(ends, picks[n], side="right")
+        inside = picks[n] - (ends[k - 1] if k > 0 else 0)
+        row, column = inside // size[k, 1], inside % size[k, 1]
+        p = start[k] + (row + MARGIN) * stride[k] + column + MARGIN
+        for j in range(taps.shape[0]):
+            a = planes[taps[j, 0], p + taps[j, 1] * stride[k] + taps[j, 2]]
+            b = planes[taps[j, 3], p + taps[j, 4] * stride[k] + taps[j, 5]]
+            difference = np.int32(a) - np.int32(b)
+            out[n, j] = table[min(max(difference, np.int32(-4096)), np.int32(4095)) + np.int32(4096)]
+        for c in range(channels):
+            x[n, c] = planes[3 + c, p] >> shift
+            reference[n, c] = planes[3 + channels + c, p] if has_reference else np.int16(2048)
+
+
+Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor, torch.Tensor]
+"""The features of each channel (n, F), samples (n, C), references (n, C); float32, features as real activations."""
+
+
+class Gatherer:
+    """Draws features, samples and references from :class:`Samples`."""
+
+    def __init__(self, samples: Samples, spec: ContextSpec, device: str = "cpu") -> None:
+        self.samples, self.device, self.has_reference = samples, device, spec.has_reference
+        self.counts = [len(f) for f in spec.features]
+        taps = [(f.a, f.b) for features in spec.features for f in features]
+        self.taps = np.array(
+            [[v for t in pair for v in (plane(t, samples.channels), t.dy, t.dx)] for pair in taps], np.int64
+        )
+        self.table = companding()
+        self.plain_part = float(samples.plain.mean())
+        if self.plain_part > MOSTLY_PLAIN:
+            self._busy, self._plain = (np.flatnonzero(part) for part in (~samples.plain, samples.plain))
+        else:
+            self._busy = self._plain = np.empty(0, np.int64)
+
+    def draw(self, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """About ``count`` pixels by number; :meth:`weights` makes any such draw an unbiased sample of all pixels."""
+        if len(self._plain) == 0:
+            runs = rng.integers(0, max(len(self.samples) - RUN, 0) + 1, -(-count // RUN))
+            return np.minimum((runs[:, None] + np.arange(RUN)).ravel(), len(self.samples) - 1)
+        plain = rng.binomial(count, self._plain_odds())
+        return np.concatenate(
+            [
+                some[rng.integers(0, max(len(some), 1), n)]
+                for some, n in ((self._plain, plain), (self._busy, count - plain))
+            ]
+        )
+
+    def _plain_odds(self) -> float:
+        odds = self.plain_part * PLAIN_SHARE
+        return odds / (odds + 1 - self.plain_part)
+
+    def weights(self, picks: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """How much each drawn pixel counts, 1 on average over a draw; None where all count 1."""
+        if len(self._plain) == 0 or len(self._busy) == 0:
+            return None
+        odds = self._plain_odds()
+        weight = np.array([(1 - self.plain_part) / (1 - odds), self.plain_part / odds], np.float32)
+        return weight[self.samples.plain[picks].view(np.uint8)]
+
+    def __call__(self, picks: NDArray[np.int64]) -> Batch:
+        """Pixels by number."""
+        s, n = self.samples, len(picks)
+        out = np.empty((n, len(self.taps)), np.uint8)
+        x, reference = np.empty((n, s.channels), np.float32), np.empty((n, s.channels), np.float32)
+        _gather(
+            s.planes, s.start, s.stride, s.size, s.ends, self.taps, self.table, s.channels, self.has_reference, s.shift,
+            picks, out, x, reference,
+        )  # fmt: skip
+        features = torch.from_numpy(out).to(self.device).float().div_(REAL)
+        return (
+            features.split(self.counts, 1),
+            torch.from_numpy(x).to(self.device),
+            torch.from_numpy(reference).to(self.device),
+        )
