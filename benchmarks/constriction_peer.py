@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 import measure
 from bitsback.codecs import quarter
 from bitsback.models import Model, file
-from bitsback.models.model import RETIRED, ZOO
+from bitsback.models.search import RETIRED, ZOO
 from bitsback.nets.engine import Run, build
 from bitsback.nets.layers import Network
 from measure import Images

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import bitsback
-from bitsback.models.model import RETIRED, ZOO
+from bitsback.models.search import RETIRED, ZOO
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = ["v0.1", "v0.2"]

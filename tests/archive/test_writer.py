@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bitsback.archive import Archive, Library, write_archive
+from bitsback.archive import Archive, Library, Limits, write_archive
 from bitsback.archive.container import Kind
 from bitsback.archive.plan import Item, Planner
-from bitsback.archive.writer import items_of
-from bitsback.errors import FormatError, ModelError
+from bitsback.archive.writer import ModelUse, items_of
+from bitsback.errors import FormatError, LimitError, ModelError, ModelNotFoundError
 from bitsback.images import Skipped, Source, find
 
 Pack = Callable[..., tuple[bytes, SimpleNamespace]]
@@ -95,17 +95,34 @@ def test_a_failing_disk_comes_through(mixed_items: Items, library: Library, numb
 def test_an_embedded_model_is_all_that_is_needed(
     mixed_items: Items, pack_items: Pack, make: SimpleNamespace, model: SimpleNamespace
 ) -> None:
-    data, _ = pack_items(mixed_items(), Planner(chunk_samples=256), embed_models=True)
+    data, report = pack_items(mixed_items(), Planner(chunk_samples=256), embed_models=True)
+    assert report.models == [ModelUse(model.id, model.name, len(model.data))]
     alone = Library(shipped=False, load=make.model.from_bytes)
     archive = Archive(data, library=alone)
     archive.test()
     assert [block.head for block in archive.blocks if block.kind == Kind.MODEL] == [bytes.fromhex(model.id)]
+    assert archive.model(model.id).data == model.data
+    with pytest.raises(ModelNotFoundError):
+        archive.model("0" * 64)
     other = data.replace(model.data, b"(" + model.data[1:].replace(b"256", b"255"))
     assert other != data
     with pytest.raises(FormatError):
         Archive(other, library=Library(shipped=False, load=make.model.from_bytes)).test()
     with pytest.raises(ModelError, match="calls itself"):
         Library(shipped=False, load=make.model.from_bytes).add_file("0" * 64, model.data)
+
+
+def test_a_large_embedded_model_is_not_read(mixed_items: Items, pack_items: Pack, model: SimpleNamespace) -> None:
+    data, _ = pack_items(mixed_items(), Planner(chunk_samples=256), embed_models=True)
+    limits = Limits(model=len(model.data) - 1)
+    for damaged in (False, True):
+        with pytest.raises(LimitError, match="beyond the limit"):
+            Archive(data, library=Library(shipped=False), limits=limits, damaged=damaged).test()
+
+
+def test_models_that_are_needed_are_reported(mixed_items: Items, pack_items: Pack, model: SimpleNamespace) -> None:
+    _, report = pack_items(mixed_items(), Planner(chunk_samples=256))
+    assert report.models == [ModelUse(model.id, model.name, 0)]
 
 
 def test_warnings_are_not_repeated(make: SimpleNamespace, pack_items: Pack) -> None:

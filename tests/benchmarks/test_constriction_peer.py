@@ -8,7 +8,7 @@ from PIL import Image
 
 from bitsback.codecs import LogisticMixture
 from bitsback.models import Model
-from bitsback.models.model import ZOO
+from bitsback.models.search import ZOO
 from bitsback.nets.engine import build
 from bitsback.nets.layers import Network
 from helpers import tiny_model

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.ans import Stack
-from bitsback.errors import BitsBackError, FormatError
+from bitsback.errors import BitsBackError, FormatError, LimitError
 from bitsback.models import Model, chain
+from bitsback.nets.layers import MAX_VALUES
 from helpers import drawn_images, tiny_model, tiny_model_file
 
 
@@ -124,6 +125,18 @@ def test_a_payload_of_another_length_or_count_is_refused() -> None:
 def test_bad_headers(head: bytes) -> None:
     with pytest.raises(FormatError):
         tiny_model().decode(head + Stack().to_bytes(), 12)
+
+
+def test_groups_beyond_the_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is announced is refused before it is allocated; what is written never comes near."""
+    model = tiny_model()
+    images = drawn_images(model, 12)
+    payload = model.encode(images)
+    assert chain.MAX_GROUP_VALUES >= (1 << chain.GROUP_LOG2) * MAX_VALUES
+    monkeypatch.setattr(chain, "MAX_GROUP_VALUES", 11 * model.config.values)
+    np.testing.assert_array_equal(model.decode(payload, 12), images)
+    with pytest.raises(LimitError):
+        model.decode(b"\x00\x0c\x04\x00" + Stack().to_bytes(), 12)
 
 
 def test_elbo_is_what_a_long_chain_costs() -> None:

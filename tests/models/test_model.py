@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitsback.errors import CodecError, InexactEngineError, ModelError, ModelNotFoundError
+from bitsback.errors import ChecksumError, CodecError, InexactEngineError, ModelNotFoundError
 from bitsback.models import Model, candidates, installed
 from bitsback.models.model import LARGEST
 from helpers import drawn_images, tiny_model, tiny_model_file, with_config
@@ -39,7 +39,7 @@ def test_load_by_path_and_find_by_identity(tmp_path: Path, monkeypatch: pytest.M
 def test_errors_name_the_file(tmp_path: Path) -> None:
     path = tmp_path / "broken.bbm"
     path.write_bytes(tiny_model_file()[:-1])
-    with pytest.raises(ModelError, match=r"broken\.bbm"):
+    with pytest.raises(ChecksumError, match=r"broken\.bbm"):
         Model.load(path)
 
 
@@ -90,7 +90,7 @@ barrier = Barrier(8)
 def ask(_):
     barrier.wait()
     found = candidates((28, 28, 1), "uint8", 2)
-    return [id(model.vae if model.config.kind == "vae" else model._context) for model in found]
+    return [id(model.vae if model.config.kind == "vae" else model.context) for model in found]
 with ThreadPoolExecutor(8) as pool:
     found = list(pool.map(ask, range(8)))
 assert found[0] and all(one == found[0] for one in found), found
@@ -101,7 +101,7 @@ assert found[0] and all(one == found[0] for one in found), found
 
 def _zoo(folder: Path, monkeypatch: pytest.MonkeyPatch, **models: tuple[str, int]) -> dict[str, str]:
     """Put models into a zoo of our own, as file = (name, seed); their identities."""
-    monkeypatch.setattr("bitsback.models.model.ZOO", folder)
+    monkeypatch.setattr("bitsback.models.search.ZOO", folder)
     ids = {}
     for file, (name, seed) in models.items():
         path = folder / f"{file.replace('__', '/').replace('_', '-')}.bbm"

@@ -25,6 +25,8 @@ class Limits:
     """Height times width of one image."""
     chunk: int = GIB
     """The decoded pixels, or the unpacked bytes, of one chunk."""
+    model: int = 256 * MIB
+    """An embedded model file."""
     memory: int = 2 * GIB
     """What one decoding step may hold: a chunk, or the pixels of one file."""
 

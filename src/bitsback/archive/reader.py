@@ -24,7 +24,7 @@ from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.members import ChunkHead, Piece, Record, Shape, decode_head
 from bitsback.archive.names import check_names
 from bitsback.archive.packing import Packing
-from bitsback.archive.routes import Images, Library
+from bitsback.archive.routes import Images, Library, ModelLike
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
 from bitsback.images import write
 
@@ -273,10 +273,26 @@ class Archive:
         for block in self._container.blocks:
             if block.kind == Kind.MODEL and block.head in needed:
                 try:
-                    self.library.add_file(block.head.hex(), self._container.payload(block))
-                except BitsBackError:
+                    self.library.add_file(block.head.hex(), self._model_file(block))
+                except BitsBackError as error:
                     if not self.damaged:
-                        raise
+                        where = f"block at byte {block.offset}"
+                        reason = str(error).removeprefix(f"{where}: ")
+                        raise type(error)(f"{where}, an embedded model: {reason}") from None
+
+    def _model_file(self, block: Block) -> bytes:
+        if block.payload_size > self.limits.model:
+            raise LimitError(f"{block.payload_size} bytes are beyond the limit of {self.limits.model}")
+        return self._container.payload(block)
+
+    def model(self, identity: str) -> ModelLike:
+        """The model with this SHA-256 (hex), from the archive itself or from its library.
+
+        Raises:
+            ModelNotFoundError: it is in neither. ModelError, FormatError: one that the archive embeds is not sound.
+        """
+        self._load_models()
+        return self.library.find(identity)
 
     def _decode(self, chunk: Chunk, threads: int = 1) -> tuple[Images | None, bytes]:
         head, where = chunk.head, f"block at byte {chunk.block.offset}, {self.span(chunk)}"
@@ -458,7 +474,7 @@ class Archive:
         check_names(self.names)
         for block in self._container.blocks:
             if block.kind != Kind.CHUNK:
-                data = self._container.payload(block)
+                data = self._model_file(block) if block.kind == Kind.MODEL else self._container.payload(block)
                 if block.kind == Kind.MODEL and hashlib.sha256(data).digest() != block.head:
                     raise FormatError(f"block at byte {block.offset}: the model is not the one that it is called")
         for member, data_or_error in self.files(threads=threads):

@@ -38,12 +38,23 @@ class Entry:
 
 
 @dataclass(slots=True)
+class ModelUse:
+    """A model that an archive needs."""
+
+    id: str
+    name: str
+    embedded: int
+    """Bytes of its file in the archive; 0 if it is not in there."""
+
+
+@dataclass(slots=True)
 class Report:
     """What an archive took in and how it came out. Sizes in bytes."""
 
     entries: list[Entry] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    models: list[ModelUse] = field(default_factory=list)
     samples: int = 0
     """Samples (pixels times channels) in all images."""
     bytes_in: int = 0
@@ -132,7 +143,7 @@ def write_archive(
     library = library or Library()
     report = Report(skipped=[] if skipped is None else skipped)
     entries: dict[int, Entry] = {}
-    embedded: set[str] = set()
+    models: dict[str, ModelUse] = {}
     container = ContainerWriter(stream)
 
     def listed() -> Iterator[Item]:
@@ -155,9 +166,10 @@ def write_archive(
     work = pool.ordered_map(code, plans, threads, share)
     with closing(work):
         for coded in work:
-            if embed_models and coded.model and coded.model.id not in embedded:
-                embedded.add(coded.model.id)
-                container.add(Kind.MODEL, bytes.fromhex(coded.model.id), coded.model.data, OPTIONAL)
+            if (model := coded.model) and model.id not in models:
+                models[model.id] = ModelUse(model.id, model.name, len(model.data) if embed_models else 0)
+                if embed_models:
+                    container.add(Kind.MODEL, bytes.fromhex(model.id), model.data, OPTIONAL)
             container.add(Kind.CHUNK, coded.head, coded.payload)
             if not coded.samples:
                 other_bytes += len(coded.head) + len(coded.payload)
@@ -168,6 +180,7 @@ def write_archive(
     report.image_bytes = report.bytes_out - other_bytes
     report.entries = [entries[ordinal] for ordinal in sorted(entries)]
     report.bytes_in = sum(entry.size for entry in report.entries)
+    report.models = list(models.values())
     report.warnings = list(dict.fromkeys(report.warnings))
     report.seconds = time.perf_counter() - began
     return report
@@ -190,4 +203,4 @@ def _note(coded: Coded, entries: dict[int, Entry], report: Report) -> None:
         entries[item.ordinal].size = item.size
 
 
-__all__ = ["Entry", "Item", "Progress", "Report", "items_of", "write_archive"]
+__all__ = ["Entry", "Item", "ModelUse", "Progress", "Report", "items_of", "write_archive"]

@@ -24,6 +24,8 @@ _COMMANDS = {
     "list": "Show what is in an archive, without decoding it.",
     "test": "Decode everything and check everything, writing nothing.",
     "info": "Show an archive's format, models, blocks and totals.",
+    "models": "Show, add and remove models.",
+    "train": "Make a model of your own images.",
     "bench": "Compare with gzip, bz2, xz, PNG, WebP and JPEG XL on your images.",
 }
 
@@ -60,7 +62,7 @@ def app() -> None:
     Exit codes: 0 done; 1 an input failed or an archive is damaged; 2 wrong usage; 3 done, but something was left out;
     128 + n stopped by signal n (130: Ctrl-C). Others may come. Signal USR1: say how far the work is.
 
-    Environment: BITSBACK_THREADS, BITSBACK_MODEL_PATH, NO_COLOR.
+    Environment: BITSBACK_THREADS, BITSBACK_MODEL_PATH, XDG_DATA_HOME, NO_COLOR.
     """
 
 

@@ -115,6 +115,7 @@ def compress_command(
     if as_json:
         write_json({"output": output} | _facts(report))
     _tell(report, verbose)
+    _tell_models(report, embed_model)
     return SKIPPED if report.skipped else OK
 
 
@@ -171,11 +172,32 @@ def _tell(report: "Report", verbose: int) -> None:
         parts[0] += f" and {count_words(others, 'other file')}" if report.images else ""
         parts[0] = parts[0] if report.images else count_words(others, "file")
     parts.append(f"{size_words(report.bytes_in)} -> {size_words(report.bytes_out)}")
+    for model in report.models:
+        if model.embedded:
+            parts.append(f"with the model {model.name} ({size_words(model.embedded)}) inside")
     parts.append(f"ratio {report.ratio:.2f}")
     if report.bits_per_dim is not None:
         parts.append(f"{report.bits_per_dim:.3f} bits/dim")
     parts.append(f"{report.seconds:.1f} s")
     say(", ".join(parts))
+
+
+def _tell_models(report: "Report", embed: bool) -> None:
+    """What whoever decompresses should know about models."""
+    from bitsback import Model
+    from bitsback.errors import ModelNotFoundError
+
+    if embed and not report.models:
+        say("no model was used, so none is in the archive")
+    for model in report.models:
+        try:
+            known = model.embedded or Model.find(model.id)
+        except ModelNotFoundError:
+            known = None
+        if not known:
+            say(
+                f"the archive needs the model {model.name}, which is not installed: keep its file, or use --embed-model"
+            )
 
 
 def _facts(report: "Report") -> dict[str, Any]:
@@ -190,4 +212,5 @@ def _facts(report: "Report") -> dict[str, Any]:
         "members": [asdict(entry) for entry in report.entries],
         "skipped": [asdict(one) for one in report.skipped],
         "warnings": report.warnings,
+        "models": [asdict(model) for model in report.models],
     }

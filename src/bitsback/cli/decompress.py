@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--strip-components", type=click.IntRange(min=0), default=0, metavar="N", help="Drop N leading folders.")
 @click.option("--allow-damaged", is_flag=True, help="Take what is whole out of a damaged archive (then exit with 1).")
 @click.option("--rm", "remove", is_flag=True, help="Delete the archive once all of its files are on disk.")
-@click.option("-m", "--model", metavar="FILE", help="A model file that the archive needs and that is not installed.")
+@options.models
 @options.decoding
 @options.common
 def decompress_command(
@@ -39,7 +39,7 @@ def decompress_command(
     strip_components: int,
     allow_damaged: bool,
     remove: bool,
-    model: str | None,
+    models: tuple[str, ...],
     memory_limit: int,
     max_pixels: int,
     threads: int,
@@ -65,7 +65,7 @@ def decompress_command(
 
     began = time.perf_counter()
     limits = options.limits(memory_limit, max_pixels)
-    with archive_input(archive, limits=limits, damaged=allow_damaged, model=model) as opened:
+    with archive_input(archive, limits=limits, damaged=allow_damaged, models=models) as opened:
         chosen = api.select(opened.members, members)
         if output is not None:
             result = _write_one(opened, chosen, output, force)

@@ -6,7 +6,7 @@ import click
 
 from bitsback.archive.container import Kind
 from bitsback.cli import options
-from bitsback.cli.output import count_words, size_words, write_json
+from bitsback.cli.output import count_words, printable, size_words, write_json
 from bitsback.cli.source import archive_input
 
 if TYPE_CHECKING:
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @click.command("info")
 @click.argument("archive")
+@options.models
 @options.verbose
 @options.quiet
 @options.as_json
-def info_command(archive: str, verbose: int, as_json: bool) -> int:
+def info_command(archive: str, models: tuple[str, ...], verbose: int, as_json: bool) -> int:
     """Show an archive's format, models, blocks and totals. -v adds a line for each block."""
-    with archive_input(archive, spool=False) as opened:
+    with archive_input(archive, models=models, spool=False) as opened:
         facts = _facts(opened)
     if as_json:
         write_json(facts)
@@ -31,7 +32,8 @@ def info_command(archive: str, verbose: int, as_json: bool) -> int:
     rate = facts["bits_per_dim"]
     click.echo(f"images    {facts['samples']:,} samples{'' if rate is None else f', {rate:.3f} bits/dim'}")
     for model in facts["models"]:
-        click.echo(f"model     {model['name']}  sha256:{model['id']}  {model['found']}")
+        size = f", {size_words(model['bytes'])}" if model["bytes"] else ""
+        click.echo(f"model     {printable(model['name'])}  sha256:{model['id']}  {model['found']}{size}")
     click.echo(f"blocks    {len(facts['blocks']):,}")
     if verbose:
         for block in facts["blocks"]:
@@ -80,15 +82,18 @@ def _facts(archive: "Archive") -> dict[str, Any]:
     }
 
 
-def _models(archive: "Archive") -> list[dict[str, str]]:
+def _models(archive: "Archive") -> list[dict[str, Any]]:
     from bitsback.errors import BitsBackError
 
-    embedded = {block.head.hex() for block in archive.blocks if block.kind == Kind.MODEL}
+    embedded = {block.head.hex(): block.payload_size for block in archive.blocks if block.kind == Kind.MODEL}
+    given = {model.id for model in archive.library.given}
     models = []
     for identity in sorted({model for member in archive.members for model in member.models}):
         try:
-            name, found = archive.library.find(identity).name, "installed"
+            name, found = archive.model(identity).name, "given" if identity in given else "installed"
         except BitsBackError:
             name, found = "?", "not found"
-        models.append({"id": identity, "name": name, "found": "embedded" if identity in embedded else found})
+        if identity in embedded:
+            found = "embedded"
+        models.append({"id": identity, "name": name, "found": found, "bytes": embedded.get(identity, 0)})
     return models

@@ -15,16 +15,17 @@ if TYPE_CHECKING:
 
 @click.command("list")
 @click.argument("archive")
+@options.models
 @options.verbose
 @options.quiet
 @options.as_json
-def list_command(archive: str, verbose: int, as_json: bool) -> int:
+def list_command(archive: str, models: tuple[str, ...], verbose: int, as_json: bool) -> int:
     """Show what is in an archive, without decoding it.
 
     A line for each file: size, images, how it is kept, name. -v adds permissions, time, type of the samples, and
     the byte at which its first block begins.
     """
-    with archive_input(archive, spool=False) as opened:
+    with archive_input(archive, models=models, spool=False) as opened:
         names = model_names(opened)
         first: dict[int, int] = {}
         for chunk in opened.chunks:
@@ -36,9 +37,8 @@ def list_command(archive: str, verbose: int, as_json: bool) -> int:
             return 0
         width = max((len(f"{member.size:,}") for member in opened.members), default=1)
         for member in opened.members:
-            line = (
-                f"{member.size:>{width},}  {_shapes(member):<14}  {_route(member, names):<22}  {printable(member.name)}"
-            )
+            how, name = printable(_route(member, names)), printable(member.name)
+            line = f"{member.size:>{width},}  {_shapes(member):<14}  {how:<22}  {name}"
             if verbose:
                 line = f"{_mode(member)}  {_time(member)}  {_types(member):<6}  {first[member.ordinal]:>10}  {line}"
             click.echo(line)
@@ -52,7 +52,7 @@ def model_names(archive: "Archive") -> dict[str, str]:
     names = {}
     for identity in sorted({model for member in archive.members for model in member.models}):
         try:
-            names[identity] = archive.library.find(identity).name
+            names[identity] = archive.model(identity).name
         except BitsBackError:
             names[identity] = f"sha256:{identity[:8]}"
     return names

@@ -43,6 +43,10 @@ quiet = click.option(
 verbose = click.option("-v", "--verbose", count=True, help="Say more; -vv still more.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Write the facts as JSON to standard output.")
 no_progress = click.option("--no-progress", is_flag=True, help="No progress bar, not even on a terminal.")
+models = click.option(
+    "-m", "--model", "models", multiple=True, metavar="FILE",
+    help="A model file that the archive needs and that is not installed. May be repeated.",
+)  # fmt: skip
 force = click.option("-f", "--force", is_flag=True, help="Overwrite what is there. Nothing else ever does.")
 effort = click.option(
     "-e", "--effort", type=click.Choice(["fast", "normal", "max"]), default="normal",

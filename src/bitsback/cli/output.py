@@ -43,7 +43,12 @@ def printable(text: str) -> str:
 
 def write_json(value: Any) -> None:
     """One line of JSON on stdout."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # names of files may hold bytes that are no text
+        text = json.dumps(value)
+    click.echo(text)
 
 
 def size_words(size: float) -> str:

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,19 +21,20 @@ def archive_input(
     *,
     limits: Limits = DEFAULT_LIMITS,
     damaged: bool = False,
-    model: str | None = None,
+    models: Sequence[str] = (),
     spool: bool = True,
 ) -> "Iterator[Archive]":
     """The archive ``name``, or that on standard input for ``-``; errors are told with its name in front.
 
-    What comes through a pipe is put into a temporary file first, or refused unless ``spool``.
+    ``models`` are names or files of models that it may need. What comes through a pipe is put into a temporary file
+    first, or refused unless ``spool``.
     """
     from bitsback import Model
     from bitsback.archive import Archive, Library
 
     shown = "standard input" if name == "-" else name
     with ExitStack() as stack:
-        library = Library([Model.load(model)]) if model else Library()
+        library = Library([Model.load(model) for model in models])
         file: BinaryIO
         if name != "-":
             file = stack.enter_context(Path(name).open("rb"))

@@ -11,12 +11,12 @@ from bitsback.errors import BitsBackError
 
 @click.command("test")
 @click.argument("archives", nargs=-1, required=True, metavar="ARCHIVE...")
-@click.option("-m", "--model", metavar="FILE", help="A model file that the archive needs and that is not installed.")
+@options.models
 @options.decoding
 @options.common
 def test_command(
     archives: tuple[str, ...],
-    model: str | None,
+    models: tuple[str, ...],
     memory_limit: int,
     max_pixels: int,
     threads: int,
@@ -31,7 +31,7 @@ def test_command(
     worst = OK
     for name in archives:
         try:
-            with archive_input(name, limits=options.limits(memory_limit, max_pixels), model=model) as opened:
+            with archive_input(name, limits=options.limits(memory_limit, max_pixels), models=models) as opened:
                 total = sum(member.size for member in opened.members)
                 with progress_bar("testing", total, wanted=not no_progress) as bar:
                     opened.test(threads=threads, progress=bar)

@@ -8,4 +8,4 @@ True
 
 from bitsback.models.model import Model as Model
 from bitsback.models.model import candidates as candidates
-from bitsback.models.model import installed as installed
+from bitsback.models.search import installed as installed

@@ -24,13 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.ans import Stack
-from bitsback.errors import EmptyStackError, FormatError, TruncatedError
+from bitsback.errors import EmptyStackError, FormatError, LimitError, TruncatedError
 from bitsback.models.vae import VAE, Images
 
 GROUP_LOG2 = 6
 MAX_GROUP_LOG2 = 12
 LANES_LOG2 = 3
 MAX_LANES_LOG2 = 8
+MAX_GROUP_VALUES = 1 << (GROUP_LOG2 + 20)
+"""The most values that a layer may give for a group: 64 images of the largest model."""
 MANY_SAMPLES = 1 << 17
 """From so many samples on, a chunk has eight lanes: 4 bytes of overhead each, and a faster coder."""
 
@@ -102,6 +104,8 @@ def decode(vae: VAE, payload: bytes, count: int) -> Images:
         raise FormatError("a chunk's schedule has more images than the chunk")
     full, last = divmod(rest, 1 << group_log2)
     sizes += [1 << group_log2] * full + [last] * (last > 0)
+    if max(sizes) * vae.config.values > MAX_GROUP_VALUES:
+        raise LimitError("a chunk's groups of images are too large for the model")
 
     image = vae.config.image
     images = np.empty((count, image.height, image.width, image.channels), np.uint8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.errors import CodecError, ModelError, ModelNotFoundError
-from bitsback.models import file
+from bitsback.errors import BitsBackError, CodecError, ModelError, ModelNotFoundError
+from bitsback.models import file, search
 from bitsback.models.file import SUFFIX, Config
 from bitsback.nets.engine import ENGINES
 
@@ -22,17 +21,14 @@ if TYPE_CHECKING:
     from bitsback.models.vae import VAE
     from bitsback.nets.context import ContextNetwork
 
-ZOO = Path(__file__).parent / "zoo"
-RETIRED = "retired"
-"""The folder of the zoo for models of earlier versions: found by identity for ever, but not offered any more."""
-
-SEARCH_PATH_VARIABLE = "BITSBACK_MODEL_PATH"
-
 FAST = "-fast"
 """How the names of models end that give up some size for speed."""
 
 LARGEST = {"thumbnails": 128}
 """Pixels an edge up to which a model is worth trying, where it takes larger images too but others are made for them."""
+
+BATCH_VALUES = 1 << 24
+"""Values that a layer gives for all images that an engine is given at once, at most: what bounds its memory."""
 
 
 class Model:
@@ -79,24 +75,25 @@ class Model:
     def load(
         cls, name_or_path: str | Path, engines: Sequence[str] = ENGINES, threads: int = 1, batch: int = 1 << 12
     ) -> Model:
-        """A model by the path of its file, or by the name of one that ships with the package or is on the search path
-        (the folders in the environment variable ``BITSBACK_MODEL_PATH``).
+        """A model by the path of its file, which ends in ``.bbm``, or by its name (:mod:`bitsback.models.search`).
 
         Raises:
-            ModelNotFoundError: there is none. ModelError: it is not a sound model file.
+            ModelNotFoundError: there is none. ModelError, FormatError, LimitError: it is not a sound model file.
         """
         path = Path(name_or_path)
-        if path.suffix != SUFFIX or not path.is_file():
-            named = [p for p in installed() if p.stem == str(name_or_path)]
-            if not named:
-                known = ", ".join(sorted({p.stem for p in installed()}))
-                raise ModelNotFoundError(f"no model {str(name_or_path)!r}: not a {SUFFIX} file, nor one of {known}")
-            path = named[0]
+        if path.suffix != SUFFIX:
+            known = {found.name: found.path for found in reversed(search.find())}
+            if str(name_or_path) not in known:
+                names = ", ".join(sorted(known))
+                raise ModelNotFoundError(f"no model {str(name_or_path)!r}: not a {SUFFIX} file, nor one of {names}")
+            path = known[str(name_or_path)]
         try:
-            return cls(path.read_bytes(), engines, threads, batch)
+            return cls(file.read(path), engines, threads, batch)
+        except FileNotFoundError:
+            raise ModelNotFoundError(f"{path}: no such file") from None
         except OSError as error:
-            raise ModelError(f"{path}: {error.strerror}") from None
-        except ModelError as error:
+            raise ModelError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        except BitsBackError as error:
             raise type(error)(f"{path}: {error}") from None
 
     @classmethod
@@ -106,11 +103,12 @@ class Model:
         Raises:
             ModelNotFoundError: none has it.
         """
-        for path in [*installed(), *sorted((ZOO / RETIRED).glob(f"*{SUFFIX}"))]:
-            if _identity(path, path.stat().st_mtime_ns) == identity:
-                return _shared(path)
+        for found in search.find(retired=True):
+            if _identity(found.path, _stamp(found.path)) == identity:
+                return _shared(found.path)
         raise ModelNotFoundError(
-            f"the model sha256:{identity} is not installed: put its file into a folder of {SEARCH_PATH_VARIABLE}"
+            f"the model sha256:{identity} is not installed: install its file (bitsback models --add FILE), "
+            "give it (-m FILE), or ask for an archive made with --embed-model"
         )
 
     @property
@@ -128,6 +126,26 @@ class Model:
     def levels(self) -> int:
         """How many values a sample takes: 2 for samples 0 and 1, or 256."""
         return self.config.image.levels
+
+    @property
+    def takes(self) -> str:
+        """Which images it takes, in words.
+
+        >>> Model.load("digits-binary").takes
+        '28x28 grey, 2 levels'
+        """
+        height, width, channels = self.shape
+        colour = ("grey", "grey and alpha", "RGB", "RGBA")[channels - 1]
+        size = f"{height or 'any'}x{width or 'any'}" if height or width else "any size"
+        return f"{size} {colour}, {'2 levels' if self.levels == 2 else '8 bits'}"
+
+    def prepare(self) -> None:
+        """Build the networks now, which else happens at the first use, and make sure that they run exactly here.
+
+        Raises:
+            InexactEngineError: they do not.
+        """
+        _ = self.context if self.config.kind == "context" else self.vae
 
     def accepts(self, shape: tuple[int, int, int], dtype: npt.DTypeLike, levels: int | None = None) -> bool:
         """Whether images of ``shape`` (height, width, channels) and ``dtype``, with so many values (None: any), fit."""
@@ -148,7 +166,7 @@ class Model:
         if self.config.kind == "context":
             from bitsback.models import tiles
 
-            return tiles.encode(self._context, images[..., list(self.config.colour)], self.levels, threads)
+            return tiles.encode(self.context, images[..., list(self.config.colour)], self.levels, threads)
         from bitsback.models import chain
 
         return chain.encode(self.vae, np.ascontiguousarray(images))
@@ -168,7 +186,7 @@ class Model:
         if self.config.kind == "context":
             from bitsback.models import tiles
 
-            coded = tiles.decode(self._context, payload, (count, *shape), self.levels, threads)
+            coded = tiles.decode(self.context, payload, (count, *shape), self.levels, threads)
             back = [self.config.colour.index(c) for c in range(shape[2])]
             return np.ascontiguousarray(coded[..., back])
         from bitsback.models import chain
@@ -183,7 +201,7 @@ class Model:
         if self.config.kind == "context":
             from bitsback.models import tiles
 
-            return tiles.bits(self._context, images[..., list(self.config.colour)], self.levels)
+            return tiles.bits(self.context, images[..., list(self.config.colour)], self.levels)
         from bitsback.models import chain
 
         return chain.elbo_bits(self.vae, images, seed)
@@ -192,8 +210,8 @@ class Model:
         return len(shape) == 3 and all(mine in (0, axis) for mine, axis in zip(self.shape, shape, strict=True))
 
     @property
-    def _context(self) -> ContextNetwork:
-        """The network of a model without latents."""
+    def context(self) -> ContextNetwork:
+        """The context network of a model without latents; ModelError if there is none."""
         with self._lock:
             if self._network is None:
                 from bitsback.models.vae import context_network
@@ -210,17 +228,13 @@ class Model:
             if self._vae is None:
                 from bitsback.models.vae import VAE
 
-                self._vae = VAE(self.config, self._tensors, *self._engine_options)
+                engines, threads, batch = self._engine_options
+                batch = max(1, min(batch, BATCH_VALUES // self.config.values))
+                self._vae = VAE(self.config, self._tensors, engines, threads, batch)
             return self._vae
 
     def __repr__(self) -> str:
         return f"<Model {self.name}, sha256:{self.id[:12]}>"
-
-
-def installed() -> list[Path]:
-    """The model files that ship with the package or lie on the search path, shipped ones first."""
-    folders = [ZOO, *(Path(p) for p in os.environ.get(SEARCH_PATH_VARIABLE, "").split(os.pathsep) if p)]
-    return [path for folder in folders if folder.is_dir() for path in sorted(folder.glob(f"*{SUFFIX}"))]
 
 
 def candidates(
@@ -228,21 +242,30 @@ def candidates(
 ) -> list[Model]:
     """The installed models worth trying on such images; the first three arguments are as for :meth:`Model.accepts`.
 
-    ``effort`` is "max" for all of them; "fast" for those called ``...-fast``, if there are any that fit; "normal" for
-    the others, and for a fast one only if that which it stands in for is not there.
+    The user's own models that fit come first, all of them. Of the shipped ones, ``effort`` "max" takes all; "fast"
+    those called ``...-fast``, if there are any that fit; "normal" the others, and a fast one only if that which it
+    stands in for is not there. Files that are no sound models are passed over.
     """
-    fitting: dict[str, Model] = {}
-    for path in installed():
-        model = _shared(path)
-        if model.accepts(shape, dtype, levels) and max(shape[:2]) <= LARGEST.get(model.name, max(shape[:2])):
-            fitting.setdefault(model.id, model)
-    found = list(fitting.values())
-    names = {model.name for model in found}
+    own: dict[str, Model] = {}
+    shipped: dict[str, Model] = {}
+    for found in search.find():
+        try:
+            model = _shared(found.path)
+        except BitsBackError:
+            continue
+        if not model.accepts(shape, dtype, levels):
+            continue
+        if found.where != "shipped":
+            own.setdefault(model.id, model)
+        elif max(shape[:2]) <= LARGEST.get(model.name, max(shape[:2])):
+            shipped.setdefault(model.id, model)
+    rest = list(shipped.values())
     if effort == "fast":
-        return [model for model in found if model.name.endswith(FAST)] or found
-    if effort == "normal":
-        return [model for model in found if not _stands_in(model.name, names)]
-    return found
+        rest = [model for model in rest if model.name.endswith(FAST)] or rest
+    elif effort == "normal":
+        names = {model.name for model in rest}
+        rest = [model for model in rest if not _stands_in(model.name, names)]
+    return [*own.values(), *(model for model in rest if model.id not in own)]
 
 
 def _stands_in(name: str, names: set[str]) -> bool:
@@ -250,23 +273,46 @@ def _stands_in(name: str, names: set[str]) -> bool:
     return name.endswith(FAST) and name.removesuffix(FAST) in names
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file does."""
+    try:
+        info = path.stat()
+    except OSError:
+        return 0, 0
+    return info.st_mtime_ns, info.st_size
+
+
 @cache
-def _identity(path: Path, changed: int) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _identity(path: Path, stamp: tuple[int, int]) -> str:
+    """The SHA-256 of a file; nothing if it cannot be read, or is too large for a model."""
+    try:
+        if stamp[1] > file.MAX_FILE:
+            return ""
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def _shared(path: Path) -> Model:
     """One object for each installed model, so that its networks are built once, also for several threads."""
     with _loading:
-        return _loaded(path)
+        model = _loaded(path, _stamp(path))
+    if isinstance(model, BitsBackError):
+        raise type(model)(str(model))
+    return model
 
 
 @cache
-def _loaded(path: Path) -> Model:
-    return Model.load(path)
+def _loaded(path: Path, stamp: tuple[int, int]) -> Model | BitsBackError:
+    """The model, or what is wrong with it: so that a file is read once, also one that is not sound."""
+    try:
+        return Model.load(path)
+    except BitsBackError as error:
+        return error
 
 
 _loading = threading.Lock()
 
 
-__all__ = ["Config", "Model", "candidates", "installed"]
+__all__ = ["Config", "Model", "candidates"]

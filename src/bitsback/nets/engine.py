@@ -130,6 +130,7 @@ def choose(networks: Sequence[tuple[Network, str]], engines: Sequence[str] = ENG
     Raises InexactEngineError when none does, naming what was tried.
     """
     networks = [(without_shuffle(network), expected) for network, expected in networks]
+    refused = []
     for engine in engines:
         try:
             runs = [build(network, engine, threads) for network, _ in networks]
@@ -140,9 +141,11 @@ def choose(networks: Sequence[tuple[Network, str]], engines: Sequence[str] = ENG
         except ModelError:
             raise
         except Exception as error:  # an engine may fail in any way of its own; the next one is there for that
-            log.warning("the %s engine could not run the model: %s", engine, error)
+            refused.append(f"the {engine} engine could not run the model: {error}")
             continue
         if exact:
+            for reason in refused:
+                log.warning(reason)
             return runs
-        log.warning("the %s engine is not exact on this machine and was refused", engine)
+        refused.append(f"the {engine} engine is not exact on this machine and was refused")
     raise InexactEngineError(f"no engine computes this model exactly on this machine (tried {', '.join(engines)})")

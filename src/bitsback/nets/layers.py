@@ -19,6 +19,7 @@ The list is plain data: it is stored as JSON in a model file, and reading it can
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,8 +42,9 @@ MAX_ACCUMULATOR = 1 << 24
 """Bound on |acc|: every integer below it is exact in float32."""
 
 MAX_SHIFT = 23
-MAX_PARAMETERS = 1 << 26
-MAX_FEATURES = 1 << 16
+MAX_PARAMETERS = 1 << 24
+MAX_VALUES = 1 << 20
+"""Bound on the values that a layer takes or gives for one example."""
 
 
 class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"):
@@ -98,7 +100,7 @@ class Flatten(Layer, frozen=True, tag="flatten"):
     """(C, H, W) to (C * H * W,)."""
 
     def output(self, shape: Shape) -> Shape:
-        return (int(np.prod(shape)),)
+        return (math.prod(shape),)
 
 
 class Unflatten(Layer, frozen=True, tag="unflatten"):
@@ -136,14 +138,12 @@ class NetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def shapes(self) -> list[Shape]:
         """The shape before the first layer and after each one; raises ModelError when the list is not consistent."""
-        shapes = [self.input]
-        if not self.layers or len(self.layers) > 256 or not 1 <= len(self.input) <= 3 or min(self.input) < 1:
+        if not self.layers or len(self.layers) > 256 or not 1 <= len(self.input) <= 3:
             raise ModelError("a network needs an input shape of one to three axes and 1 to 256 layers")
+        shapes = [_bounded(self.input)]
         for layer in self.layers:
-            shapes.append(layer.output(shapes[-1]))
-            if min(shapes[-1]) < 1 or int(np.prod(shapes[-1])) > MAX_FEATURES * 256:
-                raise ModelError(f"a layer's output of shape {shapes[-1]} is beyond the limits")
-        sizes = [int(np.prod(shape)) for layer in self.layers if (shape := layer.weight_shape) is not None]
+            shapes.append(_bounded(layer.output(shapes[-1])))
+        sizes = [math.prod(shape) for layer in self.layers if (shape := layer.weight_shape) is not None]
         if sum(sizes) > MAX_PARAMETERS:
             raise ModelError(f"{sum(sizes)} weights are more than the {MAX_PARAMETERS} allowed")
         return shapes
@@ -157,7 +157,7 @@ class NetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         total = 0
         for layer, after in zip(self.layers, self.shapes()[1:], strict=True):
             if (shape := layer.weight_shape) is not None:
-                total += int(np.prod(shape)) * int(np.prod(after[1:]))
+                total += math.prod(shape) * math.prod(after[1:])
         return total
 
 
@@ -219,14 +219,20 @@ def check_weights(weights: Weights, layer: Conv | Dense, where: str) -> None:
         raise ModelError(f"{where}: weight, bias and shift must be {np.dtype(kind)}, int32 and uint8")
     if w.shape != shape or bias.shape != shape[:1] or shift.shape != shape[:1]:
         raise ModelError(f"{where}: tensors of shape {w.shape}, {bias.shape}, {shift.shape} do not fit {shape}")
-    magnitude = np.abs(w.astype(np.int64))
+    magnitude = np.abs(w.astype(np.int32))
     if magnitude.max() > limit:
         raise ModelError(f"{where}: a weight of magnitude {magnitude.max()} is beyond {limit}")
     if shift.max() > MAX_SHIFT:
         raise ModelError(f"{where}: a shift of {shift.max()} is beyond {MAX_SHIFT}")
-    worst = magnitude.reshape(shape[0], -1).sum(axis=1) * 255 + np.abs(bias.astype(np.int64))
+    worst = magnitude.reshape(shape[0], -1).sum(axis=1, dtype=np.int64) * 255 + np.abs(bias.astype(np.int64))
     if worst.max() >= MAX_ACCUMULATOR:
         raise ModelError(f"{where}: an accumulator could reach {worst.max()}, beyond 2^24")
+
+
+def _bounded(shape: Shape) -> Shape:
+    if min(shape) < 1 or math.prod(shape) > MAX_VALUES:
+        raise ModelError(f"a layer's input or output of shape {shape} is beyond the limits")
+    return shape
 
 
 def _check(condition: bool, layer: Layer, shape: Shape) -> None:
