@@ -153,6 +153,34 @@ def machine_line(machine: dict[str, Any]) -> str:
     )
 
 
+def training(measured: dict[str, Any]) -> str:
+    """What ``bitsback train`` made of three collections."""
+    words = {
+        "digits": "MNIST digits, 28x28 grey",
+        "thumbnails": "thumbnails, 32x32 RGB",
+        "plots": "drawn plots, 64x64 RGB",
+    }
+    rows = []
+    for name, found in measured["collections"].items():
+        codecs, best = found["codecs_bytes_per_image"], found["best_codec"]
+        rows.append(
+            [
+                words[name],
+                f"{found['bytes_per_image']:,.0f}",
+                *(f"{codecs[codec]:,.0f}" if codec in codecs else "-" for codec in ("PNG", "WebP", "JPEG XL 9")),
+                f"{found['model_bytes'] / 1000:,.0f} kB",
+                f"{-found['saved']:+.0%} ({best})",
+                f"{found['minutes']:.0f}",
+            ]
+        )
+    head = [
+        "bytes an image, not trained on", "**own model**", "PNG", "WebP", "JPEG XL 9", "model",
+        "10,000 images and the model, against the best", "minutes",
+    ]  # fmt: skip
+    one = next(iter(measured["collections"].values()))
+    return table(head, rows) + f"\n\n{machine_line(one['machine'])}"
+
+
 def fill(text: str, mark: str, content: str) -> str:
     """Replace what stands between ``<!-- mark -->`` and ``<!-- /mark -->``."""
     before, rest = text.split(f"<!-- {mark} -->\n")
@@ -170,6 +198,12 @@ def main() -> None:
     measured = RESULTS / "photos.json"
     if measured.exists():
         text = fill(text, "photos", photos(json.loads(measured.read_text())))
+    trained = RESULTS / "train.json"
+    if trained.exists():
+        shown = training(json.loads(trained.read_text()))
+        text = fill(text, "training", shown)
+        guide = ROOT / "docs/training.md"
+        guide.write_text(fill(guide.read_text(), "training", shown))
     page.write_text(text)
 
 

@@ -1,0 +1,198 @@
+"""``bitsback train``."""
+
+import json
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bitsback.cli import options
+from bitsback.cli.output import is_quiet, say, write_json
+from bitsback.errors import BitsBackError, OutputExistsError
+
+SUFFIX = ".bbm"
+
+
+@click.command("train")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-o", "--output", required=True, metavar="MODEL", help="The model file to write, e.g. mine.bbm.")
+@click.option("--minutes", type=click.FloatRange(min=0.1), default=20.0, show_default=True,
+              help="For everything, from the first look to the report.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(min=1), help="Train so many steps, however long they take: repeatable.")
+@click.option("--size", type=click.Choice(["small", "medium", "large"]), default="medium", show_default=True,
+              help="Of the network. Larger is slower and compresses better.")  # fmt: skip
+@click.option("--init", default="auto", metavar="MODEL", show_default=True,
+              help="Model to start from; auto: the nearest installed one, if it wins; none: none.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is left to chance.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped or killed.")
+@options.force
+@options.threads
+@options.quiet
+@options.no_progress
+@options.as_json
+def train_command(
+    inputs: tuple[str, ...],
+    output: str,
+    minutes: float,
+    steps: int | None,
+    size: Any,
+    init: str,
+    seed: int,
+    device: str,
+    resume: bool,
+    force: bool,
+    threads: int,
+    no_progress: bool,
+    as_json: bool,
+) -> int:
+    """Train a model on your own images, and measure what it saves.
+
+    INPUT: folders or files of images, arrays (.npy, .npz), tar shards. Some images are held out and never trained on;
+    the table at the end says what the model makes of those, next to PNG, WebP and JPEG XL. Beside MODEL come its card
+    (.json) and a report (.html). Ctrl-C stops the training and keeps the best model so far; --resume goes on.
+
+    With several processes: torchrun --nproc-per-node 2 -m bitsback train ...
+    """
+    path = Path(output)
+    if path.suffix != SUFFIX:
+        raise click.UsageError(f"the model file's name must end in {SUFFIX}")
+    outputs = [path, path.with_suffix(".json"), path.with_suffix(".html")]
+    folder = path.with_name(path.name + ".run")
+    if not force and not resume:
+        for one in outputs:
+            if one.exists():
+                raise OutputExistsError(f"{one} is already there; --force overwrites it")
+        if folder.exists():
+            raise OutputExistsError(f"{folder} holds a run that was broken off: --resume goes on, --force starts anew")
+    if resume and not folder.exists():
+        raise BitsBackError(f"there is no run to resume: no {folder}")
+    try:
+        import matplotlib  # noqa: F401  (for the report at the end: better missed now than then)
+
+        from bitsback.training import Config, fit
+        from bitsback.training.distributed import join, leave
+    except ModuleNotFoundError as error:
+        raise BitsBackError(f"training needs {error.name}: pip install 'bitsback[train]'") from None
+
+    group = join(device)
+    if force and not resume and folder.exists() and group.leads:
+        shutil.rmtree(folder)
+    group.agree(0.0)
+    config = Config(minutes=minutes, steps=steps, size=size, init=init, seed=seed, device=device, threads=threads,
+                    name=path.stem)  # fmt: skip
+    with _view(leads=group.leads, drawn=not no_progress) as view:
+        result = fit(inputs, config, folder=folder, view=view)
+        stopped = view.stopping()
+    if group.leads:
+        _write(outputs[0], result.model.data)  # first of all: nothing that follows may cost the model
+        _write(outputs[1], (json.dumps(result.card, indent=1) + "\n").encode())
+        from bitsback.training.report import html, text_table
+
+        _write(outputs[2], html(result).encode())
+        if stopped:
+            say(f"stopped early; {folder} is kept for --resume")
+        else:
+            shutil.rmtree(folder)
+        if as_json:
+            write_json(result.card)
+        else:
+            click.echo(text_table(result))
+            say(f"{path}: {len(result.model.data):,} bytes; report: {outputs[2]}")
+            say(f"use it: bitsback compress FOLDER --model {path}, or bitsback models --add {path}")
+    leave()
+    return 0
+
+
+def _write(path: Path, data: bytes) -> None:
+    from bitsback.archive import atomic
+
+    with atomic.write(path, overwrite=True) as file:
+        file.write(data)
+
+
+@contextmanager
+def _view(leads: bool, drawn: bool) -> Iterator[Any]:
+    """What shows the run: a live line on a terminal, plain lines elsewhere; and Ctrl-C asks it to stop."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from bitsback.training import View
+
+    shown = leads and not is_quiet()
+    live = shown and drawn and sys.stderr.isatty()
+    console = Console(stderr=True, highlight=False)
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(), TextColumn("{task.fields[bits]}"),
+    )  # fmt: skip
+    bar = Progress(*columns, console=console, disable=not live)
+
+    class Shown(View):
+        asked = False
+        best = ""
+        lowest = float("inf")
+        task: Any = None
+
+        def stage(self, what: str) -> None:
+            if self.task is not None:
+                bar.remove_task(self.task)
+            self.task = bar.add_task(what, total=None, rate="", bits="")
+            if shown and not live:
+                say(what)
+
+        def advance(self, done: int, total: int) -> None:
+            bar.update(self.task, completed=done, total=total)
+
+        def note(self, text: str) -> None:
+            self._line(text)
+
+        def codecs(self, rates: dict[str, float]) -> None:
+            if rates:
+                name = min(rates, key=lambda name: rates[name])
+                self.lowest = rates[name]
+                self.best = f"{name} {self.lowest:.4f}"
+                self._line("; ".join(f"{name} {rate:.4f}" for name, rate in rates.items()) + " bits/dim, held out")
+
+        def step(self, name: str, run: Any, bits: float) -> None:
+            if live:
+                rate = f"{run.step / max(run.seconds, 1e-9):.0f}/s"
+                bar.update(self.task, completed=run.step, total=run.schedule.steps, rate=rate)
+
+        def check(self, name: str, row: Any) -> None:
+            against = f" ({row.held_out / self.lowest - 1:+.1%} against {self.best})" if self.best else ""
+            if live:
+                bar.update(self.task, bits=f"{row.held_out:.4f} bits/dim{against}")
+            else:
+                where = f"{name}, step {row.step:,}, {row.seconds:.0f} s"
+                self._line(f"{where}: learning {row.train:.4f}, held out {row.held_out:.4f}{against}")
+
+        def stopping(self) -> bool:
+            return self.asked
+
+        def _line(self, text: str) -> None:
+            if live:
+                bar.console.print(text, markup=False)
+            elif shown:
+                say(text)
+
+    view = Shown()
+
+    def ask(number: int, frame: Any) -> None:
+        view.asked = True
+        signal.signal(signal.SIGINT, before)  # the next one stops at once
+        say("stopping: the best model so far will be written (Ctrl-C again: leave at once)")
+
+    before = signal.getsignal(signal.SIGINT)
+    if before != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, ask)
+    try:
+        with bar:
+            yield view
+    finally:
+        signal.signal(signal.SIGINT, before)

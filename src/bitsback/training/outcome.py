@@ -1,0 +1,123 @@
+"""What came out of a run, in words and as a table for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from bitsback.training.result import Result, Row
+
+COUNTED = 10_000
+"""Images that the table for a terminal counts the model's file for."""
+
+ALIKE = 5e-4
+"""Sizes that differ by less than this share are the same, in words."""
+
+
+def headline(result: Result) -> str:
+    """What came out, in a sentence.
+
+    >>> from types import SimpleNamespace as Some
+    >>> rows = [Row("mine", 69, 4.0, "new"), Row("WebP", 100, 5.8, "codec")]
+    >>> headline(Some(table=rows, break_even=340, held_out=[0]))
+    'Your images take 31 % less than with the best of the others, WebP; the model has paid for itself after 340 images.'
+    """
+    new, codec = result.table[0], best(result.table, "codec")
+    if codec is None:
+        return f"Your images take {new.bytes / len(result.held_out):,.0f} bytes each."
+    others = f"the best of the others, {codec.name}"
+    saved = 1 - new.bytes / codec.bytes
+    if saved < ALIKE or result.break_even is None:
+        more = "as much as" if abs(saved) < ALIKE else f"{percent(new.bytes / codec.bytes - 1)} more than"
+        return f"Your images take {more} with {others}: this model does not pay."
+    after = count(result.break_even, "image")
+    return f"Your images take {percent(saved)} less than with {others}; the model has paid for itself after {after}."
+
+
+def addition(result: Result) -> str:
+    """How many images were measured, and how the models fare that were there before."""
+    new, shipped = result.table[0], best(result.table, "shipped")
+    measured = f"Measured on {count(len(result.held_out), 'image')} that training never saw."
+    if shipped is None:
+        return measured
+    more = shipped.bytes / new.bytes - 1
+    installed = f"{measured} The models that were installed already take"
+    if abs(more) < ALIKE:
+        return f"{installed} as much as the new one."
+    if more < 0:
+        return f"{installed} {percent(-more)} less than the new one: use those."
+    return f"{installed} {percent(more)} more than the new one."
+
+
+def text_table(result: Result) -> str:
+    """The table for a terminal, at most 80 columns wide, and what it says.
+
+    One row a codec: bytes an image, bits/dim, by how much its files are larger than with the new model, and the size of
+    10,000 images, the model's own file counted.
+    """
+    cells = [("", "bytes", "bits", "against", f"{COUNTED:,} images"), ("", "an image", "/dim", "the new", "with model")]
+    for row in result.table:
+        each, total = row.bytes / len(result.held_out), size(in_all(result, row, COUNTED))
+        cells.append((fit(row.name, 34), f"{each:,.1f}", f"{row.bits_per_dim:.4f}", against(result, row), total))
+    first, *others = (max(len(line[k]) for line in cells) for k in range(5))
+    lines = [
+        "  ".join([line[0].ljust(first), *(cell.rjust(w) for cell, w in zip(line[1:], others, strict=True))]).rstrip()
+        for line in cells
+    ]
+    return "\n".join([*lines, "", *textwrap.wrap(f"{headline(result)} {addition(result)}", 80)])
+
+
+def best(rows: Sequence[Row], kind: str) -> Row | None:
+    """The row of that kind with the fewest bytes."""
+    return min((row for row in rows if row.kind == kind), key=lambda row: row.bytes, default=None)
+
+
+def in_all(result: Result, row: Row, images: int) -> float:
+    """Bytes of so many images, and of the model's file where it is the new one."""
+    own = len(result.model.data) if row.kind == "new" else 0
+    return images * row.bytes / len(result.held_out) + own
+
+
+def against(result: Result, row: Row) -> str:
+    """By how much a row is larger or smaller than the new model's; nothing for that itself."""
+    new = result.table[0]
+    return "" if row is new else f"{'+' if row.bytes >= new.bytes else '-'}{percent(abs(row.bytes / new.bytes - 1))}"
+
+
+def percent(share: float) -> str:
+    """
+    >>> percent(0.314), percent(0.0314), percent(2.5)
+    ('31 %', '3.1 %', '250 %')
+    """
+    return f"{100 * share:,.{0 if share >= 0.0995 else 1}f} %"
+
+
+def count(number: int, what: str) -> str:
+    """
+    >>> count(1, "image"), count(1200, "image")
+    ('1 image', '1,200 images')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def size(number: float) -> str:
+    """
+    >>> size(431), size(92092), size(1.5e6)
+    ('431 B', '92.1 kB', '1.50 MB')
+    """
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if number < 999.5 or unit == "TB":
+            break
+        number /= 1000
+    return f"{number:.{0 if unit == 'B' or number >= 99.95 else 1 if number >= 9.995 else 2}f} {unit}"
+
+
+def fit(text: str, most: int) -> str:
+    """``text`` on one line, without its middle if it is long.
+
+    >>> fit("scans/2024/box 17/sheet 0193.png", 20)
+    'scans/202…t 0193.png'
+    """
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-(most - 1 - half) :]}"

@@ -1,0 +1,141 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
+
+from bitsback.errors import BitsBackError, ImageError, ModelError  # noqa: E402
+from bitsback.models import Model  # noqa: E402
+from bitsback.training import Config, Result, View, fit  # noqa: E402
+from bitsback.training.loop import Run  # noqa: E402
+
+QUICK = Config(steps=60, size="small", init="none", name="quick")
+
+
+def checks(count: int, channels: int, seed: int = 0) -> np.ndarray:
+    """Chequered images in two random colours: much to learn, and little of it needed."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for _ in range(count):
+        pattern = np.add.outer(np.arange(20) // rng.integers(2, 6), np.arange(24) // rng.integers(2, 6)) % 2
+        pattern = np.roll(pattern, rng.integers(0, 9, 2), (0, 1))
+        made.append(rng.integers(0, 256, (2, channels), np.uint8)[pattern])
+    return np.stack(made)
+
+
+@pytest.fixture(scope="module")
+def grey() -> Result:
+    return fit(checks(300, 1), QUICK)
+
+
+def test_it_gives_a_model_and_its_figures(grey: Result) -> None:
+    assert Model.from_bytes(grey.model.data).id == grey.card["sha256"]
+    assert grey.model.accepts((20, 24, 1), "uint8")
+    assert grey.table[0].kind == "new" and grey.table[0].name == "quick"
+    names = {row.name.partition(" (")[0] for row in grey.table}
+    assert {"quick", "shipped models", "PNG", "WebP"} <= names
+    assert [row.bytes for row in grey.table[1:]] == sorted(row.bytes for row in grey.table[1:])
+    samples = sum(image.size for image in grey.held_out)
+    assert all(row.bits_per_dim == 8 * row.bytes / samples for row in grey.table)
+    assert len(grey.held_out) == len(grey.names) == 30
+    assert grey.log[-1].step == 60 and grey.log[-1].held_out < grey.log[0].held_out
+    best = min(row.bytes for row in grey.table if row.kind == "codec")
+    assert grey.table[0].bytes < best
+    saved = (best - grey.table[0].bytes) / 30
+    assert grey.break_even is not None
+    assert (grey.break_even - 1) * saved < len(grey.model.data) <= grey.break_even * saved
+
+
+def test_the_same_seed_gives_the_same_model(grey: Result) -> None:
+    assert fit(checks(300, 1), dataclasses.replace(QUICK, threads=1)).model.id == grey.model.id
+    assert fit(checks(300, 1), dataclasses.replace(QUICK, seed=1)).model.id != grey.model.id
+
+
+class Killed(Exception):
+    pass
+
+
+class Killer(View):
+    def __init__(self, *steps: int) -> None:
+        self.left, self.steps = list(steps), 0
+
+    def step(self, name: str, run: Run, bits: float) -> None:
+        self.steps += 1
+        if self.steps in self.left:
+            raise Killed
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_model(grey: Result, tmp_path: Path) -> None:
+    killer = Killer(2, 9, 60)
+    for _ in range(3):
+        with pytest.raises(Killed):
+            fit(checks(300, 1), QUICK, folder=tmp_path, view=killer)
+    assert fit(checks(300, 1), QUICK, folder=tmp_path, view=killer).model.id == grey.model.id
+
+
+def test_a_folder_belongs_to_one_run(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        fit(checks(300, 1), QUICK, folder=tmp_path, view=Killer(2))
+    with pytest.raises(BitsBackError, match="another seed"):
+        fit(checks(300, 1), dataclasses.replace(QUICK, seed=3), folder=tmp_path)
+    with pytest.raises(BitsBackError, match="other images"):
+        fit(checks(301, 1), QUICK, folder=tmp_path)
+
+
+def test_stopping_exports_the_best_so_far() -> None:
+    class Stopping(View):
+        asked = 0
+
+        def step(self, name: str, run: Run, bits: float) -> None:
+            self.asked += 1
+
+        def stopping(self) -> bool:
+            return self.asked >= 12
+
+    result = fit(checks(300, 3), dataclasses.replace(QUICK, steps=2000), view=Stopping())
+    assert result.card["training"]["done"] == 12 and result.card["training"]["ended"] == "it was stopped"
+    assert any("it was stopped" in note for note in result.notes)
+
+
+def test_a_model_can_be_trained_further(grey: Result, tmp_path: Path) -> None:
+    path = tmp_path / "quick.bbm"
+    path.write_bytes(grey.model.data)
+    more = fit(checks(300, 1), dataclasses.replace(QUICK, init=str(path), steps=30))
+    assert more.log[0].held_out < grey.log[0].held_out
+    assert more.card["training"]["init"] == {"name": "quick", "sha256": grey.model.id}
+    with pytest.raises(ModelError, match="for other images: 1 channels"):
+        fit(checks(300, 3), dataclasses.replace(QUICK, init=str(path)))
+    with pytest.raises(ModelError, match="has latents"):
+        fit(checks(300, 1), dataclasses.replace(QUICK, init="digits"))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_images_with_alpha(channels: int) -> None:
+    images = checks(120, channels)
+    result = fit(images, dataclasses.replace(QUICK, steps=20))
+    assert result.model.shape == (0, 0, channels)
+    assert np.array_equal(result.model.decode(result.model.encode(images[:5]), 5, images.shape[1:]), images[:5])
+
+
+def test_two_valued_images() -> None:
+    images = checks(300, 1) > 128
+    result = fit(images, dataclasses.replace(QUICK, steps=40))
+    assert result.model.levels == 2
+
+
+def test_more_images_than_memory(grey: Result) -> None:
+    result = fit(checks(300, 1), dataclasses.replace(QUICK, memory=200_000))
+    assert result.model.id != grey.model.id
+    assert result.log[-1].held_out < result.log[0].held_out
+
+
+def test_too_little_is_said_to_be_so() -> None:
+    with pytest.raises(ImageError, match="too little to learn from: 3 images"):
+        fit(checks(3, 1), QUICK)
+
+
+def test_a_name_that_no_model_may_have_is_refused_at_once() -> None:
+    with pytest.raises(ModelError, match="1 to 100 characters"):
+        fit(checks(3, 1), dataclasses.replace(QUICK, name="x" * 101))
