@@ -1,16 +1,28 @@
 """Vector arithmetic for kernels, where the compiler by itself does not find it.
 
-Inner products, written in LLVM's portable vector instructions, which it turns into whatever the processor has: AVX,
-SSE, NEON or none. Sums are kept in registers from beginning to end; a compiler that cannot rule out that the output
-overlaps the input stores and loads them at each step, which is three to five times slower.
+Loops over vectors, written in LLVM's portable vector instructions, which it turns into whatever the processor has:
+AVX, SSE, NEON or none. Sums are kept in registers from beginning to end; a compiler that cannot rule out that the
+output overlaps the input stores and loads them at each step, which is three to five times slower. And Numba widens
+every sum of 32-bit integers to 64 bits, which halves what a vector holds.
 
-All values are integers held in floating point and no sum reaches the size at which one would be rounded (2^24 in
-float32, 2^53 in float64). So the order of summation, and whether a multiplication and an addition are fused, changes
-nothing.
+:func:`vectorised` makes such a loop of a Python function that says what is done at each step. The function itself runs
+when a kernel that calls it is compiled, and its values, which add and multiply as they look, stand for those that the
+kernel will have::
+
+    @vectorised
+    def double(v, n, x):
+        with v.loop(n) as i:
+            x.store(i * LANES, 2 * x.load(i * LANES, DOUBLES))
+
+Floating-point values are integers, and no sum reaches the size at which one would be rounded (2^53 in float64). So the
+order of summation, and whether a multiplication and an addition are fused, changes nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 from llvmlite import ir
@@ -21,189 +33,275 @@ from numba.extending import intrinsic
 cgutils: Any = untyped_cgutils
 
 LANES = 8
-"""Lanes of :func:`product` and :func:`eliminate`."""
+"""Lanes of a vector: pixels that are computed side by side, or outputs of a layer."""
 
-WIDTH = 16
+WIDTH = 2 * LANES
 """Outputs of a :func:`dense` layer must be padded to a multiple of it."""
 
 ROWS = 4
 """Inputs that :func:`dense` takes at once."""
 
-_INDEX = ir.IntType(64)
-_FLOATS = ir.VectorType(ir.FloatType(), 8)
-_DOUBLES = ir.VectorType(ir.DoubleType(), LANES)
+_SHORT, _INT, _LONG, _DOUBLE = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.DoubleType()
+SHORTS, INTS, DOUBLES = (ir.VectorType(kind, LANES) for kind in (_SHORT, _INT, _DOUBLE))
 
 
-def _data(context: Any, builder: Any, signature: Any, args: Any, i: int) -> Any:
-    """The address of the first element of an array argument."""
-    return context.make_array(signature.args[i])(context, builder, args[i]).data
+def _element(kind: Any) -> Any:
+    return getattr(kind, "element", kind)
 
 
-def _at(builder: Any, pointer: Any, index: Any, kind: Any) -> Any:
-    """The address of a vector that begins at element ``index``."""
-    return builder.bitcast(builder.gep(pointer, [index]), kind.as_pointer())
+class Value:
+    """A number or a vector. With operators; where one side is a single number, it meets every lane of the other."""
+
+    def __init__(self, builder: Any, code: Any) -> None:
+        self.builder, self.code = builder, code
+
+    @property
+    def kind(self) -> Any:
+        """The type, of LLVM's."""
+        return self.code.type
+
+    def to(self, kind: Any) -> Value:
+        """Converted, value by value: integers of any size, and reals that hold integers; a number to all lanes."""
+        build, code = self.builder, self.code
+        mine, its = self.kind, kind
+        if isinstance(its, ir.VectorType) and not isinstance(mine, ir.VectorType):
+            return self.to(_element(its)).spread(its.count)
+        if mine == its:
+            return self
+        if _element(its) == _DOUBLE:
+            return Value(build, build.sitofp(code, kind))
+        if _element(mine) == _DOUBLE:
+            return Value(build, build.fptosi(code, kind))
+        return Value(build, (build.trunc if _element(its).width < _element(mine).width else build.sext)(code, kind))
+
+    def spread(self, lanes: int) -> Value:
+        """A vector of this number."""
+        nothing = ir.Constant(ir.VectorType(self.kind, lanes), ir.Undefined)
+        return Value(self.builder, self.builder.insert_element(nothing, self.code, ir.Constant(_INT, 0))).lanes(
+            [0] * lanes
+        )
+
+    def lanes(self, chosen: list[int]) -> Value:
+        """A vector of the lanes with these numbers."""
+        mask = ir.Constant(ir.VectorType(_INT, len(chosen)), chosen)
+        return Value(self.builder, self.builder.shuffle_vector(self.code, self.code, mask))
+
+    def reinterpreted(self, kind: Any) -> Value:
+        """The same bytes as another type."""
+        return Value(self.builder, self.builder.bitcast(self.code, kind))
+
+    def floor(self) -> Value:
+        """Rounded down, of reals."""
+        signature = ir.FunctionType(self.kind, [self.kind])
+        function = cgutils.get_or_insert_function(self.builder.module, signature, f"llvm.floor.v{self.kind.count}f64")
+        return Value(self.builder, self.builder.call(function, [self.code]))
+
+    def held(self, low: Any, high: Any) -> Value:
+        """The nearest value from ``low`` to ``high``."""
+        return self.at_least(low).at_most(high)
+
+    def at_least(self, low: Any) -> Value:
+        """The larger of the two."""
+        other = self._like_this(low)
+        return (self > other).choose(self, other)
+
+    def at_most(self, high: Any) -> Value:
+        """The smaller of the two."""
+        other = self._like_this(high)
+        return (self < other).choose(self, other)
+
+    def choose(self, yes: Value, no: Value) -> Value:
+        """``yes`` where this condition holds, ``no`` elsewhere."""
+        return Value(self.builder, self.builder.select(self.code, yes.code, no.code))
+
+    def plus_product(self, a: Value, b: Value) -> Value:
+        """This + a b, of reals, in one operation where the processor has it."""
+        build, fused = self.builder, ("contract",)
+        return Value(build, build.fadd(build.fmul(a.code, b.code, flags=fused), self.code, flags=fused))
+
+    def __add__(self, other: Any) -> Value:
+        return self._with(other, "fadd", "add")
+
+    def __sub__(self, other: Any) -> Value:
+        return self._with(other, "fsub", "sub")
+
+    def __mul__(self, other: Any) -> Value:
+        return self._with(other, "fmul", "mul")
+
+    def __truediv__(self, other: Any) -> Value:
+        return self._with(other, "fdiv", "")
+
+    def __rshift__(self, other: Any) -> Value:
+        return self._with(other, "", "ashr")
+
+    def __floordiv__(self, other: Any) -> Value:
+        return self._with(other, "", "udiv")
+
+    def __mod__(self, other: Any) -> Value:
+        return self._with(other, "", "urem")
+
+    def __and__(self, other: Any) -> Value:
+        return self._with(other, "", "and_")
+
+    def __gt__(self, other: Any) -> Value:
+        return self._compared(">", other)
+
+    def __lt__(self, other: Any) -> Value:
+        return self._compared("<", other)
+
+    def __rsub__(self, other: Any) -> Value:
+        return self._like_this(other) - self
+
+    def __rtruediv__(self, other: Any) -> Value:
+        return self._like_this(other) / self
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def _real(self) -> bool:
+        return bool(_element(self.kind) == _DOUBLE)
+
+    def _like_this(self, other: Any) -> Value:
+        if isinstance(other, Value):
+            return other.to(self.kind)
+        lanes = getattr(self.kind, "count", None)
+        return Value(self.builder, ir.Constant(self.kind, other if lanes is None else [other] * lanes))
+
+    def _with(self, other: Any, real: str, whole: str) -> Value:
+        build = getattr(self.builder, real if self._real() else whole)
+        return Value(self.builder, build(self.code, self._like_this(other).code))
+
+    def _compared(self, how: str, other: Any) -> Value:
+        compare = self.builder.fcmp_ordered if self._real() else self.builder.icmp_signed
+        return Value(self.builder, compare(how, self.code, self._like_this(other).code))
 
 
-def _spread(builder: Any, scalar: Any, kind: Any) -> Any:
-    """A vector with ``scalar`` everywhere."""
-    one = builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-    zeros = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
-    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), zeros)
+class Pointer:
+    """Elements of an array, in memory order."""
+
+    def __init__(self, builder: Any, code: Any, size: int) -> None:
+        self.builder, self.code, self.size = builder, code, size
+
+    def __add__(self, index: Value) -> Pointer:
+        return Pointer(self.builder, self.builder.gep(self.code, [index.code]), self.size)
+
+    def load(self, index: Value, kind: Any) -> Value:
+        """A number or vector that begins at element ``index``."""
+        return Value(self.builder, self.builder.load(self._at(index, kind), align=self.size))
+
+    def store(self, index: Value, value: Value) -> None:
+        self.builder.store(value.code, self._at(index, value.kind), align=self.size)
+
+    def gather(self, indices: Value, kind: Any) -> Value:
+        """The elements at a vector of indices."""
+        code = ir.Constant(kind, ir.Undefined)
+        for lane in range(kind.count):
+            number = ir.Constant(_INT, lane)
+            index = Value(self.builder, self.builder.extract_element(indices.code, number))
+            code = self.builder.insert_element(code, self.load(index.to(_LONG), kind.element).code, number)
+        return Value(self.builder, code)
+
+    def _at(self, index: Value, kind: Any) -> Any:
+        return self.builder.bitcast((self + index).code, kind.as_pointer())
 
 
-def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
-    return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
+class Variable:
+    """What a loop changes. The compiler keeps it in a register."""
+
+    def __init__(self, start: Value) -> None:
+        self._builder = start.builder
+        self._place = cgutils.alloca_once(self._builder, start.kind)
+        self.value = start
+
+    @property
+    def value(self) -> Value:
+        return Value(self._builder, self._builder.load(self._place))
+
+    @value.setter
+    def value(self, value: Value) -> None:
+        self._builder.store(value.code, self._place)
 
 
-def _floor(builder: Any, value: Any, kind: Any) -> Any:
-    name = "llvm.floor.v8f32" if kind is _FLOATS else "llvm.floor.v8f64"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name)
-    return builder.call(function, [value])
+class Vectors:
+    """The first argument of a :func:`vectorised` function."""
+
+    def __init__(self, builder: Any) -> None:
+        self._builder = builder
+
+    def vector(self, numbers: list[Any], kind: Any) -> Value:
+        """A constant, given lane by lane."""
+        return Value(self._builder, ir.Constant(kind, numbers))
+
+    def variable(self, start: Value) -> Variable:
+        return Variable(start)
+
+    @contextmanager
+    def loop(self, count: Value) -> Iterator[Value]:
+        """Do what follows for each index from 0 to ``count`` - 1."""
+        with cgutils.for_range(self._builder, count.code, intp=_LONG) as loop:
+            yield Value(self._builder, loop.index)
+
+    def sums_of_pairs(self, a: Value, b: Value) -> Value:
+        """The INTS ``a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1]`` of vectors of 2 LANES integers of 16 bits.
+
+        This is one instruction of x86 processors, but the compiler finds it only in this form, which is a poor one
+        elsewhere.
+        """
+        even, odd = (list(range(i, 2 * LANES, 2)) for i in range(2))
+        if self._builder.module.triple.startswith(("x86_64", "i")):
+            products = a.to(ir.VectorType(_INT, 2 * LANES)) * b.to(ir.VectorType(_INT, 2 * LANES))
+            return products.lanes(even) + products.lanes(odd)
+        return a.lanes(even).to(INTS) * b.lanes(even).to(INTS) + a.lanes(odd).to(INTS) * b.lanes(odd).to(INTS)
 
 
-def _zeros() -> Any:
-    return ir.Constant(_DOUBLES, [0.0] * LANES)
+def vectorised(function: Callable[..., None]) -> Any:
+    """Make ``function(v, ...)`` one that kernels can call, without its first argument, a :class:`Vectors`.
 
-
-def _dense(typingctx, weights, offset, inputs, wide, low, high, x, x_row, x_stride, y, y_row, y_stride):  # type: ignore[no-untyped-def]
-    """Four rows of a layer: ``y = clip(floor((W x + b) s), low, high)``, all flat float32 arrays.
-
-    ``weights[offset:]`` holds b and s (``wide`` each), then W, ``inputs`` rows of ``wide`` outputs. Row r of x begins
-    at ``(x_row + r) * x_stride``, and so for y. ``wide``: a multiple of :data:`WIDTH`.
+    Its other arguments arrive as :class:`Pointer`, if they are arrays (C-contiguous ones, of any shape), or else as
+    :class:`Value`: 64-bit integers or reals.
     """
-    index = types.int64
-    signature = types.void(weights, index, index, index, types.float32, types.float32, x, index, index, y, index, index)
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        w, x, y = (_data(context, builder, signature, args, i) for i in (0, 6, 9))
-        offset, inputs, wide, low, high = args[1:6]
-        low, high = (_spread(builder, value, _FLOATS) for value in (low, high))
-        eight = ir.Constant(_INDEX, 8)
-        x_rows = [
-            builder.gep(x, [builder.mul(builder.add(args[7], ir.Constant(_INDEX, r)), args[8])]) for r in range(ROWS)
-        ]
-        y_rows = [
-            builder.gep(y, [builder.mul(builder.add(args[10], ir.Constant(_INDEX, r)), args[11])]) for r in range(ROWS)
-        ]
-        sums = [[cgutils.alloca_once(builder, _FLOATS) for _ in range(2)] for _ in range(ROWS)]
-        matrix = builder.gep(w, [builder.add(offset, builder.mul(wide, ir.Constant(_INDEX, 2)))])
-        biases = builder.gep(w, [offset])
-        scales = builder.gep(biases, [wide])
-        blocks = builder.udiv(wide, ir.Constant(_INDEX, WIDTH))
-        with cgutils.for_range(builder, blocks, intp=_INDEX) as outer:
-            first = builder.mul(outer.index, ir.Constant(_INDEX, WIDTH))
-            halves = [first, builder.add(first, eight)]
-            for half, o in enumerate(halves):
-                bias = builder.load(_at(builder, biases, o, _FLOATS), align=4)
-                for r in range(ROWS):
-                    builder.store(bias, sums[r][half])
-            with cgutils.for_range(builder, inputs, intp=_INDEX) as inner:
-                row = builder.mul(inner.index, wide)
-                w2 = [builder.load(_at(builder, matrix, builder.add(row, o), _FLOATS), align=4) for o in halves]
-                for r in range(ROWS):
-                    value = _spread(builder, builder.load(builder.gep(x_rows[r], [inner.index])), _FLOATS)
-                    for half in range(2):
-                        total = _multiply_add(builder, value, w2[half], builder.load(sums[r][half]))
-                        builder.store(total, sums[r][half])
-            for half, o in enumerate(halves):
-                scale = builder.load(_at(builder, scales, o, _FLOATS), align=4)
-                for r in range(ROWS):
-                    value = builder.fmul(builder.load(sums[r][half]), scale)
-                    value = _floor(builder, value, _FLOATS)
-                    value = _held(builder, value, low, high)
-                    builder.store(value, _at(builder, y_rows[r], o, _FLOATS), align=4)
-        return context.get_dummy_value()
+    @wraps(function)
+    def typed(typingctx: Any, *arguments: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            def wrapped(kind: Any, code: Any) -> Pointer | Value:
+                if not isinstance(kind, types.Array):
+                    return Value(builder, code)
+                return Pointer(builder, context.make_array(kind)(context, builder, code).data, kind.dtype.bitwidth // 8)
 
-    return signature, generate
+            function(Vectors(builder), *map(wrapped, signature.args, args))
+            return context.get_dummy_value()
+
+        numbers = {False: types.int64, True: types.float64}
+        kinds = (a if isinstance(a, types.Array) else numbers[isinstance(a, types.Float)] for a in arguments)
+        return types.void(*kinds), generate
+
+    return intrinsic(typed)
 
 
-def _sum(builder: Any, a: Any, b: Any, n: Any) -> Any:
-    """The sum of the products of n rows of LANES doubles, from the addresses ``a`` and ``b``.
+@vectorised
+def dense(v, weights, offset, pairs, wide, low, high, x, y, groups, stride):  # type: ignore[no-untyped-def]
+    """A layer, ``y = clip((W x + b) >> s, low, high)``, for ``groups`` times :data:`ROWS` rows of x and y.
 
-    Two running sums, since each addition must wait for the one before it.
+    ``weights[offset:]``, int32, holds b and s, ``wide`` each, and then W: for each pair of inputs, ``wide`` pairs of
+    16 bits. x and y are int16; row r of each begins at ``r * stride``. ``wide``: a multiple of :data:`WIDTH`.
     """
-    lanes = ir.Constant(_INDEX, LANES)
-    totals = [cgutils.alloca_once_value(builder, ir.Constant(_DOUBLES, [0.0] * LANES)) for _ in range(2)]
-
-    def add(row: Any, total: Any) -> None:
-        k = builder.mul(row, lanes)
-        left, right = (builder.load(_at(builder, pointer, k, _DOUBLES), align=8) for pointer in (a, b))
-        builder.store(_multiply_add(builder, left, right, builder.load(total)), total)
-
-    one = ir.Constant(_INDEX, 1)
-    for total in totals:  # also where this code is in a loop
-        builder.store(ir.Constant(_DOUBLES, [0.0] * LANES), total)
-    with cgutils.for_range(builder, builder.lshr(n, one), intp=_INDEX) as loop:
-        row = builder.shl(loop.index, one)
-        add(row, totals[0])
-        add(builder.add(row, one), totals[1])
-    with builder.if_then(builder.trunc(n, ir.IntType(1))):
-        add(builder.sub(n, one), totals[0])
-    return builder.fadd(builder.load(totals[0]), builder.load(totals[1]))
-
-
-def _held(builder: Any, value: Any, low: Any, high: Any) -> Any:
-    value = builder.select(builder.fcmp_ordered(">", value, low), value, low)
-    return builder.select(builder.fcmp_ordered("<", value, high), value, high)
-
-
-def _rows(builder: Any, pointer: Any, row: Any) -> Any:
-    """The address of a row of LANES doubles."""
-    return builder.gep(pointer, [builder.mul(row, ir.Constant(_INDEX, LANES))])
-
-
-def _vector(builder: Any, pointer: Any) -> Any:
-    return builder.bitcast(pointer, _DOUBLES.as_pointer())
-
-
-def _product(typingctx, a, a_row, b, b_row, n, out, out_row, scale, limit):  # type: ignore[no-untyped-def]
-    """``out[out_row] = floor(scale * sum(a[a_row + k] * b[b_row + k] for k in range(n)))``, held within +-``limit``.
-
-    Rows of LANES values in flat float64 arrays.
-    """
-    index, real = types.int64, types.float64
-    signature = types.void(a, index, b, index, index, out, index, real, real)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        a, b, out = (_rows(builder, _data(context, builder, signature, args, i), args[i + 1]) for i in (0, 2, 5))
-        scale, limit = (_spread(builder, value, _DOUBLES) for value in args[7:])
-        total = builder.fmul(_sum(builder, a, b, args[4]), scale)
-        value = _held(builder, _floor(builder, total, _DOUBLES), builder.fsub(_zeros(), limit), limit)
-        builder.store(value, _vector(builder, out), align=8)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-def _eliminate(typingctx, u, row, lower, row_j, j, diagonal, per, limit, lower_limit):  # type: ignore[no-untyped-def]
-    """One entry of an L D L^T factorisation, with u_ij = L_ij D_j; all arrays float64 (rows, LANES), flat.
-
-    ``u[row + j] -= floor(per * sum(u[row + k] * lower[row_j + k] for k in range(j)))``, held within +-``limit``, and
-    ``lower[row + j] = floor(u[row + j] / per / diagonal[j])``, held within +-``lower_limit``.
-    """
-    index, real = types.int64, types.float64
-    signature = types.void(u, index, lower, index, index, diagonal, real, real, real)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        u, lower, diagonal = (_data(context, builder, signature, args, i) for i in (0, 2, 5))
-        row, row_j, j = args[1], args[3], args[4]
-        per, limit, lower_limit = (_spread(builder, value, _DOUBLES) for value in args[6:])
-        total = _sum(builder, _rows(builder, u, row), _rows(builder, lower, row_j), j)
-        here = builder.add(row, j)
-        entry = _vector(builder, _rows(builder, u, here))
-        value = builder.fsub(builder.load(entry, align=8), _floor(builder, builder.fmul(total, per), _DOUBLES))
-        value = _held(builder, value, builder.fsub(_zeros(), limit), limit)
-        builder.store(value, entry, align=8)
-        # 1 / per is a power of two: the division by it is exact
-        pivot = builder.load(_vector(builder, _rows(builder, diagonal, j)), align=8)
-        quotient = _floor(builder, builder.fdiv(builder.fdiv(value, per), pivot), _DOUBLES)
-        quotient = _held(builder, quotient, builder.fsub(_zeros(), lower_limit), lower_limit)
-        builder.store(quotient, _vector(builder, _rows(builder, lower, here)), align=8)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-dense: Any = intrinsic(_dense)
-product: Any = intrinsic(_product)
-eliminate: Any = intrinsic(_eliminate)
+    biases = weights + offset
+    shifts = biases + wide
+    matrix = shifts + wide
+    two_lanes = ir.VectorType(_SHORT, 2 * LANES)
+    with v.loop(wide // WIDTH) as block:
+        # All rows for some outputs, then for the next: weights are near when they are needed again
+        outputs = [block * WIDTH + LANES * half for half in range(2)]
+        with v.loop(groups) as group:
+            rows = [(group * ROWS + r) * stride for r in range(ROWS)]
+            sums = [[v.variable(biases.load(o, INTS)) for o in outputs] for _ in rows]
+            with v.loop(pairs) as pair:
+                w = [matrix.load(pair * wide + o, INTS).reinterpreted(two_lanes) for o in outputs]
+                for row, totals in zip(rows, sums, strict=True):
+                    value = x.load(row + pair * 2, _INT).spread(LANES).reinterpreted(two_lanes)
+                    for weight, total in zip(w, totals, strict=True):
+                        total.value += v.sums_of_pairs(weight, value)
+            for row, totals in zip(rows, sums, strict=True):
+                for o, total in zip(outputs, totals, strict=True):
+                    y.store(row + o, (total.value >> shifts.load(o, INTS)).held(low, high).to(SHORTS))

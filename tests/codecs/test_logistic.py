@@ -29,30 +29,44 @@ def test_it_is_a_family(check_family, components, symbols):
     check_family(random_mixture(np.random.default_rng(components), 60, components, symbols=symbols))
 
 
-@pytest.mark.parametrize("symbols", [2, 256, 65536])
-def test_intervals_follow_the_documented_arithmetic(symbols):
+def start_of(v, mean, scale, weight, symbols):
+    """Return where the interval of v begins, in Python's integers."""
     names = ("logistic", "inverse_scales", "exponentials")
     table, inverses, exponentials = (tables.load(name).tolist() for name in names)
-    codec = random_mixture(np.random.default_rng(1), 60, 3, symbols=symbols)
-    x = np.random.default_rng(2).integers(0, symbols, 60)
+    if v in (0, symbols):
+        return 2**24 if v else 0
+    e = [exponentials[w] for w in weight]
+    ratio = (2**24 - symbols) * 2**24 // sum(e)
+    masses = [value * ratio // 2**24 for value in e]
+    masses[0] = 2**24 - symbols - sum(masses[1:])
+    total = 0
+    for mass, centre, s in zip(masses, mean, scale, strict=True):
+        i, f = divmod(min(max(2**30 + (16 * v - 8 - centre) * inverses[s], 0), 2**31 - 1), 2**20)
+        total += mass * (table[i] + (table[i + 1] - table[i]) * f // 2**20)
+    return total // 2**32 + v
+
+
+def check_intervals(codec, x):
     starts, freqs = codec.intervals(x)
-
-    def start(v, mean, scale, weight):
-        if v in (0, symbols):
-            return 2**24 if v else 0
-        e = [exponentials[w] for w in weight]
-        ratio = (2**24 - symbols) * 2**24 // sum(e)
-        masses = [value * ratio // 2**24 for value in e]
-        masses[0] = 2**24 - symbols - sum(masses[1:])
-        total = 0
-        for mass, centre, s in zip(masses, mean, scale, strict=True):
-            i, f = divmod(min(max(2**30 + (16 * v - 8 - centre) * inverses[s], 0), 2**31 - 1), 2**20)
-            total += mass * (table[i] + (table[i + 1] - table[i]) * f // 2**20)
-        return total // 2**32 + v
-
     for j, v in enumerate(x.tolist()):
-        parameters = codec.mean[j].tolist(), codec.scale[j].tolist(), codec.weight[j].tolist()
-        assert (starts[j], starts[j] + freqs[j]) == (start(v, *parameters), start(v + 1, *parameters))
+        parameters = codec.mean[j].tolist(), codec.scale[j].tolist(), codec.weight[j].tolist(), codec.size
+        assert (starts[j], starts[j] + freqs[j]) == (start_of(v, *parameters), start_of(v + 1, *parameters))
+
+
+@pytest.mark.parametrize("symbols", [2, 256, 65536])
+def test_intervals_follow_the_documented_arithmetic(symbols):
+    codec = random_mixture(np.random.default_rng(1), 60, 3, symbols=symbols)
+    check_intervals(codec, np.random.default_rng(2).integers(0, symbols, 60))
+
+
+@pytest.mark.parametrize("scale", [0, 1, 62, 63])
+def test_far_means(scale):
+    """Where float64 no longer holds a position exactly."""
+    mean = [sign * (2**power + i) for power in (20, 21, 27, 28, 29, 30) for sign in (-1, 1) for i in (-9, -1, 0, 8)]
+    mean = np.array(mean)[:, None] + np.arange(2)
+    codec = LogisticMixture(mean, np.full(mean.shape, scale), np.tile([0, 255], (len(mean), 1)), 65536)
+    for v in (0, 1, 40000, 65535):
+        check_intervals(codec, np.full(len(mean), v))
 
 
 def exact_pmf(mean, scale, weight, symbols=256):

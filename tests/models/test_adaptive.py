@@ -6,7 +6,8 @@ import numba
 import numpy as np
 import pytest
 
-from bitsback.models.adaptive import factorise, innovate, predict, remember
+from bitsback.models.adaptive import factorise, innovate, memory, predict, recall, remember, weigh
+from bitsback.nets.context import SKEW
 from bitsback.vectors import LANES
 from models import plain_context
 from models.plain_context import REACHED, Regression, decayed
@@ -14,15 +15,34 @@ from models.plain_context import REACHED, Regression, decayed
 
 @numba.njit
 def run(moments, f, lower, diagonal, predictions, innovations):  # type: ignore[no-untyped-def]
-    factorise(moments, lower, diagonal, np.zeros((1, LANES)))
+    factorise(moments, lower, diagonal, f.shape[0])
     for i in range(f.shape[0]):
         predict(lower, innovations, i, predictions[i : i + 1])
         innovate(f, i, predictions[i : i + 1], innovations)
 
 
 @numba.njit
-def add(f, lane, weight, row, column, regressors, products):  # type: ignore[no-untyped-def]
-    remember(f, lane, weight, row, column, regressors, products)
+def start(entries, n_images, height, width):  # type: ignore[no-untyped-def]
+    return memory(entries, n_images, height, width)
+
+
+@numba.njit
+def look(size, rows, columns, t, begin, lanes, n_images, width, ridge):  # type: ignore[no-untyped-def]
+    moments = np.zeros((rows.shape[0], LANES))
+    recall(moments, size, rows, columns, t, begin, lanes, n_images, width, ridge)
+    return moments
+
+
+@numba.njit
+def add(f, weights, lanes, rows, columns, t, begin, n_images, width):  # type: ignore[no-untyped-def]
+    remember(f, weights, lanes, rows, columns, t, begin, n_images, width)
+
+
+@numba.njit
+def weights_of(innovations, first):  # type: ignore[no-untyped-def]
+    weights = np.zeros(LANES, np.int32)
+    weigh(innovations, first, innovations.shape[0], weights)
+    return weights
 
 
 def given_back(moments: np.ndarray, f: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -105,21 +125,69 @@ def test_lanes_do_not_mix() -> None:
             np.testing.assert_array_equal(one[..., lane], all_of_them[..., lane])
 
 
+def test_quotients_next_to_integers() -> None:
+    """L of one column for entries at and beside multiples of the pivot, where a reciprocal could go astray."""
+    size = 32
+    for pivot in (1, 3, 7, 2**12 - 1, 2**20 + 1, 2**30 - 1, 2**31 - 1):
+        moments = np.zeros((size, size, LANES), np.int64)
+        multiples = rng().integers(-(2**18), 2**18, (size, LANES)) * pivot // 2**14 + rng().integers(
+            -1, 2, (size, LANES)
+        )
+        moments[:, 0] = multiples
+        moments[np.arange(size), np.arange(size)] = pivot
+        check(moments, rng().integers(-255, 256, (size, LANES)))
+
+
+def test_weights_are_those_of_the_text() -> None:
+    innovations = rng().integers(-(2**20), 2**20, (7, LANES)).astype(np.float64)
+    innovations[:, :3] = [0, 1, -1]
+    errors = np.abs(innovations[4:]).sum(0).astype(int)
+    assert weights_of(innovations, 4).tolist() == [2**18 // (2**10 + 3 * e) for e in errors.tolist()]
+
+
+SHAPES = [(1, 1, 1), (1, 5, 3), (1, 40, 30), (3, 4, 9), (11, 3, 2), (20, 2, 6)]
+
+
+@pytest.mark.parametrize(("n_images", "height", "width"), SHAPES)
+def test_memory_is_that_of_the_text(n_images: int, height: int, width: int) -> None:
+    """H and V in dictionaries, through images of noise, in blocks of all sizes."""
+    size, ridge = 2, 77
+    entries = [(i, j) for i in range(size) for j in range(i + 1)]
+    rows, columns = start(len(entries), n_images, height, width)
+    h, v = ({(k, image): [0] * 3 for k in range(length) for image in range(n_images)} for length in (height, width))
+    for t in range(width + SKEW * (height - 1)):
+        step = [(y, i) for y in range(height) if 0 <= t - SKEW * y < width for i in range(n_images)]
+        for first in range(0, len(step), LANES):
+            block = step[first : first + LANES]
+            begin = block[0][0] * n_images + block[0][1]
+            moments = look(size, rows, columns, t, begin, len(block), n_images, width, ridge)
+            f = rng().integers(-255, 256, (size, LANES)).astype(np.int32)
+            weights = rng().integers(0, 257, LANES).astype(np.int32)
+            add(f, weights, len(block), rows, columns, t, begin, n_images, width)
+            for lane, (y, image) in enumerate(block):
+                x = t - SKEW * y
+                row, column, ahead = h[y, image], v[x, image], v[min(x + 3, width - 1), image]
+                for e, (i, j) in enumerate(entries):
+                    assert moments[e, lane] == row[e] + ahead[e] + ridge * (i == j)
+                for e, (i, j) in enumerate(entries):
+                    row[e] = decayed(row[e], int(weights[lane] * f[i, lane] * f[j, lane]), 4, 5)
+                    column[e] = decayed(column[e], row[e], 3, 4)
+
+
 def test_memory_settles_within_int32() -> None:
     """Sums of the largest moments at the largest weight, with either sign, until they move no more."""
-    size, weight = 3, np.int32(256)
-    entries = size * (size + 1) // 2
-    f = np.array([[255], [-255], [1]], np.int32)
-    row, column, products = (np.zeros(entries, np.int32) for _ in range(3))
-    f, regressors = np.repeat(f, LANES, 1), np.zeros(size, np.int32)
-    pairs = [(i, j) for i in range(size) for j in range(i + 1)]
-    h, v = [0] * entries, [0] * entries
+    weights = np.full(LANES, 256, np.int32)
+    f = np.repeat(np.array([[255], [-255], [1]], np.int32), LANES, 1)
+    pairs = [(i, j) for i in range(3) for j in range(i + 1)]
+    rows, columns = start(len(pairs), 1, 1, 1)
+    h, v = [0] * len(pairs), [0] * len(pairs)
     for _ in range(600):
-        add(f, 0, weight, row, column, regressors, products)
+        add(f, weights, 1, rows, columns, 0, 0, 1, 1)
         for n, (i, j) in enumerate(pairs):
             h[n] = decayed(h[n], 256 * int(f[i, 0] * f[j, 0]), 4, 5)
             v[n] = decayed(v[n], h[n], 3, 4)
-        assert (row.tolist(), column.tolist()) == (h, v)
+        assert (rows[:, 0].tolist(), columns[0, :, 0].tolist()) == (h, v)
+    assert not rows[:, 1:].any() and not columns[0, :, 1:].any() and not columns[1:].any()
     assert 2**29 < max(v) < 2**30
     assert max(v) + max(h) + (1 << 24) < 2**31
     assert min(v) < -(2**29)

@@ -20,7 +20,7 @@ def test_candidates_are_sound_and_fit_the_images(channels: int, flat: float, edg
         assert sorted(one.colour) == list(range(channels))
         places = {f.a.plane for features in one.spec.features for f in features} & {"row", "column"}
         assert bool(places) == (edge == 28)
-    assert {one.name for one in found} >= ({"adaptive", "median"} if flat else {"adaptive"})
+    assert {one.name for one in found} >= ({"adaptive", "drawn"} if flat else {"adaptive"})
 
 
 def test_two_valued_images_have_one_candidate() -> None:

@@ -23,6 +23,12 @@ def images(count: int, channels: int, seed: int = 0) -> list[np.ndarray]:
     return made
 
 
+def blocks(count: int, channels: int) -> list[np.ndarray]:
+    """Blocks of flat colour, close to each other: what sharp components are for."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(120, 136, (3, 4, channels), np.uint8).repeat(4, 0).repeat(5, 1) for _ in range(count)]
+
+
 def trainable(channels: int, number: int = 0, levels: int = 256) -> tuple:
     architecture = candidates(channels, levels, 32, 0.5, "small")[number]
     torch.manual_seed(0)
@@ -35,7 +41,7 @@ def trainable(channels: int, number: int = 0, levels: int = 256) -> tuple:
 def test_what_is_trained_is_what_codes(channels: int, number: int) -> None:
     """With the quantisation in the loop, the score is the code length of the exported model."""
     architecture, module = trainable(channels, number)
-    some = images(3, channels)
+    some = (blocks if architecture.spec.sharp else images)(3, channels)
     ordered = [np.ascontiguousarray(image[..., list(architecture.colour)]) for image in some]
     gatherer = surveyor(module, channels, architecture.parameters, 256, 1)(ordered)
     task = ContextTask(module, Pools(lambda n: ordered, np.arange(3), lambda i: gatherer, 3, 1), gatherer)

@@ -25,154 +25,184 @@ from bitsback.ans import Stack, advance, helper, kernel, peek, refill
 from bitsback.codecs.base import Family, Shape, whole
 from bitsback.codecs.tables import FRACTION, ORIGIN, load, sigmoid
 from bitsback.errors import CodecError
+from bitsback.vectors import DOUBLES, INTS, LANES, vectorised
 
 MAX_COMPONENTS = 64
 
 _PRECISION = np.uint64(24)
 _TOTAL = np.int64(1 << 24)
 _WORD = np.int64(32)
-_RATIO = np.int64(24)
-_ORIGIN = np.int64(ORIGIN)
 _ZERO = np.int64(0)
 _ONE = np.int64(1)
-_HALF_LEVEL = np.int64(8)
-_LEVEL = np.int64(16)
-_FOUR = np.int64(4)
-_STEEP = np.int64(2048)  # a frequency at which a Newton step is worth its division
-_QUANTILE_SHIFT = np.int64(14)  # from 24 bits to the 1024 quantiles
-_SPREAD_SHIFT = np.int64(12)  # 64 steps x 1024ths of a level, in sixteenths
+_QUANTILE_SHIFT = np.uint64(14)  # from 24 bits to the 1024 quantiles
+_QUANTILES = 1024
+
+# The kernels' part: what turns parameters into intervals and slots into symbols. Also used by bitsback.models.context.
 
 
 @helper
-def _prepare(codes, i, j, step, zero, inverses, exponentials, mass, bases, slopes, masses):  # type: ignore[no-untyped-def]
-    """Turn the parameters ``codes[i, :, j]`` of a symbol (K means, K scales, K weights) into those of :func:`_cdf`.
+def mixtures(components):  # type: ignore[no-untyped-def]
+    """Return room for LANES mixtures as the functions below take them: edges, slopes, masses, centres and widths.
 
-    ``bases + v * slopes`` is the position in the table of the lower edge of v, a half level below v; ``masses`` are
-    the weights in integers of sum ``mass``, the first taking what the rounding down of the others leaves.
+    Of component k of mixture i, ``edges[k, i] + v * slopes[k, i]`` is the position in the table of the lower edge of
+    v, a half level below v; ``masses`` are the weights in integers. ``centres[i] + q * widths[i]`` is about half a
+    level above the level of the quantile q, in steps of the table.
     """
-    components = bases.size
-    total = _ZERO
-    for k in range(components):
-        inverse = inverses[codes[i, components + k, j]]
-        bases[k] = _ORIGIN - (np.int64(codes[i, k, j]) * step + zero + _HALF_LEVEL) * inverse
-        slopes[k] = _LEVEL * inverse
-        masses[k] = exponentials[codes[i, 2 * components + k, j]]
-        total += masses[k]
-    ratio = (mass << _RATIO) // total
-    left = mass
-    for k in range(1, components):
-        masses[k] = (masses[k] * ratio) >> _RATIO
-        left -= masses[k]
-    masses[0] = left
+    shape = (components, LANES)
+    return np.empty(shape), np.empty(shape), np.empty(shape, np.int32), np.empty(LANES), np.empty(LANES)
+
+
+@vectorised
+def prepare(  # type: ignore[no-untyped-def]
+    v, parameters, components, inverses, exponentials, mass, edges, slopes, masses, centres, widths
+):
+    """Set LANES mixtures by ``parameters``, int32 (3 K, LANES): K means, K indices of scales, K of weights.
+
+    The masses are of sum ``mass``, the first taking what the rounding down of the others leaves.
+
+    In float64, which holds all these integers exactly, except for positions so far off the table (from means beyond
+    2^28) that no rounding brings them back to it. ``inverses`` and ``exponentials`` are float64 too.
+    """
+    start = v.vector([0.0] * LANES, DOUBLES)
+    total = v.variable(start)
+    with v.loop(components) as k:
+        weights = parameters.load((components * 2 + k) * LANES, INTS)
+        total.value += exponentials.gather(weights, DOUBLES)
+    ratio = (mass.to(DOUBLES) * 2.0**24 / total.value).floor()
+    left = v.variable(mass.to(DOUBLES))
+    centre, width = v.variable(start), v.variable(start)
+    with v.loop(components) as k:
+        mean, scales, weights = (parameters.load((components * i + k) * LANES, INTS) for i in range(3))
+        mean = mean.to(DOUBLES)
+        inverse = inverses.gather(scales, DOUBLES)
+        share = (exponentials.gather(weights, DOUBLES) * ratio * 2.0**-24).floor()
+        edges.store(k * LANES, 2.0**30 - (mean + 8.0) * inverse)
+        slopes.store(k * LANES, inverse * 16.0)
+        masses.store(k * LANES, share.to(INTS))
+        left.value -= share
+        centre.value += share * mean
+        width.value += share / inverse
+    first = components * 0
+    masses.store(first, masses.load(first, INTS) + left.value.to(INTS))
+    centres.store(first, centre.value * 2.0**-28 + 0.5)
+    widths.store(first, width.value * 2.0**-8)
 
 
 @helper
-def _cdf(v, table, bases, slopes, masses):  # type: ignore[no-untyped-def]
-    """Return where the interval of symbol v begins, for v from 1 to the number of symbols - 1."""
-    below = _ZERO
-    for k in range(bases.size):
-        below += masses[k] * sigmoid(table, bases[k] + v * slopes[k])
-    return (below >> _WORD) + v
+def interval(v, i, size, table, edges, slopes, masses):  # type: ignore[no-untyped-def]
+    """Return ``(start, stop)`` of symbol v under mixture i."""
+    start, stop = _ZERO, _ZERO
+    for k in range(edges.shape[0]):
+        mass, position = np.int64(masses[k, i]), edges[k, i] + v * slopes[k, i]
+        start += mass * sigmoid(table, np.int64(position))
+        stop += mass * sigmoid(table, np.int64(position + slopes[k, i]))
+    start = (start >> _WORD) + v if v > _ZERO else _ZERO
+    v += _ONE
+    return start, (stop >> _WORD) + v if v < size else _TOTAL
+
+
+@helper
+def find(slot, i, size, table, edges, slopes, masses, centres, widths, quantiles):  # type: ignore[no-untyped-def]
+    """Return ``(v, start, stop)`` of the symbol whose interval under mixture i holds ``slot``."""
+    # Begin with the quantile of a logistic like the mixture, which finds nine of ten symbols of a photo
+    v = np.int64(centres[i] + quantiles[slot >> _QUANTILE_SHIFT] * widths[i])
+    slot = np.int64(slot)
+    low, high = _ZERO, size - _ONE
+    steps = 0
+    while True:
+        v = min(max(v, low), high)
+        start, stop = interval(v, i, size, table, edges, slopes, masses)
+        if slot < start:
+            high = v - _ONE
+        elif slot >= stop:
+            low = v + _ONE
+        else:
+            return v, start, stop
+        # Newton steps; from a poor guess a few of them lead nowhere, so then halve
+        v = v + (slot - start) // (stop - start) if steps < 3 else (low + high) >> _ONE
+        steps += 1
+
+
+@helper
+def _collect(codes, order, step, zero, first, parameters):  # type: ignore[no-untyped-def]
+    """Set ``parameters`` to those of LANES symbols from symbol ``first`` on; what is beyond the last is left alone."""
+    i, j = first // order.size, first % order.size
+    for lane in range(min(LANES, codes.shape[0] * order.size - first)):
+        for k in range(codes.shape[1]):
+            parameters[k, lane] = codes[i, k, order[j]]
+        for k in range(codes.shape[1] // 3):
+            parameters[k, lane] = parameters[k, lane] * step + zero
+        j += 1
+        if j == order.size:
+            i, j = i + 1, 0
 
 
 @kernel
 def _intervals(codes, order, step, zero, inverses, table, exponentials, size, x, starts, freqs):  # type: ignore[no-untyped-def]
     components = codes.shape[1] // 3
-    bases, slopes = np.empty(components, np.int64), np.empty(components, np.int64)
-    masses = np.empty(components, np.int64)
-    n = 0
-    for i in range(codes.shape[0]):
-        for j in order:
-            _prepare(codes, i, j, step, zero, inverses, exponentials, _TOTAL - size, bases, slopes, masses)
-            v = np.int64(x[n])
-            start = _cdf(v, table, bases, slopes, masses) if v > _ZERO else _ZERO
-            v += _ONE
-            stop = _cdf(v, table, bases, slopes, masses) if v < size else _TOTAL
-            starts[n] = np.uint32(start)
-            freqs[n] = np.uint32(stop - start)
-            n += 1
-
-
-@helper
-def _guess(slot, codes, i, j, step, zero, masses, quantiles, spreads):  # type: ignore[no-untyped-def]
-    """Return about the symbol whose interval holds ``slot``: the components' quantiles, averaged by their masses."""
-    quantile = np.int64(quantiles[slot >> _QUANTILE_SHIFT])
-    total = _ZERO
-    for k in range(masses.size):
-        spread = (quantile * spreads[codes[i, masses.size + k, j]]) >> _SPREAD_SHIFT
-        total += masses[k] * (np.int64(codes[i, k, j]) * step + zero + spread)
-    return ((total >> _RATIO) + _HALF_LEVEL) >> _FOUR
-
-
-@helper
-def _find(slot, low, codes, i, j, step, zero, table, bases, slopes, masses, size, quantiles, spreads):  # type: ignore[no-untyped-def]
-    """Return ``(v, start, stop)`` of the symbol, ``low`` or above, whose interval holds ``slot``."""
-    high = size - _ONE
-    v = min(max(_guess(slot, codes, i, j, step, zero, masses, quantiles, spreads), low), high)
-    start = _cdf(v, table, bases, slopes, masses) if v > _ZERO else _ZERO
-    stop = _cdf(v + _ONE, table, bases, slopes, masses) if v < size - _ONE else _TOTAL
-    steps = 0
-    while slot < start or slot >= stop:
-        if slot < start:
-            high = v - _ONE
-        else:
-            low = v + _ONE
-        # Newton steps; from a poor guess a few of them lead nowhere, so then halve
-        newton = min(max(v + (slot - start) // (stop - start), low), high)
-        w = newton if steps < 3 else (low + high) >> _ONE
-        steps += 1
-        # Most steps lead next door, where one end of the interval is known
-        before, beyond = start, stop
-        start = beyond if w == v + _ONE else _ZERO
-        if w != v + _ONE and w > _ZERO:
-            start = _cdf(w, table, bases, slopes, masses)
-        stop = before if w == v - _ONE else _TOTAL
-        if w != v - _ONE and w < size - _ONE:
-            stop = _cdf(w + _ONE, table, bases, slopes, masses)
-        v = w
-    return v, start, stop
+    parameters = np.zeros((3 * components, LANES), np.int32)
+    edges, slopes, masses, centres, widths = mixtures(components)
+    for n in range(x.size):
+        lane = n % LANES
+        if lane == 0:
+            _collect(codes, order, step, zero, n, parameters)
+            prepare(
+                parameters, components, inverses, exponentials, _TOTAL - size, edges, slopes, masses, centres, widths
+            )
+        start, stop = interval(np.int64(x[n]), lane, size, table, edges, slopes, masses)
+        starts[n] = np.uint32(start)
+        freqs[n] = np.uint32(stop - start)
 
 
 @kernel
 def _pop(  # type: ignore[no-untyped-def]
-    heads, tail, length, codes, order, step, zero, inverses, table, exponentials, size, quantiles, spreads, out
+    heads, tail, length, codes, order, step, zero, inverses, table, exponentials, size, quantiles, out
 ):
     components = codes.shape[1] // 3
-    bases, slopes = np.empty(components, np.int64), np.empty(components, np.int64)
-    masses = np.empty(components, np.int64)
-    lanes = heads.size
-    lane = 0
-    n = 0
-    for i in range(codes.shape[0]):
-        for j in order:
-            _prepare(codes, i, j, step, zero, inverses, exponentials, _TOTAL - size, bases, slopes, masses)
-            head = heads[lane]
-            slot = np.int64(peek(head, _PRECISION))
-            v, start, stop = _ZERO, _ZERO, _cdf(_ONE, table, bases, slopes, masses)
-            if slot >= stop:  # not 0, which is tried first: on a plain background it is nearly always the one
-                v, start, stop = _find(
-                    slot, _ONE, codes, i, j, step, zero, table, bases, slopes, masses, size, quantiles, spreads
-                )
-            head = advance(head, np.uint64(start), np.uint64(stop - start), _PRECISION)
-            heads[lane], length = refill(head, tail, length)
-            if length < 0:
-                return np.int64(-1)
-            out[n] = v
-            n += 1
-            lane = 0 if lane + 1 == lanes else lane + 1
+    parameters = np.zeros((3 * components, LANES), np.int32)
+    edges, slopes, masses, centres, widths = mixtures(components)
+    head_number = 0
+    for n in range(out.size):
+        lane = n % LANES
+        if lane == 0:
+            _collect(codes, order, step, zero, n, parameters)
+            prepare(
+                parameters, components, inverses, exponentials, _TOTAL - size, edges, slopes, masses, centres, widths
+            )
+        head = heads[head_number]
+        v, start, stop = find(
+            peek(head, _PRECISION), lane, size, table, edges, slopes, masses, centres, widths, quantiles
+        )
+        head = advance(head, np.uint64(start), np.uint64(stop - start), _PRECISION)
+        heads[head_number], length = refill(head, tail, length)
+        if length < 0:
+            return np.int64(-1)
+        out[n] = v
+        head_number = 0 if head_number + 1 == heads.size else head_number + 1
     return np.int64(length)
 
 
 @cache
-def _guessing_tables() -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int64]]:
-    """Return what the search for a symbol starts from: it decides speed only, never a symbol.
+def quantiles() -> npt.NDArray[np.float64]:
+    """Return the quantiles of the logistic function at ``(i + 1/2) / 1024`` in steps of the table, float64[1024].
 
-    They are quantiles of the logistic function at ``(i + 1/2) / 1024`` in steps of the table, int16[1024], and the
-    scales in 1024ths of a level, int64[64].
+    What :func:`find` starts from: it decides speed only, never a symbol.
     """
-    middles = (2 * np.arange(1024) + 1) << 21
-    quantiles = np.searchsorted(load("logistic"), middles) - (ORIGIN >> FRACTION)
-    return quantiles.astype(np.int16), (1 << 32) // load("inverse_scales").astype(np.int64)
+    middles = (2 * np.arange(_QUANTILES) + 1) << 21
+    steps = np.searchsorted(load("logistic"), middles) - (ORIGIN >> FRACTION)
+    return steps.astype(np.float64)
+
+
+@cache
+def tables(sharper: int = 0) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the tables that :func:`prepare` reads: the inverse scales, float64[64], and the exponentials, [256].
+
+    With ``sharper``, a multiple of 6, so many smaller scales come before the inverse scales, each octave the double of
+    the next: sums of positions stay below 2^53 with up to 30 of them.
+    """
+    inverses = load("inverse_scales").astype(np.float64)
+    octaves = [inverses[:6] * 2.0**n for n in range(sharper // 6, 0, -1)]
+    return np.concatenate([*octaves, inverses]), load("exponentials").astype(np.float64)
 
 
 class _Mixture(Family):
@@ -189,14 +219,13 @@ class _Mixture(Family):
     zero: int
 
     def _arguments(self) -> tuple[Any, ...]:
-        inverses, _ = self._scales()
-        reading = (self.codes, self.order, np.int64(self.step), np.int64(self.zero), inverses)
-        return *reading, load("logistic"), load("exponentials"), np.int64(self.size)
+        reading = (self.codes, self.order, np.int64(self.step), np.int64(self.zero))
+        return *reading, self._inverses(), load("logistic"), tables()[1], np.int64(self.size)
 
     @staticmethod
-    def _scales() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return the inverse scales and the spreads by index."""
-        return load("inverse_scales").astype(np.int64, copy=False), _guessing_tables()[1]
+    def _inverses() -> npt.NDArray[np.float64]:
+        """Return the inverse scales by index."""
+        return tables()[0]
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
@@ -204,7 +233,7 @@ class _Mixture(Family):
         return starts, freqs
 
     def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
-        stack.pull(_pop, *self._arguments(), _guessing_tables()[0], self._scales()[1], out)
+        stack.pull(_pop, *self._arguments(), quantiles(), out)
 
 
 class LogisticMixture(_Mixture):
@@ -278,15 +307,13 @@ class NetworkMixture(_Mixture):
             raise CodecError(f"codes of shape {codes.shape} do not fit symbols of shape {shape}")
 
     @staticmethod
-    def _scales() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        return _network_scales()
+    def _inverses() -> npt.NDArray[np.float64]:
+        return _network_inverses()
 
 
 @cache
-def _network_scales() -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    index = quarter(np.arange(256, dtype=np.uint8))
-    inverses, spreads = _Mixture._scales()
-    return inverses[index], spreads[index]
+def _network_inverses() -> npt.NDArray[np.float64]:
+    return tables()[0][quarter(np.arange(256, dtype=np.uint8))]
 
 
 def quarter(u: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -22,22 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import Stack, advance, kernel, peek, refill
-from bitsback.codecs.logistic import _cdf, _find, _guessing_tables, _Mixture, _prepare
+from bitsback.ans import Stack, advance, helper, kernel, peek, refill
+from bitsback.codecs.logistic import find, interval, mixtures, prepare, quantiles, tables
 from bitsback.codecs.tables import load
 from bitsback.errors import CodecError
-from bitsback.models.adaptive import factorise, innovate, predict, remember
-from bitsback.nets.context import (
-    BINARY_UNIT,
-    MARGIN,
-    MAX_OUTPUT,
-    SKEW,
-    TABLE_SIZE,
-    UNIT,
-    ContextNetwork,
-    Tap,
-    rounded_bias,
-)
+from bitsback.models.adaptive import factorise, innovate, memory, predict, recall, remember, weigh
+from bitsback.nets.context import BINARY_UNIT, MARGIN, MAX_OUTPUT, SKEW, UNIT, ContextNetwork, Tap
 from bitsback.vectors import LANES, ROWS, WIDTH, dense
 
 BLOCK = 8
@@ -49,9 +39,7 @@ MEDIAN, ADAPTIVE = 1, 2
 
 _PRECISION = np.uint64(PRECISION)
 _TOTAL = np.int64(1 << PRECISION)
-_ONE = np.int64(1)
 _ZERO = np.int64(0)
-_HALF_TABLE = np.int32(TABLE_SIZE // 2)
 
 
 class ContextCodec:
@@ -82,9 +70,7 @@ class ContextCodec:
         area, maps = height * width, network.spec.map
         if features is None:
             features, order = np.zeros((n, 0, 1), np.uint8), np.zeros(area, np.int64)
-        elif order is None:
-            order = np.arange(area)
-        assert order is not None
+        order = np.arange(area) if order is None else order
         # One form of each argument, so that the kernel is compiled once
         self._features = np.require(features, np.uint8, ["C", "A", "W"])
         self._order = np.require(order, np.int64, ["C", "A", "W"])
@@ -150,25 +136,32 @@ class ContextCodec:
                 for feature in features
             ],
             np.int64,
-        ).astype(np.uint64)
+        )
+        # Unsigned, as all indices in the kernel: a signed one costs a test for a negative one
+        minuends, subtrahends = np.ascontiguousarray(taps.T).astype(np.uint64)
         counts = np.array([len(features) for features in spec.features], np.int64)
         adaptive = spec.adaptive.taps if spec.adaptive is not None else ()
         regressors = np.array([[t.index, t.dy * stride + t.dx] for t in adaptive], np.int64).reshape(-1, 2)
         kind = ADAPTIVE if spec.adaptive is not None else MEDIAN if spec.median else 0
         ridge = np.int32(spec.adaptive.ridge if spec.adaptive is not None else 0)
-        weights, layout = _packed(network)
-        mixture = (
-            load("inverse_scales").astype(np.int64, copy=False),
-            load("logistic"),
-            load("exponentials"),
-            _guessing_tables()[0],
-            _Mixture._scales()[1],
-        )
-        logits = logit_probabilities()
+        inverses, exponentials = tables(-spec.lowest_scale)
+        distributions = (inverses, exponentials, load("logistic"), quantiles(), logit_probabilities())
+        anchors = self._anchors(size, stride).astype(np.uint64)
         return (
             planes, np.int64(unit), np.int64(self.levels), self._features, self._order,
-            network.table, taps, counts, kind, regressors, ridge, weights, layout, mixture, logits,
+            minuends, subtrahends, counts, kind, regressors, ridge, anchors, *network.packed, distributions,
         )  # fmt: skip
+
+    def _anchors(self, size: int, stride: int) -> NDArray[np.int64]:
+        """Where the mean of each component of each channel is counted from, relative to a pixel's position: int64
+        (channels, components); without rows if all are counted from the middle of the range."""
+        spec, channels = self.network.spec, self.network.channels
+        components = self.network.parameters // 3
+        anchors = spec.anchors
+        if not anchors and spec.has_reference:
+            anchors = tuple((Tap("reference", c),) * components for c in range(channels))
+        found = [plane(t, channels) * size + t.dy * stride + t.dx for taps in anchors for t in taps]
+        return np.array(found, np.int64).reshape(len(anchors), components)
 
 
 def coding_order(n: int, height: int, width: int, channels: int) -> NDArray[np.int64]:
@@ -204,136 +197,161 @@ def new_planes(network: ContextNetwork, shape: tuple[int, int, int, int], unit: 
 
 @cache
 def logit_probabilities() -> NDArray[np.uint32]:
-    """P(1), in 2^-24, for each logit 5 u / 64, u = -128..127: entries of the table of the logistic function."""
+    """P(1), in 2^-24, for each logit 5 u / 64, u = -128..127, uint32 (256,).
+
+    The table of the logistic function has 64 entries a unit, so these are entries of it, shortened.
+    """
     entries = load("logistic")[1024 + 5 * np.arange(-128, 128)].astype(np.uint32)
     result: NDArray[np.uint32] = entries >> np.uint32(32 - PRECISION)
     return result
 
 
-def _packed(network: ContextNetwork) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """All layers in one float32 array, and where each is: rows of (channel, inputs, outputs, padded outputs, offset).
+@helper
+def _place(  # type: ignore[no-untyped-def]
+    t, begin, lanes, n_images, height, width, row, column, image, pixel, position, stride, plane_stride
+):
+    """Set where the pixels of a block are: in their images, in the array of them, and in a plane.
 
-    A layer holds its biases, the powers 2^-shift, and the weights (inputs, outputs), outputs padded to whole vectors.
-    Kept with the network: it is the same at every call.
+    Lanes without a pixel repeat the last one.
     """
-    if not hasattr(network, "_packed"):
-        parts: list[NDArray[np.float32]] = []
-        layout, offset = [], 0
-        for channel, layers in enumerate(network.weights):
-            for w in layers:
-                outputs, inputs = w.weight.shape
-                wide, deep = -(-outputs // WIDTH) * WIDTH, inputs
-                block = np.zeros((2 + deep, wide), np.float32)
-                block[0, :outputs] = rounded_bias(w)
-                block[1, :outputs] = np.exp2(-w.shift.astype(np.float32))
-                block[2 : 2 + inputs, :outputs] = w.weight.T
-                layout.append([channel, deep, outputs, wide, offset])
-                parts.append(block.ravel())
-                offset += block.size
-        network._packed = np.concatenate(parts), np.array(layout, np.int64)  # type: ignore[attr-defined]
-    return network._packed  # type: ignore[attr-defined, no-any-return]
+    y, i = begin // n_images, begin % n_images
+    for lane in range(BLOCK):
+        x = t - SKEW * y
+        row[lane], column[lane], image[lane] = y, x, i
+        pixel[lane] = (i * height + y) * width + x
+        position[lane] = i * plane_stride + (y + MARGIN) * stride + x + MARGIN
+        if lane + 1 < lanes:
+            i += 1
+            if i == n_images:
+                i, y = 0, y + 1
+
+
+@helper
+def _regress(planes, position, first, size, stride, regressors, bases, f):  # type: ignore[no-untyped-def]
+    """Set the bases of each channel, int32 (channels, LANES), and the regressors in ``f`` that taps give."""
+    for c in range(bases.shape[0]):
+        plane_c = first + c * size
+        west, north = np.uint64(plane_c - 1), np.uint64(plane_c - stride)
+        for lane in range(BLOCK):
+            p = position[lane]
+            bases[c, lane] = (np.int32(planes[p + west]) + np.int32(planes[p + north])) >> np.int32(5)
+    for i in range(regressors.shape[0]):
+        c = regressors[i, 0]
+        offset = np.uint64(first + c * size + regressors[i, 1])
+        for lane in range(BLOCK):
+            f[i, lane] = (np.int32(planes[offset + position[lane]]) >> np.int32(4)) - bases[c, lane]
+
+
+@helper
+def _median(planes, p, c, size, stride, value, error):  # type: ignore[no-untyped-def]
+    """Return the median predictor's reference for channel c of the pixel at p."""
+    w = np.int32(planes[p + value - np.uint64(1)])
+    n = np.int32(planes[p + value - np.uint64(stride)])
+    nw = np.int32(planes[p + value - np.uint64(stride + 1)])
+    r = min(max(w + n - nw, min(w, n)), max(w, n))
+    if c > 0:
+        r += np.int32(planes[p + error - np.uint64(size)])
+    return min(max(r, np.int32(-256)), np.int32(4336))
+
+
+@helper
+def _collect(x, lanes, planes, position, anchors, channel, sharper, components, parameters):  # type: ignore[no-untyped-def]
+    """Set ``parameters`` to those of a block's mixtures, as :func:`prepare` takes them, from the network's outputs."""
+    anchored = anchors.shape[0] > 0
+    for lane in range(lanes):
+        for k in range(components):
+            origin = np.int32(planes[anchors[channel, k] + position[lane]]) if anchored else np.int32(2048)
+            parameters[k, lane] = origin + np.int32(x[lane, k])
+            scale = np.int32(x[lane, components + k]) + np.int32(sharper)
+            parameters[components + k, lane] = min(max(scale, 0), 63 + sharper)
+            parameters[2 * components + k, lane] = min(max(x[lane, 2 * components + k] + 128, 0), 255)
+
+
+@helper
+def _interval_of_bit(v, ones):  # type: ignore[no-untyped-def]
+    """Return ``(start, stop)`` of a sample of two levels, the upper of which has the probability ``ones``."""
+    zeros = _TOTAL - np.int64(ones)
+    return (zeros, _TOTAL) if v else (_ZERO, zeros)
+
+
+@helper
+def _find_bit(slot, ones):  # type: ignore[no-untyped-def]
+    """Return ``(v, start, stop)`` of the sample of two levels whose interval holds ``slot``."""
+    v = np.int64(slot >= _TOTAL - np.int64(ones))
+    start, stop = _interval_of_bit(v, ones)
+    return v, start, stop
+
+
+@helper
+def _spread_to_margins(planes, p, x, width, below, stride, value):  # type: ignore[no-untyped-def]
+    """Write a sample where it stands in for what lies outside: left of the row below, and right of its own."""
+    if x == 0 and below:
+        for k in range(MARGIN):
+            planes[p + np.uint64(stride - MARGIN + k)] = value
+    if x == width - 1:
+        for k in range(MARGIN):
+            planes[p + np.uint64(1 + k)] = value
 
 
 @kernel
 def _code(  # type: ignore[no-untyped-def]
-    heads, tail, length, mode, planes4, unit, levels, fmap, order, table, taps, counts, kind, regressors, ridge,
-    weights, layout, mixture, logits, images, starts, freqs,
+    heads, tail, length, mode, planes4, unit, levels, fmap, order, minuends, subtrahends, counts, kind, regressors,
+    ridge, anchors, weights, layout, table, distributions, images4, starts, freqs,
 ):  # fmt: skip
-    inverses, logistic, exponentials, quantiles, spreads = mixture
-    n_images, height, width, channels = images.shape
+    inverses, exponentials, logistic, quantiles_of_logistic, logits = distributions
+    sharper = inverses.size - 64
+    n_images, height, width, channels = images4.shape
+    images, planes = images4.reshape(-1), planes4.reshape(-1)
     stride = width + 2 * MARGIN
-    rows_stride = (height + MARGIN) * stride
-    size = n_images * rows_stride
-    planes = planes4.reshape(-1)
-    n_regressors = regressors.shape[0]
+    plane_stride = (height + MARGIN) * stride
+    size = n_images * plane_stride
+    value0, reference0, error0, spread0 = 3, 3 + channels, 3 + 2 * channels, 3 + 3 * channels
+
+    # The pixels of a block
+    row, column, image = np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64)
+    pixel, position = np.zeros(BLOCK, np.uint64), np.zeros(BLOCK, np.uint64)
+
+    # The adaptive predictor
     adaptive = kind == ADAPTIVE
+    n_regressors = regressors.shape[0]
     order_n = n_regressors + channels if adaptive else 0
     entries = order_n * (order_n + 1) // 2
-    row_sums = np.zeros((n_images * height if adaptive else 0, entries), np.int32)
-    column_sums = np.zeros((n_images * width if adaptive else 0, entries), np.int32)
-    f = np.zeros((order_n, BLOCK), np.int32)
-    u = np.zeros((entries, LANES))
-    gathered = np.zeros((BLOCK, entries), np.int32)
-    lower = np.zeros((entries, LANES))
-    diagonal = np.ones((order_n, BLOCK))
+    row_sums, column_sums = memory(entries, n_images, height, width)
+    f, bases = np.zeros((order_n, LANES), np.int32), np.zeros((channels, LANES), np.int32)
+    moments, lower = np.zeros((entries, LANES)), np.zeros((entries, LANES))
+    diagonal, innovations = np.ones((order_n, LANES)), np.zeros((order_n, LANES))
     diagonal_bits = diagonal.view(np.int64)
-    innovations = np.zeros((order_n, BLOCK))
-    sums = np.zeros((1, LANES))
-    predictions = np.zeros((1, LANES))
-    bases = np.zeros((channels, BLOCK), np.int32)
-    products = np.zeros(entries, np.int32)
-    regressors_of_one = np.zeros(order_n, np.int32)
-    errors = np.zeros(BLOCK, np.int32)
-    n_map = fmap.shape[1]
-    widest = 8
-    for i in range(layout.shape[0]):
-        widest = max(widest, max(layout[i, 1], layout[i, 3]))
-    xs = np.zeros((2, BLOCK, widest), np.float32)
-    parameters = layout[layout.shape[0] - 1, 2]
-    components = max(parameters // 3, 1)
-    codes = np.zeros((1, parameters, BLOCK), np.int32)
-    lane_bases, lane_slopes = np.empty(components, np.int64), np.empty(components, np.int64)
-    masses = np.empty(components, np.int64)
-    position = np.zeros(BLOCK, np.uint64)  # unsigned: a signed index costs a test for a negative one
-    image = np.zeros(BLOCK, np.int64)
-    ys = np.zeros(BLOCK, np.int64)
-    columns = np.zeros(BLOCK, np.int64)
-    value0, reference0, error0, spread0 = 3, 3 + channels, 3 + 2 * channels, 3 + 3 * channels
-    n_heads = heads.size
-    lane_of_stack = 0
-    m = 0
+    predictions, emphasis = np.zeros(LANES), np.zeros(LANES, np.int32)
 
+    # The network
+    widest = WIDTH
+    for i in range(layout.shape[0]):
+        widest = max(widest, max(2 * layout[i, 1], layout[i, 3]))
+    activations = np.zeros((2, BLOCK, widest), np.int16)
+    n_map = fmap.shape[1]
+    n_parameters = layout[layout.shape[0] - 1, 2]
+    components = n_parameters // 3
+    parameters = np.zeros((n_parameters, LANES), np.int32)
+    edges, slopes, masses, centres, widths = mixtures(components)
+
+    m = 0
+    h, n_heads = np.uint64(0), np.uint64(heads.size)
     for t in range(width + SKEW * (height - 1)):
         first = max(0, (t - width + SKEW) // SKEW)
         last = min(height - 1, t // SKEW)
-        total = (last - first + 1) * n_images
-        for begin in range(0, total, BLOCK):
-            lanes = min(BLOCK, total - begin)
-            for lane in range(BLOCK):
-                k = begin + min(lane, lanes - 1)
-                y = first + k // n_images
-                image[lane] = k % n_images
-                ys[lane] = y
-                columns[lane] = t - SKEW * y
-                position[lane] = image[lane] * rows_stride + (y + MARGIN) * stride + columns[lane] + MARGIN
-
+        for begin in range(first * n_images, (last + 1) * n_images, BLOCK):
+            lanes = min(BLOCK, (last + 1) * n_images - begin)
+            _place(t, begin, lanes, n_images, height, width, row, column, image, pixel, position, stride, plane_stride)
             if adaptive:
-                for c in range(channels):
-                    plane_c = (value0 + c) * size
-                    west, north = np.uint64(plane_c - 1), np.uint64(plane_c - stride)
-                    for lane in range(BLOCK):
-                        p = position[lane]
-                        bases[c, lane] = (np.int32(planes[p + west]) + np.int32(planes[p + north])) >> np.int32(5)
-                for i in range(n_regressors):
-                    c = regressors[i, 0]
-                    offset = np.uint64((value0 + c) * size + regressors[i, 1])
-                    for lane in range(BLOCK):
-                        f[i, lane] = (np.int32(planes[offset + position[lane]]) >> np.int32(4)) - bases[c, lane]
-                for lane in range(BLOCK):
-                    row = row_sums[image[lane] * height + ys[lane]]
-                    column = column_sums[image[lane] * width + min(columns[lane] + 3, width - 1)]
-                    moments = gathered[lane]
-                    for e in range(entries):
-                        moments[e] = row[e] + column[e]
-                g0, g1, g2, g3 = gathered[0], gathered[1], gathered[2], gathered[3]
-                g4, g5, g6, g7 = gathered[4], gathered[5], gathered[6], gathered[7]
-                for e in range(entries):
-                    to = u[e]
-                    to[0], to[1], to[2], to[3] = g0[e], g1[e], g2[e], g3[e]
-                    to[4], to[5], to[6], to[7] = g4[e], g5[e], g6[e], g7[e]
-                for i in range(order_n):
-                    to = u[i * (i + 3) // 2]
-                    for lane in range(BLOCK):
-                        to[lane] += ridge
-                factorise(u, lower, diagonal, sums)
+                _regress(planes, position, value0 * size, size, stride, regressors, bases, f)
+                recall(moments, order_n, row_sums, column_sums, t, begin, lanes, n_images, width, ridge)
+                factorise(moments, lower, diagonal, order_n)
                 for i in range(n_regressors):
                     predict(lower, innovations, i, predictions)
                     innovate(f, i, predictions, innovations)
-                for lane in range(BLOCK):
-                    errors[lane] = 0
 
             layer = 0
-            feature0 = 0
+            feature = 0
             for c in range(channels):
                 value_c, reference_c = np.uint64((value0 + c) * size), np.uint64((reference0 + c) * size)
                 error_c, spread_c = np.uint64((error0 + c) * size), np.uint64((spread0 + c) * size)
@@ -341,126 +359,84 @@ def _code(  # type: ignore[no-untyped-def]
                     i = n_regressors + c
                     predict(lower, innovations, i, predictions)
                     for lane in range(lanes):
-                        quarter = np.int32(predictions[0, lane]) >> np.int32(2)
-                        reference = min(max(np.int32(16) * bases[c, lane] + quarter, np.int32(-256)), np.int32(4336))
-                        planes[reference_c + position[lane]] = reference
+                        p = position[lane]
+                        r = np.int32(16) * bases[c, lane] + (np.int32(predictions[lane]) >> np.int32(2))
+                        planes[reference_c + p] = min(max(r, np.int32(-256)), np.int32(4336))
                         logarithm = (diagonal_bits[i, lane] >> 48) - (1023 << 4)
-                        planes[spread_c + position[lane]] = 8 * (logarithm - 256)
-
+                        planes[spread_c + p] = 8 * (logarithm - 256)
                 elif kind == MEDIAN:
                     for lane in range(lanes):
                         p = position[lane]
-                        w = np.int32(planes[p + value_c - np.uint64(1)])
-                        n = np.int32(planes[p + value_c - np.uint64(stride)])
-                        nw = np.int32(planes[p + value_c - np.uint64(stride + 1)])
-                        r = min(max(w + n - nw, min(w, n)), max(w, n))
-                        if c > 0:
-                            r += np.int32(planes[p + error_c - np.uint64(size)])
-                        planes[reference_c + p] = min(max(r, np.int32(-256)), np.int32(4336))
+                        planes[reference_c + p] = _median(planes, p, c, size, stride, value_c, error_c)
 
                 if mode != SURVEY:
-                    x, y_out = xs[0], xs[1]
+                    x, y = activations[0], activations[1]
+                    end = feature + counts[c]
+                    a, b = minuends[feature:end], subtrahends[feature:end]
+                    feature = end
                     for lane in range(lanes):
                         p, inputs = position[lane], x[lane]
-                        for j in range(counts[c]):
-                            d = np.int32(planes[p + taps[feature0 + j, 0]]) - np.int32(
-                                planes[p + taps[feature0 + j, 1]]
-                            )
-                            d = min(max(d, -_HALF_TABLE), _HALF_TABLE - np.int32(1))
-                            inputs[j] = table[np.uint64(d + _HALF_TABLE)]
-                    feature0 += counts[c]
-                    for lane in range(BLOCK):
+                        for j in range(a.size):
+                            inputs[j] = table[np.uint16(planes[p + a[j]] - planes[p + b[j]])]
                         for j in range(n_map):
-                            x[lane, counts[c] + j] = fmap[image[lane], j, order[ys[lane] * width + columns[lane]]]
-                        for j in range(counts[c] + n_map, layout[layer, 1]):
-                            x[lane, j] = 0
+                            inputs[a.size + j] = fmap[image[lane], j, order[row[lane] * width + column[lane]]]
                     while layer < layout.shape[0] and layout[layer, 0] == c:
                         ends = layer + 1 == layout.shape[0] or layout[layer + 1, 0] != c
-                        low = np.float32(-MAX_OUTPUT) if ends else np.float32(0)
-                        high = np.float32(MAX_OUTPUT) if ends else np.float32(255)
-                        for lane in range(0, lanes, ROWS):
-                            dense(
-                                weights, layout[layer, 4], layout[layer, 1], layout[layer, 3], low, high,
-                                x.reshape(-1), lane, widest, y_out.reshape(-1), lane, widest,
-                            )  # fmt: skip
-                        x, y_out = y_out, x
+                        low, high = (-MAX_OUTPUT, MAX_OUTPUT) if ends else (0, 255)
+                        groups = (lanes + ROWS - 1) // ROWS
+                        pairs, wide, start_of_layer = layout[layer, 1], layout[layer, 3], layout[layer, 4]
+                        dense(weights, start_of_layer, pairs, wide, low, high, x, y, groups, widest)
+                        x, y = y, x
                         layer += 1
                     if levels == 2:
                         for lane in range(lanes):
-                            codes[0, 0, lane] = min(max(np.int32(x[lane, 0]), np.int32(-128)), np.int32(127)) + 128
+                            parameters[0, lane] = min(max(np.int32(x[lane, 0]), np.int32(-128)), np.int32(127)) + 128
                     else:
-                        for lane in range(lanes):
-                            reference = np.int32(planes[reference_c + position[lane]]) if kind else 2048
-                            for k in range(components):
-                                codes[0, k, lane] = reference + np.int32(x[lane, k])
-                                s = np.int32(x[lane, components + k])
-                                codes[0, components + k, lane] = min(max(s, 0), 63)
-                                s = np.int32(x[lane, 2 * components + k])
-                                codes[0, 2 * components + k, lane] = min(max(s + 128, 0), 255)
+                        _collect(x, lanes, planes, position, anchors, c, sharper, components, parameters)
+                        prepare(
+                            parameters, components, inverses, exponentials, _TOTAL - levels,
+                            edges, slopes, masses, centres, widths,
+                        )  # fmt: skip
 
                 for lane in range(lanes):
-                    y, column = ys[lane], columns[lane]
-                    v = np.int64(images[image[lane], y, column, c])
-                    if mode != SURVEY:
-                        start, stop = _ZERO, _TOTAL
+                    sample = pixel[lane] * np.uint64(channels) + np.uint64(c)
+                    if mode == DECODE:
+                        slot = peek(heads[h], _PRECISION)
                         if levels == 2:
-                            zeros = _TOTAL - np.int64(logits[codes[0, 0, lane]])
-                            if mode == DECODE:
-                                v = np.int64(np.int64(peek(heads[lane_of_stack], _PRECISION)) >= zeros)
-                            if v > 0:
-                                start = zeros
-                            else:
-                                stop = zeros
+                            v, start, stop = _find_bit(np.int64(slot), logits[parameters[0, lane]])
                         else:
-                            _prepare(
-                                codes, 0, lane, _ONE, _ZERO, inverses, exponentials, _TOTAL - levels,
-                                lane_bases, lane_slopes, masses,
+                            v, start, stop = find(
+                                slot, lane, levels, logistic, edges, slopes, masses, centres, widths,
+                                quantiles_of_logistic,
                             )  # fmt: skip
-                            if mode == DECODE:
-                                slot = np.int64(peek(heads[lane_of_stack], _PRECISION))
-                                v, start, stop = _find(
-                                    slot, _ZERO, codes, 0, lane, _ONE, _ZERO, logistic, lane_bases, lane_slopes,
-                                    masses, levels, quantiles, spreads,
-                                )  # fmt: skip
-                            else:
-                                if v > 0:
-                                    start = _cdf(v, logistic, lane_bases, lane_slopes, masses)
-                                if v + 1 < levels:
-                                    stop = _cdf(v + 1, logistic, lane_bases, lane_slopes, masses)
-                        if mode == DECODE:
-                            head = advance(heads[lane_of_stack], np.uint64(start), np.uint64(stop - start), _PRECISION)
-                            heads[lane_of_stack], length = refill(head, tail, length)
-                            if length < 0:
-                                return np.int64(-1)
-                            images[image[lane], y, column, c] = v
-                            lane_of_stack = 0 if lane_of_stack + 1 == n_heads else lane_of_stack + 1
+                        head = advance(heads[h], np.uint64(start), np.uint64(stop - start), _PRECISION)
+                        heads[h], length = refill(head, tail, length)
+                        if length < 0:
+                            return np.int64(-1)
+                        h = h + np.uint64(1) if h + np.uint64(1) < n_heads else np.uint64(0)
+                        images[sample] = v
+                    else:
+                        v = np.int64(images[sample])
+                    if mode == ENCODE:
+                        if levels == 2:
+                            start, stop = _interval_of_bit(v, logits[parameters[0, lane]])
                         else:
-                            starts[m] = start
-                            freqs[m] = stop - start
-                            m += 1
-                    p = value_c + position[lane]
+                            start, stop = interval(v, lane, levels, logistic, edges, slopes, masses)
+                        starts[m], freqs[m] = start, stop - start
+                        m += 1
+
+                    p = position[lane]
                     value = np.int16(v * unit)
-                    planes[p] = value
-                    if column == 0 and y + 1 < height:
-                        for k in range(MARGIN):
-                            planes[p + np.uint64(stride - MARGIN + k)] = value
-                    if column == width - 1:
-                        for k in range(MARGIN):
-                            planes[p + np.uint64(1 + k)] = value
+                    planes[value_c + p] = value
+                    _spread_to_margins(planes, value_c + p, column[lane], width, row[lane] + 1 < height, stride, value)
                     if kind:
-                        error = np.int32(value) - np.int32(planes[reference_c + position[lane]])
-                        planes[error_c + position[lane]] = error
+                        planes[error_c + p] = np.int32(value) - np.int32(planes[reference_c + p])
                     if adaptive:
                         f[n_regressors + c, lane] = np.int32(v) - bases[c, lane]
                 if adaptive:
-                    i = n_regressors + c
-                    innovate(f, i, predictions, innovations)
-                    for lane in range(lanes):
-                        errors[lane] += np.int32(abs(innovations[i, lane]))
+                    innovate(f, n_regressors + c, predictions, innovations)
+
             if adaptive:
-                for lane in range(lanes):
-                    weight = np.int32(1 << 18) // (np.int32(1 << 10) + np.int32(3) * errors[lane])
-                    row = row_sums[image[lane] * height + ys[lane]]
-                    column_sum = column_sums[image[lane] * width + columns[lane]]
-                    remember(f, lane, weight, row, column_sum, regressors_of_one, products)
+                weigh(innovations, n_regressors, order_n, emphasis)
+                remember(f, emphasis, lanes, row_sums, column_sums, t, begin, n_images, width)
     return np.int64(length)

@@ -127,6 +127,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
             self.context.check(image.channels)
             if self.version < 3 and self.context.reach > REACH_2:
                 raise ModelError("a feature's neighbour is further away than version 2 allows")
+            if self.version < 3 and (self.context.anchors or self.context.sharp):
+                raise ModelError("the context network has parts that do not exist in version 2")
+            if any(len(anchors) != components for anchors in self.context.anchors):
+                raise ModelError("the context network does not have an anchor for each component")
+            if image.levels == 2 and (self.context.anchors or self.context.sharp):
+                raise ModelError("the context network does not fit the model")
             if self.context.border >= image.levels:
                 raise ModelError("the context network's border is not a level of the model's images")
             if (self.context.has_reference and image.levels == 2) or (self.context.map and not latent):

@@ -9,7 +9,6 @@ Both are functions of integers only, so an encoder and a decoder on different ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,9 +26,8 @@ from bitsback.codecs import (
     bucket_centres,
     quarter,
 )
-from bitsback.codecs.tables import load
 from bitsback.errors import ModelError
-from bitsback.models.context import ContextCodec
+from bitsback.models.context import PRECISION, ContextCodec, logit_probabilities
 from bitsback.models.file import Config, MixtureSpec
 from bitsback.nets.context import ContextNetwork
 from bitsback.nets.engine import ENGINES, choose, in_batches, reading_order
@@ -40,19 +38,6 @@ Images = NDArray[np.uint8]
 
 Latents = NDArray[np.uint16]
 """(n, latents), bucket indices in 0..2^latent_bits - 1."""
-
-LOGIT_PRECISION = 24
-
-
-@cache
-def logit_probabilities() -> NDArray[np.uint32]:
-    """P(1), in 2^-24, for each integer u of a Bernoulli network's output: the logistic function at 5 (u - 128) / 64.
-
-    The table of the logistic function has 64 entries a unit, so these are entries of it, shortened.
-    """
-    entries = load("logistic")[1024 + 5 * (np.arange(256) - 128)].astype(np.uint32)
-    probabilities: NDArray[np.uint32] = entries >> np.uint32(32 - LOGIT_PRECISION)
-    return probabilities
 
 
 class VAE:
@@ -102,7 +87,7 @@ class VAE:
             # One channel of samples, so that a row of parameters is a row of pixels
             return NetworkMixture(out.reshape(len(z), 3 * self.config.likelihood.components, -1), shape, self._order)
         probabilities = logit_probabilities()[out.reshape(len(z), -1)[:, self._order]]
-        return Bernoulli(probabilities.reshape(shape), LOGIT_PRECISION)
+        return Bernoulli(probabilities.reshape(shape), PRECISION)
 
     def posterior(self, x: Images) -> PosteriorBuckets:
         """q(z | x)."""

@@ -33,6 +33,7 @@ float32 arithmetic is exact in any order (see :mod:`bitsback.nets.layers`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -54,6 +55,9 @@ MARGIN = 8
 
 SKEW = 4
 """A row lags the one above it by so many pixels, hence a tap reaches less than SKEW to the right for each row up."""
+
+SHARPER = 30
+"""How many indices of scales, six to an octave, a sharp model has below 0: to a 200th of a level."""
 
 TABLE_SIZE = 8192
 MAX_OUTPUT = 4095
@@ -89,7 +93,7 @@ class AdaptiveSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Added to the diagonal of the moments: how much evidence it takes to move a coefficient away from 0."""
 
 
-class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The context network of a model: for each channel, in coding order, its features and the widths of its layers."""
 
     features: tuple[tuple[Feature, ...], ...]
@@ -101,6 +105,11 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     adaptive: AdaptiveSpec | None = None
     median: bool = False
     """Whether references come from the median predictor; a model has this, or ``adaptive``, or no references."""
+    anchors: tuple[tuple[Tap, ...], ...] = ()
+    """For each channel, what the mean of each component is counted from: taps of ``value`` or ``reference``. Empty: all
+    from the reference, or from the middle of the range. A drawing repeats the colours that are next to it."""
+    sharp: bool = False
+    """Whether scales may be so small that a component is all but certain of one level: see :data:`SHARPER`."""
 
     @property
     def has_reference(self) -> bool:
@@ -112,6 +121,7 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """How far taps are away, at most, in rows or columns."""
         taps = [tap for features in self.features for feature in features for tap in (feature.a, feature.b)]
         taps += self.adaptive.taps if self.adaptive is not None else ()
+        taps += [tap for anchors in self.anchors for tap in anchors]
         return max((max(abs(tap.dy), abs(tap.dx)) for tap in taps), default=0)
 
     def layers(self, channel: int, parameters: int) -> tuple[Dense, ...]:
@@ -122,6 +132,11 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def macs(self, parameters: int) -> int:
         """Multiply-accumulates for one pixel, the adaptive predictor's aside."""
         return sum(d.inputs * d.outputs for c in range(len(self.features)) for d in self.layers(c, parameters))
+
+    @property
+    def lowest_scale(self) -> int:
+        """The least index of a scale."""
+        return -SHARPER if self.sharp else 0
 
     def check(self, channels: int) -> None:
         """Raise ModelError where a tap is not known yet when it is needed, or a size is beyond the limits."""
@@ -134,6 +149,13 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if not 1 <= len(hidden) <= 4 or not 1 <= min(widths) <= max(widths) <= MAX_WIDTH:
                 raise ModelError("the context network's layers are beyond the limits")
             for tap in (tap for feature in features for tap in (feature.a, feature.b)):
+                self._check_tap(tap, channel, channels)
+        if self.anchors and len(self.anchors) != channels:
+            raise ModelError("the context network's anchors are not those of its channels")
+        for channel, anchors in enumerate(self.anchors):
+            for tap in anchors:
+                if tap.plane not in ("value", "reference"):
+                    raise ModelError("the context network's anchors are values or references")
                 self._check_tap(tap, channel, channels)
         if self.adaptive is not None:
             if self.median:
@@ -191,6 +213,37 @@ class ContextNetwork:
                     raise ModelError(f"{where}: an accumulator could reach 2^24")
         self.spec, self.channels, self.parameters = spec, channels, parameters
         self.table, self.weights = table, weights
+
+    @cached_property
+    def packed(self) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint8]]:
+        """What the kernel of :mod:`bitsback.models.context` reads: weights, layout and table.
+
+        The weights of all layers are one array. A layer holds its biases, its shifts, and for each pair of inputs the
+        weights of all outputs, two of int16 in one; outputs are padded to whole vectors. The layout has a row for each
+        layer: channel, pairs of inputs, outputs, padded outputs, and where the layer begins. The table has an entry for
+        each difference of 16 bits, so that none needs to be held within bounds first.
+        """
+        from bitsback.vectors import WIDTH  # not above: it loads the compiler, which reading a model does not need
+
+        blocks: list[NDArray[np.int32]] = []
+        layout, begin = [], 0
+        for channel, layers in enumerate(self.weights):
+            for w in layers:
+                outputs, inputs = w.weight.shape
+                wide, pairs = -(-outputs // WIDTH) * WIDTH, -(-inputs // 2)
+                matrix = np.zeros((pairs, wide, 2), np.int16)
+                for i in range(2):
+                    matrix[: (inputs + 1 - i) // 2, :outputs, i] = w.weight.T[i::2]
+                block = np.zeros((2 + pairs, wide), np.int32)
+                block[0, :outputs], block[1, :outputs] = rounded_bias(w), w.shift
+                block[2:] = matrix.view(np.int32)[:, :, 0]
+                layout.append([channel, pairs, outputs, wide, begin])
+                blocks.append(block.ravel())
+                begin += block.size
+        differences = np.arange(1 << 16).astype(np.uint16).view(np.int16).astype(np.int64)
+        half = TABLE_SIZE // 2
+        table = self.table[differences.clip(-half, half - 1) + half]
+        return np.concatenate(blocks), np.array(layout, np.int64), table
 
     @classmethod
     def from_tensors(

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec import structs
+
 from bitsback.models import Model
 from bitsback.models.file import REACH_2, BernoulliSpec, Config, ImageSpec, MixtureSpec
 from bitsback.nets.context import MARGIN, SKEW, AdaptiveSpec, ContextSpec, Feature, Tap, neighbours
@@ -90,6 +92,28 @@ def plain_spec(hidden: tuple[int, ...], maps: int = 0) -> ContextSpec:
     return ContextSpec(((*map(Feature, neighbours(0, IN_REACH)), *PLACE),), (hidden,), map=maps)
 
 
+ANCHORS = ((0, -1), (-1, 0), (-1, -1), (-1, 1))
+"""Neighbours whose colours a drawing is most likely to repeat."""
+
+
+def drawn_spec(channels: int, hidden: tuple[int, ...], place: bool) -> ContextSpec:
+    """A network for drawings: like the median one, but with sharp components, some of them right at neighbours' values.
+
+    Two components count from the reference, one from each of :data:`ANCHORS`, and after the first channel one from the
+    pixel's own first channel: see :data:`DRAWN_COMPONENTS`.
+    """
+    spec = predicted_spec(channels, 18, 6, hidden, None, 5, place)
+    anchors = []
+    for c in range(channels):
+        own = Tap("value", 0) if c else Tap("reference", c)
+        found = [Tap("reference", c), *(Tap("value", c, *o) for o in ANCHORS), own, Tap("reference", c)]
+        anchors.append(tuple(found))
+    return structs.replace(spec, anchors=tuple(anchors), sharp=True)
+
+
+DRAWN_COMPONENTS = 7
+
+
 def wide_spec(hidden: tuple[int, ...]) -> ContextSpec:
     """A network for one channel that sees what is near relative to the median prediction, and what is far as it is:
     all of it to 4 pixels away, and every other pixel to the end of its reach."""
@@ -142,7 +166,7 @@ class Architecture:
     def config(self, name: str) -> Config:
         """The configuration of such a model, for images of any size."""
         return Config(
-            version=2 if self.spec.reach <= REACH_2 else 3,
+            version=3 if self.spec.reach > REACH_2 or self.spec.anchors or self.spec.sharp else 2,
             kind="context",
             name=name,
             image=ImageSpec(0, 0, self.channels, self.levels),
@@ -169,9 +193,9 @@ def candidates(channels: int, levels: int, edge: int, flat: float, size: Size) -
         )
     ]
     if flat > FLAT:
-        found.append(Architecture("median", predicted_spec(channels, 18, 6, hidden, None, 5, place), channels, 256, 5))
+        found.append(Architecture("drawn", drawn_spec(channels, hidden, place), channels, 256, DRAWN_COMPONENTS))
         if channels == 1 and place:
-            found.append(Architecture("plain", plain_spec(hidden), 1, 256, 3))
+            found.append(Architecture("median", predicted_spec(1, 18, 6, hidden, None, 5, True), 1, 256, 5))
     return found
 
 

@@ -168,8 +168,8 @@ class TrainableContext(nn.Module):
     def _start(self) -> None:
         """Start with plausible samples.
 
-        Around a reference, components from narrow to wide. Without one, components spread over the range, where those
-        at its ends are narrow: black, white and everything between.
+        Around a reference, components from narrow to wide; of a sharp model, from all but certain to wide. Without one,
+        components spread over the range, where those at its ends are narrow: black, white and everything between.
         """
         k = self.components
         for network in self.layers():
@@ -177,6 +177,8 @@ class TrainableContext(nn.Module):
             last.weight.mul_(0.1)
             if self.likelihood == "bernoulli":
                 last.bias[:] = -1.0
+            elif self.spec.sharp:
+                last.bias[k : 2 * k] = torch.tensor([-12.0, *[0.0] * (k - 2), 30.0][:k]) / SCALE_UNIT
             elif self.spec.has_reference:
                 last.bias[k : 2 * k] = torch.linspace(8, 34, k) / SCALE_UNIT if k > 1 else 20 / SCALE_UNIT
             else:
@@ -207,7 +209,7 @@ class TrainableContext(nn.Module):
         """
         if self.likelihood == "bernoulli":
             return bernoulli_nats(out[:, 0], x)
-        return mixture_nats(out, x, reference)
+        return mixture_nats(out, x, reference, self.spec.lowest_scale)
 
     def total(self, channel: int, samples: Samples, maps: Tensor | None = None) -> Tensor:
         """Weighted sum of the nats of all ``samples``, (), computed in slices that fit the caches.
@@ -284,19 +286,23 @@ def bernoulli_nats(out: Tensor, x: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(clip(out, -128, 127) * (5 / 64), x, reduction="none")
 
 
-def mixture_nats(out: Tensor, x: Tensor, reference: Tensor | None = None) -> Tensor:
+def mixture_nats(out: Tensor, x: Tensor, reference: Tensor | None = None, lowest: int = 0) -> Tensor:
     """-log p(x) under a mixture of K discretised logistics, ends folded (PixelCNN++, arXiv 1701.05517).
 
     ``out``: (n, 3 K), K means, K scales, K weights. A mean is (reference + out) / 16 levels, a scale
-    2^((clip(out, 0, 63) - 16) / 6) levels, and a weight is in proportion to 2^(clip(out, -128, 127) / 16).
+    2^((clip(out, lowest, 63) - 16) / 6) levels, and a weight is in proportion to 2^(clip(out, -128, 127) / 16).
+    ``reference``: (n,), or (n, K) for one of each component.
     """
+    if reference is None:
+        reference = torch.full_like(x, NO_REFERENCE)
+    if reference.dim() == 1:
+        reference = reference[:, None]
     if out.device.type == "cpu" and out.dtype == torch.float32:
-        result: Tensor = _FusedNats.apply(out, x, reference)
+        result: Tensor = _FusedNats.apply(out, x, reference, lowest)
         return result
     mean, scale, weight = out.t().contiguous().chunk(3)  # components first: long vectors are what sums are fast over
-    origin = NO_REFERENCE if reference is None else reference
     nats: Tensor = _MixtureNats.apply(
-        (mean + origin) / LEVEL, clip(scale, 0, 63) / 6 - 16 / 6, clip(weight, -128, 127) / 16, x
+        (mean + reference.t()) / LEVEL, clip(scale, lowest, 63) / 6 - 16 / 6, clip(weight, -128, 127) / 16, x
     )
     return nats
 
@@ -305,16 +311,15 @@ class _FusedNats(torch.autograd.Function):
     """:func:`mixture_nats` on a CPU."""
 
     @staticmethod
-    def forward(ctx: Any, out: Tensor, x: Tensor, reference: Tensor | None) -> Tensor:
-        origin = torch.full_like(x, NO_REFERENCE) if reference is None else reference
-        a, b, c = (t.contiguous().numpy() for t in (out, x, origin))
-        nats, gradient = nats_and_gradient(a, b, c, ctx.needs_input_grad[0])
+    def forward(ctx: Any, out: Tensor, x: Tensor, reference: Tensor, lowest: int) -> Tensor:
+        a, b, c = (t.contiguous().numpy() for t in (out, x, reference))
+        nats, gradient = nats_and_gradient(a, b, c, float(lowest), ctx.needs_input_grad[0])
         ctx.save_for_backward(torch.from_numpy(gradient))
         return torch.from_numpy(nats)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return gradients[0][:, None] * ctx.saved_tensors[0], None, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        return gradients[0][:, None] * ctx.saved_tensors[0], None, None, None
 
 
 class _MixtureNats(torch.autograd.Function):

@@ -5,28 +5,35 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from bitsback.ans import kernel
 
 LN2 = math.log(2)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@kernel
 def nats_and_gradient(
-    out: NDArray[np.float32], x: NDArray[np.float32], reference: NDArray[np.float32], with_gradient: bool
+    out: NDArray[np.float32],
+    x: NDArray[np.float32],
+    reference: NDArray[np.float32],
+    least: float,
+    with_gradient: bool,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """What :func:`bitsback.training.context.mixture_nats` computes, and its derivatives by ``out``.
 
-    ``out``: (n, 3 K); ``x``, ``reference``: (n,). Returns (n,) and (n, 3 K), the latter empty if not wanted.
+    ``out``: (n, 3 K); ``x``: (n,); ``reference``: (n, 1) or (n, K); ``least``: the least scale. Returns (n,) and
+    (n, 3 K), the latter empty if not wanted.
     """
     n, k = len(out), out.shape[1] // 3
+    anchored = reference.shape[1] > 1
     nats = np.empty(n, np.float32)
     gradient = np.empty((n if with_gradient else 0, 3 * k), np.float32)
     joint, share, by_mean, by_scale = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
     for i in range(n):
         row = out[i]
-        value, origin = float(x[i]), float(reference[i])
+        value, origins = float(x[i]), reference[i]
         lowest, highest = value == 0, value == 255
         total = 0.0
         for j in range(k):
@@ -35,8 +42,8 @@ def nats_and_gradient(
         scaled_total = math.log(total)
         best = -math.inf
         for j in range(k):
-            inverse = math.exp((16 - min(max(row[k + j], 0.0), 63.0)) * (LN2 / 6))
-            distance = value - 0.5 - (origin + row[j]) / 16
+            inverse = math.exp((16 - min(max(row[k + j], least), 63.0)) * (LN2 / 6))
+            distance = value - 0.5 - (np.float64(origins[j if anchored else 0]) + row[j]) / 16
             below = distance * inverse
             above = below + inverse
             # log sigmoid(above) is min(above, 0) less the logarithm of 1 + exp(-|above|): likewise for -below
@@ -68,7 +75,7 @@ def nats_and_gradient(
                 responsible = math.exp(joint[j] - log_likelihood)
                 gradient[i, j] = -responsible * by_mean[j] / 16
                 s, ds = row[k + j], -responsible * by_scale[j] / 6
-                gradient[i, k + j] = 0.0 if (s < 0 and ds > 0) or (s > 63 and ds < 0) else ds
+                gradient[i, k + j] = 0.0 if (s < least and ds > 0) or (s > 63 and ds < 0) else ds
                 w, dw = row[2 * k + j], (share[j] / total - responsible) * (LN2 / 16)
                 gradient[i, 2 * k + j] = 0.0 if (w < -128 and dw > 0) or (w > 127 and dw < 0) else dw
     return nats, gradient

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bitsback.ans import kernel
 from bitsback.models.context import ContextCodec, plane
-from bitsback.nets.context import BINARY_UNIT, MARGIN, UNIT, ContextNetwork, ContextSpec, companding
+from bitsback.nets.context import BINARY_UNIT, MARGIN, UNIT, ContextNetwork, ContextSpec, Tap, companding
 from bitsback.training.layers import UNIT as REAL
 
 RUN = 8
@@ -116,37 +116,49 @@ def _find_plain(planes, start, stride, size, ends, channels, plain):  # type: ig
 
 @kernel
 def _gather(  # type: ignore[no-untyped-def]
-    planes, start, stride, size, ends, taps, table, channels, has_reference, shift, picks, out, x, reference
+    planes, start, stride, size, ends, taps, table, anchors, channels, shift, picks, out, x, reference
 ):  # fmt: skip
     for n in range(picks.size):
-        k = np.searchsorted(ends, picks[n], side="right")
-        inside = picks[n] - (ends[k - 1] if k > 0 else 0)
-        row, column = inside // size[k, 1], inside % size[k, 1]
-        p = start[k] + (row + MARGIN) * stride[k] + column + MARGIN
+        image = np.searchsorted(ends, picks[n], side="right")
+        inside = picks[n] - (ends[image - 1] if image > 0 else 0)
+        row, column = inside // size[image, 1], inside % size[image, 1]
+        p = start[image] + (row + MARGIN) * stride[image] + column + MARGIN
         for j in range(taps.shape[0]):
-            a = planes[taps[j, 0], p + taps[j, 1] * stride[k] + taps[j, 2]]
-            b = planes[taps[j, 3], p + taps[j, 4] * stride[k] + taps[j, 5]]
+            a = planes[taps[j, 0], p + taps[j, 1] * stride[image] + taps[j, 2]]
+            b = planes[taps[j, 3], p + taps[j, 4] * stride[image] + taps[j, 5]]
             difference = np.int32(a) - np.int32(b)
             out[n, j] = table[min(max(difference, np.int32(-4096)), np.int32(4095)) + np.int32(4096)]
         for c in range(channels):
             x[n, c] = planes[3 + c, p] >> shift
-            reference[n, c] = planes[3 + channels + c, p] if has_reference else np.int16(2048)
+            for k in range(reference.shape[2]):
+                if anchors.shape[0] > 0:
+                    reference[n, c, k] = planes[
+                        anchors[c, k, 0], p + anchors[c, k, 1] * stride[image] + anchors[c, k, 2]
+                    ]
+                else:
+                    reference[n, c, k] = np.int16(2048)
 
 
 Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor, torch.Tensor]
-"""The features of each channel (n, F), samples (n, C), references (n, C); float32, features as real activations."""
+"""The features of each channel (n, F), samples (n, C), references (n, C, 1) or (n, C, K); float32, features as real
+activations."""
 
 
 class Gatherer:
     """Draws features, samples and references from :class:`Samples`."""
 
     def __init__(self, samples: Samples, spec: ContextSpec, device: str = "cpu") -> None:
-        self.samples, self.device, self.has_reference = samples, device, spec.has_reference
+        self.samples, self.device = samples, device
         self.counts = [len(f) for f in spec.features]
         taps = [(f.a, f.b) for features in spec.features for f in features]
         self.taps = np.array(
             [[v for t in pair for v in (plane(t, samples.channels), t.dy, t.dx)] for pair in taps], np.int64
         )
+        anchors = spec.anchors
+        if not anchors and spec.has_reference:
+            anchors = tuple((Tap("reference", c),) for c in range(samples.channels))
+        found = [(plane(t, samples.channels), t.dy, t.dx) for taps in anchors for t in taps]
+        self.anchors = np.array(found, np.int64).reshape(len(anchors), -1 if anchors else 1, 3)
         self.table = companding()
         self.plain_part = float(samples.plain.mean())
         if self.plain_part > MOSTLY_PLAIN:
@@ -183,9 +195,10 @@ class Gatherer:
         """Pixels by number."""
         s, n = self.samples, len(picks)
         out = np.empty((n, len(self.taps)), np.uint8)
-        x, reference = np.empty((n, s.channels), np.float32), np.empty((n, s.channels), np.float32)
+        x = np.empty((n, s.channels), np.float32)
+        reference = np.empty((n, s.channels, self.anchors.shape[1]), np.float32)
         _gather(
-            s.planes, s.start, s.stride, s.size, s.ends, self.taps, self.table, s.channels, self.has_reference, s.shift,
+            s.planes, s.start, s.stride, s.size, s.ends, self.taps, self.table, self.anchors, s.channels, s.shift,
             picks, out, x, reference,
         )  # fmt: skip
         features = torch.from_numpy(out).to(self.device).float().div_(REAL)
