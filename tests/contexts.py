@@ -15,7 +15,8 @@ from bitsback.models.context import ContextCodec
 from bitsback.nets.context import TABLE_SIZE, AdaptiveSpec, ContextNetwork, ContextSpec, Feature, Tap
 from bitsback.nets.layers import MAX_ACCUMULATOR, MAX_WIDE_WEIGHT, Weights
 
-Reference = Literal["adaptive", "median"] | None
+Reference = Literal["adaptive", "median", "drawn"] | None
+"""Kinds of references; "drawn": the median predictor's, with all that version 3 has."""
 
 
 class Noise:
@@ -47,6 +48,8 @@ def context_spec(
         if reference:
             f += [Feature(Tap("reference", c), west), Feature(Tap("error", c, 0, -1)), Feature(Tap("error", c, -1, 1))]
             f += [Feature(Tap("error", k), Tap("error", c, -3, -4)) for k in range(c)]
+        if reference == "drawn":
+            f += [Feature(Tap("value", c, -8, 8), Tap("value", other, -8, -8)), Feature(Tap("error", c, -5, 7))]
         if reference == "adaptive":
             f += [Feature(Tap("spread", k)) for k in range(c + 1)]
         features.append(tuple(f))
@@ -58,7 +61,11 @@ def context_spec(
         border,
         maps,
         AdaptiveSpec(taps, ridge) if reference == "adaptive" else None,
-        reference == "median",
+        reference in ("median", "drawn"),
+        tuple((Tap("reference", c), Tap("value", c - 1) if c else Tap("value", c, -1, 3)) for c in range(channels))
+        if reference == "drawn"
+        else (),
+        reference == "drawn",
     )
 
 
@@ -78,7 +85,7 @@ def random_context(spec: ContextSpec, channels: int, parameters: int, seed: int 
                 middle, step = 110, 64  # of a hidden activation
                 if layer is layers[-1]:
                     kind = o // components if components else 3
-                    middle = (0, 26, 0, 0)[kind]
+                    middle = (0, -4 if spec.sharp else 26, 0, 0)[kind]
                     step = (300 if spec.has_reference else 900, 16, 60, 60)[kind]
                 top = min(MAX_WIDE_WEIGHT, MAX_ACCUMULATOR // (256 * fan_in)) if o % 2 else 200
                 weight[o] = noise.array(-top, top, (fan_in,), np.int16)
@@ -137,6 +144,7 @@ KINDS: tuple[Kind, ...] = (
     (3, "median", 0, 256),
     (1, None, 3, 256),
     (1, None, 3, 2),
+    (3, "drawn", 0, 256),
 )
 """One of each sort."""
 

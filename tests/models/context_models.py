@@ -22,7 +22,7 @@ def context_file(kind: Kind, height: int = 0, width: int = 0, colour: tuple[int,
     """A model without latents, of images of any size where ``height`` and ``width`` are 0."""
     network, (channels, _, _, levels) = tiny_context(*kind), kind
     config = Config(
-        version=2,
+        version=3 if network.spec.sharp else 2,
         kind="context",
         name=f"tiny-context-{channels}",
         image=ImageSpec(height, width, channels, 2 if levels == 2 else 256),

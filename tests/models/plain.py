@@ -58,8 +58,9 @@ def bernoulli(u):
 
 
 def mixture(means, scales, weights):
-    """``means``: M_k, in sixteenths of a level; ``scales`` and ``weights``: indices of the tables."""
-    slopes, shares = [INVERSE_SCALES[s] for s in scales], [EXPONENTIALS[w] for w in weights]
+    """``means``: M_k, in sixteenths of a level; ``scales`` and ``weights``: indices of the tables, or scales below 0."""
+    slopes = [INVERSE_SCALES[s % 6] * 2 ** -(s // 6) if s < 0 else INVERSE_SCALES[s] for s in scales]
+    shares = [EXPONENTIALS[w] for w in weights]
     ratio = (2**24 - 256) * 2**24 // sum(shares)
     masses = [(share * ratio) >> 24 for share in shares[1:]]
     masses.insert(0, 2**24 - 256 - sum(masses))

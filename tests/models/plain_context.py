@@ -197,9 +197,14 @@ class PlainContext:
         if self.levels == 2:
             return bernoulli(clip(out[0], -128, 127, "logit") + 128)
         k = len(out) // 3
-        middle = self.references.get((c, *pixel), 2048)
+        anchors = self.context.get("anchors")
+        if anchors:
+            middles = [self.tap(tap, pixel) for tap in anchors[c]]
+        else:
+            middles = k * [self.references.get((c, *pixel), 2048)]
+        low = -30 if self.context.get("sharp", False) else 0
         return mixture(
-            [middle + mean for mean in out[:k]],
-            [clip(s, 0, 63, "scale") for s in out[k : 2 * k]],
+            [middle + mean for middle, mean in zip(middles, out[:k], strict=True)],
+            [clip(s, low, 63, "scale") for s in out[k : 2 * k]],
             [clip(w + 128, 0, 255, "weight") for w in out[2 * k :]],
         )

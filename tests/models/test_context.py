@@ -18,7 +18,7 @@ from models.plain_context import REACHED, PlainContext
 CASES = [
     pytest.param(channels, reference, maps, levels, id=f"{channels}-{reference}-{maps}-{levels}")
     for channels in (1, 3)
-    for reference in ("adaptive", "median", None)
+    for reference in ("adaptive", "median", "drawn", None)
     for maps in (0, 3)
     for levels in ((256,) if reference else (256, 2))
 ]
@@ -159,7 +159,14 @@ def test_bijection_on_a_larger_image() -> None:
 PINNED = dict(
     zip(
         KINDS,
-        ("f24f6d5af117099c", "0ce0fe93f863ac9c", "c48e3f3bb5614806", "e430c38660be5a55", "9b94d5edd6f872da"),
+        (
+            "f24f6d5af117099c",
+            "0ce0fe93f863ac9c",
+            "c48e3f3bb5614806",
+            "e430c38660be5a55",
+            "9b94d5edd6f872da",
+            "aa9d937b4c4e9614",
+        ),
         strict=True,
     )
 )

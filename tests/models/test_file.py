@@ -154,7 +154,7 @@ def test_parts_of_version_2_that_do_not_fit_are_refused_in_one_line(data: bytes,
         ('["value",0,0,-1]', "null"),
         ('"ridge"', '"bridge"'),
         ('"border"', '"boarder"'),
-        ('"median":false', '"median":0'),
+        ('"adaptive":{', '"median":0,"adaptive":{'),
         ('"colour":[0,1,2]', '"colour":"012"'),
     ],
 )
