@@ -13,6 +13,7 @@ from PIL import Image
 
 from bitsback.ans import Stack
 from bitsback.models import Model
+from bitsback.models.search import RETIRED, ZOO
 from helpers import DATA, needs_kodak, needs_mnist
 
 ENGINES = ("int8", "float32", "reference")
@@ -46,7 +47,7 @@ def coded(name: str, source: str) -> tuple[np.ndarray, bytes]:
 
 
 @pytest.mark.parametrize("source", ["drawn", pytest.param("mnist", marks=[needs_mnist, pytest.mark.data])])
-@pytest.mark.parametrize("name", ["digits", "digits-binary"])
+@pytest.mark.parametrize("name", ["digits-binary", str(ZOO / RETIRED / "digits-0.2.bbm")], ids=["binary", "8-bit"])
 @pytest.mark.parametrize(("engine", "threads", "batch"), [*itertools.product(ENGINES, THREADS, BATCHES)])
 def test_every_way_of_computing_gives_the_same(name: str, source: str, engine: str, threads: int, batch: int) -> None:
     images, payload = coded(name, source)
@@ -60,7 +61,7 @@ def test_every_way_of_computing_gives_the_same(name: str, source: str, engine: s
     np.testing.assert_array_equal(model.decode(payload, len(images)), images)
 
 
-@pytest.mark.parametrize("name", ["photos", "photos-fast", "photos-grey", "thumbnails"])
+@pytest.mark.parametrize("name", ["photos", "photos-fast", "photos-grey", "thumbnails", "digits"])
 def test_photos_do_not_depend_on_threads_or_company(name: str) -> None:
     """The same bytes with one thread and two, from any memory layout; the same pixels from either."""
     rng = np.random.default_rng(3)

@@ -40,5 +40,8 @@ def test_the_golden_archives_use_every_route_and_model(version: str) -> None:
                 routes |= set(member.routes)
                 models |= set(member.models)
     assert routes >= {"model", "predictor", "packed", "stored"}
-    shipped = ZOO.glob("*.bbm") if version == VERSIONS[-1] else (ZOO / RETIRED).glob(f"*-{version[1:]}.bbm")
-    assert models == {bitsback.Model.load(path).id for path in shipped}
+    shipped = {bitsback.Model.load(path).id for path in ZOO.glob("*.bbm")}
+    retired = {bitsback.Model.load(path).id for path in (ZOO / RETIRED).glob(f"*-{version[1:]}.bbm")}
+    if version == VERSIONS[-1]:
+        assert models == shipped
+    assert retired <= models <= shipped | retired

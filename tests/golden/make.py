@@ -15,25 +15,22 @@ import numpy as np
 from PIL import Image
 
 import bitsback
-from bitsback.ans import Stack
 from bitsback.models import Model
+from bitsback.models.inspect import draw
 
 
 def drawn_digits(count: int = 200) -> np.ndarray:
     """Grey digits drawn as the sample images are, uint8 (count, 28, 28)."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
-    from draw_digits import draw
+    from draw_digits import draw as draw_digit
 
     rng = np.random.default_rng(2026)
-    return np.stack([draw(i % 10, rng) for i in range(count)])
+    return np.stack([draw_digit(i % 10, rng) for i in range(count)])
 
 
 def sampled_digits(count: int = 40) -> np.ndarray:
-    """Digits drawn by the model "digits", by popping random bits: what it codes best, uint8 (count, 28, 28)."""
-    vae = Model.load("digits").vae
-    words = np.random.default_rng(7).integers(0, 1 << 32, 1000 * count, np.uint32)
-    stack = Stack.from_bytes(np.array([1 << 33], "<u8").tobytes() + words.astype("<u4").tobytes())
-    return vae.likelihood(vae.prior(count).pop(stack)).pop(stack)[..., 0]
+    """Digits drawn from the model "digits": what it codes best, uint8 (count, 28, 28)."""
+    return draw(Model.load("digits"), count, (28, 28, 1), seed=7)[..., 0]
 
 
 def write_inputs(folder: Path) -> None:

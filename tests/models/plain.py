@@ -58,7 +58,7 @@ def bernoulli(u):
 
 
 def mixture(means, scales, weights):
-    """``means``: M_k, in sixteenths of a level; ``scales`` and ``weights``: indices of the tables, or scales below 0."""
+    """``means``: M_k, in sixteenths of a level; ``scales``, below 0 too, and ``weights``: indices of the tables."""
     slopes = [INVERSE_SCALES[s % 6] * 2 ** -(s // 6) if s < 0 else INVERSE_SCALES[s] for s in scales]
     shares = [EXPONENTIALS[w] for w in weights]
     ratio = (2**24 - 256) * 2**24 // sum(shares)

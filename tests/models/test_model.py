@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bitsback.errors import ChecksumError, CodecError, InexactEngineError, ModelNotFoundError
-from bitsback.models import Model, candidates, installed
+from bitsback.models import Model, candidates, installed, search
+from bitsback.models.inspect import draw
 from bitsback.models.model import LARGEST
 from helpers import drawn_images, tiny_model, tiny_model_file, with_config
 
@@ -71,13 +72,14 @@ def test_a_model_that_no_engine_computes_as_announced_is_refused() -> None:
         model.encode(drawn_images(model, 1))
 
 
-@pytest.mark.parametrize("name", ["digits", "digits-binary"])
-def test_shipped_models_draw_and_code(name: str) -> None:
-    model = Model.load(name)
-    assert model.name == name
-    assert model.id in [m.id for m in candidates(model.shape, np.uint8, model.levels)]
-    images = drawn_images(model, 20)
-    np.testing.assert_array_equal(model.decode(model.encode(images), 20), images)
+@pytest.mark.parametrize("path", sorted(search.ZOO.glob("*.bbm")), ids=lambda path: path.stem)
+def test_shipped_models_draw_and_code(path: Path) -> None:
+    model = Model.load(path)
+    assert model.name == path.stem
+    shape = tuple(axis or 28 for axis in model.shape)
+    assert model.id in [m.id for m in candidates(shape, np.uint8, model.levels, "max")]
+    images = draw(model, 5, shape)
+    np.testing.assert_array_equal(model.decode(model.encode(images), 5, shape), images)
 
 
 def test_many_threads_may_ask_for_models_at_once() -> None:

@@ -108,7 +108,7 @@ def test_a_model_can_be_trained_further(grey: Result, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="for other images: 1 channels"):
         fit(checks(300, 3), dataclasses.replace(QUICK, init=str(path)))
     with pytest.raises(ModelError, match="has latents"):
-        fit(checks(300, 1), dataclasses.replace(QUICK, init="digits"))
+        fit(checks(300, 1), dataclasses.replace(QUICK, init="digits-binary"))
 
 
 @pytest.mark.parametrize("channels", [2, 4])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FAST = "-fast"
 """How the names of models end that give up some size for speed."""
 
-LARGEST = {"thumbnails": 128}
+LARGEST = {"thumbnails": 128, "digits": 64}
 """Pixels an edge up to which a model is worth trying, where it takes larger images too but others are made for them."""
 
 BATCH_VALUES = 1 << 24

@@ -187,20 +187,19 @@ def candidates(channels: int, levels: int, edge: int, flat: float, size: Size) -
     if levels == 2:
         return [Architecture("plain", plain_spec(hidden), channels, 2)]
     taps = (6, 4) if channels > 1 else (10, 0)
-    found = [
-        Architecture(
-            "adaptive", predicted_spec(channels, 14, 10, hidden, taps, 4, place), channels, 256, 3 + (flat > FLAT)
-        )
-    ]
+    found = []
+    if flat < PLAINLY_DRAWN:
+        spec = predicted_spec(channels, 14, 10, hidden, taps, 4, place)
+        found.append(Architecture("adaptive", spec, channels, 256, 3 + (flat > FLAT)))
     if flat > FLAT:
         found.append(Architecture("drawn", drawn_spec(channels, hidden, place), channels, 256, DRAWN_COMPONENTS))
-        if channels == 1 and place:
-            found.append(Architecture("median", predicted_spec(1, 18, 6, hidden, None, 5, True), 1, 256, 5))
+        if channels == 1:
+            found.append(Architecture("median", predicted_spec(1, 18, 6, hidden, None, 5, place), 1, 256, 5))
     return found
 
 
-FLAT = 0.25
-"""The share of pixels that equal their left neighbour from which on images may be drawings."""
+FLAT, PLAINLY_DRAWN = 0.25, 0.6
+"""The shares of pixels that equal their left neighbour from which on images may be, or are, drawings."""
 
 
 def from_model(model: Model) -> Architecture | None:

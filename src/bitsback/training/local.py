@@ -184,7 +184,11 @@ def main(
     schedule = Schedule(steps, batch, learning_rate, anneal=anneal, quantise_from=quantise_from, parts=2, seed=seed)
     rng = np.random.default_rng(seed)
     images = read_images(data, 3 if kind.variants else channels)
-    order = np.random.default_rng(0).permutation(len(images)) if kind.shuffled else np.arange(len(images))[::-1]
+    order = (
+        np.random.default_rng(0).permutation(len(images))
+        if kind.shuffled
+        else np.roll(np.arange(len(images)), held_out)
+    )
     images = [images[i] for i in order][: limit or None]
     train, test = images[held_out:], images[:held_out]
     if kind.variants:
