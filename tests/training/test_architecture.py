@@ -36,7 +36,7 @@ def test_larger_sizes_are_larger() -> None:
 
 def test_what_reaches_further_is_of_a_later_version() -> None:
     near, far = (
-        candidates(1, 256, 28, 0.9, "small")[0].config("near"),
+        candidates(1, 256, 28, 0.0, "small")[0].config("near"),
         candidates(1, 2, 28, 0.9, "small")[0].config("far"),
     )
     assert (near.version, far.version) == (2, 3)
