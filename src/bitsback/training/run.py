@@ -260,7 +260,7 @@ class _Fit:
     def _codecs(self, held_out: Sequence[Image]) -> None:
         """Tell what others make of some held-out images, to compare with on the way."""
         self.view.stage("measuring other codecs")
-        shown = held_out[: _within([image.size for image in held_out], 1 << 20)]
+        shown = held_out[: _within([image.size for image in held_out], 1 << 21)]
         samples = sum(image.size for image in shown)
         sizes = peers.file_sizes(shown, threads=self.threads)
         self.view.codecs({name: 8 * size / samples for name, size in sizes.items() if size is not None})
