@@ -21,7 +21,11 @@ def main() -> None:
         card = json.loads(path.read_text())
         training = card["training"]
         macs = ", ".join(f"{name} {count:,}" for name, count in card["macs"].items())
-        length = f"{training['epochs']} epochs" if "epochs" in training else f"{training['steps']:,} steps"
+        length = (
+            f"{training['epochs']} epochs"
+            if "epochs" in training
+            else f"{training.get('done', training['steps']):,} steps"
+        )
         measured = "test_bits_per_dim" in card
         rate = card["test_bits_per_dim" if measured else "held_out_bits_per_dim"]
         rows.append(

@@ -10,7 +10,7 @@ import bitsback
 from bitsback.models.search import RETIRED, ZOO
 
 GOLDEN = Path(__file__).parent / "golden"
-VERSIONS = ["v0.1", "v0.2"]
+VERSIONS = ["v0.1", "v0.2", "v0.3"]
 CASES = [
     pytest.param(version, archive, files, id=f"{version}-{archive}")
     for version in VERSIONS

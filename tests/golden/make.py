@@ -1,6 +1,6 @@
 """Make the golden archives of a version: once, when its format is fixed. They are never rewritten.
 
-    python tests/golden/make.py tests/golden/v0.2
+    python tests/golden/make.py tests/golden/v0.3
 
 Every later version must decode them to the very same bytes, which ``manifest.json`` names by SHA-256.
 """
