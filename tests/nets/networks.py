@@ -40,7 +40,7 @@ def random_network(spec: NetSpec, seed: int = 0) -> Network:
                 np.array([-MAX_WEIGHT, -MAX_WEIGHT, -40, -1, 0, 1, 40, MAX_WEIGHT, MAX_WEIGHT], np.int8), shape
             )
         room = MAX_ACCUMULATOR - 1 - np.abs(w.astype(np.int64)).reshape(shape[0], -1).sum(1) * 255
-        spread = int(np.abs(w).max()) * 128 * np.sqrt(fan_in)
+        spread = max(int(np.abs(w).max()), 1) * 128 * np.sqrt(fan_in)
         bias = np.clip(rng.normal(spread / 2, spread, shape[0]), -room, room).astype(np.int32)
         bias[0] = room[0]
         typical = np.log2(spread / 64)

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,10 @@ def train_command(
     if resume and not folder.exists():
         raise BitsBackError(f"there is no run to resume: no {folder}")
     try:
-        import matplotlib  # noqa: F401  (for the report at the end: better missed now than then)
-
         from bitsback.training import Config, fit
         from bitsback.training.distributed import join, leave
+
+        import_module("matplotlib")  # for the report at the end: better missed now than then
     except ModuleNotFoundError as error:
         raise BitsBackError(f"training needs {error.name}: pip install 'bitsback[train]'") from None
 
