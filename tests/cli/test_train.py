@@ -103,7 +103,7 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     card = json.loads((tmp_path / "mine.json").read_text())
     assert card["training"]["processes"] == 2
     assert card["held_out_bits_per_dim"] < card["log"][0][3]
-    assert done.stdout.count(b"next to") == 1
+    assert done.stdout.count(b"10,000 images") == 1
 
 
 def test_wrong_usage_is_told_in_a_line(run: Run, tmp_path: Path) -> None:
