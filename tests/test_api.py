@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from bitsback.errors import (
     ModelNotFoundError,
     OutputExistsError,
 )
+from helpers import drawn_images, tiny_model
 
 
 def ramps(*shape: int, dtype: type = np.uint8) -> np.ndarray:
@@ -164,6 +166,20 @@ def test_models_by_name() -> None:
     with pytest.raises(ModelNotFoundError):
         bitsback.compress(ramps(3, 9, 9), model="no such model")
     assert bitsback.open(bitsback.compress(ramps(3, 28, 28), model="none")).members[0].models == ()
+
+
+def test_a_model_that_is_not_installed_is_given_when_reading(tmp_path: Path) -> None:
+    model = tiny_model(2)
+    images = drawn_images(model, 400)
+    path = tmp_path / "mine.bbm"
+    path.write_bytes(model.data)
+    data = bitsback.compress(images, model=model)
+    with pytest.raises(ModelNotFoundError):
+        bitsback.decompress(data)
+    ways: list[Any] = [model, path, str(path), [model], [path, "digits"], (str(path),)]
+    for models in ways:
+        np.testing.assert_array_equal(bitsback.decompress(data, models=models), images)
+        np.testing.assert_array_equal(bitsback.open(data, models=models)[7], images[7])
 
 
 def test_effort_and_models_that_do_not_fit(folder: Path, tmp_path: Path) -> None:

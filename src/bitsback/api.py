@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Path_ = str | os.PathLike[str]
 Input = NDArray[Any] | Path_ | Iterable[Path_]
+
+Models: TypeAlias = "str | Path | Model | Sequence[str | Path | Model]"
 
 ARRAY_NAME = "array.npy"
 """The name of the only file in an archive that was made of an array."""
@@ -165,18 +167,20 @@ def store(
 
 @overload
 def decompress(
-    archive: Path_ | bytes | BinaryIO, out: None = None, *, threads: int = ..., limits: Limits = ...
-) -> NDArray[Any]: ...
+    archive: Path_ | bytes | BinaryIO, out: None = None, *, models: Models = ..., threads: int = ...,
+    limits: Limits = ...,
+) -> NDArray[Any]: ...  # fmt: skip
 @overload
 def decompress(
-    archive: Path_ | bytes | BinaryIO, out: Path_, *, members: Sequence[str] = ..., threads: int = ...,
-    force: bool = ..., limits: Limits = ...,
+    archive: Path_ | bytes | BinaryIO, out: Path_, *, members: Sequence[str] = ..., models: Models = ...,
+    threads: int = ..., force: bool = ..., limits: Limits = ...,
 ) -> list[Path]: ...  # fmt: skip
 def decompress(
     archive: Path_ | bytes | BinaryIO,
     out: Path_ | None = None,
     *,
     members: Sequence[str] = (),
+    models: Models = (),
     threads: int = 0,
     force: bool = False,
     limits: Limits = DEFAULT_LIMITS,
@@ -188,6 +192,7 @@ def decompress(
         out: the folder to put the files into. Without it, the archive must hold a single array, which is returned as
             it was: shape, type and values.
         members: names or patterns (``*.png``) of the files wanted; none means all.
+        models: models, or paths of their files, that the archive may need and that are not installed.
         threads: how many to use, 0 for all cores.
         force: overwrite files that are there. Otherwise one that is there is an error, and nothing is written.
         limits: what the archive may announce.
@@ -199,7 +204,7 @@ def decompress(
         FormatError: the archive is damaged. UnsafePathError: a name would leave the folder. OutputExistsError.
         ModelNotFoundError. LimitError. OSError.
     """
-    with open(archive, limits=limits) as opened:
+    with open(archive, models=models, limits=limits) as opened:
         if out is not None:
             chosen = select(opened.members, members)
             return extract(opened, Path(out), chosen, overwrite=force, threads=threads).written
@@ -213,17 +218,24 @@ def decompress(
     return array
 
 
-def open(archive: Path_ | bytes | BinaryIO, *, limits: Limits = DEFAULT_LIMITS, damaged: bool = False) -> Archive:
+def open(
+    archive: Path_ | bytes | BinaryIO,
+    *,
+    models: Models = (),
+    limits: Limits = DEFAULT_LIMITS,
+    damaged: bool = False,
+) -> Archive:
     """An archive as a sequence of its images: ``len``, indexing, slices, iteration; ``names`` and ``members``.
 
-    Nothing is decoded until it is asked for. Arguments as for :class:`bitsback.archive.Archive`.
+    Nothing is decoded until it is asked for. ``models`` as for :func:`decompress`, the others as for
+    :class:`bitsback.archive.Archive`.
 
     >>> import numpy as np, bitsback
     >>> archive = bitsback.open(bitsback.compress(np.arange(600, dtype=np.uint16).reshape(3, 20, 10)))
     >>> len(archive), archive[2].shape, archive.names
     (3, (20, 10), ['array.npy'])
     """
-    return Archive(archive, limits=limits, damaged=damaged)
+    return Archive(archive, library=Library(_loaded(models)), limits=limits, damaged=damaged)
 
 
 def library_for(model: "str | Path | Model") -> Library:
@@ -232,11 +244,17 @@ def library_for(model: "str | Path | Model") -> Library:
         return Library()
     if model == "none":
         return Library(shipped=False)
-    if isinstance(model, str | Path):
-        from bitsback.models import Model
+    return Library(_loaded([model]), forced=True)
 
-        model = Model.load(model)
-    return Library([model], forced=True)
+
+def _loaded(models: Models) -> "list[Model]":
+    """Models given as themselves, by name, or by the path of their file; one or several."""
+    several = models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
+    if not any(isinstance(model, str | Path) for model in several):
+        return cast("list[Model]", several)
+    from bitsback.models import Model
+
+    return [Model.load(model) if isinstance(model, str | Path) else model for model in several]
 
 
 def select(members: Sequence[Member], patterns: Sequence[str]) -> list[Member]:

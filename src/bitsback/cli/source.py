@@ -29,12 +29,10 @@ def archive_input(
     ``models`` are names or files of models that it may need. What comes through a pipe is put into a temporary file
     first, or refused unless ``spool``.
     """
-    from bitsback import Model
-    from bitsback.archive import Archive, Library
+    from bitsback import api
 
     shown = "standard input" if name == "-" else name
     with ExitStack() as stack:
-        library = Library([Model.load(model) for model in models])
         file: BinaryIO
         if name != "-":
             file = stack.enter_context(Path(name).open("rb"))
@@ -46,7 +44,7 @@ def archive_input(
         else:
             raise BitsBackError("standard input is a pipe, and the index is at the archive's end: give a file")
         try:
-            yield stack.enter_context(Archive(file, library=library, limits=limits, damaged=damaged))
+            yield stack.enter_context(api.open(file, models=models, limits=limits, damaged=damaged))
         except OutputExistsError:
             raise
         except BitsBackError as error:
