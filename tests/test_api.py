@@ -170,7 +170,7 @@ def test_models_by_name() -> None:
 
 def test_a_model_that_is_not_installed_is_given_when_reading(tmp_path: Path) -> None:
     model = tiny_model(2)
-    images = drawn_images(model, 400)
+    images = drawn_images(model, 400)[..., 0]
     path = tmp_path / "mine.bbm"
     path.write_bytes(model.data)
     data = bitsback.compress(images, model=model)
