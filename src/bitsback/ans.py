@@ -22,7 +22,8 @@ frequencies are ``uint64`` and meet only ``np.uint64`` constants; lengths and in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numba
@@ -194,6 +195,31 @@ class Stack:
         twin._tail[: self._length] = self._tail[: self._length]
         twin._length = self._length
         return twin
+
+    @contextmanager
+    def select(self, lanes: slice) -> Iterator[Stack]:
+        """Lend some of the heads, with the whole tail, as a stack for the length of a ``with`` block.
+
+        Leave this stack alone inside the block. Afterwards, also after an error, it has what the block left in the
+        other: the heads in their places, and the tail.
+
+        Raises:
+            CodecError: the slice holds no head.
+
+        >>> stack = Stack(lanes=4)
+        >>> with stack.select(slice(0, 4, 2)) as part:
+        ...     part.push(np.array([1], np.uint32), np.array([1], np.uint32), precision=8)
+        >>> [int(head) >> 32 for head in stack.heads]
+        [256, 1, 1, 1]
+        """
+        part = Stack.__new__(Stack)
+        part._heads, part._tail, part._length = self._heads[lanes].copy(), self._tail, self._length
+        if not part._heads.size:
+            raise CodecError(f"{lanes} selects none of {self.lanes} lanes")
+        try:
+            yield part
+        finally:
+            self._heads[lanes], self._tail, self._length = part._heads, part._tail, part._length
 
     def bits(self) -> float:
         """Return the information content in bits: 0 for a new stack. For reports only."""

@@ -121,3 +121,16 @@ def test_the_reading_order_stands_for_a_final_shuffle(factor: int | None) -> Non
     channels = spec.output[0]
     ordered = short.reshape(4, channels, -1)[:, :, engine.reading_order(spec)]
     np.testing.assert_array_equal(ordered.reshape(full.shape), full)
+
+
+SHUFFLED = NetSpec((3, 4, 5), (Conv(3, 8, 3), Shuffle(2)))
+
+
+@pytest.mark.parametrize("spec", [*SPECS.values(), SHUFFLED])
+def test_a_runner_is_the_whole_network(spec: NetSpec) -> None:
+    network = random_network(spec)
+    x = random_input(spec, 5)
+    for engines in (engine.ENGINES, ["float32"], ["reference"]):
+        np.testing.assert_array_equal(engine.runner(network, engines)(x), reference.run(network, x))
+    with pytest.raises(ModelError, match="unknown engine"):
+        engine.runner(network, ["abacus"])

@@ -1,6 +1,36 @@
 """What can be pushed on a stack: families of distributions over arrays of symbols, and combinators of codecs.
 
-Everything that decides a probability here is an integer; see :mod:`bitsback.codecs.base` for what a codec is.
+A codec is a pair of operations, ``push(stack, x)`` and ``pop(stack) -> x``, each the other's inverse
+(:mod:`bitsback.codecs.base`). Everything that decides a probability is an integer; ``from_floats``, where a family has
+it, rounds float parameters to those integers, for use inside one environment.
+
+Families, whole arrays at a time:
+
+================================  ========================================================================
+:class:`Uniform`                  plain bits, or any number of equally likely symbols
+:class:`Bernoulli`                zeros and ones
+:class:`Categorical`              any distributions, from a :class:`CdfTable`; :func:`quantise_pmf` makes rows
+:class:`Logistic`                 levels (pixels), one logistic distribution each
+:class:`LogisticMixture`          the same with K components; :class:`NetworkMixture` reads a network's output
+:class:`Gaussian`                 levels, one Gaussian each
+:class:`BetaBinomial`             levels 0..255, as in the paper
+:class:`PosteriorBuckets`         latents: Gaussians over buckets of equal prior mass; see :func:`bucket_centres`
+================================  ========================================================================
+
+Combinators, codecs made of codecs:
+
+================================  ========================================================================
+:class:`Serial`, :class:`Repeat`  several codecs in a row, or one codec several times
+:class:`Autoregressive`           each item's codec depends on the items before it
+:class:`Substack`                 a codec on some heads of the stack
+:class:`Multiset`                 items whose order does not count, and costs nothing
+:class:`BitsBack`                 a model with latents at the price of its ELBO
+:class:`TwoPart`                  the same without bits back, to start a chain with
+:func:`bit_swap`                  a chain of latents, bits back within bits back
+:func:`top_down`                  a ladder of latents, drawn from the top
+================================  ========================================================================
+
+:func:`bitsback.codecs.testing.check_codec` checks a codec of your own.
 """
 
 from bitsback.codecs.base import Codec as Codec
@@ -10,13 +40,20 @@ from bitsback.codecs.beta_binomial import BetaBinomial as BetaBinomial
 from bitsback.codecs.categorical import Categorical as Categorical
 from bitsback.codecs.categorical import CdfTable as CdfTable
 from bitsback.codecs.categorical import quantise_pmf as quantise_pmf
+from bitsback.codecs.combinators import Autoregressive as Autoregressive
 from bitsback.codecs.combinators import BitsBack as BitsBack
+from bitsback.codecs.combinators import Repeat as Repeat
 from bitsback.codecs.combinators import Serial as Serial
+from bitsback.codecs.combinators import Substack as Substack
 from bitsback.codecs.combinators import TwoPart as TwoPart
 from bitsback.codecs.gaussian import PosteriorBuckets as PosteriorBuckets
 from bitsback.codecs.gaussian import bucket_centres as bucket_centres
+from bitsback.codecs.hierarchies import bit_swap as bit_swap
+from bitsback.codecs.hierarchies import top_down as top_down
 from bitsback.codecs.logistic import Logistic as Logistic
 from bitsback.codecs.logistic import LogisticMixture as LogisticMixture
 from bitsback.codecs.logistic import NetworkMixture as NetworkMixture
 from bitsback.codecs.logistic import quarter as quarter
+from bitsback.codecs.multiset import Multiset as Multiset
+from bitsback.codecs.normal import Gaussian as Gaussian
 from bitsback.codecs.uniform import Uniform as Uniform

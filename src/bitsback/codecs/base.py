@@ -104,3 +104,25 @@ def whole(values: npt.ArrayLike, dtype: npt.DTypeLike, stop: int | None, what: s
         if low < start or high >= stop:
             raise CodecError(f"{what} must be in {start}..{stop - 1}, not {low if low < start else high}")
     return np.require(array, dtype, ["C", "A", "W"])
+
+
+def reals(values: npt.ArrayLike, what: str, positive: bool = False) -> npt.NDArray[np.float64]:
+    """Return ``values`` as float64, for the ``from_floats`` of the families.
+
+    Raises:
+        CodecError: one is not a number, or not above 0 where ``positive``; the message begins with ``what``.
+    """
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise CodecError(f"{what} must be a number") from None
+    if np.isnan(array).any():
+        raise CodecError(f"{what} must be a number, not nan")
+    if positive and not np.all(array > 0):
+        raise CodecError(f"{what} must be above 0, not {array.min()}")
+    return array
+
+
+def nearest(values: npt.NDArray[np.float64], low: int, high: int) -> npt.NDArray[np.int64]:
+    """Return the nearest integers (of two, the even one), held within ``low .. high``."""
+    return np.rint(np.clip(values, low, high)).astype(np.int64)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsback.ans import MAX_PRECISION, Stack, advance, kernel, peek, refill
-from bitsback.codecs.base import Family, whole
+from bitsback.codecs.base import Family, nearest, reals, whole
 from bitsback.errors import CodecError
 
 
@@ -64,6 +64,29 @@ class Bernoulli(Family):
         self.precision = precision
         self.p = whole(p, np.uint32, 1 << precision, "a probability", start=1)
         self.shape = self.p.shape
+
+    @classmethod
+    def from_floats(cls, p: npt.ArrayLike, precision: int = 16) -> Self:
+        """Return the codec of symbols that are 1 with probability ``p``, for models in floating point.
+
+        The rounding is done in floating point: encoder and decoder must see the very same ``p``, to the last bit. That
+        holds inside one environment, not between machines.
+
+        Args:
+            p: numbers in 0..1, any shape; rounded to ``1 .. 2**precision - 1`` parts of ``2**precision``.
+            precision: 1 to 24.
+
+        Raises:
+            CodecError: a number is outside 0..1.
+
+        >>> Bernoulli.from_floats([0.25, 0.0, 1.0], precision=8).p
+        array([ 64,   1, 255], dtype=uint32)
+        """
+        p = reals(p, "a probability")
+        if not np.all((p >= 0) & (p <= 1)):
+            raise CodecError(f"a probability must be in 0..1, not {p.min() if p.min() < 0 else p.max()}")
+        total = 1 << min(max(precision, 1), MAX_PRECISION)  # another precision is refused below
+        return cls(nearest(p * total, 1, total - 1), precision)
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)

@@ -6,11 +6,12 @@ The likelihood of the 8-bit model of "Practical lossless compression with latent
 from __future__ import annotations
 
 from functools import cache
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.codecs.base import whole
+from bitsback.codecs.base import nearest, reals, whole
 from bitsback.codecs.categorical import Categorical, CdfTable
 from bitsback.codecs.tables import load
 from bitsback.errors import CodecError
@@ -39,6 +40,22 @@ class BetaBinomial(Categorical):
         if self.a_index.shape != self.b_index.shape:
             raise CodecError(f"a_index has shape {self.a_index.shape}, b_index {self.b_index.shape}")
         super().__init__(_table(), self.a_index.astype(np.uint32) * np.uint32(GRID) + self.b_index)
+
+    @classmethod
+    def from_floats(cls, alpha: npt.ArrayLike, beta: npt.ArrayLike) -> Self:  # type: ignore[override]
+        """Return the codec for ``alpha`` and ``beta`` above 0, each moved to the nearest of the grid (by ratio).
+
+        A grid step is a factor of the square root of 2. As with all ``from_floats``, encoder and decoder must see the
+        very same floats: inside one environment they do, between machines they may not.
+
+        Raises:
+            CodecError: a number is not above 0, or the shapes differ.
+
+        >>> BetaBinomial.from_floats([1.0], [4.0]).b_index
+        array([16], dtype=uint8)
+        """
+        parts = (reals(alpha, "alpha", positive=True), reals(beta, "beta", positive=True))
+        return cls(*(nearest(12 + 2 * np.log2(part), 0, GRID - 1) for part in parts))
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -121,6 +121,29 @@ class Categorical(Family):
         self.index = whole(index, np.uint32, cdfs.rows, "an index")
         self.shape = self.index.shape
         self.dtype = np.uint8 if self.size <= 256 else np.uint16
+
+    @classmethod
+    def from_floats(cls, p: npt.ArrayLike, precision: int = 16) -> Self:
+        """Return the codec of symbols with a distribution each, ``p`` (..., symbols), by way of :func:`quantise_pmf`.
+
+        Encoder and decoder must see the very same floats: inside one environment they do, between machines they may
+        not. A table of one row a symbol is made; where few distributions serve many symbols, make a
+        :class:`CdfTable` of those once.
+
+        Args:
+            p: non-negative numbers; each row is scaled to sum 1.
+            precision: 1 to 24, with ``2**precision >= symbols``.
+
+        Raises:
+            CodecError: a row is negative, not finite or all zero, or there are too many symbols.
+
+        >>> import numpy as np
+        >>> Categorical.from_floats([[0.5, 0.5], [0.0, 1.0]], precision=8).bits(np.array([0, 0]))
+        array([1., 8.])
+        """
+        freqs = quantise_pmf(p, precision)
+        table = CdfTable.from_freqs(freqs.reshape(-1, freqs.shape[-1]))
+        return cls(table, np.arange(table.rows).reshape(freqs.shape[:-1]))
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)

@@ -18,13 +18,13 @@ where F reads the table ``normal`` between its entries, as ``logistic`` is read 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsback.ans import Stack, advance, helper, kernel, peek, refill
-from bitsback.codecs.base import Family, whole
+from bitsback.codecs.base import Family, nearest, reals, whole
 from bitsback.codecs.tables import ORIGIN, STEPS, load, sigmoid
 from bitsback.errors import CodecError
 
@@ -148,6 +148,29 @@ class PosteriorBuckets(Family):
         if self.delta.shape != self.rho.shape:
             raise CodecError(f"delta has shape {self.delta.shape}, rho {self.rho.shape}")
         self.shape = self.delta.shape
+
+    @classmethod
+    def from_floats(cls, mean: npt.ArrayLike, std: npt.ArrayLike, bits: int) -> Self:
+        """Return the codec for means and standard deviations as floats, in units of the prior, which is N(0, 1).
+
+        They are moved to the grid: means to 32nds within -4 and 3.97, standard deviations by ratio to powers of
+        ``2**(1/8)`` from 1 down to 0.0043. A posterior moved like this is still a posterior; a little more KL is all
+        that it costs. What the decoder network is fed for bucket k must be the same on both sides as well;
+        ``(bucket_centres(bits)[k] - 128) / 32`` is.
+
+        The rounding is done in floating point: encoder and decoder must see the very same floats. Inside one
+        environment they do, between machines they may not.
+
+        Raises:
+            CodecError: a standard deviation is not above 0, something is not a number, or the shapes differ.
+
+        >>> posterior = PosteriorBuckets.from_floats(mean=[-0.5], std=[0.25], bits=8)
+        >>> posterior.delta, posterior.rho
+        (array([112], dtype=uint8), array([16], dtype=uint8))
+        """
+        delta = nearest(128 + 32 * reals(mean, "a mean"), 0, 255)
+        rho = nearest(-8 * np.log2(reals(std, "a standard deviation", positive=True)), 0, 63)
+        return cls(delta, rho, bits)
 
     def modes(self) -> npt.NDArray[np.uint16]:
         """Return the bucket that each posterior's mean is in: what to code where no bits come back."""

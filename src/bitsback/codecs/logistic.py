@@ -16,13 +16,13 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsback.ans import Stack, advance, helper, kernel, peek, refill
-from bitsback.codecs.base import Family, Shape, whole
+from bitsback.codecs.base import Family, Shape, nearest, reals, whole
 from bitsback.codecs.tables import FRACTION, ORIGIN, load, sigmoid
 from bitsback.errors import CodecError
 from bitsback.vectors import DOUBLES, INTS, LANES, vectorised
@@ -274,6 +274,40 @@ class LogisticMixture(_Mixture):
         parts = [part.reshape(-1, components).astype(np.int32) for part in (self.mean, self.scale, self.weight)]
         self.codes, self.order = np.concatenate(parts, 1)[:, :, None], np.zeros(1, np.int64)
 
+    @classmethod
+    def from_floats(cls, mean: npt.ArrayLike, scale: npt.ArrayLike, weight: npt.ArrayLike, symbols: int = 256) -> Self:
+        """Return the codec for float parameters of shape (..., K), moved to the grids above.
+
+        The rounding is done in floating point: encoder and decoder must see the very same floats. Inside one
+        environment they do, between machines they may not.
+
+        Args:
+            mean: in levels; moved to sixteenths.
+            scale: in levels, above 0; moved by ratio to the nearest of 0.16 to 228.
+            weight: not negative and not all 0 in a mixture; only ratios matter, and none below 2**-16 is told apart.
+            symbols: 2 to 65536.
+
+        Raises:
+            CodecError: a parameter is out of range or not a number, or the shapes differ.
+
+        >>> two = LogisticMixture.from_floats([[10.0, 99.5]], [[1.0, 4.0]], [[0.25, 0.75]])
+        >>> two.mean, two.scale, two.weight
+        (array([[ 160, 1592]], dtype=int32), array([[16, 28]], dtype=uint8), array([[230, 255]], dtype=uint8))
+        """
+        weights = reals(weight, "a weight")
+        largest = weights.max(axis=-1, keepdims=True) if weights.ndim and weights.shape[-1] else weights
+        if np.any(weights < 0) or not np.all((largest > 0) & np.isfinite(largest)):
+            raise CodecError("weights must be finite, not negative, and not all 0 in a mixture")
+        with np.errstate(divide="ignore"):
+            indices = nearest(255 + 16 * np.log2(weights / largest), 0, 255)
+        return cls(*on_grid(mean, scale), indices, symbols)
+
+
+def on_grid(mean: npt.ArrayLike, scale: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return float means and scales, in levels, as sixteenths and indices of scales. For ``from_floats``."""
+    positive = reals(scale, "a scale", positive=True)
+    return nearest(reals(mean, "a mean") * 16, -(1 << 28), 1 << 28), nearest(16 + 6 * np.log2(positive), 0, 63)
+
 
 class NetworkMixture(_Mixture):
     """Bytes under the mixtures whose parameters are a network's output, as it is: planar, one byte a parameter.
@@ -332,3 +366,12 @@ class Logistic(LogisticMixture):
     def __init__(self, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256) -> None:
         mean, scale = np.asarray(mean)[..., None], np.asarray(scale)[..., None]
         super().__init__(mean, scale, np.zeros(mean.shape, np.uint8), symbols)
+
+    @classmethod
+    def from_floats(cls, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256) -> Self:  # type: ignore[override]
+        """Return the codec for float means and scales in levels: see :meth:`LogisticMixture.from_floats`.
+
+        >>> Logistic.from_floats([100.0], [1.0]).mean
+        array([[1600]], dtype=int32)
+        """
+        return cls(*on_grid(mean, scale), symbols)

@@ -87,6 +87,27 @@ def build(network: Network, engine: str, threads: int = 1) -> Run:
     return run
 
 
+def runner(network: Network, engines: Sequence[str] = ENGINES, threads: int = 1) -> Run:
+    """The whole of ``network`` on the first of ``engines`` that agrees with the reference on the self-test's input.
+
+    For networks of one's own, used outside a model file; :func:`choose` is for those that come with a hash.
+
+    Raises InexactEngineError when none agrees.
+
+    >>> from bitsback.nets.layers import Dense, Weights
+    >>> weights = Weights(np.array([[2, -1]], np.int8), np.array([100], np.int32), np.array([1], np.uint8))
+    >>> run = runner(Network(NetSpec((2,), (Dense(2, 1),)), {0: weights}))
+    >>> run(np.array([[10, 5], [0, 255]], np.uint8))  # (2 * 10 - 5 + 100) / 2 to even, and what is below 0
+    array([[58],
+           [ 0]], dtype=uint8)
+    """
+    (run,) = choose([(network, self_test_hash(network))], engines, threads)
+    if without_shuffle(network) is network:
+        return run
+    order, shape = reading_order(network.spec), network.spec.output
+    return lambda x: run(x).reshape(len(x), shape[0], -1)[:, :, order].reshape(len(x), *shape)
+
+
 def without_shuffle(network: Network) -> Network:
     """The network without its final shuffle, if it has one: that computes nothing, so a reader may follow
     :func:`reading_order` instead, which is faster."""

@@ -1,0 +1,161 @@
+"""Levels under Gaussians cut at the half levels: pixels or residuals with light tails.
+
+To the bit, for N levels and with the tables of :mod:`bitsback.codecs.tables`, all divisions rounding down::
+
+    position     t(v) = 2**30 + (16 v - 8 - mean) * inverse_scales[scale], held within 0 .. 2**31 - 1
+    interval     start(v) = (F(t(v)) * (2**24 - N)) // 2**32 + v for 0 < v < N;  start(0) = 0;  start(N) = 2**24
+                 symbol v has [start(v), start(v + 1))
+
+where F reads the table ``normal`` between its entries, as ``logistic`` is read in :mod:`bitsback.codecs.logistic`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from bitsback.ans import Stack, advance, helper, kernel, peek, refill
+from bitsback.codecs.base import Family, whole
+from bitsback.codecs.logistic import on_grid
+from bitsback.codecs.tables import ORIGIN, load, sigmoid
+from bitsback.errors import CodecError
+
+_PRECISION = np.uint64(24)
+_TOTAL = np.int64(1 << 24)
+_ORIGIN = np.int64(ORIGIN)
+_WORD = np.int64(32)
+_ZERO = np.int64(0)
+_ONE = np.int64(1)
+_HALF = np.int64(8)  # half a level, in sixteenths
+_LEVEL_SHIFT = np.int64(4)
+_QUANTILE_SHIFT = np.int64(11)  # from 24 bits to the 8192 quantiles
+_GUESS_SHIFT = np.int64(40)
+
+
+@helper
+def _cdf(v, mean, inverse, normal, size):  # type: ignore[no-untyped-def]
+    """Return where the interval of v begins; ``2**24`` for v = size."""
+    if v <= _ZERO:
+        return _ZERO
+    if v >= size:
+        return _TOTAL
+    below = sigmoid(normal, _ORIGIN + ((v << _LEVEL_SHIFT) - _HALF - mean) * inverse)
+    return ((below * (_TOTAL - size)) >> _WORD) + v
+
+
+@kernel
+def _intervals(mean, scale, inverses, normal, size, x, starts, freqs):  # type: ignore[no-untyped-def]
+    for i in range(x.size):
+        m, inverse = np.int64(mean[i]), inverses[scale[i]]
+        v = np.int64(x[i])
+        start = _cdf(v, m, inverse, normal, size)
+        starts[i] = np.uint32(start)
+        freqs[i] = np.uint32(_cdf(v + _ONE, m, inverse, normal, size) - start)
+
+
+@kernel
+def _pop(heads, tail, length, mean, scale, inverses, normal, size, quantiles, widths, out):  # type: ignore[no-untyped-def]
+    lanes = heads.size
+    lane = 0
+    for i in range(out.size):
+        m, inverse = np.int64(mean[i]), inverses[scale[i]]
+        head = heads[lane]
+        slot = np.int64(peek(head, _PRECISION))
+        low, high = _ZERO, size - _ONE
+        # Begin with the level that the slot's quantile falls in
+        quantile = np.int64(quantiles[max(slot >> _QUANTILE_SHIFT, _ONE)])
+        v = (m + ((quantile * widths[scale[i]]) >> _GUESS_SHIFT) + _HALF) >> _LEVEL_SHIFT
+        steps = 0
+        while True:
+            v = min(max(v, low), high)
+            start = _cdf(v, m, inverse, normal, size)
+            stop = _cdf(v + _ONE, m, inverse, normal, size)
+            if slot < start:
+                high = v - _ONE
+            elif slot >= stop:
+                low = v + _ONE
+            else:
+                break
+            # Newton steps; from a poor guess a few of them lead nowhere, so then halve
+            v = v + (slot - start) // (stop - start) if steps < 3 else (low + high) >> _ONE
+            steps += 1
+        head = advance(head, np.uint64(start), np.uint64(stop - start), _PRECISION)
+        heads[lane], length = refill(head, tail, length)
+        if length < 0:
+            return np.int64(-1)
+        out[i] = v
+        lane = 0 if lane + 1 == lanes else lane + 1
+    return np.int64(length)
+
+
+@cache
+def _widths() -> npt.NDArray[np.int64]:
+    """Return standard deviations in sixteenths, in ``2**-20``, int64[64]: they guide the search, deciding no symbol."""
+    return (1 << 46) // load("inverse_scales").astype(np.int64)
+
+
+class Gaussian(Family):
+    """Levels ``0 .. symbols - 1`` under a Gaussian each, cut at the half levels.
+
+    The interval of v begins at ``floor((2**24 - symbols) * Phi((v - 1/2 - mean) / scale)) + v``; the first level takes
+    all below it and the last all above. Every level can be coded, however unlikely: none costs more than 24 bits.
+
+    Next to a :class:`Logistic` of the same spread it is rounder and its tails are far lighter. For latents, whose prior
+    is a Gaussian too, use :class:`PosteriorBuckets`. For integers from another range than 0.., add an offset to both
+    ``x`` and ``mean``.
+
+    Args:
+        mean: int32, any shape, in sixteenths of a level.
+        scale: uint8 in 0..63, same shape: a standard deviation of ``2**((scale - 16) / 6)`` levels, 0.16 to 228.
+        symbols: 2 to 65536. Symbols come out as uint8, or as uint16 if there are more than 256.
+
+    Raises:
+        CodecError: a parameter is out of range, or the shapes differ.
+
+    >>> import numpy as np
+    >>> levels = Gaussian([16 * 100, 16 * 100], [16, 16])  # mean 100 and standard deviation 1
+    >>> levels.bits(np.array([100, 104])).round(2)
+    array([ 1.38, 12.09])
+    """
+
+    precision = 24
+
+    def __init__(self, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256) -> None:
+        if not 2 <= symbols <= 1 << 16:
+            raise CodecError(f"a Gaussian has 2 to 65536 levels, not {symbols}")
+        self.mean = whole(mean, np.int32, None, "a mean", start=-(1 << 31))
+        self.scale = whole(scale, np.uint8, 64, "a scale")
+        if self.mean.shape != self.scale.shape:
+            raise CodecError(f"mean has shape {self.mean.shape}, scale {self.scale.shape}")
+        self.shape, self.size = self.mean.shape, symbols
+        self.dtype = np.uint8 if symbols <= 256 else np.uint16
+
+    @classmethod
+    def from_floats(cls, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256) -> Self:
+        """Return the codec for float means and standard deviations in levels, moved to the grids above.
+
+        The rounding is done in floating point: encoder and decoder must see the very same floats. Inside one
+        environment they do, between machines they may not.
+
+        Raises:
+            CodecError: a scale is not above 0, something is not a number, or the shapes differ.
+
+        >>> Gaussian.from_floats([99.7], [2.0]).mean
+        array([1595], dtype=int32)
+        """
+        return cls(*on_grid(mean, scale), symbols)
+
+    def _parameters(self) -> tuple[Any, ...]:
+        flat = self.mean.reshape(-1), self.scale.reshape(-1)
+        return *flat, load("inverse_scales"), load("normal"), np.int64(self.size)
+
+    def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
+        _intervals(*self._parameters(), x, starts, freqs)
+        return starts, freqs
+
+    def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
+        stack.pull(_pop, *self._parameters(), load("quantiles"), _widths(), out)
