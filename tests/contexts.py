@@ -12,11 +12,12 @@ import numpy as np
 
 from bitsback.ans import Stack
 from bitsback.models.context import ContextCodec
-from bitsback.nets.context import TABLE_SIZE, AdaptiveSpec, ContextNetwork, ContextSpec, Feature, Tap
+from bitsback.nets.context import TABLE_SIZE, AdaptiveSpec, ContextNetwork, ContextSpec, Feature, Memory, Tap
 from bitsback.nets.layers import MAX_ACCUMULATOR, MAX_WIDE_WEIGHT, Weights
 
-Reference = Literal["adaptive", "median", "drawn"] | None
-"""Kinds of references; "drawn": the median predictor's, with all that version 3 has."""
+Reference = Literal["adaptive", "median", "drawn", "memories"] | None
+"""Kinds of references; "drawn": the median predictor's, with all that version 3 has; "memories": that too, or
+none for two-valued samples, and memories."""
 
 
 class Noise:
@@ -35,7 +36,12 @@ class Noise:
 
 
 def context_spec(
-    channels: int = 1, reference: Reference = None, maps: int = 0, border: int = 100, ridge: int = 50
+    channels: int = 1,
+    reference: Reference = None,
+    maps: int = 0,
+    border: int = 100,
+    ridge: int = 50,
+    anchored: bool = True,
 ) -> ContextSpec:
     """Features of every plane and of the farthest neighbours; two or three layers."""
     features = []
@@ -45,28 +51,47 @@ def context_spec(
         f += [Feature(Tap("value", other, -4, 4), Tap("value", c, -4, -4)), Feature(Tap("value", c, -2, 4), north)]
         f += [Feature(Tap("row"), Tap("column")), Feature(Tap("value", other, 0, -4), Tap("value", c, -1, -1))]
         f += [Feature(Tap("value", k), Tap("value", k, 0, -1)) for k in range(c)]
-        if reference:
+        if reference and anchored:
             f += [Feature(Tap("reference", c), west), Feature(Tap("error", c, 0, -1)), Feature(Tap("error", c, -1, 1))]
             f += [Feature(Tap("error", k), Tap("error", c, -3, -4)) for k in range(c)]
         if reference == "drawn":
             f += [Feature(Tap("value", c, -8, 8), Tap("value", other, -8, -8)), Feature(Tap("error", c, -5, 7))]
         if reference == "adaptive":
             f += [Feature(Tap("spread", k)) for k in range(c + 1)]
+        if reference == "memories":
+            f += [Feature(Tap("memory", k), west) for k in range(2 * c + 2)]
+            f += [Feature(Tap("trust", k), Tap("trust", 0)) for k in range(2 * c + 2)]
         features.append(tuple(f))
     near = [(0, -1), (-1, 0), (-1, 3)] if channels > 1 else [(0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0)]
     taps = tuple(Tap("value", c, dy, dx) for c in range(channels) for dy, dx in near)
+    anchors = ()
+    if reference == "drawn":
+        anchors = tuple(
+            (Tap("reference", c), Tap("value", c - 1) if c else Tap("value", c, -1, 3)) for c in range(channels)
+        )
+    if reference == "memories" and anchored:
+        anchors = tuple((Tap("memory", 2 * c), Tap("memory", 2 * c + 1)) for c in range(channels))
     return ContextSpec(
         tuple(features),
         tuple((10,) if c % 2 else (12, 9) for c in range(channels)),
         border,
         maps,
         AdaptiveSpec(taps, ridge) if reference == "adaptive" else None,
-        reference in ("median", "drawn"),
-        tuple((Tap("reference", c), Tap("value", c - 1) if c else Tap("value", c, -1, 3)) for c in range(channels))
-        if reference == "drawn"
-        else (),
+        reference in ("median", "drawn") or (reference == "memories" and anchored),
+        anchors,
         reference == "drawn",
+        memories(channels) if reference == "memories" else (),
     )
+
+
+def memories(channels: int) -> tuple[Memory, ...]:
+    """Two of each channel: of the pixel to the left and those before it, and of two that are far away."""
+    found = []
+    for c in range(channels):
+        own = tuple(Tap("value", k) for k in range(c))
+        found.append(Memory(c, (Tap("value", c, 0, -1), *own)))
+        found.append(Memory(c, (Tap("value", c, -1, 3), Tap("value", channels - 1 - c, -8, -8))))
+    return tuple(found)
 
 
 def random_context(spec: ContextSpec, channels: int, parameters: int, seed: int = 0) -> ContextNetwork:
@@ -113,7 +138,7 @@ def table(seed: int = 0) -> np.ndarray:
 def tiny_context(
     channels: int = 1, reference: Reference = None, maps: int = 0, levels: int = 256, seed: int = 0, ridge: int = 50
 ) -> ContextNetwork:
-    spec = context_spec(channels, reference, maps, 100 if levels == 256 else 0, ridge)
+    spec = context_spec(channels, reference, maps, 100 if levels == 256 else 0, ridge, levels == 256)
     return random_context(spec, channels, 1 if levels == 2 else 6, seed)
 
 
@@ -145,6 +170,8 @@ KINDS: tuple[Kind, ...] = (
     (1, None, 3, 256),
     (1, None, 3, 2),
     (3, "drawn", 0, 256),
+    (3, "memories", 0, 256),
+    (1, "memories", 0, 2),
 )
 """One of each sort."""
 

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec, dump, parse
+from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec, dump, parse, version_of
 from bitsback.nets.context import ContextNetwork
 from bitsback.nets.engine import self_test_hash
 from bitsback.nets.layers import Conv, Dense, NetSpec, Shuffle, Unflatten
@@ -22,7 +22,7 @@ def context_file(kind: Kind, height: int = 0, width: int = 0, colour: tuple[int,
     """A model without latents, of images of any size where ``height`` and ``width`` are 0."""
     network, (channels, _, _, levels) = tiny_context(*kind), kind
     config = Config(
-        version=3 if network.spec.sharp else 2,
+        version=version_of(network.spec),
         kind="context",
         name=f"tiny-context-{channels}",
         image=ImageSpec(height, width, channels, 2 if levels == 2 else 256),

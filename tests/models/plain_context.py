@@ -91,6 +91,7 @@ class PlainContext:
         self.height, self.width, self.maps = height, width, maps
         self.samples, self.references, self.spreads = {}, {}, {}
         self.rows, self.columns = {}, {}
+        self.recalled, self.entries = {}, {}
         for t in range(width + 4 * (height - 1)):
             step = [(i, y, t - 4 * y) for y in range(height) if 0 <= t - 4 * y < width for i in range(n)]
             for begin in range(0, len(step), BLOCK):
@@ -105,6 +106,8 @@ class PlainContext:
                             regressions[pixel].give(value - self.base(c, pixel))
                 for pixel, regression in regressions.items():
                     self.learn(pixel, regression)
+            for pixel in step:
+                self.memorise(pixel)
         return self.samples
 
     # Taps
@@ -132,7 +135,32 @@ class PlainContext:
             return self.references[index, *pixel]
         if name == "spread":
             return self.spreads[index, *pixel]
+        if name == "memory":
+            c = self.context["memories"][index][0]
+            value, _ = self.entries.get(self.key(index, pixel), (None, 0))
+            return self.unit * value if value is not None else self.references.get((c, *pixel), 0)
+        if name == "trust":
+            return 64 * self.entries.get(self.key(index, pixel), (None, 0))[1]
         return {"zero": 0, "row": 16 * min(y, 127), "column": 16 * min(x, 127)}[name]
+
+    # Memories
+
+    def key(self, memory, pixel):
+        """The entry that a pixel's key leads to. It is found once, when the memory is first looked at."""
+        i, y, x = pixel
+        if (memory, pixel) not in self.recalled:
+            h = 1
+            for _, c, dy, dx in ([*tap, 0, 0, 0][:4] for tap in self.context["memories"][memory][1]):
+                h = (h ^ self.sample(c, i, y + dy, x + dx)) * 0x9E3779B1 % 2**32
+            bits = min(16, (self.height * self.width - 1).bit_length())
+            self.recalled[memory, pixel] = i, memory, h // 2 ** (32 - bits)
+        return self.recalled[memory, pixel]
+
+    def memorise(self, pixel):
+        for memory, (c, _) in enumerate(self.context.get("memories", [])):
+            key, value = self.key(memory, pixel), self.samples[c, *pixel]
+            before, run = self.entries.get(key, (None, 0))
+            self.entries[key] = value, min(run + 1, 32) if before == value else 1
 
     # References
 

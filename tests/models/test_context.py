@@ -18,9 +18,9 @@ from models.plain_context import REACHED, PlainContext
 CASES = [
     pytest.param(channels, reference, maps, levels, id=f"{channels}-{reference}-{maps}-{levels}")
     for channels in (1, 3)
-    for reference in ("adaptive", "median", "drawn", None)
+    for reference in ("adaptive", "median", "drawn", "memories", None)
     for maps in (0, 3)
-    for levels in ((256,) if reference else (256, 2))
+    for levels in ((256,) if reference not in (None, "memories") else (256, 2))
 ]
 SHAPES = [(1, 1, 1), (2, 1, 7), (1, 7, 1), (17, 2, 3), (2, 5, 4), (1, 17, 9)]
 
@@ -166,6 +166,8 @@ PINNED = dict(
             "e430c38660be5a55",
             "9b94d5edd6f872da",
             "aa9d937b4c4e9614",
+            "938e38839c6250ca",
+            "fd43d8cc976ec919",
         ),
         strict=True,
     )
@@ -192,8 +194,10 @@ def test_memory_layout_of_the_arguments_changes_nothing() -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-def test_bits_are_the_images_own() -> None:
-    network = tiny_context(3, "adaptive")
+@pytest.mark.parametrize("reference", ["adaptive", "memories"])
+def test_bits_are_the_images_own(reference: Reference) -> None:
+    """What is coded beside an image is nothing to it."""
+    network = tiny_context(3, reference)
     x = np.concatenate([picture(content, (3, 9, 8, 3)) for content in ("noise", "flat", "smooth")])
     bits = ContextCodec(network, x.shape).bits(x)
     alone = [ContextCodec(network, (1, 9, 8, 3)).bits(image[None])[0] for image in x]

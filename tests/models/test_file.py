@@ -54,13 +54,15 @@ def test_parts_that_do_not_fit_are_refused(changes: dict) -> None:
 
 
 def test_another_version_is_refused_as_such() -> None:
-    for version in (0, 4, 10**9):
+    for version in (0, 5, 10**9):
         with pytest.raises(UnsupportedVersionError, match=f"version {version}"):
             parse(with_config(tiny_model_file(), version=version))
 
 
 RGB: Kind = (3, "adaptive", 0, 256)
 BINARY: Kind = (1, None, 0, 2)
+DRAWN: Kind = (3, "drawn", 0, 256)
+MEMORIES: Kind = (3, "memories", 0, 256)
 
 
 @pytest.mark.parametrize("data", [context_file(RGB), context_file(BINARY, 8, 12), vae_file(256), vae_file(2)])
@@ -73,6 +75,14 @@ def test_dump_and_parse_are_inverse_in_version_2(data: bytes) -> None:
     assert {name for name in names if name.startswith("context.")} == set(
         ContextNetwork.from_tensors(config.context, config.image.channels, config.parameters, tensors).tensors()
     )
+
+
+@pytest.mark.parametrize(("kind", "version"), [(DRAWN, 3), (MEMORIES, 4)])
+def test_dump_and_parse_are_inverse_in_later_versions(kind: Kind, version: int) -> None:
+    data = context_file(kind)
+    config, tensors = parse(data)
+    assert config.version == version
+    assert dump(config, tensors) == data
 
 
 def test_version_1_is_read_as_before() -> None:
@@ -110,6 +120,8 @@ SIMPLE = ContextSpec(((Feature(TAP),),), ((4,),))
         (vae_file(), {"self_test": {}}),
         (vae_file(), {"image": ImageSpec(0, 0, 1, 256)}),
         (context_file(RGB), {"version": 1}),
+        (context_file(DRAWN), {"version": 2}),
+        (context_file(MEMORIES), {"version": 3}),
         (context_file(RGB), {"kind": "vae"}),
         (context_file(RGB), {"context": None}),
         (context_file(RGB), {"context": SIMPLE}),
@@ -257,7 +269,7 @@ def test_hostile_files_are_refused_in_one_short_line(name: str) -> None:
         ("pointer", "Git LFS"),
         ("empty", "is empty"),
         ("a huge header", "cut short, or too large"),
-        ("version 9", "of version 9; this bitsback reads versions 1, 2, 3$"),
+        ("version 9", "of version 9; this bitsback reads versions 1, 2, 3, 4$"),
         ("flipped in a weight", "is damaged"),
     ],
 )

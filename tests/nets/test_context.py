@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from bitsback.nets.context import (
     ContextNetwork,
     ContextSpec,
     Feature,
+    Memory,
     Tap,
     companding,
     neighbours,
@@ -71,6 +73,45 @@ def test_taps_of_the_pixel_itself(plane: str, index: int, dy: int, dx: int) -> N
     else:
         with pytest.raises(ModelError):
             spec.check(3)
+
+
+OWN = Tap("value", 0)
+
+
+@pytest.mark.parametrize(
+    ("memories", "message"),
+    [
+        ([Memory(0, (WEST,))] * 33, "at most 32 memories"),
+        ([Memory(3, (WEST,))], "channel or key"),
+        ([Memory(-1, (WEST,))], "channel or key"),
+        ([Memory(0, ())], "channel or key"),
+        ([Memory(0, (WEST,) * 49)], "channel or key"),
+        ([Memory(0, (Tap("zero"),))], "made of values"),
+        ([Memory(1, (Tap("error"),))], "made of values"),
+        ([Memory(0, (OWN,))], "not known there"),
+        ([Memory(1, (WEST, Tap("value", 1)))], "not known there"),
+        ([Memory(2, (Tap("value", 0, 0, 1),))], "not known there"),
+        ([Memory(2, (Tap("value", 0, -MARGIN - 1, 0),))], "not known there"),
+    ],
+)
+def test_memories_that_cannot_be(memories: list[Memory], message: str) -> None:
+    spec = msgspec.structs.replace(one(WEST, 0, 3), memories=tuple(memories))
+    with pytest.raises(ModelError, match=message):
+        spec.check(3)
+
+
+@pytest.mark.parametrize("plane", ["memory", "trust"])
+def test_a_memory_is_read_at_the_pixel_when_its_channel_is_due(plane: Literal["memory", "trust"]) -> None:
+    memories = (Memory(0, (WEST,)), Memory(1, (WEST, OWN)), Memory(2, (OWN, Tap("value", 1))))
+    for channel in range(3):
+        for index in range(-1, 4):
+            for dx in (0, -1):
+                spec = msgspec.structs.replace(one(Tap(plane, index, 0, dx), channel, 3), memories=memories)
+                if dx == 0 and 0 <= index <= channel:
+                    spec.check(3)
+                else:
+                    with pytest.raises(ModelError, match="not known there"):
+                        spec.check(3)
 
 
 def test_planes_that_a_model_does_not_have() -> None:

@@ -41,7 +41,7 @@ def test_what_reaches_further_is_of_a_later_version() -> None:
     )
     assert (near.version, far.version) == (2, 3)
     msgspec.structs.replace(near, version=3).check()
-    with pytest.raises(ModelError, match="further away than version 2 allows"):
+    with pytest.raises(ModelError, match="parts that do not exist in version 2"):
         msgspec.structs.replace(far, version=2).check()
 
 

@@ -10,6 +10,9 @@ first come all first channels, then all second ones, and so on. This order is pa
 pixels independent of each other, so that each weight of the network, once loaded, serves several of them; how many is
 left to the implementation, and no byte depends on it. Symbol j of the whole order uses head j % lanes of the stack.
 
+A *memory* (:class:`bitsback.nets.context.Memory`) of an image is read before the samples of a block are coded, and
+learns them when the step is over.
+
 What lies outside: rows above the image hold ``border``; left of a row lies the first sample of the row above
 (``border`` for row 0), right of it the row's own last sample.
 """
@@ -27,7 +30,18 @@ from bitsback.codecs.logistic import find, interval, mixtures, prepare, quantile
 from bitsback.codecs.tables import load
 from bitsback.errors import CodecError
 from bitsback.models.adaptive import factorise, innovate, memory, predict, recall, remember, weigh
-from bitsback.nets.context import BINARY_UNIT, MARGIN, MAX_OUTPUT, SKEW, UNIT, ContextNetwork, Tap
+from bitsback.nets.context import (
+    BINARY_UNIT,
+    MARGIN,
+    MAX_MEMORY_BITS,
+    MAX_OUTPUT,
+    MAX_RUN,
+    SKEW,
+    UNIT,
+    ContextNetwork,
+    ContextSpec,
+    Tap,
+)
 from bitsback.vectors import LANES, ROWS, WIDTH, dense
 
 BLOCK = 8
@@ -40,6 +54,9 @@ MEDIAN, ADAPTIVE = 1, 2
 _PRECISION = np.uint64(PRECISION)
 _TOTAL = np.int64(1 << PRECISION)
 _ZERO = np.int64(0)
+_MAX_RUN = np.int64(MAX_RUN)
+_MULTIPLIER = np.uint64(0x9E3779B1)
+_LOW_HALF = np.uint64((1 << 32) - 1)
 
 
 class ContextCodec:
@@ -147,9 +164,10 @@ class ContextCodec:
         inverses, exponentials = tables(-spec.lowest_scale)
         distributions = (inverses, exponentials, load("logistic"), quantiles(), logit_probabilities())
         anchors = self._anchors(size, stride).astype(np.uint64)
+        memories = self._memories(size, stride)
         return (
-            planes, np.int64(unit), np.int64(self.levels), self._features, self._order,
-            minuends, subtrahends, counts, kind, regressors, ridge, anchors, *network.packed, distributions,
+            planes, np.int64(unit), np.int64(self.levels), self._features, self._order, minuends, subtrahends,
+            counts, kind, regressors, ridge, anchors, memories, *network.packed, distributions,
         )  # fmt: skip
 
     def _anchors(self, size: int, stride: int) -> NDArray[np.int64]:
@@ -162,6 +180,19 @@ class ContextCodec:
             anchors = tuple((Tap("reference", c),) * components for c in range(channels))
         found = [plane(t, channels) * size + t.dy * stride + t.dx for taps in anchors for t in taps]
         return np.array(found, np.int64).reshape(len(anchors), components)
+
+    def _memories(self, size: int, stride: int) -> tuple[Any, ...]:
+        """The channel of each memory, int64 (memories,); the taps of all keys, relative to a pixel's position, uint64;
+        where each key ends among them; and the memories before any sample is known, uint16 (n, memories, entries), each
+        entry a sample and 256 times its run."""
+        n, height, width, channels = self.shape
+        memories = self.network.spec.memories
+        taps = [plane(t, channels) * size + t.dy * stride + t.dx for one in memories for t in one.key]
+        ends = np.cumsum([len(one.key) for one in memories], dtype=np.int64)
+        bits = min(MAX_MEMORY_BITS, (height * width - 1).bit_length())
+        entries = np.zeros((n, len(memories), 1 << bits), np.uint16)
+        owners = np.array([one.channel for one in memories], np.int64)
+        return owners, np.array(taps, np.int64).astype(np.uint64), ends, entries
 
 
 def coding_order(n: int, height: int, width: int, channels: int) -> NDArray[np.int64]:
@@ -179,15 +210,23 @@ def plane(tap: Tap, channels: int) -> int:
     first = {"zero": 0, "row": 1, "column": 2}
     if tap.plane in first:
         return first[tap.plane]
+    if tap.plane in ("memory", "trust"):
+        return 3 + 4 * channels + 2 * tap.index + (tap.plane == "trust")
     return 3 + ("value", "reference", "error", "spread").index(tap.plane) * channels + tap.index
+
+
+def plane_count(spec: ContextSpec, channels: int) -> int:
+    """How many planes there are."""
+    if spec.memories:
+        return 3 + 4 * channels + 2 * len(spec.memories)
+    return 3 + channels * (4 if spec.adaptive is not None else 3 if spec.median else 1)
 
 
 def new_planes(network: ContextNetwork, shape: tuple[int, int, int, int], unit: int) -> NDArray[np.int16]:
     """The planes before any sample is known."""
     n, height, width, channels = shape
     spec = network.spec
-    count = 3 + channels * (4 if spec.adaptive is not None else 3 if spec.median else 1)
-    planes = np.zeros((count, n, height + MARGIN, width + 2 * MARGIN), np.int16)
+    planes = np.zeros((plane_count(spec, channels), n, height + MARGIN, width + 2 * MARGIN), np.int16)
     planes[1] = 16 * np.clip(np.arange(-MARGIN, height), 0, 127)[:, None]
     planes[2] = 16 * np.clip(np.arange(-MARGIN, width + MARGIN), 0, 127)
     planes[3 : 3 + channels, :, :MARGIN] = network.spec.border * unit
@@ -293,10 +332,60 @@ def _spread_to_margins(planes, p, x, width, below, stride, value):  # type: igno
             planes[p + np.uint64(1 + k)] = value
 
 
+@helper
+def _recall(  # type: ignore[no-untyped-def]
+    planes, begin, lanes, n_images, position, c, unit_log2, memory0, size, memories, slots, unseen
+):
+    """Look up the memories of channel c for the pixels of a block, and note which entries those are in ``slots``."""
+    owners, taps, ends, entries = memories
+    shift = np.uint64(32) - np.uint64(_log2(entries.shape[2]))
+    for k in range(owners.size):
+        if owners[k] != c:
+            continue
+        memory_k, trust_k = np.uint64((memory0 + 2 * k) * size), np.uint64((memory0 + 2 * k + 1) * size)
+        for lane in range(lanes):
+            p = position[lane]
+            key = np.uint64(1)
+            for j in range(ends[k - 1] if k > 0 else 0, ends[k]):
+                level = np.uint64(planes[p + taps[j]] >> unit_log2)
+                key = ((key ^ level) * _MULTIPLIER) & _LOW_HALF
+            slot = key >> shift
+            slots[k, begin + lane] = slot
+            entry = np.int64(entries[(begin + lane) % n_images, k, slot])
+            if entry:
+                planes[memory_k + p] = (entry & 255) << unit_log2
+            else:
+                planes[memory_k + p] = planes[unseen + p]
+            planes[trust_k + p] = 64 * (entry >> 8)
+
+
+@helper
+def _learn(images, t, first, last, n_images, height, width, channels, memories, slots):  # type: ignore[no-untyped-def]
+    """Let the memories of all images learn the samples of a step: rows ``first`` to ``last``."""
+    owners, _, _, entries = memories
+    for k in range(owners.size):
+        for number in range(first * n_images, (last + 1) * n_images):
+            y, i = number // n_images, number % n_images
+            v = np.int64(images[((i * height + y) * width + t - SKEW * y) * channels + owners[k]])
+            slot = slots[k, number]
+            entry = np.int64(entries[i, k, slot])
+            again = (entry & 255) == v  # an entry without a sample has a run of 0
+            entries[i, k, slot] = v + 256 * (min((entry >> 8) + np.int64(1), _MAX_RUN) if again else np.int64(1))
+
+
+@helper
+def _log2(power):  # type: ignore[no-untyped-def]
+    log2 = 0
+    while power > 1:
+        power >>= 1
+        log2 += 1
+    return log2
+
+
 @kernel
 def _code(  # type: ignore[no-untyped-def]
     heads, tail, length, mode, planes4, unit, levels, fmap, order, minuends, subtrahends, counts, kind, regressors,
-    ridge, anchors, weights, layout, table, distributions, images4, starts, freqs,
+    ridge, anchors, memories, weights, layout, table, distributions, images4, starts, freqs,
 ):  # fmt: skip
     inverses, exponentials, logistic, quantiles_of_logistic, logits = distributions
     sharper = inverses.size - 64
@@ -306,6 +395,8 @@ def _code(  # type: ignore[no-untyped-def]
     plane_stride = (height + MARGIN) * stride
     size = n_images * plane_stride
     value0, reference0, error0, spread0 = 3, 3 + channels, 3 + 2 * channels, 3 + 3 * channels
+    unit_log2 = _log2(unit)
+    slots = np.zeros((memories[0].size, height * n_images), np.uint64)
 
     # The pixels of a block
     row, column, image = np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64)
@@ -368,6 +459,21 @@ def _code(  # type: ignore[no-untyped-def]
                     for lane in range(lanes):
                         p = position[lane]
                         planes[reference_c + p] = _median(planes, p, c, size, stride, value_c, error_c)
+                unseen = reference_c if kind else np.uint64(0)  # where there is no reference: the plane of zeros
+                _recall(
+                    planes,
+                    begin,
+                    lanes,
+                    n_images,
+                    position,
+                    c,
+                    unit_log2,
+                    3 + 4 * channels,
+                    size,
+                    memories,
+                    slots,
+                    unseen,
+                )
 
                 if mode != SURVEY:
                     x, y = activations[0], activations[1]
@@ -439,4 +545,5 @@ def _code(  # type: ignore[no-untyped-def]
             if adaptive:
                 weigh(innovations, n_regressors, order_n, emphasis)
                 remember(f, emphasis, lanes, row_sums, column_sums, t, begin, n_images, width)
+        _learn(images, t, first, last, n_images, height, width, channels, memories, slots)
     return np.int64(length)

@@ -24,7 +24,7 @@ from bitsback.errors import ChecksumError, LimitError, ModelError, UnsupportedVe
 from bitsback.nets.context import ContextNetwork, ContextSpec
 from bitsback.nets.layers import NetSpec, Network
 
-VERSIONS = (1, 2, 3)
+VERSIONS = (1, 2, 3, 4)
 REACH_2 = 4
 """Pixels that a tap may be away in version 2, in rows or columns; later ones: :data:`bitsback.nets.context.MARGIN`."""
 
@@ -63,12 +63,19 @@ class MixtureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     components: int
 
 
+def version_of(context: ContextSpec) -> int:
+    """The first version of the model file that has all that a context network has."""
+    if context.memories:
+        return 4
+    return 3 if context.reach > REACH_2 or context.anchors or context.sharp else 2
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Everything about a model but its tensors; the normative description is in docs/format.md.
 
     A model of kind "vae" has latents, an encoder and a decoder; one of kind "context" has none. Either may have a
-    context network (a "context" model must), and is then of version 2, or 3 if a tap of it is further away than
-    :data:`REACH_2`.
+    context network (a "context" model must), and is then of version 2, 3 if it is sharp, has anchors, or a tap of it is
+    further away than :data:`REACH_2`, and 4 if it has memories.
     """
 
     version: int
@@ -125,10 +132,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
             raise ModelError("the model's parts do not exist in version 1")
         if self.context is not None:
             self.context.check(image.channels)
-            if self.version < 3 and self.context.reach > REACH_2:
-                raise ModelError("a feature's neighbour is further away than version 2 allows")
-            if self.version < 3 and (self.context.anchors or self.context.sharp):
-                raise ModelError("the context network has parts that do not exist in version 2")
+            if self.version < version_of(self.context):
+                raise ModelError(f"the context network has parts that do not exist in version {self.version}")
             if any(len(anchors) != components for anchors in self.context.anchors):
                 raise ModelError("the context network does not have an anchor for each component")
             if image.levels == 2 and (self.context.anchors or self.context.sharp):

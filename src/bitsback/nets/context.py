@@ -16,6 +16,8 @@ reference  what a channel is predicted to be, in the same units, by :class:`Adap
            held within -256 .. 4336; only at the pixel itself
 error      value - reference
 spread     the logarithm of the variance that the adaptive predictor expects, see there; only at the pixel itself
+memory     what a :class:`Memory` recalls, in the units of value; only at the pixel itself
+trust      64 times how often in a row, up to 32, the memory was right, or 0; only at the pixel itself
 row        16 times the distance from the top edge, at most 127 pixels
 column     16 times the distance from the left edge, at most 127 pixels
 =========  =====================================================================================================
@@ -62,14 +64,19 @@ SHARPER = 30
 TABLE_SIZE = 8192
 MAX_OUTPUT = 4095
 MAX_TAPS = 28
+MAX_MEMORIES = 32
+MAX_KEY = 48
+MAX_RUN = 32
+"""How often in a row a memory was right, at most, for what is counted."""
+MAX_MEMORY_BITS = 16
 MAX_WIDTH = 512
 MAX_MAP = 64
 
 
 class Tap(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
-    """A value in a plane, ``dy`` rows (<= 0) and ``dx`` columns from the pixel; ``index`` is the channel."""
+    """A value in a plane, ``dy`` rows (<= 0) and ``dx`` columns from the pixel; ``index``: of the channel or memory."""
 
-    plane: Literal["zero", "value", "reference", "error", "spread", "row", "column"]
+    plane: Literal["zero", "value", "reference", "error", "spread", "row", "column", "memory", "trust"]
     index: int = 0
     dy: int = 0
     dx: int = 0
@@ -93,6 +100,21 @@ class AdaptiveSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Added to the diagonal of the moments: how much evidence it takes to move a coefficient away from 0."""
 
 
+class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """What came the last time, in the same image, that the samples at the ``key`` were as they are now.
+
+    A drawing repeats itself exactly: colours, corners, letters. A memory is a table with an entry for each hash of the
+    key's samples, which holds the ``channel``'s last sample there and how often in a row it had been that. (Paul
+    Mahoney's "Adaptive weighing of context models for lossless data compression", Florida Tech CS-2005-16, has such
+    contexts for text and pictures; here a network learns how far to trust them.)
+
+    ``key``: taps of the plane "value", among them perhaps the pixel's own earlier channels.
+    """
+
+    channel: int
+    key: tuple[Tap, ...]
+
+
 class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The context network of a model: for each channel, in coding order, its features and the widths of its layers."""
 
@@ -110,6 +132,7 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     from the reference, or from the middle of the range. A drawing repeats the colours that are next to it."""
     sharp: bool = False
     """Whether scales may be so small that a component is all but certain of one level: see :data:`SHARPER`."""
+    memories: tuple[Memory, ...] = ()
 
     @property
     def has_reference(self) -> bool:
@@ -122,6 +145,7 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         taps = [tap for features in self.features for feature in features for tap in (feature.a, feature.b)]
         taps += self.adaptive.taps if self.adaptive is not None else ()
         taps += [tap for anchors in self.anchors for tap in anchors]
+        taps += [tap for memory in self.memories for tap in memory.key]
         return max((max(abs(tap.dy), abs(tap.dx)) for tap in taps), default=0)
 
     def layers(self, channel: int, parameters: int) -> tuple[Dense, ...]:
@@ -154,9 +178,18 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
             raise ModelError("the context network's anchors are not those of its channels")
         for channel, anchors in enumerate(self.anchors):
             for tap in anchors:
-                if tap.plane not in ("value", "reference"):
-                    raise ModelError("the context network's anchors are values or references")
+                if tap.plane not in ("value", "reference", "memory"):
+                    raise ModelError("the context network's anchors are values, references or memories")
                 self._check_tap(tap, channel, channels)
+        if len(self.memories) > MAX_MEMORIES:
+            raise ModelError(f"a context network has at most {MAX_MEMORIES} memories")
+        for memory in self.memories:
+            if not 0 <= memory.channel < channels or not 1 <= len(memory.key) <= MAX_KEY:
+                raise ModelError("a memory's channel or key is beyond the limits")
+            for tap in memory.key:
+                if tap.plane != "value":
+                    raise ModelError("a memory's key is made of values")
+                self._check_tap(tap, memory.channel, channels)
         if self.adaptive is not None:
             if self.median:
                 raise ModelError("a context network has one kind of reference")
@@ -178,6 +211,8 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
             "error": 0 <= tap.index < (channel if here else channels) and (here or before),
             "reference": here and 0 <= tap.index <= channel,
             "spread": here and 0 <= tap.index <= channel,
+            "memory": here and self._remembers(tap.index, channel),
+            "trust": here and self._remembers(tap.index, channel),
             "row": here and tap.index == 0,
             "column": here and tap.index == 0,
         }[tap.plane]
@@ -186,6 +221,10 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         )
         if not fits or missing:
             raise ModelError(f"a feature of channel {channel} reads {tap}, which is not known there")
+
+    def _remembers(self, memory: int, channel: int) -> bool:
+        """Whether there is such a memory, and its channel's turn has come."""
+        return 0 <= memory < len(self.memories) and self.memories[memory].channel <= channel
 
 
 class ContextNetwork:

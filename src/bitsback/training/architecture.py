@@ -9,13 +9,14 @@ for small grey or two-valued images such as glyphs, see the values themselves.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 from msgspec import structs
 
 from bitsback.models import Model
-from bitsback.models.file import REACH_2, BernoulliSpec, Config, ImageSpec, MixtureSpec
-from bitsback.nets.context import MARGIN, SKEW, AdaptiveSpec, ContextSpec, Feature, Tap, neighbours
+from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec, version_of
+from bitsback.nets.context import MARGIN, SKEW, AdaptiveSpec, ContextSpec, Feature, Memory, Tap, neighbours
 
 Size = Literal["small", "medium", "large"]
 
@@ -92,26 +93,50 @@ def plain_spec(hidden: tuple[int, ...], maps: int = 0) -> ContextSpec:
     return ContextSpec(((*map(Feature, neighbours(0, IN_REACH)), *PLACE),), (hidden,), map=maps)
 
 
-ANCHORS = ((0, -1), (-1, 0), (-1, -1), (-1, 1))
+ANCHORS = ((0, -1), (-1, 0))
 """Neighbours whose colours a drawing is most likely to repeat."""
 
 
-def drawn_spec(channels: int, hidden: tuple[int, ...], place: bool) -> ContextSpec:
-    """A network for drawings: like the median one, but with sharp components, some of them right at neighbours' values.
+def memories(channels: int) -> tuple[Memory, ...]:
+    """What a drawing's colours followed before: of the first channel, what came after the same pixels around, from ten
+    of them to one; of the others, what went with the same earlier channels, and with the pixels around besides."""
+    found = []
+    for c in range(channels):
+        own = tuple(Tap("value", j) for j in range(c))
+        for offsets in (NEAR[:4], NEAR[:2], ()) if c else (TEN, SIX, NEAR[:4], NEAR[:2], NEAR[:1], [(-1, 0), (-1, 1)]):
+            around = tuple(Tap("value", j, *o) for o in offsets for j in range(channels))
+            found.append(Memory(c, around + own))
+    return tuple(found)
 
-    Two components count from the reference, one from each of :data:`ANCHORS`, and after the first channel one from the
-    pixel's own first channel: see :data:`DRAWN_COMPONENTS`.
+
+SIX, TEN = NEAR[:6], [*NEAR[:7], (-2, -1), (-2, 1), (0, -3)]
+
+
+def drawn_spec(channels: int, hidden: tuple[int, ...], place: bool) -> ContextSpec:
+    """A network for drawings: like the median one, but with memories, and with sharp components, some of them right at
+    neighbours' values and at what the memories say.
+
+    One component counts from each of :data:`ANCHORS`, one from each memory of the channel, after the first channel one
+    from the pixel's own first channel, and the rest of :data:`DRAWN_COMPONENTS` from the reference.
     """
     spec = predicted_spec(channels, 18, 6, hidden, None, 5, place)
-    anchors = []
+    remembered = memories(channels)
+    features, anchors = [], []
     for c in range(channels):
-        own = Tap("value", 0) if c else Tap("reference", c)
-        found = [Tap("reference", c), *(Tap("value", c, *o) for o in ANCHORS), own, Tap("reference", c)]
-        anchors.append(tuple(found))
-    return structs.replace(spec, anchors=tuple(anchors), sharp=True)
+        reference, west = Tap("reference", c), Tap("value", c, 0, -1)
+        numbers = [k for k, memory in enumerate(remembered) if memory.channel == c]
+        recalled = [Tap("memory", k) for k in numbers]
+        found = [Feature(tap, other) for other in (reference, west) for tap in recalled]
+        found += [Feature(a, b) for a, b in combinations(recalled, 2)]
+        found += [Feature(Tap("trust", k)) for k in numbers]
+        features.append((*spec.features[c], *found))
+        own = [Tap("value", 0)] if c else []
+        known = [*(Tap("value", c, *o) for o in ANCHORS), *own, *recalled]
+        anchors.append((*known, *[reference] * (DRAWN_COMPONENTS - len(known))))
+    return structs.replace(spec, features=tuple(features), anchors=tuple(anchors), sharp=True, memories=remembered)
 
 
-DRAWN_COMPONENTS = 7
+DRAWN_COMPONENTS = 10
 
 
 def wide_spec(hidden: tuple[int, ...]) -> ContextSpec:
@@ -166,7 +191,7 @@ class Architecture:
     def config(self, name: str) -> Config:
         """The configuration of such a model, for images of any size."""
         return Config(
-            version=3 if self.spec.reach > REACH_2 or self.spec.anchors or self.spec.sharp else 2,
+            version=version_of(self.spec),
             kind="context",
             name=name,
             image=ImageSpec(0, 0, self.channels, self.levels),

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from bitsback.ans import kernel
-from bitsback.models.context import ContextCodec, plane
+from bitsback.models.context import ContextCodec, plane, plane_count
 from bitsback.nets.context import BINARY_UNIT, MARGIN, UNIT, ContextNetwork, ContextSpec, Tap, companding
 from bitsback.training.layers import UNIT as REAL
 
@@ -88,11 +88,6 @@ def _runs(sizes: NDArray[np.int64]) -> list[range]:
             runs.append(range(first, k))
             first = k
     return runs
-
-
-def plane_count(spec: ContextSpec, channels: int) -> int:
-    """How many planes a survey has."""
-    return 3 + channels * (4 if spec.adaptive is not None else 3 if spec.median else 1)
 
 
 @kernel
