@@ -11,7 +11,7 @@ Names are loaded when they are first used, so that importing the package costs n
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 if TYPE_CHECKING:
     from bitsback.api import compress as compress
