@@ -14,7 +14,7 @@ Run = Callable[..., Any]
 
 
 def test_version_and_help(run: Run) -> None:
-    assert run("--version").out == b"bitsback 0.3.0\n"
+    assert run("--version").out == b"bitsback 0.4.0\n"
     assert run("-V").code == 0
     for command in ("compress", "decompress", "list", "test", "info", "models", "train", "bench"):
         assert command.encode() in run("-h").out

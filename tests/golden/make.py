@@ -1,6 +1,7 @@
 """Make the golden archives of a version: once, when its format is fixed. They are never rewritten.
 
     python tests/golden/make.py tests/golden/v0.3
+    python tests/golden/make.py tests/golden/v0.4 plots.bbm    (only an archive that embeds this model, of drawn plots)
 
 Every later version must decode them to the very same bytes, which ``manifest.json`` names by SHA-256.
 """
@@ -9,7 +10,9 @@ import hashlib
 import io
 import json
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,10 +21,11 @@ import bitsback
 from bitsback.models import Model
 from bitsback.models.inspect import draw
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
 
 def drawn_digits(count: int = 200) -> np.ndarray:
     """Grey digits drawn as the sample images are, uint8 (count, 28, 28)."""
-    sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
     from draw_digits import draw as draw_digit
 
     rng = np.random.default_rng(2026)
@@ -86,22 +90,40 @@ MODELS = {
 
 
 def main(out: Path) -> None:
-    import tempfile
+    """Everything that the format knows, with all shipped models."""
+    with tempfile.TemporaryDirectory() as name:
+        inputs = Path(name)
+        write_inputs(inputs)
+        archives = {"mixed": [inputs]}
+        archives |= {path.stem: [path] for path in inputs.glob("*.npy")}
+        archives |= {f"model-{model}": [inputs / f"{stem}.npy"] for model, stem in MODELS.items()}
+        write_archives(out, archives)
 
+
+def embedded(out: Path, model: Path) -> None:
+    """Plots, in an archive that embeds the model that coded them."""
+    from draw_plots import plot
+
+    with tempfile.TemporaryDirectory() as name:
+        plots = Path(name) / "plots"
+        plots.mkdir()
+        rng = np.random.default_rng(4)
+        for i in range(30):
+            plot(rng).save(plots / f"{i:02d}.png")
+        write_archives(out, {"plots": [plots]}, model=str(model), embed_model=True)
+
+
+def write_archives(out: Path, archives: dict[str, list[Path]], **options: Any) -> None:
+    """The archives, by name, and the manifest of what is in them."""
     if out.exists():
         raise SystemExit(f"{out} is there already, and golden files are never rewritten")
     out.mkdir(parents=True)
     manifest: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory() as name:
-        inputs = Path(name) / "inputs"
-        inputs.mkdir()
-        write_inputs(inputs)
-        archives = {"mixed": [inputs]}
-        archives |= {path.stem: [path] for path in inputs.glob("*.npy")}
-        archives |= {f"model-{model}": [inputs / f"{stem}.npy"] for model, stem in MODELS.items()}
         for archive, paths in archives.items():
             data = io.BytesIO()
-            bitsback.compress(paths, data, model=archive.removeprefix("model-") if "model-" in archive else "auto")
+            model = archive.removeprefix("model-") if "model-" in archive else "auto"
+            bitsback.compress(paths, data, **{"model": model, **options})
             (out / f"{archive}.bba").write_bytes(data.getvalue())
             target = Path(name) / archive
             bitsback.decompress(out / f"{archive}.bba", target)
@@ -114,4 +136,7 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        embedded(Path(sys.argv[1]), Path(sys.argv[2]))
+    else:
+        main(Path(sys.argv[1]))
