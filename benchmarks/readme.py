@@ -1,4 +1,4 @@
-"""Write the tables of the README from ``benchmarks/results``: nothing in them is typed by hand.
+"""Write the tables of the README and the docs from ``benchmarks/results``: nothing in them is typed by hand.
 
 python benchmarks/readme.py
 """
@@ -181,10 +181,21 @@ def training(measured: dict[str, Any]) -> str:
     one = next(iter(measured["collections"].values()))
     told = (
         "Archives of files, names and all, against one file an image. Each model was trained from nothing; "
-        "`none of one's own` is what `compress` does with what ships: for the plots the predictor, which is better; "
-        "two of the shipped models learned from the same training sets."
+        "`none of one's own` is what `compress` does with what ships: for the plots the predictor, which learns from the "
+        "whole archive; two of the shipped models learned from the same training sets."
     )
     return table(head, rows) + f"\n\n{told}\n\n{machine_line(one['machine'])}"
+
+
+def graphics(measured: dict[str, Any]) -> str:
+    """What the predictor makes of drawings and the like, kind by kind."""
+    rows = []
+    for row in measured["rows"]:
+        ours, png = row["bitsback"]["archive"], row["png"]
+        others = [f"{row[key]:,}" if row.get(key) else "-" for key in ("png", "webp", "jpeg_xl")]
+        rows.append([row["kind"], str(row["images"]), f"**{ours:,}**", *others, f"{ours / png - 1:+.1%}"])
+    head = ["bytes", "images", "**bitsback**", "PNG, optimised", "WebP", "JPEG XL", "against PNG"]
+    return table(head, rows) + f"\n\n{machine_line(measured['machine'])}"
 
 
 def fill(text: str, mark: str, content: str) -> str:
@@ -195,22 +206,22 @@ def fill(text: str, mark: str, content: str) -> str:
 
 
 def main() -> None:
-    """Fill all places whose results are there."""
-    page = ROOT / "README.md"
-    text = page.read_text()
-    digits, peer = (json.loads((RESULTS / f"{name}.json").read_text()) for name in ("digits", "constriction_peer"))
-    text = fill(text, "results", results(digits))
-    text = fill(text, "benchmarks", benchmarks(digits, peer))
-    measured = RESULTS / "photos.json"
-    if measured.exists():
-        text = fill(text, "photos", photos(json.loads(measured.read_text())))
-    trained = RESULTS / "train.json"
-    if trained.exists():
-        shown = training(json.loads(trained.read_text()))
-        text = fill(text, "training", shown)
-        guide = ROOT / "docs/training.md"
-        guide.write_text(fill(guide.read_text(), "training", shown))
-    page.write_text(text)
+    """Fill all places."""
+    measured = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
+    shown = {
+        "results": results(measured["digits"]),
+        "benchmarks": benchmarks(measured["digits"], measured["constriction_peer"]),
+        "photos": photos(measured["photos"]),
+        "training": training(measured["train"]),
+        "graphics": graphics(measured["graphics"]),
+    }
+    for name in ("README.md", "docs/index.md", "docs/benchmarks.md", "docs/guides/train.md"):
+        page = ROOT / name
+        text = page.read_text()
+        for mark, content in shown.items():
+            if f"<!-- {mark} -->" in text:
+                text = fill(text, mark, content)
+        page.write_text(text)
 
 
 if __name__ == "__main__":

@@ -130,13 +130,14 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.keep:
         arguments.keep.mkdir(parents=True, exist_ok=True)
-    results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"collections": {}}
     for name in arguments.collections:
         if name not in COLLECTIONS:
             parser.error(f"no collection {name!r}; there are {', '.join(COLLECTIONS)}")
         with tempfile.TemporaryDirectory() as work:
             found = run(name, arguments.data, Path(work), arguments.minutes, arguments.init, arguments.keep)
         found |= {"asked_minutes": arguments.minutes, "init": arguments.init, "machine": measure.machine()}
+        # Read only now: another run may have written meanwhile
+        results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"collections": {}}
         results["collections"][name] = found
         measure.write(arguments.out, results)
         print(json.dumps({name: found}, indent=1))

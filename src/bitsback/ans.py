@@ -152,7 +152,8 @@ class Stack:
         """Push symbols by their intervals ``[start, start + freq)`` of ``[0, 2**precision)``, the last one first.
 
         Args:
-            starts, freqs: uint32 arrays of one size, any shape, read in C order.
+            starts: uint32, any shape, read in C order.
+            freqs: uint32, of the same size.
             precision: 1 to 24.
 
         Raises:

@@ -83,8 +83,10 @@ def compress(
         could not be stored are in ``report.skipped``; without ``out`` they cause a warning.
 
     Raises:
-        OutputExistsError: ``out`` is there, or is one of the inputs. ImageError: there is nothing to store.
-        ModelNotFoundError: there is no such model. OSError: the disk is full, and the like; then there is no ``out``.
+        OutputExistsError: ``out`` is there, or is one of the inputs.
+        ImageError: there is nothing to store.
+        ModelNotFoundError: there is no such model.
+        OSError: the disk is full, and the like; then there is no ``out``.
 
     >>> import numpy as np, bitsback
     >>> stripes = np.tile(np.arange(16, dtype=np.uint8), (50, 16, 1))
@@ -201,8 +203,12 @@ def decompress(
         The array; or the paths of the files written.
 
     Raises:
-        FormatError: the archive is damaged. UnsafePathError: a name would leave the folder. OutputExistsError.
-        ModelNotFoundError. LimitError. OSError.
+        FormatError: the archive is damaged.
+        UnsafePathError: a name would leave the folder.
+        OutputExistsError: a file is there already.
+        ModelNotFoundError: a model that the archive needs is nowhere.
+        LimitError: the archive announces too much.
+        OSError: the disk is full, and the like.
     """
     with open(archive, models=models, limits=limits) as opened:
         if out is not None:

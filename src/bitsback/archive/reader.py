@@ -109,7 +109,9 @@ class Archive:
         damaged: take what is whole. :attr:`problems` lists what was found wrong, and each member's ``problem``.
 
     Raises:
-        FormatError and its kin, LimitError; OSError if the file cannot be read.
+        FormatError: it is no archive, or a damaged one.
+        LimitError: it announces too much.
+        OSError: the file cannot be read.
     """
 
     def __init__(

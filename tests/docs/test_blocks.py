@@ -1,0 +1,158 @@
+"""Every code block of the README and the docs runs.
+
+A page is one program: its ``python`` blocks run in order in one namespace, its ``sh`` blocks in order in one folder. The
+folder holds what the pages speak of, and nothing else. ``bitsback`` there is that of the running interpreter, except that
+training takes four steps instead of minutes. ``pip install`` lines are not run: they must name an extra that exists. A
+block that cannot run stands below a comment that says so, ``<!-- not run: why -->``; they are counted here. Blocks in
+other languages (text, bibtex) are no code.
+"""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bitsback.models.search import ZOO
+
+ROOT = Path(__file__).parents[2]
+runs = pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="run with the extra docs, as in CI")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(
+    r"^(?P<indent> *)```(?P<language>\S*)[^\n]*\n(?P<code>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
+)
+NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*$")
+CODE = {"python", "sh"}
+NO_CODE = {"", "text", "bibtex", "json"}
+EXEMPT = {"README.md": 1, "CONTRIBUTING.md": 1, "docs/models.md": 1}
+"""How many blocks of a page are not run; of the others, none."""
+
+QUICK = "--steps 4 --size small --init none"
+PROGRAMS = {
+    "python": 'exec "{python}" "$@"',
+    "bitsback": '[ "$1" = train ] && set -- "$@" {quick}\nexec "{python}" -m bitsback "$@"',
+    "torchrun": 'exec "{python}" -m torch.distributed.run "$@" {quick}',
+}
+
+
+@dataclass
+class Block:
+    line: int
+    language: str
+    code: str
+    exempt: bool
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    found = []
+    for match in FENCE.finditer(text):
+        indent = match["indent"]
+        code = "\n".join(line.removeprefix(indent) for line in match["code"].split("\n"))
+        line = text[: match.start()].count("\n") + 2
+        found.append(Block(line, match["language"], code, bool(NOT_RUN.search(text[: match.start()]))))
+    return found
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def needs_torch(code: str) -> bool:
+    return (
+        re.search(r"\btorch|bitsback\.training|bitsback train|torchrun|examples/\w+_|lab paper|docs/lab/", code)
+        is not None
+    )
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Path:
+    """A folder with a collection of small grey scans, and the programs in its ``bin``."""
+    place = tmp_path / "work"
+    (place / "scans").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(130):
+        scan = (128 + np.cumsum(rng.integers(-3, 4, (32, 32)), i % 2)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(scan).save(place / "scans" / f"{i:03d}.png")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in PROGRAMS.items():
+        (programs / name).write_text("#!/bin/sh\n" + text.format(python=sys.executable, quick=QUICK))
+        (programs / name).chmod(0o755)
+    shutil.copy(ZOO / "photos-grey.bbm", place / "mine.bbm")
+    for name in ("examples", "docs"):
+        (place / name).symlink_to(ROOT / name)
+    return place
+
+
+def environment(sandbox: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PATH": f"{sandbox.parent / 'bin'}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "XDG_DATA_HOME": str(sandbox.parent / "data"),
+        "BITSBACK_ROOT": str(ROOT),
+        "TMPDIR": str(sandbox.parent),
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_blocks_are_of_a_known_kind(page: Path) -> None:
+    found = blocks(page)
+    assert {block.language for block in found} <= CODE | NO_CODE
+    assert sum(block.exempt for block in found) == EXEMPT.get(name_of(page), 0)
+
+
+def with_blocks(language: str) -> list[Path]:
+    return [page for page in PAGES if any(b.language == language and not b.exempt for b in blocks(page))]
+
+
+@runs
+@pytest.mark.parametrize("page", with_blocks("python"), ids=name_of)
+def test_python_blocks_run(page: Path, sandbox: Path) -> None:
+    code = [block for block in blocks(page) if block.language == "python" and not block.exempt]
+    if any(needs_torch(block.code) for block in code) and importlib.util.find_spec("torch") is None:
+        pytest.skip("its blocks need torch")
+    # Each block on the lines that it has on the page, so that an error tells where
+    program = ""
+    for block in code:
+        program += "\n" * (block.line - 1 - program.count("\n")) + block.code
+    file = sandbox / f"{page.stem}.py"
+    file.write_text(program)
+    done = subprocess.run([sys.executable, file], cwd=sandbox, env=environment(sandbox), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@runs
+@pytest.mark.parametrize("page", with_blocks("sh"), ids=name_of)
+def test_shell_blocks_run(page: Path, sandbox: Path) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for block in blocks(page):
+        if block.language != "sh" or block.exempt:
+            continue
+        lines = []
+        for line in block.code.splitlines():
+            command, _, rest = line.partition(" && ")
+            if command.startswith("pip install"):
+                for extra in re.findall(r"\[([^\]]+)\]", command):
+                    assert extra in extras, command
+                assert re.search(r"bitsback|torch| -?q? ?\.|\"\.\[", command), command
+                line = rest
+            lines.append(line)
+        code = "\n".join(lines).strip()
+        if not code:
+            continue
+        if needs_torch(code) and importlib.util.find_spec("torch") is None:
+            continue
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", code],
+            cwd=sandbox, env=environment(sandbox), capture_output=True, text=True, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, f"line {block.line}: {done.stderr}\n{done.stdout}"
