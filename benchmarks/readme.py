@@ -184,6 +184,10 @@ def training(measured: dict[str, Any]) -> str:
         "`none of one's own` is what `compress` does with what ships: for the plots the predictor, which learns from the "
         "whole archive; two of the shipped models learned from the same training sets."
     )
+    version = one["machine"]["versions"]["bitsback"]
+    for name, found in measured["collections"].items():
+        if (earlier := found["machine"]["versions"]["bitsback"]) != version:
+            told += f" The row of the {words[name].partition(',')[0]} is of bitsback {earlier}."
     return table(head, rows) + f"\n\n{told}\n\n{machine_line(one['machine'])}"
 
 
