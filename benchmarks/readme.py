@@ -181,8 +181,8 @@ def training(measured: dict[str, Any]) -> str:
     one = next(iter(measured["collections"].values()))
     told = (
         "Archives of files, names and all, against one file an image. Each model was trained from nothing; "
-        "`none of one's own` is what `compress` does with what ships: for the plots the predictor, which learns from the "
-        "whole archive; two of the shipped models learned from the same training sets."
+        "`none of one's own` is what `compress` does with what ships: for the plots the predictor, which learns from "
+        "the whole archive; two of the shipped models learned from the same training sets."
     )
     version = one["machine"]["versions"]["bitsback"]
     for name, found in measured["collections"].items():

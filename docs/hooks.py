@@ -13,7 +13,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         return markdown
     from bitsback.cli.app import app
 
-    with click.Context(app, info_name="bitsback", max_content_width=88, terminal_width=88) as context:
+    settings = app.context_settings | {"max_content_width": 88, "terminal_width": 88}
+    with click.Context(app, info_name="bitsback", **settings) as context:
         sections = [
             section
             for name in app.list_commands(context)

@@ -1,7 +1,9 @@
 """Small models and images that the tests share, made here, from seeds."""
 
 import os
+import re
 from functools import cache
+from html.parser import HTMLParser
 from pathlib import Path
 
 import msgspec
@@ -74,3 +76,37 @@ def with_config(data: bytes, **changes: object) -> bytes:
 
     config, tensors = parse(data)
     return dump(msgspec.structs.replace(config, **changes), tensors)
+
+
+class Reader(HTMLParser):
+    """An HTML page. Checks that what is opened is closed, and keeps what the tests ask for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        if tag not in {"meta", "link", "img", "br"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def of(self, name: str, attribute: str) -> list[str]:
+        return [value for tag, found in self.tags if tag == name and (value := found.get(attribute)) is not None]
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", "".join(self.words))

@@ -1,10 +1,10 @@
 """Every code block of the README and the docs runs.
 
-A page is one program: its ``python`` blocks run in order in one namespace, its ``sh`` blocks in order in one folder. The
-folder holds what the pages speak of, and nothing else. ``bitsback`` there is that of the running interpreter, except that
-training takes four steps instead of minutes. ``pip install`` lines are not run: they must name an extra that exists. A
-block that cannot run stands below a comment that says so, ``<!-- not run: why -->``; they are counted here. Blocks in
-other languages (text, bibtex) are no code.
+A page is one program: its ``python`` blocks run in order in one namespace, its ``sh`` blocks in order in one folder.
+The folder holds what the pages speak of, and nothing else. ``bitsback`` there is that of the running interpreter,
+except that training takes four steps instead of minutes. ``pip install`` lines are not run: they must name an extra
+that exists. A block that cannot run stands below a comment that says so, ``<!-- not run: why -->``; they are counted
+here. Blocks in other languages (text, bibtex) are no code.
 """
 
 import importlib.util

@@ -1,6 +1,5 @@
 import dataclasses
 import doctest
-import html.parser
 import itertools
 import re
 import shutil
@@ -18,12 +17,11 @@ from bitsback.models.inspect import draw
 from bitsback.training import report
 from bitsback.training.report import text_table
 from bitsback.training.result import Point, Result, Row
-from helpers import tiny_model
+from helpers import Reader, tiny_model
 from models.context_models import context_file
 
 HOSTILE = "<script>alert('x')</script>\"&.png"
 SECTIONS = ["saves", "learned", "drawn", "extremes", "maps", "model", "notes", "use"]
-VOID = {"meta", "link", "img", "br"}
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )
@@ -76,40 +74,6 @@ def result() -> Result:
 def page(result: Result) -> str:
     pytest.importorskip("matplotlib")
     return report.html(result)
-
-
-class Reader(html.parser.HTMLParser):
-    """Checks that what is opened is closed, and keeps what the tests ask for."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    def of(self, name: str, attribute: str) -> list[str]:
-        return [value for tag, found in self.tags if tag == name and (value := found.get(attribute)) is not None]
-
-    @property
-    def text(self) -> str:
-        return re.sub(r"\s+", " ", "".join(self.words))
 
 
 def test_examples() -> None:

@@ -26,6 +26,7 @@ _COMMANDS = {
     "info": "Show an archive's format, models, blocks and totals.",
     "models": "Show, add and remove models.",
     "train": "Make a model of your own images.",
+    "lab": "Look into a model; reproduce the paper.",
     "bench": "Compare with gzip, bz2, xz, PNG, WebP and JPEG XL on your images.",
 }
 

@@ -141,10 +141,14 @@ def elbo_bits(vae: VAE, images: Images, seed: int = 0) -> NDArray[np.float64]:
     for start in range(0, len(images), 64):
         x = images[start : start + 64]
         posterior = vae.posterior(x)
-        words = rng.integers(0, 1 << 32, x.shape[0] * vae.config.latents + 8, np.uint32)
-        noise = Stack.from_bytes(np.array([1 << 32], "<u8").tobytes() + words.astype("<u4").tobytes())
-        z = posterior.pop(noise)
+        z = posterior.pop(noise(rng, len(x) * vae.config.latents * posterior.precision))
         likelihood = vae.likelihood(z)
         pixels = (likelihood.bits(x)).reshape(len(x), -1).sum(1)
         costs.append(pixels + vae.prior(len(x)).bits(z).sum(1) - posterior.bits(z).sum(1))
     return np.concatenate(costs)
+
+
+def noise(rng: np.random.Generator, bits: int) -> Stack:
+    """A stack of so many random bits."""
+    head = rng.integers(1 << 32, (1 << 64) - 1, 1, np.uint64, endpoint=True)
+    return Stack.from_bytes(head.astype("<u8").tobytes() + rng.bytes(4 * (bits // 32 + 1)))

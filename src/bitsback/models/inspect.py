@@ -17,10 +17,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import Stack
 from bitsback.codecs import PosteriorBuckets
 from bitsback.errors import CodecError
 from bitsback.models import tiles
+from bitsback.models.chain import noise
 from bitsback.models.context import BLOCK, PRECISION, ContextCodec
 from bitsback.models.model import Model
 from bitsback.models.vae import Images, Latents
@@ -100,20 +100,14 @@ def draw(model: Model, count: int, shape: tuple[int, int, int] | None = None, se
         latents = model.config.latents * model.config.latent_bits
         for start in range(0, count, BATCH):
             part = images[start : start + BATCH]
-            part[...] = model.vae.codec(len(part)).pop(_noise(rng, part.size * PRECISION + len(part) * latents))
+            part[...] = model.vae.codec(len(part)).pop(noise(rng, part.size * PRECISION + len(part) * latents))
         return images
     back = [model.config.colour.index(c) for c in range(shape[2])]
     for images_at, rows, columns in tiles.pieces(images.shape, tiles.TILE_LOG2, tiles.GROUP_LOG2):
         part = images[images_at, rows, columns]
         codec = ContextCodec(model.context, part.shape, model.levels)
-        part[...] = codec.pop(_noise(rng, part.size * PRECISION))[..., back]
+        part[...] = codec.pop(noise(rng, part.size * PRECISION))[..., back]
     return images
-
-
-def _noise(rng: np.random.Generator, bits: int) -> Stack:
-    """A stack of so many random bits."""
-    head = rng.integers(1 << 32, (1 << 64) - 1, 1, np.uint64, endpoint=True)
-    return Stack.from_bytes(head.astype("<u8").tobytes() + rng.bytes(4 * (bits // 32 + 1)))
 
 
 def _latents(model: Model, images: Images, seed: int) -> Iterator[tuple[slice, PosteriorBuckets, Latents]]:
@@ -122,9 +116,8 @@ def _latents(model: Model, images: Images, seed: int) -> Iterator[tuple[slice, P
     for start in range(0, len(images), BATCH):
         batch = slice(start, start + BATCH)
         posterior = model.vae.posterior(np.ascontiguousarray(images[batch]))
-        words = rng.integers(0, 1 << 32, len(images[batch]) * model.config.latents + 8, np.uint32)
-        noise = Stack.from_bytes(np.array([1 << 32], "<u8").tobytes() + words.astype("<u4").tobytes())
-        yield batch, posterior, posterior.pop(noise)
+        bits = len(images[batch]) * model.config.latents * posterior.precision
+        yield batch, posterior, posterior.pop(noise(rng, bits))
 
 
 def _codec_bits(codec: ContextCodec, images: Images) -> NDArray[np.float64]:
@@ -159,4 +152,4 @@ def _check(model: Model, images: Images) -> None:
         raise CodecError(f"the model {model.name} takes samples 0 and 1")
 
 
-__all__ = ["draw", "latent_bits", "sample_bits"]
+__all__ = ["draw", "latent_bits", "noise", "sample_bits"]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bitsback.training import figures
-from bitsback.training.figures import Bar, Level, bars, curves, heat, shown
+from bitsback.report import figures
+from bitsback.report.figures import Bar, Level, bars, curves, heat, shown
 
 
 def opened(found: tuple[str, int, int]) -> Image.Image:
@@ -30,8 +30,8 @@ def test_examples() -> None:
 
 
 @given(places=st.lists(st.floats(0, 300), max_size=9), gap=st.floats(1, 30))
-def test_labels_are_moved_apart(places: list[float], gap: float) -> None:
-    moved = figures._apart(sorted(places), gap)
+def test_labels_are_movedapart(places: list[float], gap: float) -> None:
+    moved = figures.apart(sorted(places), gap)
     assert len(moved) == len(places)
     assert (np.diff(moved) >= gap - 1e-6).all()
     if (np.diff(sorted(places)) >= gap).all():

@@ -1,4 +1,4 @@
-"""What the report draws: charts as SVG, images and heat maps as ``data:`` URIs.
+"""What pages show: charts as SVG, images and heat maps as ``data:`` URIs.
 
 Charts take their colours from the page: each stands for a variable of its style sheet, so that one drawing serves a
 light and a dark page. Text stays text.
@@ -9,17 +9,20 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitsback.report.words import rate
+
 Image = NDArray[np.uint8]
 
 INK, MUTED, GRID, NEW, OTHER = "#010101", "#020202", "#030303", "#040404", "#050505"
 _VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--line", NEW: "--new", OTHER: "--other"}
+_LIGHT = {INK: "#1b1f24", MUTED: "#5b6472", GRID: "#dcdfd9", NEW: "#0b7a68", OTHER: "#8f9aa8"}
 
 WIDE, NARROW = 860, 350
 """Widths of a chart in CSS pixels, on a desk and in a hand."""
@@ -55,7 +58,7 @@ def bars(rows: Sequence[Bar]) -> str:
 
     def draw(width: int) -> str:
         step = 44
-        figure = _figure(width, step * len(rows) + 4)
+        figure = blank(width, step * len(rows) + 4)
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
         axes.set_axis_off()
         axes.set_xlim(0, width)
@@ -92,14 +95,10 @@ def curves(
         wide = width == WIDE
         height, side, size = (400, 170, 14) if wide else (330, 112, 12)
         left, bottom, top = 52 if wide else 40, 46, 12
-        figure = _figure(width, height)
+        figure = blank(width, height)
         box = (left / width, bottom / height, 1 - (left + side) / width, 1 - (bottom + top) / height)
         axes = figure.add_axes(box)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(GRID)
-        axes.tick_params(colors=MUTED, labelsize=size - 1, length=0, pad=6)
-        axes.grid(axis="y", color=GRID, linewidth=1)
-        axes.set_axisbelow(True)
+        plain(axes, size)
         axes.set_ylim(low, high)
         axes.set_xlim(0, max(max(minutes), 1e-6))
         axes.locator_params(axis="x", nbins=8 if wide else 4)
@@ -116,7 +115,7 @@ def curves(
         labels += [(train[-1], "in training", MUTED, "normal"), (held_out[-1], "held out", NEW, "bold")]
         labels.sort()
         heights = [(value - low) / (high - low) * (height - bottom - top) for value, *_ in labels]
-        for at, (value, name, colour, weight) in zip(_apart(heights, size + 5), labels, strict=True):
+        for at, (value, name, colour, weight) in zip(apart(heights, size + 5), labels, strict=True):
             text = f"{name} {rate(value)}" if wide else name
             y = (bottom + at) / height
             figure.text(1 - (side - 8) / width, y, text, color=colour, fontsize=size, va="center", fontweight=weight)
@@ -132,10 +131,10 @@ def _short(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1].rstrip() + "…"
 
 
-def _apart(places: Sequence[float], gap: float) -> list[float]:
+def apart(places: Sequence[float], gap: float) -> list[float]:
     """Rising ``places``, moved as little as it takes to have them ``gap`` apart.
 
-    >>> _apart([0.0, 1.0, 9.0], 4.0)
+    >>> apart([0.0, 1.0, 9.0], 4.0)
     [-1.5, 2.5, 9.0]
     """
     groups: list[tuple[float, int]] = []  # centre, members
@@ -148,7 +147,8 @@ def _apart(places: Sequence[float], gap: float) -> list[float]:
     return [centre + gap * (k - (count - 1) / 2) for centre, count in groups for k in range(count)]
 
 
-def _figure(width: int, height: int) -> Any:
+def blank(width: int, height: int) -> Any:
+    """An empty matplotlib figure of so many pixels of the page."""
     from matplotlib.figure import Figure
 
     # 72 dots an inch: a unit of the drawing is a pixel of the page, and so is a point of text
@@ -157,8 +157,46 @@ def _figure(width: int, height: int) -> Any:
     return figure
 
 
-def _svg(figure: Any, name: str) -> str:
-    """The figure as an ``svg`` element for HTML, its ids its own."""
+def plain(axes: Any, size: int) -> None:
+    """Axes as all charts have them: horizontal lines only, quiet figures of ``size`` - 1 pixels."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GRID)
+    axes.tick_params(colors=MUTED, labelsize=size - 1, length=0, pad=6)
+    axes.grid(axis="y", color=GRID, linewidth=1)
+    axes.set_axisbelow(True)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing for a page, or for a file of its own.
+
+    Args:
+        name: of its ids, its own in a page.
+        spoken: what it shows, in words.
+        draw: from a width in pixels, ``WIDE`` or ``NARROW``, to a matplotlib figure in the colours of this module.
+    """
+
+    name: str
+    spoken: str
+    draw: Callable[[int], Any]
+
+    def html(self) -> str:
+        """For wide and narrow pages, light and dark."""
+        return _both(lambda width: _svg(self.draw(width), f"{self.name}-{width}"), self.spoken)
+
+    def svg(self) -> bytes:
+        """As a file, wide, on white."""
+        figure = self.draw(WIDE)
+        figure.patch.set_alpha(1)
+        text = _saved(figure, self.name)
+        for colour, shown in _LIGHT.items():
+            text = text.replace(colour, shown)
+        text = text.replace("<svg ", '<svg font-family="system-ui, sans-serif" ', 1)
+        return (text.strip() + "\n").encode()
+
+
+def _saved(figure: Any, name: str) -> str:
+    """What matplotlib makes of the figure, without a date: an SVG file. Its text stays text."""
     import matplotlib
 
     for axes in figure.axes:
@@ -166,15 +204,19 @@ def _svg(figure: Any, name: str) -> str:
     stream = io.StringIO()
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = stream.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", stream.getvalue(), flags=re.DOTALL)
+    text = re.sub(r"""font-family: [^;"]*;? ?""", "", text)
+    return re.sub(r"(font: (?:bold |[0-9]+ )?[0-9.]+px) [^;\"]*", r"\1 sans-serif", text)
+
+
+def _svg(figure: Any, name: str) -> str:
+    """The figure as an ``svg`` element for HTML, its ids its own."""
+    text = _saved(figure, name)
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r'^<svg[^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 aria-hidden="true">', text, count=1)
     text = text.replace("xlink:href", "href")
     text = re.sub(r' id="([^"]*)"', rf' id="{name}-\1"', text)
     text = re.sub(r'(url\(#|href="#)', rf"\1{name}-", text)
-    text = re.sub(r"""font-family: [^;"]*;? ?""", "", text)
-    text = re.sub(r"(font: (?:bold |[0-9]+ )?[0-9.]+px) [^;\"]*", r"\1 sans-serif", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     return text.strip()
@@ -185,15 +227,6 @@ def _both(draw: Any, spoken: str) -> str:
 
     wide, narrow = (f'<div class="{name}">{draw(width)}</div>' for name, width in (("wide", WIDE), ("narrow", NARROW)))
     return f'<div role="img" aria-label="{escape(spoken)}">{wide}{narrow}</div>'
-
-
-def rate(bits: float) -> str:
-    """Bits/dim or bits a pixel, to as many digits as tell something.
-
-    >>> rate(3.84567), rate(0.04321)
-    ('3.85', '0.043')
-    """
-    return f"{bits:.{2 if bits >= 0.9995 else 3}f}"
 
 
 def shown(image: Image, levels: int) -> tuple[str, int, int]:

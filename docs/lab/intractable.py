@@ -1,0 +1,108 @@
+"""Why is the posterior intractable? p(x) estimated with samples from the prior, and what squared distance makes of it.
+
+python docs/lab/intractable.py            (--quick: a smaller run, which writes nothing to the page)
+"""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from page import BLUE, ORANGE, WIDTH, arguments, digits, table, tiles, write
+from PIL import Image
+from small_vae import LN2, VAE, evidence_bits, floats, trained
+
+
+def estimates(model, x, doublings):
+    """-log2 of the mean of p(x | z) over 1, 2, 4 ... 2**doublings samples of the prior: (doublings + 1, n)."""
+    total, found, drawn = torch.full((len(x),), -math.inf), [], 0
+    while drawn < 1 << doublings:
+        count = min(max(drawn, 1), 4096)
+        logits = model.decoder(torch.randn(count, model.latents))
+        log_p = x @ logits.T - F.softplus(logits).sum(1)  # of each digit given each z, in nats
+        total = torch.logaddexp(total, torch.logsumexp(log_p, 1))
+        drawn += count
+        if drawn & (drawn - 1) == 0:
+            found.append((math.log(drawn) - total) / LN2)
+    return torch.stack(found)
+
+
+def curves(excess):
+    """Figure: bits too many, by the number of samples, each digit a line; one panel for each size of model."""
+    figure, axes = plt.subplots(1, len(excess), figsize=(WIDTH, 3.2), sharey=True)
+    for axis, (latents, bits) in zip(axes, excess.items(), strict=True):
+        n = 1 << np.arange(len(bits))
+        axis.plot(n, bits, color=BLUE, lw=0.7, alpha=0.35)
+        axis.plot(n, np.median(bits, 1), color=ORANGE, lw=2.5, label="median")
+        axis.axhline(0, color="black", lw=1)
+        axis.set(xscale="log", title=f"{latents} latents", xlabel="samples of z from p(z)")
+        axis.set_yscale("symlog", linthresh=10)
+        axis.set(yticks=[0, 5, 10, 100, 1000], yticklabels=["0", "5", "10", "100", "1000"], ylim=(-5, 1500))
+    axes[0].set_ylabel("estimate of −log₂ p(x), bits too many")
+    axes[1].legend()
+    return figure
+
+
+def shifted(image, pixels):
+    """A grey digit moved to the right and down by so many pixels, between pixels with cubic interpolation."""
+    moved = Image.fromarray(image).transform((28, 28), Image.Transform.AFFINE, (1, 0, -pixels, 0, 1, -pixels), 3)
+    return np.asarray(moved)
+
+
+def distance(a, b):
+    """Squared distance, samples from 0 to 1, averaged over the pixels."""
+    return ((a / 255.0 - b / 255.0) ** 2).mean((-2, -1))
+
+
+def variants(x, others):
+    """Five pictures and what they are: x, x with a part missing, x moved twice, the nearest of the others."""
+    damaged = x.copy()
+    damaged[21:, :] = 0  # the lowest quarter
+    nearest = others[distance(others, x).argmin()]
+    return [x, damaged, shifted(x, 0.5), shifted(x, 1.0), nearest]
+
+
+def pictures(sheets):
+    """Figure: the variants of some digits, with their distances."""
+    names = ["x", "a part missing", "moved ½ pixel", "moved 1 pixel", "nearest other digit"]
+    figure, axes = plt.subplots(len(sheets), 5, figsize=(WIDTH, 1.65 * len(sheets)))
+    for row, images in zip(axes, sheets, strict=True):
+        for axis, image, name in zip(row, images, names, strict=True):
+            axis.imshow(tiles(image[None], 1), vmin=0, vmax=255)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set(visible=True, color="#aaaaaa")
+            if row is axes[0]:
+                axis.set_title(name, fontsize=10)
+            if image is not images[0]:
+                axis.set_xlabel(f"{distance(image, images[0]):.4f}", fontsize=10)
+    return figure
+
+
+def main(quick):
+    training, test = digits(100 if quick else 3000, seed=1), digits(20 if quick else 50, seed=3)
+    x, doublings = floats(test), 6 if quick else 18
+    excess, rows = {}, []
+    for latents in (2, 20):
+        model = trained(VAE(latents), training, epochs=2 if quick else 20)
+        torch.manual_seed(1)
+        reference = evidence_bits(model, x, samples=10 if quick else 4000)
+        bits = excess[latents] = (estimates(model, x, doublings) - reference).numpy()
+        for k in range(0, doublings + 1, 2 if quick else 3):
+            near = f"{100 * (np.abs(bits[k]) < 1).mean():.0f} %"
+            rows.append([f"{latents} latents, {1 << k:,}", f"{bits[k].mean():.1f}", f"{bits[k].max():.1f}", near])
+        rows.append([f"{latents} latents, KL(q &#124;&#124; p) = {model.kl_bits(x).mean():.1f} bits", "", "", ""])
+    grey = digits(200 if quick else 3000, seed=4, levels=256)
+    labels = np.arange(len(grey)) % 10
+    sheets = [variants(grey[i], grey[labels != labels[i]]) for i in (2, 4, 7)]
+    head = ["samples from the prior", "bits too many, mean", "the worst digit", "within 1 bit"]
+    write(
+        "intractable",
+        table(head, rows),
+        {"intractable": curves(excess), "intractable-distance": pictures(sheets)},
+        quick,
+    )
+
+
+if __name__ == "__main__":
+    main(arguments())

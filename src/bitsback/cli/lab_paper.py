@@ -1,0 +1,89 @@
+"""``bitsback lab paper``."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from bitsback.cli import options
+from bitsback.cli.lab import need, write_all
+from bitsback.cli.output import say, write_json
+from bitsback.errors import BitsBackError, OutputExistsError
+
+RESULTS = "results.json"
+
+
+@click.command("paper")
+@click.option("--data", type=click.Path(path_type=Path), metavar="FOLDER", required=True,
+              help="Where the MNIST images are: train-images-idx3-ubyte.gz and t10k-images-idx3-ubyte.gz.")  # fmt: skip
+@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), metavar="FOLDER", required=True,
+              help="Where to write: weights, results.json, table.md, figures, paper.html.")  # fmt: skip
+@click.option("--epochs", type=(click.IntRange(min=1), click.IntRange(min=1)), metavar="BINARISED FULL",
+              help="How long to train. Default: 40 30.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is left to chance.")
+@click.option("--quick", is_flag=True, help="A tiny run of everything, in seconds; its figures mean nothing.")
+@click.option("--page", type=click.Path(path_type=Path), metavar="FILE",
+              help="Also fill the marked places of this Markdown page, and put the figures beside it.")  # fmt: skip
+@options.force
+@options.quiet
+@options.as_json
+def paper_command(
+    data: Path,
+    folder: Path,
+    epochs: tuple[int, int] | None,
+    seed: int,
+    quick: bool,
+    page: Path | None,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Do the measurements of the paper on bits back coding again.
+
+    Two networks are trained on MNIST, binarised and 8-bit, in floating point, and code its test set with bits back.
+    All is decoded and compared. It takes about half an hour on two cores, most of it training. The weights are kept in
+    the output folder, and used again if the command is run again with --force.
+
+    Townsend, Bird & Barber, "Practical lossless compression with latent variables using bits back coding", ICLR 2019,
+    arXiv 1901.04866.
+    """
+    if (folder / RESULTS).exists() and not force:
+        raise OutputExistsError(f"{folder / RESULTS}: is already there (--force measures again, with the same weights)")
+    need("matplotlib", "lab")
+    from bitsback.lab import paper, paper_page
+
+    marked = _read(page) if page is not None else ""
+    plan = paper.QUICK if quick else paper.Plan(paper.EPOCHS)
+    if epochs is not None:
+        plan = replace(plan, epochs=dict(zip(("binarised", "full"), epochs, strict=True)))
+    found = paper.results(paper.reproduce(data, folder, plan, seed, say), plan, seed)
+    # As it will be read, so that a page made from the file is the same
+    found = json.loads(json.dumps(found))
+    drawn = paper_page.files(found)
+    files = {folder / name: content for name, content in drawn.items()}
+    files |= {folder / RESULTS: json.dumps(found, indent=1).encode() + b"\n"}
+    if page is not None:
+        files |= {page: paper_page.fill(marked, found).encode()}
+        files |= {page.with_name(f"{page.stem}-{name}"): content for name, content in drawn.items() if _is_chart(name)}
+    write_all(files, force=True)
+    if as_json:
+        write_json(found)
+    else:
+        click.echo(paper_page.markdown(paper_page.table(found)))
+        say(f"{folder / 'paper.html'}: the page with all of it")
+    return 0
+
+
+def _is_chart(name: str) -> bool:
+    return name.endswith(".svg")
+
+
+def _read(page: Path) -> str:
+    """The page to fill, looked at before anything is measured."""
+    try:
+        text = page.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise BitsBackError(f"{page}: not a text") from None
+    if "<!-- results -->" not in text:
+        raise BitsBackError(f"{page}: has no <!-- results --> to write behind")
+    return text

@@ -1,0 +1,232 @@
+"""The paper's measurements in words: a table, one HTML page, and what stands between the marks of a Markdown page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+from bitsback.errors import FormatError
+from bitsback.lab.paper import where
+from bitsback.lab.paper_charts import Results, charts
+from bitsback.report.page import document, key, section
+
+CODECS = ("bz2", "gzip", "PNG", "WebP")
+COLUMNS = ("raw", "−ELBO", "BB-ANS", *CODECS)
+
+Row = Sequence[str]
+
+
+def table(found: Results) -> list[Row]:
+    """The paper's table: for each network what the paper states, and what was measured here."""
+    rows: list[Row] = [("bits a pixel, MNIST test set", *COLUMNS)]
+    for one in found["measured"]:
+        stated, raw = found["stated"][one["name"]], _raw(one)
+        rows.append((f"{one['name']}, the paper", raw, *(f"{stated[c]:.2f}" for c in ("ELBO", "BB-ANS", *CODECS))))
+        here = [one["elbo"], one["rate"], *(one["peers"].get(c) for c in CODECS)]
+        digits = [4, 4, 3, 3, 3, 3]
+        cells = ["-" if v is None else f"{v:.{d}f}" for v, d in zip(here, digits, strict=True)]
+        rows.append((f"**{one['name']}, here**", raw, *cells))
+    return rows
+
+
+def messages(found: Results) -> list[Row]:
+    """What the chains came to."""
+    rows: list[Row] = [
+        ("", "above −ELBO", "initial bits", "message, bytes", "bits a pixel, all counted", "training, s", "coding, s",
+         "decoding, s")
+    ]  # fmt: skip
+    for one in found["measured"]:
+        size = round(one["whole"] * one["images"] * 784 / 8)
+        seconds = (f"{one['seconds'][what]:,.0f}" for what in ("training", "encoding", "decoding"))
+        rows.append((one["name"], _over(one["rate"], one["elbo"]), f"{one['initial']}", f"{size:,}",
+                     f"{one['whole']:.4f}", *seconds))  # fmt: skip
+    return rows
+
+
+def sweep(found: Results, what: str, label: str) -> list[Row]:
+    """A sweep: a column for each value."""
+    values = [point["value"] for point in found["measured"][0][what]]
+    rows: list[Row] = [(f"above −ELBO, by {label}", *(str(value) for value in values))]
+    for one in found["measured"]:
+        rows.append((f"{one['name']}, {one['swept']:,} images", *(_percent(p["over"]) for p in one[what])))
+    return rows
+
+
+def starts(found: Results) -> list[Row]:
+    """Small sets, in bytes an image and everything counted."""
+    sizes = [one["images"] for one in found["measured"][0]["starts"]]
+    rows: list[Row] = [("bytes an image, sets of", *(f"{size:,}" for size in sizes))]
+    for one in found["measured"]:
+        for name, what in (("−ELBO", "elbo"), ("random initial bits, counted", "random"), ("bitsback’s start", "own")):
+            rows.append((f"{one['name']}: {name}", *(f"{98 * s[what]:,.1f}" for s in one["starts"])))
+    return rows
+
+
+def mistake(found: Results) -> list[Row]:
+    """PNG and WebP of binarised digits: as the paper states them, read rightly, and read as by Pillow 5.1."""
+    one = next(one for one in found["measured"] if one["misread"])
+    rows: list[Row] = [("bits a pixel, binarised", "PNG", "WebP")]
+    for name, values in (
+        ("the paper", found["stated"][one["name"]]),
+        ("here, of the images as Pillow 5.1 misread them", one["misread"]),
+        ("here, of the images", one["peers"]),
+    ):
+        rows.append((name, *(f"{values[c]:.2f}" for c in ("PNG", "WebP"))))
+    return rows
+
+
+def parts(found: Results) -> dict[str, Callable[[], str]]:
+    """What may stand between marks, by their names: Markdown."""
+    line = where(found["about"])
+    return {
+        "results": lambda: f"{markdown(table(found))}\n\n{markdown(messages(found))}\n\n{line}.",
+        "latents": lambda: markdown(sweep(found, "latents", "bits a latent")),
+        "pixels": lambda: markdown(sweep(found, "pixels", "bits of the probabilities of pixels")),
+        "starts": lambda: markdown(starts(found)),
+        "mistake": lambda: markdown(mistake(found)),
+    }
+
+
+def fill(text: str, found: Results) -> str:
+    """A Markdown page with the parts between its marks, ``<!-- name -->`` and ``<!-- /name -->``, written anew.
+
+    Raises:
+        FormatError: it has no such marks.
+
+    >>> fill("no marks", {"about": {"cpu": "", "cores": 1, "system": "", "python": "", "versions": {}, "date": ""}})
+    Traceback (most recent call last):
+    ...
+    bitsback.errors.FormatError: the page has no marks: <!-- results --> and <!-- /results -->
+    """
+    known = parts(found)
+    pattern = re.compile(rf"<!-- ({'|'.join(known)}) -->\n.*?<!-- /\1 -->", re.DOTALL)
+    filled, count = pattern.subn(lambda m: f"<!-- {m[1]} -->\n{known[m[1]]()}\n<!-- /{m[1]} -->", text)
+    if not count:
+        raise FormatError("the page has no marks: <!-- results --> and <!-- /results -->")
+    return filled
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """
+    >>> print(markdown([("a", "b"), ("c", "1")]))
+    | a | b |
+    | --- | ---: |
+    | c | 1 |
+    """
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], f"| --- |{' ---: |' * (len(rows[0]) - 1)}", *lines[1:]])
+
+
+def html(found: Results) -> str:
+    """All of it as one page that needs nothing but itself."""
+    drawn = charts(found)
+    cells = []
+    for one in found["measured"]:
+        cells += [(f"{one['elbo']:.4f}", f"−ELBO, {one['name']}, bits a pixel")]
+        cells += [(f"{one['rate']:.4f}", f"BB-ANS, {one['name']}: {_over(one['rate'], one['elbo'])} against it")]
+    count = found["measured"][0]["images"]
+    window = min(found["plan"]["window"], count)
+
+    def figure(name: str, words: str) -> str:
+        return f"<figure>{drawn[name].html()}<figcaption>{words}</figcaption></figure>\n"
+
+    names = [one["name"] for one in found["measured"]]
+    running = "".join(
+        figure(f"running-{name}", f"{name.capitalize()}: the mean over the last {window:,} images.") for name in names
+    )
+    small = "".join(figure(f"start-{name}", f"{name.capitalize()}; the whole message counted.") for name in names)
+    body = [
+        section(
+            "table",
+            "The table",
+            f"<p>Rates in bits a pixel, over {count:,} images. bz2 and gzip take all images in one stream, binarised "
+            "ones with eight pixels to a byte; PNG and WebP take one file an image.</p>\n"
+            + _html(table(found))
+            + "<p>Everything was decoded and compared, and the stack ended with the bits that it had begun with.</p>\n"
+            + _html(messages(found)),
+        ),
+        section("running", "The rate along the way", running),
+        section(
+            "latents",
+            "How fine must a latent be?",
+            "<p>A latent is one of 2<sup>b</sup> buckets that are equally likely under the prior. More bits cost "
+            "nothing in the long run, as all but the information come back; fewer blur what the decoder network "
+            "sees.</p>\n"
+            + figure("latents", "Above −ELBO, in percent.")
+            + _html(sweep(found, "latents", "bits a latent")),
+        ),
+        section(
+            "pixels",
+            "How fine must a probability be?",
+            "<p>Each of 256 levels gets an interval, however unlikely it is. With p bits these take 256/2<sup>p</sup> "
+            "of the whole: a tax on every pixel whose level is as good as certain.</p>\n"
+            + figure("pixels", "Above −ELBO, in percent.")
+            + _html(sweep(found, "pixels", "bits of the probabilities of pixels")),
+        ),
+        section(
+            "starts",
+            "What the first images cost",
+            "<p>The first image borrows bits that are not there yet. Random ones have to be stored; bitsback codes the "
+            "first images in two parts instead, without bits back, until the stack can lend.</p>\n"
+            + small
+            + _html(starts(found)),
+        ),
+    ]
+    if any(one["misread"] for one in found["measured"]):
+        body.append(
+            section(
+                "mistake",
+                "Two figures that differ",
+                "<p>PNG and WebP of the binarised digits are far from what the paper states. Pillow 5.1 misread arrays "
+                "of booleans (its issue 3109), and images misread like that give the paper’s figures.</p>\n"
+                + _html(mistake(found)),
+            )
+        )
+    head = f"""<p class="what">bitsback lab paper · {escape(found["about"]["date"])}</p>
+<h1>Bits back with ANS on MNIST, measured again</h1>
+<p>Townsend, Bird &amp; Barber, “Practical lossless compression with latent variables using bits back coding”, ICLR
+2019, arXiv 1901.04866. The networks are trained and run in floating point, as the paper’s: their messages can be
+decoded in the environment that wrote them, and nowhere else for sure.</p>
+{key(cells)}"""
+    return document("Bits back with ANS on MNIST", head, "".join(body), f"<p>{escape(where(found['about']))}</p>")
+
+
+def files(found: Results) -> dict[str, bytes]:
+    """All files but the results themselves: the table, the charts, the page."""
+    text = "\n\n".join(make() for make in parts(found).values()) + "\n"
+    every = {"table.md": text.encode(), "paper.html": html(found).encode()}
+    return every | {f"{name}.svg": chart.svg() for name, chart in charts(found).items()}
+
+
+def _html(rows: Sequence[Row]) -> str:
+    """A table, Markdown's bold names as rows that stand out."""
+    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in rows[0][1:])
+    body = ""
+    for row in rows[1:]:
+        new = row[0].startswith("**")
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        body += f'<tr{" class=new" if new else ""}><th scope="row">{escape(row[0].strip("*"))}</th>{cells}</tr>\n'
+    label = escape(rows[0][0] or "Messages")
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">\n<table>\n<thead>\n<tr>'
+        f'<th scope="col" style="text-align: left">{escape(rows[0][0])}</th>{head}</tr>\n</thead>\n<tbody>\n{body}'
+        "</tbody>\n</table>\n</div>\n"
+    )
+
+
+def _raw(one: dict[str, Any]) -> str:
+    return "1" if one["name"] == "binarised" else "8"
+
+
+def _over(rate: float, elbo: float) -> str:
+    return _percent(rate / elbo - 1)
+
+
+def _percent(share: float) -> str:
+    """
+    >>> _percent(0.0123), _percent(-0.001)
+    ('+1.23 %', '−0.10 %')
+    """
+    return f"{100 * share:+.2f} %".replace("-", "−")

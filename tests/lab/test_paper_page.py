@@ -1,0 +1,97 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitsback.errors import FormatError
+from bitsback.lab import paper, paper_page
+from bitsback.lab.paper import Measured, Point, Start
+
+pytest.importorskip("matplotlib")
+
+
+def measured(name: str, elbo: float) -> Measured:
+    """A measurement that might have been."""
+    return Measured(
+        name=name,
+        images=10_000,
+        training={"epochs": 3},
+        elbo=elbo,
+        rate=elbo * 1.0021,
+        whole=elbo * 1.003,
+        initial=448,
+        seconds={"training": 712.3, "encoding": 11.0, "decoding": 12.4},
+        peers={"bz2": 0.254, "gzip": 0.331, "PNG": 1.371, "WebP": 0.949},
+        misread={"PNG": 0.7788, "WebP": 0.4423} if name == "binarised" else {},
+        running=[(2000 + 20 * k, elbo * (1 + 0.01 * (k % 7 - 3))) for k in range(400)],
+        swept=1000,
+        latents=[Point(b, elbo * (1 + 0.5**b), 0.5**b) for b in (2, 6, 12)],
+        pixels=[Point(p, elbo * 1.01, 0.01) for p in (10, 16, 24)],
+        starts=[Start(n, 1, elbo, elbo + 0.6 / n, elbo + 0.1 / n) for n in (1, 10, 1000)],
+    )
+
+
+@pytest.fixture
+def found() -> dict[str, Any]:
+    import json
+
+    plan = paper.Plan(paper.EPOCHS)
+    both = [measured("binarised", 0.19), measured("full", 1.39)]
+    return json.loads(json.dumps(paper.results(both, plan, 0)))
+
+
+def test_the_table_has_the_paper_beside_what_was_measured(found: dict[str, Any]) -> None:
+    rows = paper_page.table(found)
+    assert len({len(row) for row in rows}) == 1
+    assert rows[1] == ("binarised, the paper", "1", "0.19", "0.19", "0.25", "0.33", "0.78", "0.44")
+    assert rows[4][:4] == ("**full, here**", "8", "1.3900", "1.3929")
+
+
+def test_a_codec_that_is_missing(found: dict[str, Any]) -> None:
+    del found["measured"][0]["peers"]["WebP"]
+    assert paper_page.table(found)[2][-1] == "-"
+
+
+def test_a_page_is_filled_between_its_marks(found: dict[str, Any]) -> None:
+    text = "# Title\n\n<!-- results -->\nold\n<!-- /results -->\nand <!-- latents -->\n<!-- /latents -->\nend\n"
+    once = paper_page.fill(text, found)
+    assert (
+        "old" not in once and once.startswith("# Title\n\n<!-- results -->\n| bits a pixel") and once.endswith("end\n")
+    )
+    assert "| binarised, 1,000 images | +25.00 % | +1.56 % | +0.02 % |" in once
+    assert paper.where(found["about"]) in once
+    assert paper_page.fill(once, found) == once
+    with pytest.raises(FormatError, match="no marks"):
+        paper_page.fill("nothing", found)
+
+
+def test_files(found: dict[str, Any]) -> None:
+    files = paper_page.files(found)
+    charts = [name for name in files if name.endswith(".svg")]
+    assert sorted(charts) == sorted(
+        f"{name}.svg"
+        for name in ("running-binarised", "running-full", "latents", "pixels", "start-binarised", "start-full")
+    )
+    for name in charts:
+        text = files[name].decode()
+        assert text.startswith("<?xml") and len(text) < 200_000 and "var(--" not in text
+    assert files == paper_page.files(found)  # nothing is left to chance
+    assert "| full, here" not in files["paper.html"].decode() and "| **full, here** |" in files["table.md"].decode()
+
+
+def test_the_page_needs_nothing_else(found: dict[str, Any]) -> None:
+    page = paper_page.html(found)
+    assert page.startswith("<!DOCTYPE html>") and len(page) < 500_000
+    assert "http:" not in page and "https:" not in page and "<script" not in page
+    assert page.count("<svg") == 12 and page.count("<table>") == 6
+    ids = re.findall(r' id="([^"]*)"', page)
+    assert len(ids) == len(set(ids))
+    assert "0.78" in page and "issue 3109" in page
+
+
+def test_the_page_of_the_project_has_all_marks_and_figures() -> None:
+    text = Path(__file__).parents[2].joinpath("docs", "lab", "paper.md").read_text("utf-8")
+    names = ["results", "latents", "pixels", "starts", "mistake"]
+    assert re.findall(r"<!-- (\w+) -->", text) == names and re.findall(r"<!-- /(\w+) -->", text) == names
+    assert len(re.findall(r"\]\(paper-[\w-]+\.svg\)", text)) == 6
