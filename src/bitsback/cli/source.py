@@ -29,10 +29,11 @@ def archive_input(
     ``models`` are names or files of models that it may need. What comes through a pipe is put into a temporary file
     first, or refused unless ``spool``.
     """
-    from bitsback import api
+    from bitsback import Model, api
 
     shown = "standard input" if name == "-" else name
     with ExitStack() as stack:
+        loaded = [Model.load(model) for model in models]
         file: BinaryIO
         if name != "-":
             file = stack.enter_context(Path(name).open("rb"))
@@ -44,7 +45,7 @@ def archive_input(
         else:
             raise BitsBackError("standard input is a pipe, and the index is at the archive's end: give a file")
         try:
-            yield stack.enter_context(api.open(file, models=models, limits=limits, damaged=damaged))
+            yield stack.enter_context(api.open(file, models=loaded, limits=limits, damaged=damaged))
         except OutputExistsError:
             raise
         except BitsBackError as error:
