@@ -5,6 +5,8 @@ from typing import Any
 import click
 
 MARK = "<!-- commands -->"
+WIDTH = 78
+"""Columns of the help; what a page has room for."""
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -13,7 +15,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         return markdown
     from bitsback.cli.app import app
 
-    settings = app.context_settings | {"max_content_width": 88, "terminal_width": 88}
+    settings = app.context_settings | {"max_content_width": WIDTH, "terminal_width": WIDTH}
     with click.Context(app, info_name="bitsback", **settings) as context:
         sections = [
             section
@@ -25,7 +27,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def _sections(command: click.Command, parent: click.Context, name: str) -> list[str]:
-    with click.Context(command, parent, info_name=name, max_content_width=88, terminal_width=88) as context:
+    with click.Context(command, parent, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH) as context:
         found = [f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```"]
         if isinstance(command, click.Group):
             for inner in command.list_commands(context):

@@ -2,19 +2,22 @@
 
 A page is one program: its ``python`` blocks run in order in one namespace, its ``sh`` blocks in order in one folder.
 The folder holds what the pages speak of, and nothing else. ``bitsback`` there is that of the running interpreter,
-except that training takes four steps instead of minutes. ``pip install`` lines are not run: they must name an extra
-that exists. A block that cannot run stands below a comment that says so, ``<!-- not run: why -->``; they are counted
-here. Blocks in other languages (text, bibtex) are no code.
+except that training takes four steps instead of minutes. ``pip install`` lines are not run: they must name this
+package, with extras that exist, or torch. A block that cannot run stands below a comment that says so,
+``<!-- not run: why -->``; they are counted here. Blocks in other languages (text, bibtex, json) are no code; one
+without a language is an error, so that none is forgotten.
 """
 
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +34,8 @@ FENCE = re.compile(
 )
 NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*$")
 CODE = {"python", "sh"}
-NO_CODE = {"", "text", "bibtex", "json"}
+ANY_FENCE = re.compile(r"^ *(```|~~~)", re.MULTILINE)
+NO_CODE = {"text", "bibtex", "json"}
 EXEMPT = {"README.md": 1, "CONTRIBUTING.md": 1, "docs/models.md": 1, "docs/lab/paper.md": 1}
 """How many blocks of a page are not run; of the others, none."""
 
@@ -105,6 +109,7 @@ def environment(sandbox: Path) -> dict[str, str]:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_blocks_are_of_a_known_kind(page: Path) -> None:
     found = blocks(page)
+    assert len(ANY_FENCE.findall(page.read_text())) == 2 * len(found), "a fence that is no block's"
     assert {block.language for block in found} <= CODE | NO_CODE
     assert sum(block.exempt for block in found) == EXEMPT.get(name_of(page), 0)
 
@@ -129,29 +134,44 @@ def test_python_blocks_run(page: Path, sandbox: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def without_installs(line: str) -> str:
+    """What is left of a line after its ``pip install`` commands, which must name this package or torch alone."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    kept = []
+    for command in line.split(" && "):
+        words = shlex.split(command, comments=True)
+        if words[:2] != ["pip", "install"]:
+            kept.append(command)
+            continue
+        wanted = [word for before, word in pairwise(words[1:]) if not word.startswith("-") and before != "--index-url"]
+        assert wanted, command
+        for requirement in wanted:
+            named = re.fullmatch(r"(torch)|(?:bitsback|\.)(?:\[([\w,]+)\])?", requirement)
+            assert named, command
+            assert set((named[2] or "").split(",")) - {""} <= set(extras), command
+    return " && ".join(kept)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["pip install leftpad .", "pip install -q . && pip install leftpad", 'pip install ".[nothing]"', "pip install"],
+)
+def test_installs_of_anything_else_are_refused(line: str) -> None:
+    with pytest.raises(AssertionError):
+        without_installs(line)
+
+
 @runs
 @pytest.mark.parametrize("page", with_blocks("sh"), ids=name_of)
 def test_shell_blocks_run(page: Path, sandbox: Path) -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    for block in blocks(page):
-        if block.language != "sh" or block.exempt:
-            continue
-        lines = []
-        for line in block.code.splitlines():
-            command, _, rest = line.partition(" && ")
-            if command.startswith("pip install"):
-                for extra in re.findall(r"\[([^\]]+)\]", command):
-                    assert extra in extras, command
-                assert re.search(r"bitsback|torch| -?q? ?\.|\"\.\[", command), command
-                line = rest
-            lines.append(line)
-        code = "\n".join(lines).strip()
-        if not code:
-            continue
-        if needs_torch(code) and importlib.util.find_spec("torch") is None:
-            continue
+    code = [block for block in blocks(page) if block.language == "sh" and not block.exempt]
+    torch = importlib.util.find_spec("torch") is not None
+    for block in code:
+        command = "\n".join(without_installs(line) for line in block.code.splitlines()).strip()
+        if needs_torch(command) and not torch:  # later blocks go on from what this one leaves
+            pytest.skip(f"the block of line {block.line} needs torch; those before it ran")
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", code],
+            ["bash", "-euo", "pipefail", "-c", command],
             cwd=sandbox, env=environment(sandbox), capture_output=True, text=True, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, f"line {block.line}: {done.stderr}\n{done.stdout}"
