@@ -302,7 +302,7 @@ def total(sizes: list[int | None]) -> int | None:
 def bitsback_sizes(images: list[Array], files: list[bytes]) -> dict[str, Any]:
     """An archive of the PNG files; and the payloads alone, image by image, with speeds in MB of samples."""
     import bitsback
-    from bitsback.models import predictor
+    from bitsback.kinds.adaptive import payload as predictor
 
     with tempfile.TemporaryDirectory() as folder:
         for number, data in enumerate(files):

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import measure
-from bitsback import peers
+from bitsback.data import peers
 
 ROOT = Path(__file__).parents[1]
 COLLECTIONS = ("digits", "thumbnails", "plots")
@@ -47,7 +47,7 @@ def save(images: NDArray[np.uint8], folder: Path) -> Path:
 
 
 def idx(path: Path) -> NDArray[np.uint8]:
-    from bitsback.images import parse
+    from bitsback.files import parse
 
     return parse(path.read_bytes(), path.name).parts[0][..., 0]
 

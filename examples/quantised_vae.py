@@ -17,7 +17,7 @@ from float_vae import BITS, HIDDEN, LATENTS, train
 from torch import nn
 
 from bitsback.codecs import Bernoulli, BitsBack, PosteriorBuckets, Uniform, bucket_centres, quarter
-from bitsback.models.context import PRECISION, logit_probabilities
+from bitsback.kinds.context.codec import PRECISION, logit_probabilities
 from bitsback.nets.engine import ENGINES, runner
 from bitsback.nets.layers import Dense, NetSpec
 from bitsback.training.layers import UNIT, QuantNetwork, straight_through

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from bitsback.ans import Stack
-from bitsback.models.context import ContextCodec
-from bitsback.nets.context import TABLE_SIZE, AdaptiveSpec, ContextNetwork, ContextSpec, Feature, Memory, Tap
+from bitsback.kinds.context.codec import ContextCodec
+from bitsback.kinds.context.network import TABLE_SIZE, AdaptiveSpec, ContextNetwork, ContextSpec, Feature, Memory, Tap
 from bitsback.nets.layers import MAX_ACCUMULATOR, MAX_WIDE_WEIGHT, Weights
 
 Reference = Literal["adaptive", "median", "drawn", "memories"] | None

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsback.ans import Stack, kernel
+from bitsback.ans import Stack
 from bitsback.codecs import Categorical, CdfTable
 from bitsback.codecs.testing import random_stack
 from bitsback.errors import CodecError, EmptyStackError, FormatError, TruncatedError
+from bitsback.kernels import kernel
 
 
 class Reference:

@@ -26,11 +26,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from bitsback.errors import CodecError, EmptyStackError, FormatError, TruncatedError
+from bitsback.kernels import helper, kernel
 
 MAX_PRECISION = 24
 """Most bits that one symbol's interval may be resolved in."""
@@ -42,23 +42,6 @@ _LOWEST = np.uint64(1 << 32)
 _LOW_HALF = np.uint64((1 << 32) - 1)
 _ONE = np.uint64(1)
 _ZERO = np.uint64(0)
-
-
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compile ``function`` with Numba at its first call, keep the result on disk, and release the GIL while it runs."""
-    try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # no writable folder for the cache: compile in every process instead
-        return numba.njit(nogil=True, error_model="numpy")(function)
-
-
-def helper(function: Callable[..., Any]) -> Any:
-    """Compile ``function`` as a part of the kernels that call it.
-
-    The cache on disk knows a kernel by its own file: after changing a helper that other files use, delete their
-    ``__pycache__``.
-    """
-    return numba.njit(nogil=True, error_model="numpy", inline="never", forceinline=True)(function)
 
 
 @helper

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback import images
+from bitsback import files
 from bitsback.archive import Archive, Library, Limits, Member, Report, atomic, extract, write_archive
 from bitsback.archive.choice import EFFORTS, Effort
 from bitsback.archive.container import ContainerReader
@@ -96,12 +96,12 @@ def compress(
     >>> bool((bitsback.decompress(archive) == stripes).all())
     True
     """
-    skipped: list[images.Skipped] = []
-    sources: list[images.Source] = []
+    skipped: list[files.Skipped] = []
+    sources: list[files.Source] = []
     if isinstance(data, np.ndarray):
         items: Iterable[Item] = [array_item(data)]
     else:
-        sources, skipped = images.find([Path(path) for path in _paths(data)])
+        sources, skipped = files.find([Path(path) for path in _paths(data)])
         items = items_of(sources, skipped, limits)
         if not sources:
             raise ImageError(f"nothing to store{f': {skipped[0].name}: {skipped[0].reason}' if skipped else ''}")
@@ -131,8 +131,8 @@ def store(
     out: Path_ | BinaryIO,
     *,
     library: Library,
-    sources: Sequence[images.Source] = (),
-    skipped: list[images.Skipped] | None = None,
+    sources: Sequence[files.Source] = (),
+    skipped: list[files.Skipped] | None = None,
     effort: Effort = "normal",
     threads: int = 0,
     verify: bool = True,
@@ -293,12 +293,12 @@ def array_item(array: NDArray[Any], ordinal: int = 0, name: str = ARRAY_NAME) ->
         np.lib.format.write_array(buffer, array, allow_pickle=False)
         return buffer.getvalue()
 
-    picture = images.from_array(array)
+    picture = files.from_array(array)
     size = len(picture.raw) if picture.raw is not None else len(picture.blob) + array.nbytes
     return Item(ordinal, name, size, None, None, picture, file)
 
 
-def _check_output(path: Path, sources: Iterable[images.Source]) -> None:
+def _check_output(path: Path, sources: Iterable[files.Source]) -> None:
     """Refuse to replace what is no plain file, or an input."""
     try:
         info = path.stat()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bitsback.archive import Library, Report, write_archive
 from bitsback.archive.plan import Item, Planner
 from bitsback.errors import FormatError
-from bitsback.images import Picture, from_array
+from bitsback.files import Picture, from_array
 
 Images = NDArray[Any]
 

@@ -67,7 +67,7 @@ def test_a_model_that_refuses_is_passed_over(make: SimpleNamespace) -> None:
 
 
 def test_noise_never_grows(library: Library) -> None:
-    from bitsback.images import from_array
+    from bitsback.files import from_array
 
     noise = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
     picture = from_array(noise)

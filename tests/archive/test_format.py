@@ -211,7 +211,7 @@ def test_mixed_files(mixed_items: Callable[[], list[Item]], pack_items: Pack, mo
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("kind", ["smooth", "noisy", "two"])
 def test_predictor_payloads(make: SimpleNamespace, pack_items: Pack, dtype: type, channels: int, kind: str) -> None:
-    from bitsback.images import from_array
+    from bitsback.files import from_array
 
     rng = np.random.default_rng(channels)
     ramp = np.add.outer(np.arange(12), np.arange(19)) * (1000 if dtype == np.uint16 else 7)

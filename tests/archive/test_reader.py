@@ -34,7 +34,7 @@ def expected(items: list[Item]) -> list[np.ndarray]:
 
 
 def contents(items: list[Item]) -> dict[str, bytes]:
-    from bitsback.images import write
+    from bitsback.files import write
 
     return {
         item.name: write(item.picture.recipe, item.picture.blob, item.picture.parts)
@@ -66,7 +66,7 @@ def test_a_sequence_of_images(small_archive: bytes, mixed_items: Items, library:
 
 
 def test_colour_images_keep_their_channels(pack_items: Pack) -> None:
-    from bitsback.images import from_array
+    from bitsback.files import from_array
 
     colour = np.random.default_rng(0).integers(0, 9, (6, 5, 7, 3), np.uint8)
     data, _ = pack_items([Item(0, "c.npy", 10**6, None, None, from_array(colour), lambda: b"")])

@@ -13,7 +13,7 @@ from bitsback.archive.container import Kind
 from bitsback.archive.plan import Item, Planner
 from bitsback.archive.writer import ModelUse, items_of
 from bitsback.errors import FormatError, LimitError, ModelError, ModelNotFoundError
-from bitsback.images import Skipped, Source, find
+from bitsback.files import Skipped, Source, find
 
 Pack = Callable[..., tuple[bytes, SimpleNamespace]]
 Items = Callable[[], list[Item]]

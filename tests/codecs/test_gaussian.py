@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsback.codecs import PosteriorBuckets, Uniform, bucket_centres, tables
+from bitsback.codecs import Gaussian, tables
 from bitsback.codecs.testing import check_codec
 from bitsback.errors import CodecError
 
@@ -13,90 +13,72 @@ NORMAL = NormalDist()
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(1, 12), st.integers(1, 9), st.integers(0, 2**32 - 1))
-def test_data_and_stack_are_restored(bits, lanes, seed):
+@given(st.integers(2, 1 << 16), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_data_and_stack_are_restored(symbols, lanes, seed):
     rng = np.random.default_rng(seed)
-    codec = PosteriorBuckets(rng.integers(0, 256, (6, 7)), rng.integers(0, 64, (6, 7)), bits)
-    check_codec(codec, rng.integers(0, 1 << bits, (6, 7)), lanes, seed)
+    codec = Gaussian(rng.integers(-500, 16 * symbols + 500, (6, 7)), rng.integers(0, 64, (6, 7)), symbols)
+    check_codec(codec, rng.integers(0, symbols, (6, 7)), lanes, seed)
 
 
 def test_it_is_a_family(check_family):
-    delta, rho = np.array([0, 0, 128, 128, 255, 255, 100]), np.array([0, 63, 0, 63, 0, 63, 20])
-    for bits in (1, 6, 12):
-        check_family(PosteriorBuckets(delta, rho, bits))
-
-
-def test_the_prior_as_posterior_is_uniform():
-    codec = PosteriorBuckets(np.full(1024, 128), np.zeros(1024, int), 10)
-    bits = codec.bits(np.arange(1024))
-    assert bits == pytest.approx(Uniform(10, (1024,)).bits(np.arange(1024)), abs=1e-2)
-    assert bits.mean() == pytest.approx(10, abs=1e-5)
+    mean = np.array([-(2**31), -300, 0, 8, 2040, 4000, 2**31 - 1])
+    for symbols in (2, 256, 257, 1 << 16):
+        check_family(Gaussian(mean, np.array([0, 63, 0, 20, 40, 63, 63]), symbols))
+        check_family(Gaussian(mean, np.array([63, 0, 63, 0, 1, 2, 0]), symbols))
 
 
 def test_code_lengths_are_those_of_the_exact_gaussians():
     rng = np.random.default_rng(3)
     excess = entropy = 0.0
-    for bits in (6, 10, 12):
-        n = 1 << bits
-        edges = [NORMAL.inv_cdf(k / n) for k in range(1, n)]
-        for delta, rho in zip(rng.integers(48, 208, 12), rng.integers(0, 48, 12), strict=True):
-            exact = NormalDist((int(delta) - 128) / 32, 2 ** (-int(rho) / 8))
-            pmf = np.maximum(np.diff([0.0, *map(exact.cdf, edges), 1.0]), 1e-300)
-            lengths = PosteriorBuckets(np.full(n, delta), np.full(n, rho), bits).bits(np.arange(n))
-            entropy -= float(pmf @ np.log2(pmf))
-            excess += float(pmf @ (lengths + np.log2(pmf)))
+    for mean, scale in zip(rng.integers(0, 4096, 40), rng.integers(10, 58, 40), strict=True):
+        exact = NormalDist(int(mean) / 16, 2 ** ((int(scale) - 16) / 6))
+        pmf = np.maximum(np.diff([0.0, *(exact.cdf(v - 0.5) for v in range(1, 256)), 1.0]), 1e-300)
+        lengths = Gaussian(np.full(256, mean), np.full(256, scale)).bits(np.arange(256))
+        entropy -= float(pmf @ np.log2(pmf))
+        excess += float(pmf @ (lengths + np.log2(pmf)))
     assert 0 <= excess < 0.001 * entropy
 
 
-def test_bucket_centres_are_the_medians():
-    for bits in (1, 4, 12):
-        n = 1 << bits
-        exact = [128 + 32 * NORMAL.inv_cdf((k + 0.5) / n) for k in range(n)]
-        assert bucket_centres(bits).tolist() == [min(max(int(np.floor(c + 0.5)), 0), 255) for c in exact]
-    assert bucket_centres(8).dtype == np.uint8
-
-
 def test_intervals_follow_the_documented_arithmetic():
-    normal, quantiles, ratios = (tables.load(name).tolist() for name in ("normal", "quantiles", "inverse_ratios"))
+    normal, inverses = (tables.load(name).tolist() for name in ("normal", "inverse_scales"))
     rng = np.random.default_rng(0)
-    for bits in (1, 5, 12):
-        n = 1 << bits
-        delta, rho, x = rng.integers(0, 256, 50), rng.integers(0, 64, 50), rng.integers(0, n, 50)
+    for n in (2, 256, 1 << 16):
+        mean, scale = rng.integers(-100, 16 * n, 50), rng.integers(0, 64, 50)
+        x = np.clip(mean // 16 + rng.integers(-3, 4, 50), 0, n - 1)
 
-        def start(k, d, r, n=n, bits=bits):
-            if k in (0, n):
-                return 2**24 if k else 0
-            t = 2**30 + (quantiles[k << (13 - bits)] - (d - 128) * 2**15) * ratios[r] // 2**14
+        def start(v, m, s, n=n):
+            if v in (0, n):
+                return 2**24 if v else 0
+            t = 2**30 + (16 * v - 8 - m) * inverses[s]
             i, f = divmod(min(max(t, 0), 2**31 - 1), 2**20)
-            return (normal[i] + (normal[i + 1] - normal[i]) * f // 2**20) * (2**24 - n) // 2**32 + k
+            return (normal[i] + (normal[i + 1] - normal[i]) * f // 2**20) * (2**24 - n) // 2**32 + v
 
-        starts, freqs = PosteriorBuckets(delta, rho, bits).intervals(x)
-        for j, (d, r, k) in enumerate(zip(delta.tolist(), rho.tolist(), x.tolist(), strict=True)):
-            assert (starts[j], starts[j] + freqs[j]) == (start(k, d, r), start(k + 1, d, r))
-
-
-def test_modes_are_the_buckets_of_the_means():
-    delta = np.arange(256).reshape(8, 32)
-    for bits in (1, 7, 12):
-        exact = [int(NORMAL.cdf((d - 128) / 32) * 2**bits) for d in range(256)]
-        modes = PosteriorBuckets(delta, np.zeros_like(delta), bits).modes()
-        assert modes.dtype == np.uint16 and modes.reshape(-1).tolist() == exact
+        starts, freqs = Gaussian(mean, scale, n).intervals(x)
+        for j, (m, s, v) in enumerate(zip(mean.tolist(), scale.tolist(), x.tolist(), strict=True)):
+            assert (starts[j], starts[j] + freqs[j]) == (start(v, m, s), start(v + 1, m, s))
 
 
-def test_bad_parameters():
-    for delta, rho, bits in (
-        ([256], [0], 8),
-        ([0], [64], 8),
-        ([-1], [0], 8),
-        ([0, 1], [0], 8),
-        ([0], [0], 0),
-        ([0], [0], 13),
-    ):
-        with pytest.raises(CodecError):
-            PosteriorBuckets(np.array(delta), np.array(rho), bits)
+def test_the_search_finds_far_symbols_of_a_wrong_prediction():
+    check_codec(Gaussian(np.full(256, 16 * 128), np.full(256, 8)), np.arange(256))
+
+
+def test_shapes_and_dtypes():
+    assert Gaussian(np.zeros((2, 3), int), np.zeros((2, 3), int)).shape == (2, 3)
+    assert Gaussian([0], [0]).dtype is np.uint8 and Gaussian([0], [0], 257).dtype is np.uint16
+
+
+@pytest.mark.parametrize(
+    ("mean", "scale", "symbols"),
+    [([0], [64], 256), ([0], [-1], 256), ([2**31], [0], 256), ([0.5], [0], 256), ([0, 0], [0], 256), ([0], [0], 1)],
+)
+def test_bad_parameters(mean, scale, symbols):
     with pytest.raises(CodecError):
-        bucket_centres(13)
+        Gaussian(np.array(mean), np.array(scale), symbols)
+    with pytest.raises(CodecError, match="2 to 65536 levels"):
+        Gaussian([0], [0], 65537)
 
 
 def test_golden(digest):
-    assert digest(PosteriorBuckets(np.arange(60, 200, 5), np.arange(28) * 2, 10)) == "eade0afc8fb8265fa4339bb5145b1e84"
+    i = np.arange(60)
+    assert digest(Gaussian(i * 70 - 60, (i * 5) % 64)) == "b3c6d62f27332c61a05dd21bb664c9eb"
+    assert digest(Gaussian(i * 17000, (i * 7) % 64, 1 << 16)) == "48f4b8d12f4d4b140b9c97ce400903ef"

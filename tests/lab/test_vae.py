@@ -5,8 +5,8 @@ import pytest
 
 from bitsback.ans import Stack
 from bitsback.errors import FormatError
+from bitsback.kinds.vae import chain
 from bitsback.lab.vae import BINARISED, FULL, SPECS, FloatVAE, Spec, bucket_medians
-from bitsback.models import chain
 from lab.networks import images, random_vae
 
 EACH = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)

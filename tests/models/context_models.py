@@ -2,8 +2,8 @@
 
 from functools import cache
 
+from bitsback.kinds.context.network import ContextNetwork
 from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec, dump, parse, version_of
-from bitsback.nets.context import ContextNetwork
 from bitsback.nets.engine import self_test_hash
 from bitsback.nets.layers import Conv, Dense, NetSpec, Shuffle, Unflatten
 from contexts import Kind, tiny_context

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.errors import BitsBackError, ChecksumError, LimitError, ModelError, UnsupportedVersionError
+from bitsback.kinds.context.network import AdaptiveSpec, ContextNetwork, ContextSpec, Feature, Tap
 from bitsback.models import Model
 from bitsback.models.file import MAX_FILE, BernoulliSpec, ImageSpec, MixtureSpec, dump, parse, read
-from bitsback.nets.context import AdaptiveSpec, ContextNetwork, ContextSpec, Feature, Tap
 from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten
 from contexts import Kind
 from helpers import tiny_model_file, with_config

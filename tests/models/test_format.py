@@ -14,7 +14,9 @@ from operator import mul
 
 import pytest
 
-from bitsback.models import Model, chain, tiles
+from bitsback.kinds.context import tiles
+from bitsback.kinds.vae import chain
+from bitsback.models import Model
 from contexts import picture
 from helpers import drawn_images, tiny_model_file
 from models.context_models import context_file, vae_file

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.errors import CodecError
+from bitsback.kinds.context.codec import coding_order
 from bitsback.models import Model
-from bitsback.models.context import coding_order
 from bitsback.models.inspect import _positions, draw, latent_bits, sample_bits
 from contexts import CONTENTS, picture
 from helpers import drawn_images, tiny_model

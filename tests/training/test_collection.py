@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from bitsback.data.sources import Item
 from bitsback.errors import ImageError
 from bitsback.training.collection import (
     Collection,
@@ -20,7 +21,6 @@ from bitsback.training.collection import (
     prepare,
     spread,
 )
-from bitsback.training.sources import Item
 
 RNG = np.random.default_rng(0)
 
@@ -144,7 +144,7 @@ def test_images_are_prepared_as_the_archive_offers_them() -> None:
 def test_prepared_images_are_the_same_that_the_archive_codes(tmp_path: Path) -> None:
     """A two-valued image in a file goes to a model as the planner's levels say."""
     from bitsback.archive.plan import Planner
-    from bitsback.images import parse
+    from bitsback.files import parse
 
     Image.fromarray(np.array(TWO[..., 0])).save(tmp_path / "x.png")
     part = parse((tmp_path / "x.png").read_bytes()).parts[0]

@@ -4,7 +4,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
 
 from bitsback.codecs import LogisticMixture  # noqa: E402
-from bitsback.nets.context import (  # noqa: E402
+from bitsback.kinds.context.network import (  # noqa: E402
     MAX_OUTPUT,
     AdaptiveSpec,
     ContextNetwork,

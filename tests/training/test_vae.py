@@ -6,9 +6,9 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from bitsback.ans import Stack  # noqa: E402
 from bitsback.codecs import LogisticMixture, bucket_centres, quarter  # noqa: E402
-from bitsback.models.context import logit_probabilities  # noqa: E402
+from bitsback.kinds.context.codec import logit_probabilities  # noqa: E402
+from bitsback.kinds.context.network import ContextSpec, Feature, Tap, neighbours  # noqa: E402
 from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec  # noqa: E402
-from bitsback.nets.context import ContextSpec, Feature, Tap, neighbours  # noqa: E402
 from bitsback.nets.layers import Conv, Dense, NetSpec, Shuffle, Unflatten  # noqa: E402
 from bitsback.training.export import export  # noqa: E402
 from bitsback.training.layers import UNIT  # noqa: E402

@@ -71,7 +71,7 @@ class Record:
     mode: int | None = None
     """Permission bits."""
     recipe: str | None = None
-    """JSON text for :func:`bitsback.images.write`; None: the blob is the file itself."""
+    """JSON text for :func:`bitsback.files.write`; None: the blob is the file itself."""
     counts: tuple[int, ...] = ()
     """How many images each of its arrays holds."""
     blob: int = 0

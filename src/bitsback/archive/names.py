@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from bitsback.errors import UnsafePathError
-from bitsback.images import check_name
+from bitsback.files import check_name
 
 
 class Names:

@@ -15,7 +15,7 @@ from bitsback.archive.members import Piece, Shape
 from bitsback.archive.packing import worth_packing
 from bitsback.archive.routes import Images
 from bitsback.errors import BitsBackError
-from bitsback.images import Picture, levels
+from bitsback.files import Picture, levels
 
 CHUNK_SAMPLES = 4 * MIB
 """Samples that a chunk of images aims at: enough to pay for itself, little enough to decode for one image."""

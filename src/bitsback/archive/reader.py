@@ -26,7 +26,7 @@ from bitsback.archive.names import check_names
 from bitsback.archive.packing import Packing
 from bitsback.archive.routes import Images, Library, ModelLike
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
-from bitsback.images import write
+from bitsback.files import write
 
 CACHE_BYTES = 128 << 20
 """Decoded images that are kept for the next one asked for; the chunk in use is kept whatever its size."""

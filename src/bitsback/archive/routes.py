@@ -30,7 +30,9 @@ class ModelLike(Protocol):
     def levels(self) -> int: ...
     def accepts(self, shape: Shape, dtype: Any, levels: int | None) -> bool: ...
     def encode(self, images: NDArray[np.uint8], threads: int = 1) -> bytes: ...
-    def decode(self, payload: bytes, count: int, shape: Shape, threads: int = 1) -> NDArray[np.uint8]: ...
+    def decode(
+        self, payload: bytes, count: int, shape: Shape, dtype: Any = ..., threads: int = 1
+    ) -> NDArray[np.uint8]: ...
 
 
 class Library:
@@ -114,11 +116,11 @@ class ModelRoute:
         return self.model.encode(images, threads)
 
     def decode(self, payload: bytes, count: int, shape: Shape, dtype: str, threads: int = 1) -> Images:
-        return self.model.decode(payload, count, shape, threads)
+        return self.model.decode(payload, count, shape, dtype, threads)
 
 
 class PredictorRoute:
-    """What needs no model and takes every image: :mod:`bitsback.models.predictor`."""
+    """What needs no model and takes every image: :mod:`bitsback.kinds.adaptive`."""
 
     code = RouteCode.PREDICTOR
     label = "predictor"
@@ -128,12 +130,12 @@ class PredictorRoute:
         return True
 
     def encode(self, images: Images, threads: int = 1) -> bytes:
-        from bitsback.models import predictor
+        from bitsback.kinds.adaptive import payload as predictor
 
         return predictor.encode(images)
 
     def decode(self, payload: bytes, count: int, shape: Shape, dtype: str, threads: int = 1) -> Images:
-        from bitsback.models import predictor
+        from bitsback.kinds.adaptive import payload as predictor
 
         return predictor.decode(payload, count, shape, np.dtype(dtype))
 

@@ -15,7 +15,7 @@ from bitsback.archive.names import Names
 from bitsback.archive.plan import MAX_HEAD, Item, Plan, Planner
 from bitsback.archive.routes import Library
 from bitsback.errors import BitsBackError
-from bitsback.images import Skipped, Source, read
+from bitsback.files import Skipped, Source, read
 
 Progress = Callable[[int], None]
 """Called now and then with about the bytes of input that are newly done: half when read, half when written."""

@@ -99,7 +99,7 @@ def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int]:
     """The images of all inputs by kind, thinned out evenly to ``limit``; and how many there were."""
     import numpy as np
 
-    from bitsback.images import find, read
+    from bitsback.files import find, read
 
     sources, skipped = find([Path(name) for name in inputs])
     for one in skipped:
@@ -159,7 +159,7 @@ def _stream(groups: Groups, compress: Callable[[bytes], bytes], decompress: Call
 
 def _each(name: str, groups: Groups) -> Measured | None:
     """One image at a time; None if the codec is not installed, or does not take some of them."""
-    from bitsback import peers
+    from bitsback.data import peers
 
     peer = peers.find(name)
     if peer is None:

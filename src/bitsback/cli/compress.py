@@ -16,7 +16,7 @@ from bitsback.cli.output import count_words, progress_bar, say, size_words, writ
 
 if TYPE_CHECKING:
     from bitsback.archive import Report
-    from bitsback.images import Source
+    from bitsback.files import Source
 
 SUFFIX = ".bba"
 
@@ -80,7 +80,7 @@ def compress_command(
     from bitsback.archive.plan import Item
     from bitsback.archive.writer import items_of
     from bitsback.errors import ImageError
-    from bitsback.images import Skipped, check_name, find, parse
+    from bitsback.files import Skipped, check_name, find, parse
 
     began = time.perf_counter()
     sources: list[Source] = []
@@ -139,7 +139,7 @@ def _output(inputs: tuple[str, ...], output: str | None) -> str:
 
 def _remove(sources: "list[Source]", report: "Report") -> None:
     """Delete what is safely in the archive and has not changed since it was read."""
-    from bitsback.images import Skipped
+    from bitsback.files import Skipped
 
     stored = {entry.name for entry in report.entries}
     for source in sources:

@@ -93,7 +93,7 @@ def _read(model: "Model", inputs: Sequence[str]) -> tuple[list[Any], list[str], 
     """The images that the model takes, at most ``MOST`` of them, and their names; and how many files were left out."""
     if not inputs:
         return [], [], 0
-    from bitsback.images import find, read
+    from bitsback.files import find, read
     from bitsback.lab.model import fitting
 
     sources, skipped = find([Path(name) for name in inputs])

@@ -37,6 +37,8 @@ from bitsback.codecs.base import Codec as Codec
 from bitsback.codecs.base import Family as Family
 from bitsback.codecs.bernoulli import Bernoulli as Bernoulli
 from bitsback.codecs.beta_binomial import BetaBinomial as BetaBinomial
+from bitsback.codecs.buckets import PosteriorBuckets as PosteriorBuckets
+from bitsback.codecs.buckets import bucket_centres as bucket_centres
 from bitsback.codecs.categorical import Categorical as Categorical
 from bitsback.codecs.categorical import CdfTable as CdfTable
 from bitsback.codecs.categorical import quantise_pmf as quantise_pmf
@@ -46,8 +48,7 @@ from bitsback.codecs.combinators import Repeat as Repeat
 from bitsback.codecs.combinators import Serial as Serial
 from bitsback.codecs.combinators import Substack as Substack
 from bitsback.codecs.combinators import TwoPart as TwoPart
-from bitsback.codecs.gaussian import PosteriorBuckets as PosteriorBuckets
-from bitsback.codecs.gaussian import bucket_centres as bucket_centres
+from bitsback.codecs.gaussian import Gaussian as Gaussian
 from bitsback.codecs.hierarchies import bit_swap as bit_swap
 from bitsback.codecs.hierarchies import top_down as top_down
 from bitsback.codecs.logistic import Logistic as Logistic
@@ -55,5 +56,4 @@ from bitsback.codecs.logistic import LogisticMixture as LogisticMixture
 from bitsback.codecs.logistic import NetworkMixture as NetworkMixture
 from bitsback.codecs.logistic import quarter as quarter
 from bitsback.codecs.multiset import Multiset as Multiset
-from bitsback.codecs.normal import Gaussian as Gaussian
 from bitsback.codecs.uniform import Uniform as Uniform

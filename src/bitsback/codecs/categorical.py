@@ -7,9 +7,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import MAX_PRECISION, Stack, advance, kernel, peek, refill
+from bitsback.ans import MAX_PRECISION, Stack, advance, peek, refill
 from bitsback.codecs.base import Family, whole
 from bitsback.errors import CodecError
+from bitsback.kernels import kernel
 
 GUIDE_BITS = 8
 

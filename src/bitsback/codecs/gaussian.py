@@ -1,16 +1,10 @@
-"""Gaussian latents on a grid that makes the prior plain bits.
+"""Levels under Gaussians cut at the half levels: pixels or residuals with light tails.
 
-The prior of a latent, N(0, 1) in its own units, is cut into ``2**bits`` buckets of equal mass: under the prior a
-bucket index is ``bits`` uniform bits. A posterior N(mean, sigma), also in units of the prior, gives each bucket the
-mass between the bucket's edges; with more buckets than the posterior can tell apart, the finer bits cost nothing,
-since they come back. (James Townsend, Tom Bird & David Barber, "Practical lossless compression with latent variables
-using bits back coding", ICLR 2019, section 2.5.1.)
+To the bit, for N levels and with the tables of :mod:`bitsback.codecs.tables`, all divisions rounding down::
 
-To the bit, for N = ``2**bits`` and with the tables of :mod:`bitsback.codecs.tables`, all divisions rounding down::
-
-    edge(k)      quantiles[k * 2**(13 - bits)] for 0 < k < N, in 2**-20
-    position     t(k) = 2**30 + ((edge(k) - (delta - 128) * 2**15) * inverse_ratios[rho]) // 2**14, in 0 .. 2**31 - 1
-    interval     start(k) = (F(t(k)) * (2**24 - N)) // 2**32 + k;  start(0) = 0;  start(N) = 2**24
+    position     t(v) = 2**30 + (16 v - 8 - mean) * inverse_scales[scale], held within 0 .. 2**31 - 1
+    interval     start(v) = (F(t(v)) * (2**24 - N)) // 2**32 + v for 0 < v < N;  start(0) = 0;  start(N) = 2**24
+                 symbol v has [start(v), start(v + 1))
 
 where F reads the table ``normal`` between its entries, as ``logistic`` is read in :mod:`bitsback.codecs.logistic`.
 """
@@ -23,162 +17,141 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import Stack, advance, helper, kernel, peek, refill
-from bitsback.codecs.base import Family, nearest, reals, whole
-from bitsback.codecs.tables import ORIGIN, STEPS, load, sigmoid
+from bitsback.ans import Stack, advance, peek, refill
+from bitsback.codecs.base import Family, whole
+from bitsback.codecs.logistic import on_grid
+from bitsback.codecs.tables import ORIGIN, load, sigmoid
 from bitsback.errors import CodecError
-
-MAX_BITS = 12
+from bitsback.kernels import helper, kernel
 
 _PRECISION = np.uint64(24)
-_WORD = np.int64(32)
-_SHIFT = np.int64(14)
+_TOTAL = np.int64(1 << 24)
 _ORIGIN = np.int64(ORIGIN)
-_STEPS = np.int64(STEPS)
+_WORD = np.int64(32)
+_ZERO = np.int64(0)
 _ONE = np.int64(1)
+_HALF = np.int64(8)  # half a level, in sixteenths
+_LEVEL_SHIFT = np.int64(4)
 _QUANTILE_SHIFT = np.int64(11)  # from 24 bits to the 8192 quantiles
-_QUANTILE_FRACTION = np.int64(20)
-_MEAN_UNIT = np.int64(1 << 15)  # a 32nd of a standard deviation, in the 2**-20 of the table of quantiles
-_MEAN_ZERO = np.int64(128)
+_GUESS_SHIFT = np.int64(40)
 
 
 @helper
-def _cdf(k, edges, normal, mean, inverse, buckets):  # type: ignore[no-untyped-def]
-    """Return where bucket k's interval begins; ``2**24`` for k = buckets."""
-    total = np.int64(1 << 24)
-    if k <= np.int64(0):
-        return np.int64(0)
-    if k >= buckets:
-        return total
-    below = sigmoid(normal, _ORIGIN + (((np.int64(edges[k]) - mean) * inverse) >> _SHIFT))
-    return ((below * (total - buckets)) >> _WORD) + k
+def _cdf(v, mean, inverse, normal, size):  # type: ignore[no-untyped-def]
+    """Return where the interval of v begins; ``2**24`` for v = size."""
+    if v <= _ZERO:
+        return _ZERO
+    if v >= size:
+        return _TOTAL
+    below = sigmoid(normal, _ORIGIN + ((v << _LEVEL_SHIFT) - _HALF - mean) * inverse)
+    return ((below * (_TOTAL - size)) >> _WORD) + v
 
 
 @kernel
-def _intervals(delta, rho, edges, normal, inverses, x, starts, freqs):  # type: ignore[no-untyped-def]
-    buckets = np.int64(edges.size - 1)
+def _intervals(mean, scale, inverses, normal, size, x, starts, freqs):  # type: ignore[no-untyped-def]
     for i in range(x.size):
-        mean = (np.int64(delta[i]) - _MEAN_ZERO) * _MEAN_UNIT
-        inverse = inverses[rho[i]]
-        k = np.int64(x[i])
-        start = _cdf(k, edges, normal, mean, inverse, buckets)
+        m, inverse = np.int64(mean[i]), inverses[scale[i]]
+        v = np.int64(x[i])
+        start = _cdf(v, m, inverse, normal, size)
         starts[i] = np.uint32(start)
-        freqs[i] = np.uint32(_cdf(k + _ONE, edges, normal, mean, inverse, buckets) - start)
-
-
-@helper
-def _guess(slot, quantiles, normal, mean, ratio, buckets):  # type: ignore[no-untyped-def]
-    """Return about the bucket whose interval holds ``slot``: the posterior's quantile, then its place in the prior."""
-    quantile = np.int64(quantiles[max(slot >> _QUANTILE_SHIFT, _ONE)])
-    latent = mean + ((quantile * ratio) >> _QUANTILE_FRACTION)
-    return (sigmoid(normal, _ORIGIN + latent * _STEPS) * buckets) >> _WORD
+        freqs[i] = np.uint32(_cdf(v + _ONE, m, inverse, normal, size) - start)
 
 
 @kernel
-def _pop(  # type: ignore[no-untyped-def]
-    heads, tail, length, delta, rho, edges, normal, inverses, quantiles, ratios, out
-):
-    buckets = np.int64(edges.size - 1)
+def _pop(heads, tail, length, mean, scale, inverses, normal, size, quantiles, widths, out):  # type: ignore[no-untyped-def]
     lanes = heads.size
     lane = 0
     for i in range(out.size):
-        mean = (np.int64(delta[i]) - _MEAN_ZERO) * _MEAN_UNIT
-        inverse = inverses[rho[i]]
+        m, inverse = np.int64(mean[i]), inverses[scale[i]]
         head = heads[lane]
         slot = np.int64(peek(head, _PRECISION))
-        low, high = np.int64(0), buckets - _ONE
-        k = _guess(slot, quantiles, normal, mean, ratios[rho[i]], buckets)
+        low, high = _ZERO, size - _ONE
+        # Begin with the level that the slot's quantile falls in
+        quantile = np.int64(quantiles[max(slot >> _QUANTILE_SHIFT, _ONE)])
+        v = (m + ((quantile * widths[scale[i]]) >> _GUESS_SHIFT) + _HALF) >> _LEVEL_SHIFT
         steps = 0
         while True:
-            k = min(max(k, low), high)
-            start = _cdf(k, edges, normal, mean, inverse, buckets)
-            stop = _cdf(k + _ONE, edges, normal, mean, inverse, buckets)
+            v = min(max(v, low), high)
+            start = _cdf(v, m, inverse, normal, size)
+            stop = _cdf(v + _ONE, m, inverse, normal, size)
             if slot < start:
-                high = k - _ONE
+                high = v - _ONE
             elif slot >= stop:
-                low = k + _ONE
+                low = v + _ONE
             else:
                 break
-            if steps < 3:  # a Newton step; from a poor guess a few of them lead nowhere, so then halve
-                k += (slot - start) // (stop - start)
-            else:
-                k = (low + high) >> _ONE
+            # Newton steps; from a poor guess a few of them lead nowhere, so then halve
+            v = v + (slot - start) // (stop - start) if steps < 3 else (low + high) >> _ONE
             steps += 1
         head = advance(head, np.uint64(start), np.uint64(stop - start), _PRECISION)
         heads[lane], length = refill(head, tail, length)
         if length < 0:
             return np.int64(-1)
-        out[i] = k
+        out[i] = v
         lane = 0 if lane + 1 == lanes else lane + 1
     return np.int64(length)
 
 
 @cache
-def _ratios() -> npt.NDArray[np.int64]:
-    """Return sigma in ``2**-20`` for each rho, int64[64]: it guides the search, and decides no symbol."""
-    return (1 << 40) // load("inverse_ratios").astype(np.int64)
+def _widths() -> npt.NDArray[np.int64]:
+    """Return standard deviations in sixteenths, in ``2**-20``, int64[64]: they guide the search, deciding no symbol."""
+    return (1 << 46) // load("inverse_scales").astype(np.int64)
 
 
-class PosteriorBuckets(Family):
-    """Bucket indices (uint16, ``0 .. 2**bits - 1``) under Gaussians given relative to the prior.
+class Gaussian(Family):
+    """Levels ``0 .. symbols - 1`` under a Gaussian each, cut at the half levels.
 
-    Bucket k lies between the quantiles ``k / 2**bits`` and ``(k + 1) / 2**bits`` of the prior; its interval begins at
-    ``floor((2**24 - 2**bits) * Phi((edge_k - mean) / sigma)) + k``. The prior itself is ``Uniform(bits, shape)``.
+    The interval of v begins at ``floor((2**24 - symbols) * Phi((v - 1/2 - mean) / scale)) + v``; the first level takes
+    all below it and the last all above. Every level can be coded, however unlikely: none costs more than 24 bits.
+
+    Next to a :class:`Logistic` of the same spread it is rounder and its tails are far lighter. For latents, whose prior
+    is a Gaussian too, use :class:`PosteriorBuckets`. For integers from another range than 0.., add an offset to both
+    ``x`` and ``mean``.
 
     Args:
-        delta: uint8, any shape: the mean is ``(delta - 128) / 32`` standard deviations of the prior.
-        rho: uint8 in 0..63, same shape: sigma is ``2**(-rho / 8)`` standard deviations of the prior.
-        bits: 1 to 12.
+        mean: int32, any shape, in sixteenths of a level.
+        scale: uint8 in 0..63, same shape: a standard deviation of ``2**((scale - 16) / 6)`` levels, 0.16 to 228.
+        symbols: 2 to 65536. Symbols come out as uint8, or as uint16 if there are more than 256.
+
+    Raises:
+        CodecError: a parameter is out of range, or the shapes differ.
 
     >>> import numpy as np
-    >>> posterior = PosteriorBuckets(np.array([128, 170]), np.array([0, 32]), bits=8)
-    >>> posterior.bits(np.array([77, 231])).round(2)  # the first is the prior itself
-    array([8.  , 2.78])
+    >>> levels = Gaussian([16 * 100, 16 * 100], [16, 16])  # mean 100 and standard deviation 1
+    >>> levels.bits(np.array([100, 104])).round(2)
+    array([ 1.38, 12.09])
     """
 
-    dtype = np.uint16
     precision = 24
 
-    def __init__(self, delta: npt.ArrayLike, rho: npt.ArrayLike, bits: int) -> None:
-        self._edges = _bucket_edges(bits)
-        self.bits_per_symbol = bits
-        self.size = 1 << bits
-        self.delta = whole(delta, np.uint8, None, "delta")
-        self.rho = whole(rho, np.uint8, 64, "rho")
-        if self.delta.shape != self.rho.shape:
-            raise CodecError(f"delta has shape {self.delta.shape}, rho {self.rho.shape}")
-        self.shape = self.delta.shape
+    def __init__(self, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256) -> None:
+        if not 2 <= symbols <= 1 << 16:
+            raise CodecError(f"a Gaussian has 2 to 65536 levels, not {symbols}")
+        self.mean = whole(mean, np.int32, None, "a mean", start=-(1 << 31))
+        self.scale = whole(scale, np.uint8, 64, "a scale")
+        if self.mean.shape != self.scale.shape:
+            raise CodecError(f"mean has shape {self.mean.shape}, scale {self.scale.shape}")
+        self.shape, self.size = self.mean.shape, symbols
+        self.dtype = np.uint8 if symbols <= 256 else np.uint16
 
     @classmethod
-    def from_floats(cls, mean: npt.ArrayLike, std: npt.ArrayLike, bits: int) -> Self:
-        """Return the codec for means and standard deviations as floats, in units of the prior, which is N(0, 1).
-
-        They are moved to the grid: means to 32nds within -4 and 3.97, standard deviations by ratio to powers of
-        ``2**(1/8)`` from 1 down to 0.0043. A posterior moved like this is still a posterior; a little more KL is all
-        that it costs. What the decoder network is fed for bucket k must be the same on both sides as well;
-        ``(bucket_centres(bits)[k] - 128) / 32`` is.
+    def from_floats(cls, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256) -> Self:
+        """Return the codec for float means and standard deviations in levels, moved to the grids above.
 
         The rounding is done in floating point: encoder and decoder must see the very same floats. Inside one
         environment they do, between machines they may not.
 
         Raises:
-            CodecError: a standard deviation is not above 0, something is not a number, or the shapes differ.
+            CodecError: a scale is not above 0, something is not a number, or the shapes differ.
 
-        >>> posterior = PosteriorBuckets.from_floats(mean=[-0.5], std=[0.25], bits=8)
-        >>> posterior.delta, posterior.rho
-        (array([112], dtype=uint8), array([16], dtype=uint8))
+        >>> Gaussian.from_floats([99.7], [2.0]).mean
+        array([1595], dtype=int32)
         """
-        delta = nearest(128 + 32 * reals(mean, "a mean"), 0, 255)
-        rho = nearest(-8 * np.log2(reals(std, "a standard deviation", positive=True)), 0, 63)
-        return cls(delta, rho, bits)
+        return cls(*on_grid(mean, scale), symbols)
 
-    def modes(self) -> npt.NDArray[np.uint16]:
-        """Return the bucket that each posterior's mean is in: what to code where no bits come back."""
-        below = load("normal").astype(np.uint32)[1024 + 2 * (self.delta.astype(np.intp) - 128)]
-        return (below >> np.uint32(32 - self.bits_per_symbol)).astype(np.uint16)
-
-    def _parameters(self) -> tuple[npt.NDArray[Any], ...]:
-        return self.delta.reshape(-1), self.rho.reshape(-1), self._edges, load("normal"), load("inverse_ratios")
+    def _parameters(self) -> tuple[Any, ...]:
+        flat = self.mean.reshape(-1), self.scale.reshape(-1)
+        return *flat, load("inverse_scales"), load("normal"), np.int64(self.size)
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
@@ -186,30 +159,4 @@ class PosteriorBuckets(Family):
         return starts, freqs
 
     def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
-        stack.pull(_pop, *self._parameters(), load("quantiles"), _ratios(), out)
-
-
-def bucket_centres(bits: int) -> npt.NDArray[np.uint8]:
-    """Return the code of each bucket's median: what a decoder network is fed, uint8[2**bits].
-
-    The code of ``centre = Phi^-1((k + 1/2) / 2**bits)`` is ``floor(128.5 + 32 * centre)``, held within 0..255.
-
-    >>> bucket_centres(2)
-    array([ 91, 118, 138, 165], dtype=uint8)
-    """
-    _check_bits(bits)
-    step = 1 << (12 - bits)
-    centres = load("quantiles").astype(np.int64)[step : 8192 : 2 * step]
-    codes: npt.NDArray[np.int64] = (centres * 32 + (257 << 19)) >> 20
-    return codes.clip(0, 255).astype(np.uint8)
-
-
-def _bucket_edges(bits: int) -> npt.NDArray[np.int32]:
-    """Return the edges between ``2**bits`` buckets, int32[2**bits + 1] in ``2**-20``; the infinite outer ones are 0."""
-    _check_bits(bits)
-    return np.ascontiguousarray(load("quantiles")[:: 1 << (13 - bits)].astype(np.int32))
-
-
-def _check_bits(bits: int) -> None:
-    if not 1 <= bits <= MAX_BITS:
-        raise CodecError(f"latents have 1 to {MAX_BITS} bits, not {bits}")
+        stack.pull(_pop, *self._parameters(), load("quantiles"), _widths(), out)

@@ -21,11 +21,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import Stack, advance, helper, kernel, peek, refill
+from bitsback.ans import Stack, advance, peek, refill
 from bitsback.codecs.base import Family, Shape, nearest, reals, whole
 from bitsback.codecs.tables import FRACTION, ORIGIN, load, sigmoid
 from bitsback.errors import CodecError
-from bitsback.vectors import DOUBLES, INTS, LANES, vectorised
+from bitsback.kernels import helper, kernel
+from bitsback.kernels.vectors import DOUBLES, INTS, LANES, vectorised
 
 MAX_COMPONENTS = 64
 
@@ -37,7 +38,7 @@ _ONE = np.int64(1)
 _QUANTILE_SHIFT = np.uint64(14)  # from 24 bits to the 1024 quantiles
 _QUANTILES = 1024
 
-# The kernels' part: what turns parameters into intervals and slots into symbols. Also used by bitsback.models.context.
+# The kernels' part: what turns parameters into intervals and slots into symbols. kinds.context.codec uses it too.
 
 
 @helper

@@ -16,8 +16,8 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import helper
 from bitsback.errors import FormatError
+from bitsback.kernels import helper
 
 HASHES = {
     "logistic": "015b75d63b4c2e9e3e0dbe39bf6a7c70cd9bdf846d8c85218553aadf2088be25",

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import MAX_PRECISION, Stack, advance, kernel, peek, refill
+from bitsback.ans import MAX_PRECISION, Stack, advance, peek, refill
 from bitsback.codecs.base import Family, Shape
 from bitsback.errors import CodecError
+from bitsback.kernels import kernel
 
 
 @kernel

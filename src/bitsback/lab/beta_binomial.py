@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import MAX_PRECISION, Stack, advance, helper, kernel, peek, refill
+from bitsback.ans import MAX_PRECISION, Stack, advance, peek, refill
 from bitsback.codecs import Family
 from bitsback.errors import CodecError
+from bitsback.kernels import helper, kernel
 
 TRIALS = 255
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.codecs import PosteriorBuckets
+from bitsback.kinds.context.codec import PRECISION
+from bitsback.kinds.vae.distributions import Images, Latents
 from bitsback.models import Model
-from bitsback.models.context import PRECISION
 from bitsback.models.inspect import noise
-from bitsback.models.vae import Images, Latents
 
 BATCH = 64
 """Images that are worked on at once."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import bitsback
 from bitsback.errors import ImageError
-from bitsback.images import levels
+from bitsback.files import levels
 from bitsback.lab import latents
 from bitsback.lab import model_charts as charts
 from bitsback.models import Model

@@ -24,14 +24,14 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from bitsback import peers
 from bitsback.ans import Stack
+from bitsback.data import peers
 from bitsback.errors import BitsBackError, CodecError, EmptyStackError, ImageError
+from bitsback.kinds.vae import chain
 from bitsback.lab.vae import EDGE, PIXELS, SPECS, FloatVAE, Images, Spec
-from bitsback.models import chain
 
 if TYPE_CHECKING:
-    from bitsback.models.vae import VAE
+    from bitsback.kinds.vae.distributions import VAE
 
 TRAIN, TEST = "train-images-idx3-ubyte", "t10k-images-idx3-ubyte"
 PACKAGES = ("bitsback", "numpy", "numba", "torch", "pillow")
@@ -122,7 +122,7 @@ def mnist(folder: Path, name: str) -> NDArray[np.uint8]:
     Raises:
         ImageError: it is not there, or holds something else. OSError.
     """
-    from bitsback.images import parse
+    from bitsback.files import parse
 
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():

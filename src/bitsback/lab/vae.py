@@ -4,7 +4,7 @@ One hidden layer each way, rectified linear units, a standard normal prior, a Ga
 covariance; pixels are Bernoulli in binarised images and beta-binomial in those of 8 bits.
 
 A code like this is tied to one environment: its probabilities come from floats, which must come out the same to the
-last bit where they are decoded. (Models that ship are made of integers instead, see :mod:`bitsback.models.vae`.) Here
+last bit where they are decoded. (Models that ship are made of integers instead, see :mod:`bitsback.kinds.vae`.) Here
 encoder and decoder are one process, which calls the same functions on arrays of the same shapes.
 """
 
@@ -77,7 +77,7 @@ class FloatVAE:
     def __init__(self, spec: Spec, weights: Mapping[str, Floats], bits: int = 12, precision: int = 20) -> None:
         self.spec, self.bits, self.precision = spec, bits, precision
         self.weights = weights
-        # What bitsback.models.chain asks of a model, so that it takes this one as well
+        # What bitsback.kinds.vae.chain asks of a model, so that it takes this one as well
         image = SimpleNamespace(height=EDGE, width=EDGE, channels=1)
         self.config = SimpleNamespace(latents=spec.latents, latent_bits=bits, image=image, values=2 * PIXELS)
 

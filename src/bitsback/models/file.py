@@ -21,12 +21,12 @@ import xxhash
 from numpy.typing import NDArray
 
 from bitsback.errors import ChecksumError, LimitError, ModelError, UnsupportedVersionError
-from bitsback.nets.context import ContextNetwork, ContextSpec
+from bitsback.kinds.context.network import ContextNetwork, ContextSpec
 from bitsback.nets.layers import NetSpec, Network
 
 VERSIONS = (1, 2, 3, 4)
 REACH_2 = 4
-"""Pixels that a tap may be away in version 2, in rows or columns; later ones: :data:`bitsback.nets.context.MARGIN`."""
+"""Pixels that a tap may be away in version 2, in rows or columns; later ones: ``kinds.context.network.MARGIN``."""
 
 MAX_FILE = 256 << 20
 MAX_HEADER = 1 << 20

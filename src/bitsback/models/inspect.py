@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from bitsback.codecs import PosteriorBuckets
 from bitsback.errors import CodecError
-from bitsback.models import tiles
-from bitsback.models.chain import noise
-from bitsback.models.context import BLOCK, PRECISION, ContextCodec
+from bitsback.kinds.context import tiles
+from bitsback.kinds.context.codec import BLOCK, PRECISION, ContextCodec
+from bitsback.kinds.context.network import SKEW
+from bitsback.kinds.vae.chain import noise
+from bitsback.kinds.vae.distributions import Images, Latents
 from bitsback.models.model import Model
-from bitsback.models.vae import Images, Latents
-from bitsback.nets.context import SKEW
 
 BATCH = 64
 """Images with latents that are worked on at once."""

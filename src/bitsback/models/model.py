@@ -18,8 +18,8 @@ from bitsback.models.file import SUFFIX, Config
 from bitsback.nets.engine import ENGINES
 
 if TYPE_CHECKING:
-    from bitsback.models.vae import VAE
-    from bitsback.nets.context import ContextNetwork
+    from bitsback.kinds.context.network import ContextNetwork
+    from bitsback.kinds.vae.distributions import VAE
 
 FAST = "-fast"
 """How the names of models end that give up some size for speed."""
@@ -139,6 +139,25 @@ class Model:
         size = f"{height or 'any'}x{width or 'any'}" if height or width else "any size"
         return f"{size} {colour}, {'2 levels' if self.levels == 2 else '8 bits'}"
 
+    @property
+    def tag(self) -> int:
+        """The payload format: see :class:`bitsback.kinds.base.Coder`, like the four below."""
+        return {"context": 2, "vae": 3}[self.config.kind]
+
+    learns = False
+
+    @property
+    def pace(self) -> int:
+        """About how many samples one core decodes in a tenth of a second."""
+        return 1 << 18
+
+    def memory(self, count: int, shape: tuple[int, int, int], dtype: npt.DTypeLike, payload: int) -> int:
+        """Bytes that decoding takes at most."""
+        return 64 * count * shape[0] * shape[1] * shape[2] + payload + (64 << 20)
+
+    def prove(self) -> None:
+        """To come with the known answers."""
+
     def prepare(self) -> None:
         """Build the networks now, which else happens at the first use, and make sure that they run exactly here.
 
@@ -164,15 +183,20 @@ class Model:
         if self.levels == 2 and images.max() > 1:
             raise CodecError(f"the model {self.name} takes samples 0 and 1")
         if self.config.kind == "context":
-            from bitsback.models import tiles
+            from bitsback.kinds.context import tiles
 
             return tiles.encode(self.context, images[..., list(self.config.colour)], self.levels, threads)
-        from bitsback.models import chain
+        from bitsback.kinds.vae import chain
 
         return chain.encode(self.vae, np.ascontiguousarray(images))
 
     def decode(
-        self, payload: bytes, count: int, shape: tuple[int, int, int] | None = None, threads: int = 1
+        self,
+        payload: bytes,
+        count: int,
+        shape: tuple[int, int, int] | None = None,
+        dtype: npt.DTypeLike = np.uint8,
+        threads: int = 1,
     ) -> npt.NDArray[np.uint8]:
         """The inverse of :meth:`encode`: uint8 (count, height, width, channels). ``shape`` may be left out where the
         model's images have one size.
@@ -184,12 +208,12 @@ class Model:
         if not self._fits(shape) or min(shape) < 1:
             raise CodecError(f"the model {self.name} has images of shape {self.shape}, not {tuple(shape)}")
         if self.config.kind == "context":
-            from bitsback.models import tiles
+            from bitsback.kinds.context import tiles
 
             coded = tiles.decode(self.context, payload, (count, *shape), self.levels, threads)
             back = [self.config.colour.index(c) for c in range(shape[2])]
             return np.ascontiguousarray(coded[..., back])
-        from bitsback.models import chain
+        from bitsback.kinds.vae import chain
 
         return chain.decode(self.vae, payload, count)
 
@@ -199,10 +223,10 @@ class Model:
         One sample of the latents an image; ``seed`` chooses it. Exact for a model without latents.
         """
         if self.config.kind == "context":
-            from bitsback.models import tiles
+            from bitsback.kinds.context import tiles
 
             return tiles.bits(self.context, images[..., list(self.config.colour)], self.levels)
-        from bitsback.models import chain
+        from bitsback.kinds.vae import chain
 
         return chain.elbo_bits(self.vae, images, seed)
 
@@ -214,7 +238,7 @@ class Model:
         """The context network of a model without latents; ModelError if there is none."""
         with self._lock:
             if self._network is None:
-                from bitsback.models.vae import context_network
+                from bitsback.kinds.vae.distributions import context_network
 
                 self._network = context_network(self.config, self._tensors)
             if self._network is None:
@@ -226,7 +250,7 @@ class Model:
         """The distributions, on an engine that passed the self-test."""
         with self._lock:
             if self._vae is None:
-                from bitsback.models.vae import VAE
+                from bitsback.kinds.vae.distributions import VAE
 
                 engines, threads, batch = self._engine_options
                 batch = max(1, min(batch, BATCH_VALUES // self.config.values))

@@ -1,9 +1,9 @@
 """Which context networks there are to choose from, and which suit a collection.
 
 A network's inputs decide more than its width. Three kinds cover what people have: *adaptive* ones, for what a camera
-or a scanner left, count means from a predictor that learns from the image (:mod:`bitsback.models.adaptive`); *median*
-ones, for drawings and screenshots, from the median predictor, which is exact where colours are flat; and *plain* ones,
-for small grey or two-valued images such as glyphs, see the values themselves.
+or a scanner left, count means from a predictor that learns from the image (:mod:`bitsback.kinds.context.regression`);
+*median* ones, for drawings and screenshots, from the median predictor, which is exact where colours are flat; and
+*plain* ones, for small grey or two-valued images such as glyphs, see the values themselves.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Literal
 
 from msgspec import structs
 
+from bitsback.kinds.context.network import MARGIN, SKEW, AdaptiveSpec, ContextSpec, Feature, Memory, Tap, neighbours
 from bitsback.models import Model
 from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec, version_of
-from bitsback.nets.context import MARGIN, SKEW, AdaptiveSpec, ContextSpec, Feature, Memory, Tap, neighbours
 
 Size = Literal["small", "medium", "large"]
 

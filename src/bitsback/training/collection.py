@@ -24,9 +24,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bitsback.data.sources import Item, Memory, Source, Spool, natural, open_source
 from bitsback.errors import ImageError
-from bitsback.images import Skipped, find, levels
-from bitsback.training.sources import Item, Memory, Source, Spool, natural, open_source
+from bitsback.files import Skipped, find, levels
 
 Progress = Callable[[int, int], None]
 """Told how many of how many images are done."""
@@ -87,7 +87,7 @@ class Collection:
         - JPEG, WebP, GIF (the first frame), compressed TIFF: 8-bit pixels as Pillow decodes them, without the rotation
           that EXIF may ask for;
         - ``.npy``, ``.npz``, IDX, also with ``.gz``: arrays of bool, uint8 or uint16, axes as in
-          :mod:`bitsback.images.arrays`;
+          :mod:`bitsback.files.arrays`;
         - ``.tar`` (not compressed): each member with the suffix of an image file; others are ignored. That is the
           layout of WebDataset.
 

@@ -1,4 +1,4 @@
-"""The trainable form of the causal context network (:mod:`bitsback.nets.context`): layers, starts, and its bits.
+"""The trainable form of the causal context network (:mod:`bitsback.kinds.context`): layers, starts, and its bits.
 
 As in :mod:`bitsback.training.layers`, activations are real numbers ``u / 32``, and with ``quantise`` on the forward
 pass computes exactly what the integer network will. Two things differ. Inputs are centred: a companded difference of
@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bitsback.nets.context import MAX_OUTPUT, ContextNetwork, ContextSpec
-from bitsback.nets.context import UNIT as LEVEL
+from bitsback.kinds.context.network import MAX_OUTPUT, ContextNetwork, ContextSpec
+from bitsback.kinds.context.network import UNIT as LEVEL
 from bitsback.nets.layers import MAX_WIDE_WEIGHT, Dense, Weights
 from bitsback.training.layers import UNIT, QuantLayer, ReturningClip, on_grid, straight_through
 from bitsback.training.mixture import nats_and_gradient

@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from bitsback import __version__
-from bitsback.images import parse
+from bitsback.files import parse
 from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec
 from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten
 from bitsback.training.architecture import plain_spec

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from bitsback.errors import ModelError
+from bitsback.kinds.context.network import ContextNetwork, companding
 from bitsback.models import Model
 from bitsback.models.file import Config, dump
-from bitsback.nets.context import ContextNetwork, companding
 from bitsback.nets.engine import self_test_hash
 from bitsback.training.context import TrainableContext
 from bitsback.training.vae import TrainableVAE

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from bitsback import __version__
+from bitsback.kinds.context.network import ContextSpec
 from bitsback.models import Model
-from bitsback.nets.context import ContextSpec
 from bitsback.training.architecture import Architecture, predicted_spec, wide_spec
 from bitsback.training.collection import Collection
 from bitsback.training.context import TrainableContext

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback import peers
 from bitsback.api import array_item
 from bitsback.archive import Archive, Library, write_archive
+from bitsback.data import peers
 from bitsback.errors import CodecError
 from bitsback.models import Model
 from bitsback.training.result import Row

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import kernel
+from bitsback.kernels import kernel
 
 LN2 = math.log(2)
 

@@ -1,6 +1,6 @@
 """The features of the causal context network for whole batches of images, and which pixels to learn from.
 
-This is the training side of what :mod:`bitsback.models.context` does pixel by pixel, for images of one channel
+This is the training side of what :mod:`bitsback.kinds.context.codec` does pixel by pixel, for images of one channel
 without the adaptive predictor.
 """
 
@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bitsback.nets.context import BINARY_UNIT, MARGIN, TABLE_SIZE, ContextSpec, Tap, companding
-from bitsback.nets.context import UNIT as LEVEL
+from bitsback.kinds.context.network import BINARY_UNIT, MARGIN, TABLE_SIZE, ContextSpec, Tap, companding
+from bitsback.kinds.context.network import UNIT as LEVEL
 from bitsback.training.layers import UNIT
 
 

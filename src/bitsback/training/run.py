@@ -27,11 +27,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bitsback import __version__, peers
+from bitsback import __version__
 from bitsback.archive import atomic
+from bitsback.data import peers
+from bitsback.data.split import Split, split
 from bitsback.errors import BitsBackError, ModelError
+from bitsback.kinds.context.codec import plane_count
 from bitsback.models import Model, installed
-from bitsback.models.context import plane_count
 from bitsback.models.file import check_name
 from bitsback.training import measure
 from bitsback.training.architecture import Architecture, Size, candidates, from_model
@@ -42,7 +44,6 @@ from bitsback.training.export import export_context
 from bitsback.training.loop import Check, Run, Schedule, optimise
 from bitsback.training.loop import load as load_weights
 from bitsback.training.result import Point, Result, Row
-from bitsback.training.split import Split, split
 from bitsback.training.tasks import ContextTask, Pools, surveyor
 
 Image = NDArray[np.uint8]

@@ -2,7 +2,7 @@
 
 In training all neighbours of a sample are known, so pixels are drawn from all images at once. What the adaptive
 predictor says about each is computed once, beforehand: :class:`Samples` keeps the *planes* that features are read from
-(:mod:`bitsback.nets.context`), and :class:`Gatherer` reads them.
+(:mod:`bitsback.kinds.context.network`), and :class:`Gatherer` reads them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bitsback.ans import kernel
-from bitsback.models.context import ContextCodec, plane, plane_count
-from bitsback.nets.context import BINARY_UNIT, MARGIN, UNIT, ContextNetwork, ContextSpec, Tap, companding
+from bitsback.kernels import kernel
+from bitsback.kinds.context.codec import ContextCodec, plane, plane_count
+from bitsback.kinds.context.network import BINARY_UNIT, MARGIN, UNIT, ContextNetwork, ContextSpec, Tap, companding
 from bitsback.training.layers import UNIT as REAL
 
 RUN = 8

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bitsback.nets.context import ContextNetwork, companding
+from bitsback.kinds.context.network import ContextNetwork, companding
 from bitsback.training.context import TrainableContext
 from bitsback.training.sampling import Batch, Gatherer, Samples
 from bitsback.training.vae import TrainableVAE

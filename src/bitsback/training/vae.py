@@ -2,7 +2,7 @@
 
 The model and its bounds are those of Kingma & Welling (arXiv 1312.6114); what is particular here is that every
 parameter of every distribution is one of 256 integers, mapped to its meaning by the same formulas as on the coding
-path (:mod:`bitsback.models.vae`), so that what is trained is what codes.
+path (:mod:`bitsback.kinds.vae.distributions`), so that what is trained is what codes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bitsback.nets.context import ContextSpec
+from bitsback.kinds.context.network import ContextSpec
 from bitsback.nets.layers import NetSpec
 from bitsback.training.context import CENTRE, Likelihood, Samples, TrainableContext
 from bitsback.training.layers import UNIT, QuantNetwork, straight_through

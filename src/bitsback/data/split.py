@@ -1,0 +1,302 @@
+"""Training and held-out images, with no near-duplicate of a held-out image left in training.
+
+Every image is given a *fingerprint*: its brightness averaged over 16 x 16 areas, less what is smooth in it (the mean of
+the 3 x 3 areas around each), less most of what all images have in common, as a unit vector. Two images are called
+*twins* if the correlation of their fingerprints, or of one with the other's mirror image, reaches :data:`TWIN`, or if
+their pixels are the same. Measured on images of which none are copies, and on copies of them:
+
+========================================  =====================================================================
+58,000 MNIST digits against 2,000         half of them below 0.68; 2,043 (3.5 %) reach 0.93, 843 reach 0.95, 37 0.98:
+                                          most are ones, plain strokes
+18,000 thumbnails (32 x 32) against 2,000 none above 0.82, 99 % below 0.57
+772 photos against 80                     none above 0.60
+photos as JPEG (quality 20, 50), resized  all above 0.97
+photos moved by a pixel, brightened       95 % above 0.95
+thumbnails as JPEG (quality 50), halved   95 % above 0.94
+========================================  =====================================================================
+
+Without taking away what is smooth, different thumbnails reach 0.97 and copies fall to 0.95: most images are brighter
+at the top. A crop by more than a fiftieth, or a shift of a thumbnail by a pixel, goes unnoticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from bitsback.errors import ImageError
+from bitsback.files import Skipped
+from bitsback.kernels import kernel
+from bitsback.training.collection import Collection, Kind, Progress, in_order, offered, spread, tally
+
+TWIN = 0.93
+"""Fingerprints that correlate so much belong to near-duplicates."""
+
+SIDE = 16
+"""Areas along an edge."""
+
+PLAIN = 0.25
+"""An image whose fingerprint has less contrast, in levels, has none worth comparing."""
+
+MAX_LOST = 0.2
+"""The share of training images that may be left out as twins before held-out images are taken otherwise."""
+
+MIN_SAMPLES = 100_000
+"""Samples (pixels x channels) without which there is nothing to learn from."""
+
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images by number, ascending.
+
+    Attributes:
+        train, held_out: int64. twins: images left out because a held-out one is nearly the same.
+        how: the held-out images were chosen, in words. skipped: what could not be read or is of another kind.
+    """
+
+    train: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+    twins: int
+    how: str
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def split(
+    collection: Collection,
+    kind: Kind,
+    count: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+    *,
+    limit: int | None = 200_000,
+    threads: int = 0,
+) -> Split:
+    """Divide a collection. Reads every image once; the outcome does not depend on ``threads``.
+
+    Args:
+        count: of held-out images; by default a tenth, but at least 20 (of few images: a fifth) and at most 2,000.
+        limit: of images to use at all, evenly spread; each takes 1 KiB of memory while they are compared.
+
+    Held-out images are taken at random. If that would cost training more than a fifth of its images, as it does with
+    the frames of a film, they are taken as runs in the order of names. If even that costs more than half, images of
+    this collection are alike by their nature, and only exact copies are left out of training.
+
+    Raises ImageError if there are too few images to learn from.
+    """
+    numbers = spread(len(collection), limit or len(collection), seed)
+    prints, skipped = _Prints.of(collection, numbers, kind, progress, threads)
+    total = len(prints.numbers)
+    if total < 2 or prints.samples.sum() < MIN_SAMPLES:
+        raise ImageError(_too_few(prints.samples, kind, skipped))
+    if count is None:
+        count = max(1, min(2000, max(20, total // 10), total // 5))
+    if not 1 <= count <= total // 2:
+        raise ImageError(f"{count:,} of {total:,} images cannot be held out")
+
+    held, lost, how = _choose(prints, count, seed)
+    train = np.setdiff1d(np.arange(total), np.concatenate([held, lost]))
+    if prints.samples[train].sum() < min(MIN_SAMPLES, prints.samples.sum() // 4):
+        raise ImageError(
+            f"{len(lost):,} of {total:,} images are copies of the {count:,} held out: too few others to learn from"
+        )
+    if total + len(skipped) < len(collection):
+        how += f", of {total + len(skipped):,} images spread over {len(collection):,}"
+    return Split(prints.numbers[train], prints.numbers[held], len(lost), how, skipped)
+
+
+def _too_few(samples: NDArray[np.int64], kind: Kind, skipped: list[Skipped]) -> str:
+    count = len(samples)
+    text = (
+        f"too little to learn from: {count:,} image{'s' * (count != 1)} of {kind} with {samples.sum():,} samples "
+        f"(pixels x channels); it takes {MIN_SAMPLES:,} in two images or more"
+    )
+    if count:
+        text += f", that is {max(2, -(-MIN_SAMPLES // int(samples.mean()))):,} images like these; thousands are better"
+    if skipped:
+        text += f"; left out: {tally(skipped)[0]}"
+    return text
+
+
+# Choosing -------------------------------------------------------------------------------------------------------------
+
+
+def _choose(prints: _Prints, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
+    """Held-out images, their twins, and how they were chosen; indices of ``prints``."""
+    total = len(prints.numbers)
+    most = MAX_LOST * (total - count)
+    best: tuple[int, NDArray[np.int64], NDArray[np.int64], str] | None = None
+    for held, how in _choices(total, count, seed):
+        lost = prints.twins(held)
+        if best is None or len(lost) < best[0]:
+            best = len(lost), held, lost, how
+        if best[0] <= most:
+            break
+    assert best is not None
+    if best[0] > (total - count) / 2:
+        held, how = next(_choices(total, count, seed))
+        return held, prints.copies(held), f"{how}; all images are much alike, so only exact copies count as the same"
+    return best[1:]
+
+
+def _choices(total: int, count: int, seed: int) -> Iterator[tuple[NDArray[np.int64], str]]:
+    """Ways to choose, the better ones first."""
+    rng = np.random.default_rng(seed)
+    yield np.sort(rng.permutation(total)[:count]), "at random"
+    why = "as near-duplicates of images taken at random are all over the collection"
+    for runs in (4, 4, 1, 1, 1):
+        if runs > 1 and count < 10 * runs:
+            continue
+        parts = np.arange(runs + 1) * total // runs
+        sizes = np.diff(np.arange(runs + 1) * count // runs)
+        starts = rng.integers(parts[:-1], parts[1:] - sizes + 1)
+        held = np.concatenate([np.arange(a, a + n) for a, n in zip(starts, sizes, strict=True)])
+        yield held, ("a run" if runs == 1 else f"{runs} runs") + f" in the order of names, {why}"
+
+
+# Fingerprints ---------------------------------------------------------------------------------------------------------
+
+
+class _Print(NamedTuple):
+    """What is kept of an image: (SIDE, SIDE) float32, a hash of its pixels, its samples."""
+
+    areas: NDArray[np.float32]
+    hash: int
+    samples: int
+    blank: bool
+
+
+@dataclass(frozen=True)
+class _Prints:
+    """Those of many images: ``numbers`` in the collection, ``fine`` float32 (n, SIDE * SIDE) unit vectors before the
+    common part is taken away (zeros for plain images), ``hashes`` uint64, ``samples`` int64, ``blank`` bool."""
+
+    numbers: NDArray[np.int64]
+    fine: NDArray[np.float32]
+    hashes: NDArray[np.uint64]
+    samples: NDArray[np.int64]
+    blank: NDArray[np.bool_]
+    common: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, collection: Collection, numbers: NDArray[np.int64], kind: Kind, progress: Progress | None, threads: int
+    ) -> tuple[_Prints, list[Skipped]]:
+        scale = 255 if kind.levels == 2 else 1
+
+        def take(i: int) -> _Print | Skipped:
+            image = offered(collection, i, kind)
+            if isinstance(image, Skipped):
+                return image
+            seal = xxhash.xxh3_64_intdigest(image.data, image.shape[0])
+            return _Print(areas(image) * scale, seal, image.size, bool(image.min() == image.max()))
+
+        fine = np.zeros((len(numbers), SIDE * SIDE), np.float32)
+        hashes = np.zeros(len(numbers), np.uint64)
+        samples, kept = np.zeros(len(numbers), np.int64), np.zeros(len(numbers), bool)
+        blank = np.zeros(len(numbers), bool)
+        skipped: list[Skipped] = []
+        for k, found in enumerate(in_order(take, numbers.tolist(), threads)):
+            if isinstance(found, Skipped):
+                skipped.append(found)
+            else:
+                kept[k], fine[k] = True, found.areas.ravel()
+                hashes[k], samples[k], blank[k] = found.hash, found.samples, found.blank
+            if progress and (k % 16 == 15 or k + 1 == len(numbers)):
+                progress(k + 1, len(numbers))
+        if not kept.all():
+            numbers, fine, hashes, samples = numbers[kept], fine[kept], hashes[kept], samples[kept]
+            blank = blank[kept]
+        for start in range(0, len(fine), _BLOCK):
+            part = fine[start : start + _BLOCK] @ _sharpening()
+            size = np.linalg.norm(part, axis=1, keepdims=True)
+            fine[start : start + _BLOCK] = np.where(size < PLAIN * SIDE, 0, part / np.maximum(size, PLAIN))
+        # The mean of a few is not yet what they have in common
+        common = fine.sum(0, dtype=np.float64) / (len(fine) + 32)
+        return cls(numbers, fine, hashes, samples, blank, common.astype(np.float32)), skipped
+
+    def _units(self, fine: NDArray[np.float32]) -> NDArray[np.float32]:
+        rest = np.where(fine.any(1, keepdims=True), fine - self.common, 0)
+        return rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), np.float32(1e-6))
+
+    def copies(self, held: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Images with the pixels of one in ``held``. Blank images are not counted: they tell nothing."""
+        same = np.isin(self.hashes, self.hashes[held]) & ~self.blank
+        same[held] = False
+        return same.nonzero()[0]
+
+    def twins(self, held: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Images that are nearly the same as one in ``held``."""
+        chosen = self.fine[held]
+        mirrored = chosen.reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(len(held), -1)
+        sought = np.concatenate([self._units(chosen), self._units(mirrored)]).T
+        near = np.zeros(len(self.fine), bool)
+        for start in range(0, len(self.fine), _BLOCK):
+            part = self._units(self.fine[start : start + _BLOCK])
+            near[start : start + _BLOCK] = (part @ sought).max(1) >= TWIN
+        near[self.copies(held)] = True
+        near[held] = False
+        return near.nonzero()[0]
+
+
+@cache
+def _sharpening() -> NDArray[np.float32]:
+    """(SIDE * SIDE, SIDE * SIDE): takes from each area the mean of the 3 x 3 around it, and then the mean of all."""
+    one = np.zeros((SIDE, SIDE))
+    for shift in (-1, 0, 1):
+        one[np.arange(SIDE), np.clip(np.arange(SIDE) + shift, 0, SIDE - 1)] += 1 / 3
+    matrix = np.eye(SIDE * SIDE) - np.kron(one, one)
+    return (matrix - matrix.mean(0)).T.astype(np.float32)
+
+
+@kernel
+def _sum_areas(image, sums):  # type: ignore[no-untyped-def]
+    """Add up the samples of an image (height, width, channels) by areas: ``sums``, int64 (SIDE, SIDE), zeros before.
+
+    A pixel is SIDE units wide and high, an area is as many units wide and high as the image has pixels, so that the
+    pixels' parts in an area are integers and the sums exact.
+    """
+    height, width, channels = image.shape
+    side = sums.shape[0]
+    row = np.zeros(side, np.int64)
+    i, below = 0, height
+    for y in range(height):
+        row[:] = 0
+        j, beyond = 0, width
+        for x in range(width):
+            value = np.int64(0)
+            for c in range(channels):
+                value += image[y, x, c]
+            at, end = x * side, (x + 1) * side
+            while at < end:
+                until = min(end, beyond)
+                row[j] += value * (until - at)
+                at = until
+                if at == beyond:
+                    j, beyond = j + 1, beyond + width
+        at, end = y * side, (y + 1) * side
+        while at < end:
+            until = min(end, below)
+            for k in range(side):
+                sums[i, k] += row[k] * (until - at)
+            at = until
+            if at == below:
+                i, below = i + 1, below + height
+
+
+def areas(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The means over SIDE x SIDE equal areas of an image (height, width, channels) of any size, channels alike.
+
+    >>> areas(np.arange(32, dtype=np.uint8)[:, None, None] * np.ones((1, 5, 3), np.uint8))[:2, 0].tolist()
+    [0.5, 2.5]
+    """
+    sums = np.zeros((SIDE, SIDE), np.int64)
+    _sum_areas(image, sums)
+    return (sums / image.size).astype(np.float32)

@@ -1,0 +1,106 @@
+"""NumPy arrays (``.npy``) and IDX files: bytes that are many images.
+
+Arrays of bool, uint8 and uint16 are samples as they are; other numbers are for :mod:`bitsback.files.words`. How the
+axes are understood only matters for compression:
+
+    (H, W)                       one image
+    (H, W, C), C = 3 or 4        one image
+    (n, H, W)                    n grey images
+    (n, H, W, C), C = 1 to 4     n images
+    (n, C, H, W), C = 1 to 4     n images (as PyTorch has them)
+    (..., H, W)                  grey images
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from bitsback.errors import ImageError
+from bitsback.files import words as from_words
+from bitsback.files.picture import Buffer, Content
+from bitsback.files.raster import Layout, Place, Shape, read_place
+
+_HEADER = re.compile(
+    rb"\{\s*'descr':\s*'([^']*)',\s*'fortran_order':\s*(True|False),\s*'shape':\s*\(([\d, ]*)\),?\s*\}\s*"
+)
+_TYPES = {
+    "|b1": Layout(),
+    "|u1": Layout(),
+    "<u2": Layout(bits=16),
+    ">u2": Layout(bits=16, big=True),
+}
+_NUMBERS = {"i1", "i2", "i4", "i8", "u4", "u8", "f2", "f4", "f8", "c8", "c16", "m8", "M8"}
+"""Integers, floats, complex numbers, spans of time and dates."""
+
+_MAX_AXES = 8
+
+
+def read_npy(data: Buffer) -> Content:
+    """Take a ``.npy`` file apart. Raises ImageError if it is damaged or of another type; never unpickles."""
+    version = bytes(data[6:8])
+    size = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}.get(version)
+    if size is None:
+        raise ImageError("unknown version of the NumPy format")
+    length = int.from_bytes(data[8 : 8 + size], "little")
+    start = 8 + size + length
+    match = _HEADER.fullmatch(bytes(data[8 + size : start])) if length <= 1 << 16 else None
+    if match is None:
+        raise ImageError("an unusual or damaged NumPy header")
+    kind, order, shape = (group.decode("latin-1") for group in match.groups())
+    axes = [int(axis) for axis in shape.replace(",", " ").split()]
+    if kind in _TYPES:
+        return read_place("npy", data, _place(start, axes, _TYPES[kind], order == "True"))
+    item = kind[1:].partition("[")[0]
+    if item not in _NUMBERS:
+        raise ImageError(f"an array of type {kind}")
+    if not 1 <= len(axes) <= _MAX_AXES:
+        raise ImageError(f"an array of {len(axes)} axes")
+    letter, size = item[0], int(item[1:])
+    if math.prod(axes) * size < from_words.MIN_BYTES:
+        raise ImageError("an array of few numbers")
+    words = 2 if letter == "c" else 1
+    place, axes_order = from_words.place(axes, words)
+    if order == "True":
+        axes_order = axes_order[-2::-1] + "c" if words == 2 else axes_order[::-1]
+    of_kind = {"u": "u", "f": "f", "c": "f"}.get(letter, "i")
+    layout = from_words.Layout(8 * size // words, of_kind, big=kind[0] == ">", axes=axes_order)
+    return from_words.read(data, start, place, layout)
+
+
+def read_idx(data: Buffer) -> Content:
+    """Take an IDX file of bytes with three or four axes apart (the format of MNIST). Raises ImageError."""
+    count = data[3]
+    start = 4 + 4 * count
+    if len(data) < start:
+        raise ImageError("the file ends within the IDX header")
+    axes = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
+    if start + math.prod(axes) != len(data):
+        raise ImageError(f"an IDX header that promises {math.prod(axes)} bytes before {len(data) - start}")
+    return read_place("idx", data, _place(start, axes, Layout(), False))
+
+
+def _place(start: int, axes: list[int], layout: Layout, fortran: bool) -> Place:
+    shape, order = as_images(axes)
+    if fortran:
+        order = order[::-1]
+    return Place(start, shape, Layout(bits=layout.bits, big=layout.big, axes=order))
+
+
+def as_images(axes: list[int]) -> tuple[Shape, str]:
+    """The images (n, H, W, C) in an array, and the order in which the array has these axes.
+
+    >>> as_images([10000, 28, 28])
+    ((10000, 28, 28, 1), 'nhwc')
+    >>> as_images([64, 3, 32, 32])
+    ((64, 32, 32, 3), 'nchw')
+    """
+    if not 2 <= len(axes) <= _MAX_AXES:
+        raise ImageError(f"an array of {len(axes)} axes")
+    if len(axes) == 3 and axes[2] in (3, 4):
+        return (1, axes[0], axes[1], axes[2]), "nhwc"
+    if len(axes) >= 4 and 1 <= axes[-1] <= 4:
+        return (math.prod(axes[:-3]), axes[-3], axes[-2], axes[-1]), "nhwc"
+    if len(axes) == 4 and 1 <= axes[1] <= 4:
+        return (axes[0], axes[2], axes[3], axes[1]), "nchw"
+    return (math.prod(axes[:-2]), axes[-2], axes[-1], 1), "nhwc"

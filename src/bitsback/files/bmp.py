@@ -1,0 +1,38 @@
+"""Windows bitmaps without compression: 1, 4, 8 (indices into a palette), 24 and 32 bits a pixel.
+
+Headers, palette and colour profile are kept as they are.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from bitsback.errors import ImageError
+from bitsback.files.picture import Buffer, Content
+from bitsback.files.raster import Layout, Place, read_place
+
+_HEADERS = (40, 52, 56, 64, 108, 124)
+_MASKS = (0xFF0000, 0xFF00, 0xFF)
+
+
+def read(data: Buffer) -> Content:
+    """Take a BMP file apart. Raises ImageError if it is damaged or compressed."""
+    if len(data) < 26:
+        raise ImageError("the file ends within the BMP header")
+    start, header = struct.unpack_from("<II", data, 10)
+    compression = 0
+    if header == 12:  # OS/2
+        width, height, _, depth = struct.unpack_from("<HHHH", data, 18)
+    elif header in _HEADERS and len(data) >= 54:
+        width, height, _, depth, compression = struct.unpack_from("<iiHHI", data, 18)
+    else:
+        raise ImageError(f"unknown BMP header of {header} bytes")
+    if compression == 3 and depth == 32 and struct.unpack_from("<III", data, 54) != _MASKS:
+        raise ImageError("a BMP with unusual colour masks")
+    if compression not in (0, 3) or depth not in (1, 4, 8, 24, 32) or (compression == 3 and depth != 32):
+        raise ImageError(f"a BMP of {depth} bits with compression {compression}")
+    if width <= 0 or height == 0 or start < 14 + header:
+        raise ImageError("damaged BMP header")
+    channels = max(1, depth // 8)
+    layout = Layout(bits=min(depth, 8), align=4, flip=height > 0, swap=channels >= 3)
+    return read_place("bmp", data, Place(start, (1, abs(height), width, channels), layout))

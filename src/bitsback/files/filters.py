@@ -1,0 +1,69 @@
+"""The five row filters of PNG, compiled (PNG specification, third edition, section 9)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bitsback.kernels import helper, kernel
+
+
+@helper
+def _neighbours(rows, y, x, step):  # type: ignore[no-untyped-def]
+    """The bytes to the left, above, and above to the left; zero outside of the image."""
+    left = np.int64(rows[y, x - step]) if x >= step else np.int64(0)
+    above = np.int64(rows[y - 1, x]) if y > 0 else np.int64(0)
+    corner = np.int64(rows[y - 1, x - step]) if y > 0 and x >= step else np.int64(0)
+    return left, above, corner
+
+
+@helper
+def _predict(kind, left, above, corner):  # type: ignore[no-untyped-def]
+    """What filter type ``kind`` subtracts: nothing, left, above, their mean, or Paeth's choice."""
+    if kind == 0:
+        return np.int64(0)
+    if kind == 1:
+        return left
+    if kind == 2:
+        return above
+    if kind == 3:
+        return (left + above) >> 1
+    to_left, to_above, to_corner = abs(above - corner), abs(left - corner), abs(left + above - 2 * corner)
+    if to_left <= to_above and to_left <= to_corner:
+        return left
+    return above if to_above <= to_corner else corner
+
+
+@kernel
+def unfilter(lines, step, rows):  # type: ignore[no-untyped-def]
+    """Undo the filters: uint8 ``lines`` (height, 1 + stride), each led by its type, into ``rows`` (height, stride).
+
+    ``step`` is the distance in bytes to the left neighbour. Returns False if a filter type is unknown.
+    """
+    height, stride = rows.shape
+    for y in range(height):
+        kind = lines[y, 0]
+        if kind > 4:
+            return False
+        for x in range(stride):
+            left, above, corner = _neighbours(rows, y, x, step)
+            rows[y, x] = (lines[y, x + 1] + _predict(kind, left, above, corner)) & 255
+    return True
+
+
+@kernel
+def choose_filters(rows, step, lines):  # type: ignore[no-untyped-def]
+    """Filter each row so that the sum of the differences' magnitudes is smallest: the inverse of :func:`unfilter`."""
+    height, stride = rows.shape
+    totals = np.zeros(5, np.int64)
+    for y in range(height):
+        totals[:] = 0
+        for x in range(stride):
+            left, above, corner = _neighbours(rows, y, x, step)
+            for kind in range(5):
+                difference = (np.int64(rows[y, x]) - _predict(kind, left, above, corner)) & 255
+                totals[kind] += min(difference, 256 - difference)
+        best = np.argmin(totals)
+        lines[y, 0] = best
+        for x in range(stride):
+            left, above, corner = _neighbours(rows, y, x, step)
+            lines[y, x + 1] = (np.int64(rows[y, x]) - _predict(best, left, above, corner)) & 255

@@ -1,0 +1,34 @@
+"""Images that no model takes, in exact integers and without any weights: what predicts them is learned as they come."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from bitsback.kinds.adaptive import payload as payload_of
+from bitsback.kinds.base import Images, Shape
+
+
+class Adaptive:
+    """The coder. Takes any images."""
+
+    tag, id, name, learns, pace = 1, "", "adaptive", True, 1 << 19
+
+    def accepts(self, shape: Shape, dtype: DTypeLike, levels: int | None = None) -> bool:
+        return np.dtype(dtype) in (np.uint8, np.uint16)
+
+    def encode(self, images: Images, threads: int = 1) -> bytes:
+        return payload_of.encode(images)
+
+    def decode(self, payload: bytes, count: int, shape: Shape, dtype: DTypeLike = np.uint8, threads: int = 1) -> Images:
+        return payload_of.decode(payload, count, shape, dtype)
+
+    def memory(self, count: int, shape: Shape, dtype: DTypeLike, payload: int) -> int:
+        samples = count * shape[0] * shape[1] * shape[2]
+        return 16 * samples + payload + (64 << 20)
+
+    def prove(self) -> None:
+        """To come with the known answers."""
+
+
+CODER = Adaptive()

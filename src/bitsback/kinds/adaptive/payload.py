@@ -1,0 +1,238 @@
+"""The deterministic route: images that no model takes, in exact integers and without any weights.
+
+A payload is a tag byte and a body. The tag says how the images were coded:
+
+    0x00-0x2F   serial    samples or residuals in a row, and a general compressor: :mod:`.serial`
+    0x40-0x47   smooth    predictions that learn, for photos and measurements: :mod:`.smooth`
+    0x80        mixing    counted contexts, for drawn images of one channel: :mod:`.mixing`
+    0xC0        palette   colours, then a payload of their indices (one channel): :mod:`.colours`
+    0xC1        levels    sample values that occur, then a payload of their ranks
+    0xC2        apart     a payload for each image
+
+The encoder tries what may pay on a sample of the images and keeps the smallest. Whatever the images are, a payload is
+at most one byte longer than their samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from bitsback.errors import CodecError, FormatError, TruncatedError
+from bitsback.kinds.adaptive import bands, colours, mixing, serial, smooth
+
+Images = NDArray[Any]
+"""(n, height, width, channels), uint8 or uint16."""
+
+Whole = tuple[int, int, int, int]
+
+SMOOTH, MIXING, PALETTE, LEVELS, APART = 0x40, 0x80, 0xC0, 0xC1, 0xC2
+
+_SAMPLE = 1 << 15
+"""How many samples the choice of a variant looks at; images of up to twice as many are tried whole."""
+
+_CLOSE, _TRIED = 1.2, 3
+"""Up to so many variants, of sizes within this factor of the smallest on the sample, are tried on all images ..."""
+
+_PATIENCE = 1 << 21
+"""... if these have no more samples than this."""
+
+_APART_IMAGES, _APART_SAMPLES = 16, 1 << 12
+"""Up to so many images, of at least so many samples, are looked at one by one."""
+
+_MIXED_LEVELS = 1 << 12
+"""Grey images of more values than this are not drawn."""
+
+
+def encode(images: Images) -> bytes:
+    """Code uint8 or uint16 images (n, H, W, C); the payload is at most one byte longer than the samples.
+
+    >>> import numpy as np
+    >>> ramp = np.arange(64 * 64, dtype=np.uint16).reshape(1, 64, 64, 1)
+    >>> payload = encode(ramp)
+    >>> len(payload) < 100, bool((decode(payload, 1, (64, 64, 1), np.uint16) == ramp).all())
+    (True, True)
+
+    Raises CodecError for another type or number of axes.
+    """
+    if images.ndim != 4 or images.dtype not in (np.uint8, np.uint16):
+        raise CodecError(f"the predictor takes uint8 or uint16 (n, H, W, C), not {images.dtype} {images.shape}")
+    if images.size == 0:
+        return b"\x00"
+    images = np.ascontiguousarray(images)
+    payload = _encode_apart(images) or _smallest(images, _choices(images))
+    return payload if len(payload) <= images.nbytes else encode_as(images, 0)
+
+
+def decode(payload: bytes, count: int, shape: tuple[int, int, int], dtype: DTypeLike) -> Images:
+    """The ``count`` images of ``shape`` (H, W, C) and ``dtype`` (uint8 or uint16) that a payload holds, C-contiguous.
+
+    Raises FormatError (or TruncatedError, one of its kind) or EmptyStackError unless the payload holds exactly that
+    many samples; never inflates more than that.
+    """
+    dtype = np.dtype(dtype)
+    whole = (count, *shape)
+    if dtype not in (np.uint8, np.uint16) or min(whole) < 0:
+        raise FormatError(f"the predictor holds no images of type {dtype} and shape {whole}")
+    if not payload:
+        raise TruncatedError("the predictor's payload is empty")
+    if 0 in whole:
+        if payload != b"\x00":
+            raise FormatError("the predictor's payload holds more than the images")
+        return np.empty(whole, dtype)
+    return _decode(memoryview(payload), whole, dtype, frozenset())
+
+
+def encode_as(images: Images, tag: int) -> bytes:
+    """The payload of a variant without others in it. Raises nothing if the variant takes such images."""
+    if tag == MIXING:
+        body = mixing.encode(images)
+    elif tag & 0xC0 == SMOOTH:
+        body = smooth.encode(images, tag - SMOOTH)
+    else:
+        body = serial.encode(images, tag)
+    return bytes([tag]) + body
+
+
+def _decode(payload: memoryview, whole: Whole, dtype: np.dtype[Any], within: frozenset[int]) -> Images:
+    """Images from a payload within others of the tags ``within``: each of these at most once, and not in this order."""
+    if not payload:
+        raise TruncatedError("the predictor's payload is empty")
+    tag, body = payload[0], payload[1:]
+    if tag == APART and not within and whole[0] > 1:
+        images = np.empty(whole, dtype)
+        for image in images:
+            size, body = bands.read_varint(body)
+            if size > len(body):
+                raise TruncatedError("the predictor's payload ends within an image")
+            image[:] = _decode(body[:size], (1, *whole[1:]), dtype, within | {tag})[0]
+            body = body[size:]
+        if body:
+            raise FormatError("the predictor's payload holds more than the images")
+        return images
+    if tag in (PALETTE, LEVELS) and not within & {PALETTE, LEVELS}:
+        channels = whole[3] if tag == PALETTE else 1
+        count, body = bands.read_varint(body)
+        size, body = bands.read_varint(body)
+        if not 1 <= count <= min(colours.MOST, whole[0] * whole[1] * whole[2] * (1 if tag == PALETTE else whole[3])):
+            raise FormatError(f"the predictor's payload announces {count} colours")
+        if size > len(body):
+            raise TruncatedError("the predictor's payload ends within its colours")
+        table = _decode(body[:size], (1, 1, count, channels), dtype, within | {PALETTE, LEVELS})[0, 0]
+        inner = (*whole[:3], 1) if tag == PALETTE else whole
+        return colours.paint(_decode(body[size:], inner, colours.index_type(count), within | {tag}), table)
+    if tag == MIXING and whole[3] == 1:
+        return mixing.decode(body, whole, dtype)
+    if tag & 0xF8 == SMOOTH and (whole[3] >= 3 or not tag & 3) and (whole[3] in (2, 4) or not tag & smooth.CLEAR):
+        return smooth.decode(body, whole, dtype, tag - SMOOTH)
+    return serial.decode(body, whole, dtype, tag)
+
+
+# Choosing -------------------------------------------------------------------------------------------------------------
+
+
+class _Form(NamedTuple):
+    """A way to see the images: what has to be said first, and the images then left to code."""
+
+    prefix: bytes
+    images: Images
+
+
+class _Choice(NamedTuple):
+    """What to do with images: the tag of the variant that codes a form of them, and the size to expect."""
+
+    size: float
+    tag: int
+    form: _Form
+    payload: bytes | None
+    """Of the form by the variant, if the sample was all of it."""
+
+
+def _encode_apart(images: Images) -> bytes | None:
+    """A payload for each image, if they are few and not all of one kind."""
+    if not 1 < len(images) <= _APART_IMAGES or images[0].size < _APART_SAMPLES:
+        return None
+    choices = [_choices(image[None]) for image in images]
+    kinds = {(best.form.prefix[:1], best.tag & 0xC0 or best.tag) for best, *_ in choices}
+    if len(kinds) == 1:
+        return None
+    payloads = [_smallest(image[None], close) for image, close in zip(images, choices, strict=True)]
+    return bytes([APART]) + b"".join(bands.varint(len(payload)) + payload for payload in payloads)
+
+
+def _smallest(images: Images, choices: list[_Choice]) -> bytes:
+    """The smallest of the payloads that the choices lead to."""
+    if choices[0].size > 0.995 * images.nbytes:
+        return encode_as(images, 0)
+    return min((one.form.prefix + (one.payload or encode_as(one.form.images, one.tag)) for one in choices), key=len)
+
+
+def _choices(images: Images) -> list[_Choice]:
+    """What is worth trying on all of the images, the most promising first."""
+    estimates = []
+    for form in _forms(images):
+        sample = _sample(form.images)
+        factor = form.images.size / sample.size
+        for tag in _variants(form.images, sample):
+            payload = encode_as(sample, tag)
+            size = len(form.prefix) + len(payload) * factor
+            estimates.append(_Choice(size, tag, form, payload if sample is form.images else None))
+    estimates.sort(key=lambda choice: choice.size)
+    close = [choice for choice in estimates[:_TRIED] if choice.size <= _CLOSE * estimates[0].size]
+    return close if images.size <= _PATIENCE else close[:1]
+
+
+def _forms(images: Images) -> Iterator[_Form]:
+    """The images as they are; as indices of their colours; as ranks of their samples; if there are few enough."""
+    yield _Form(b"", images)
+    count, height, width, channels = images.shape
+    sample = _sample(images)
+    for tag, table in ((PALETTE, sample.reshape(-1, channels)), (LEVELS, sample.reshape(-1, 1))):
+        pixels = images.size // table.shape[1]
+        if (tag == PALETTE and channels == 1) or 4 * len(np.unique(colours.keys(table))) > len(table) + 64:
+            continue
+        found = colours.count(images.reshape(-1, table.shape[1]))
+        if found is None or 4 * len(found.table) > pixels + 64:
+            continue
+        if tag == LEVELS and not _sparse(found.table):
+            continue
+        shape = (count, height, width, 1) if tag == PALETTE else images.shape
+        said = min((encode_as(found.table[None, None], kind) for kind in (0, 0x10, 0x14, 0x20, SMOOTH)), key=len)
+        prefix = bytes([tag]) + bands.varint(len(found.table)) + bands.varint(len(said)) + said
+        yield _Form(prefix, found.indices.reshape(shape))
+
+
+def _sparse(levels: Images) -> bool:
+    """Whether the sample values in use are but half of those up to the largest."""
+    return 2 * len(levels) <= int(levels[-1, 0]) + 1
+
+
+def _variants(images: Images, sample: Images) -> Iterator[int]:
+    """Tags of the variants that may pay."""
+    yield serial.LZMA
+    if images.size <= 1 << 12:
+        yield from (0, serial.DEFLATE)
+    low, high = images.min(), images.max()
+    if ((images == low) | (images == high)).all():
+        yield serial.TWO_VALUES | serial.LZMA
+    else:
+        yield serial.MEDIAN | serial.LZMA
+    first = SMOOTH + (smooth.CLEAR if smooth.can_be_clear(images) else 0)
+    yield from range(first, first + (smooth.TRANSFORMS if images.shape[3] >= 3 else 1))
+    if images.shape[3] == 1 and len(np.unique(sample)) <= _MIXED_LEVELS:
+        yield MIXING
+
+
+def _sample(images: Images) -> Images:
+    """Evenly spread images, or rows from the middle of the one that is too large."""
+    count, height = images.shape[:2]
+    if images.size <= 2 * _SAMPLE:
+        return images
+    wanted = max(1, _SAMPLE * count // images.size)
+    chosen = images[:: max(1, -(-count // wanted))]
+    rows = min(height, max(1, _SAMPLE * height // chosen.size))
+    top = (height - rows) // 2
+    return np.ascontiguousarray(chosen[:, top : top + rows])

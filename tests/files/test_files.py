@@ -1,0 +1,163 @@
+import gzip
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from bitsback.errors import FormatError, ImageError
+from bitsback.files import Picture, Source, find, parse, read, write
+
+
+def saved(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def samples():
+    """One small file of every kind."""
+    rng = np.random.default_rng(0)
+    grey = Image.fromarray(rng.integers(0, 256, (6, 7)).astype(np.uint8))
+    colour = Image.fromarray(rng.integers(0, 256, (6, 7, 3)).astype(np.uint8))
+    array, archive = io.BytesIO(), io.BytesIO()
+    np.save(array, np.asfortranarray(rng.integers(0, 256, (2, 5, 4)).astype(">u2")))
+    np.savez_compressed(archive, a=np.asarray(colour), b=np.arange(3))
+    return {
+        "a.png": saved(colour, "png", dpi=(72, 72)),
+        "p.png": saved(grey.convert("P"), "png", transparency=3),
+        "a.pgm": saved(grey, "ppm"),
+        "plain.pgm": b"P2 3 2 300\n1 2 3 40 50 300",
+        "a.bmp": saved(colour, "bmp"),
+        "a.tif": saved(colour, "tiff", icc_profile=b"profile"),
+        "a.npy": array.getvalue(),
+        "a.npz": archive.getvalue(),
+        "a-idx3-ubyte": b"\0\0\x08\x03\0\0\0\2\0\0\0\3\0\0\0\4" + bytes(range(24)),
+        "a-idx3-ubyte.gz": gzip.compress(b"\0\0\x08\x03\0\0\0\2\0\0\0\3\0\0\0\4" + bytes(range(24))),
+    }
+
+
+SAMPLES = samples()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_kind(name, check_file):
+    check_file(SAMPLES[name], name)
+
+
+def check_any(data, name):
+    """Whatever the bytes are: kept, or taken apart without loss."""
+    picture = parse(data, name)
+    assert "\n" not in picture.note
+    if picture.raw is not None:
+        assert picture.raw == data and picture == Picture(raw=data, note=picture.note)
+        return
+    again = write(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts)
+    if picture.exact:
+        assert again == data
+    second = parse(again, name)
+    assert (second.recipe, second.blob) == (picture.recipe, picture.blob)
+    assert all(map(np.array_equal, second.parts, picture.parts))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_truncation(name):
+    data = SAMPLES[name]
+    for size in range(len(data)):
+        check_any(data[:size], name)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_byte_damaged(name):
+    data = SAMPLES[name]
+    for at in range(len(data)):
+        for change in (0x01, 0x80, 0xFF):
+            check_any(data[:at] + bytes([data[at] ^ change]) + data[at + 1 :], name)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(sorted(SAMPLES)), st.data())
+def test_rewritten_stretches(name, draw):
+    data = bytearray(SAMPLES[name])
+    at = draw.draw(st.integers(0, len(data) - 1))
+    data[at : at + draw.draw(st.integers(0, 8))] = draw.draw(st.binary(max_size=12))
+    check_any(bytes(data), name)
+
+
+def test_what_is_no_image_is_kept(kept):
+    jpeg = saved(Image.new("RGB", (4, 4)), "jpeg")
+    for name, data in {"a.jpg": jpeg, "a.txt": b"text", "empty": b"", "b.txt": b"BM is how a bitmap begins"}.items():
+        kept(data, "", name)
+    kept(b"", "not a png file", "empty.png")
+    kept(jpeg, "really.png is kept as it is: not a png file", "really.png")
+    kept(SAMPLES["a.png"][:-1], "the file is kept as it is: the PNG ends")
+
+
+def test_a_module_that_loses_something_is_caught(monkeypatch, kept):
+    from bitsback.files import png
+
+    good, right = SAMPLES["a.png"], png.write
+    monkeypatch.setattr(png, "write", lambda recipe, blob, parts: right(recipe, blob, [parts[0] ^ 1]))
+    kept(good, "would not come back unchanged", "a.png")
+
+    def crash(data):
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr(png, "read", crash)
+    kept(good, "damaged (RuntimeError: two lines)", "a.png")
+
+
+def test_read_files(tmp_path):
+    for name, data in SAMPLES.items():
+        (tmp_path / name).write_bytes(data)
+    for source in find([tmp_path])[0]:
+        picture, same = read(source), parse(SAMPLES[source.path.name], source.name)
+        assert (picture.recipe, picture.blob, picture.exact) == (same.recipe, same.blob, same.exact)
+
+
+def test_large_files_are_mapped(tmp_path, monkeypatch):
+    monkeypatch.setattr("bitsback.files.files._MAPPED", 100)
+    array = np.random.default_rng(0).integers(0, 256, (5, 28, 28)).astype(np.uint8)
+    np.save(tmp_path / "a.npy", array)
+    (tmp_path / "b.txt").write_bytes(b"text" * 100)
+    (tmp_path / "c.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-1])
+    one, two, three = map(read, find([tmp_path])[0])
+    assert not one.parts[0].flags.owndata and np.array_equal(one.parts[0][..., 0], array)
+    assert write(one.recipe, one.blob, one.parts) == (tmp_path / "a.npy").read_bytes()
+    assert two.raw == b"text" * 100
+    assert three.raw == (tmp_path / "c.npy").read_bytes() and "ends 1 bytes before" in three.note
+
+
+def test_a_file_that_is_gone(tmp_path):
+    with pytest.raises(ImageError, match=r"d/a\.png: no such file"):
+        read(Source(Path(tmp_path / "a.png"), "d/a.png", 0, 0o644, 5))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "blob", "shape"),
+    [
+        ({}, b"", (1, 2, 2, 1)),
+        ({"format": "exe"}, b"", (1, 2, 2, 1)),
+        ({"format": ["png"]}, b"", (1, 2, 2, 1)),
+        ({"format": "png", "depth": 8, "colour": 2}, b"", (1, 2, 2, 1)),
+        ({"format": "png", "depth": 7, "colour": 0}, b"", (1, 2, 2, 1)),
+        ({"format": "png", "depth": 16, "colour": 0}, b"", (1, 2, 2, 1)),
+        ({"format": "png", "depth": 1, "colour": 0}, b"", (1, 2, 2, 1)),
+        ({"format": "png", "depth": 8, "colour": 0, "before": 5}, b"abc", (1, 2, 2, 1)),
+        ({"format": "png", "depth": 8, "colour": 0}, b"", (2, 2, 2, 1)),
+        ({"format": "npy", "head": -1, "layout": {}}, b"abc", (1, 2, 2, 1)),
+        ({"format": "npy", "head": 1, "layout": {"bits": 9}}, b"abc", (1, 2, 2, 1)),
+        ({"format": "npy", "head": 1, "layout": {"unknown": 9}}, b"abc", (1, 2, 2, 1)),
+        ({"format": "npy", "head": 1, "layout": {}}, b"abc", (0, 2, 2, 1)),
+        ({"format": "npy", "head": 1, "layout": {}}, b"abc", (2, 2, 1)),
+        ({"format": "gzip", "header": 1, "inner": {"format": "npy", "head": 0, "layout": {}}}, b"abc", (1, 2, 2, 1)),
+        ({"format": "gzip", "header": 10, "inner": {"format": "gzip"}}, bytes(99), (1, 2, 2, 1)),
+    ],
+)
+def test_recipes_that_cannot_be_followed(recipe, blob, shape):
+    with pytest.raises(FormatError, match="cannot be followed"):
+        write(recipe, blob, [np.full(shape, 7, np.uint8)])

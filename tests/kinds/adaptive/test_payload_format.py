@@ -1,0 +1,86 @@
+"""The package against a decoder of predictor payloads that was written from docs/format.md alone."""
+
+import numpy as np
+import pytest
+
+from bitsback.kinds.adaptive import bands
+from bitsback.kinds.adaptive import payload as predictor
+from bitsback.kinds.adaptive.payload import encode, encode_as
+from predictor_reader import Bands, decoded
+
+
+def picture(n, channels, dtype, shape=(11, 17)):
+    rng = np.random.default_rng(channels)
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    waves = (
+        90
+        + 60 * np.sin(y / 3 + x / 5)[None, :, :, None]
+        + 9 * np.arange(channels)
+        + rng.normal(0, 4, (n, *shape, channels))
+    )
+    waves[:, :2] = 250 * (x[:2, :, None] % 2)
+    return (waves * (1 if dtype == np.uint8 else 255)).clip(0, np.iinfo(dtype).max).astype(dtype)
+
+
+def agrees(payload, images):
+    n, height, width, channels = images.shape
+    again = decoded(payload, n, height, width, channels, images.itemsize)
+    assert np.array_equal(again, images)
+    assert np.array_equal(predictor.decode(payload, n, images.shape[1:], images.dtype), images)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(("tag", "channels"), [(0x40, 1), (0x40, 2), (0x40, 4), (0x41, 3), (0x42, 4), (0x43, 5)])
+def test_smooth_payloads(tag, channels, dtype):
+    images = picture(2, channels, dtype)
+    agrees(encode_as(images, tag), images)
+
+
+@pytest.mark.parametrize(("tag", "channels"), [(0x44, 2), (0x44, 4), (0x45, 4), (0x46, 4), (0x47, 4)])
+def test_transparent_pixels_are_not_coded(tag, channels):
+    images = picture(2, channels, np.uint8)
+    images[:, 3:, 4:9] = 0
+    images[..., -1] *= images[..., -1] > 70
+    images *= images[..., -1:] > 0
+    agrees(encode_as(images, tag), images)
+
+
+@pytest.mark.parametrize("divisor", [1, 8, 64])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_mixing_payloads(divisor, dtype):
+    images = picture(2, 1, dtype) // divisor
+    agrees(encode_as(images, 0x80), images)
+
+
+def test_long_images_have_bands():
+    images = np.zeros((1, 3, 2**18 + 1, 1), np.uint8)
+    images[0, :, -9:] = 7
+    payload = encode_as(images, 0x80)
+    assert list(bands._bands(3, 2**18 + 1)) == [(0, 1), (1, 2), (2, 3)]
+    stack = Bands(list(payload[2:]), 2**18 + 1)
+    for _ in range(3):
+        stack.begin_row()
+        stack.head, stack.tail = 2**32, []
+    assert not stack.data
+
+
+def test_variants_of_variants():
+    colours = picture(1, 3, np.uint8, (12, 12)) // 64 * 60
+    for images in (colours, colours.astype(np.uint16) * 257):
+        inner, table = np.unique(images.reshape(-1, 3), axis=0, return_inverse=True)[::-1]
+        said = encode_as(table[None, None].astype(images.dtype), 0)
+        head = bytes([0xC0, len(table), len(said) & 127 | 128, len(said) >> 7])
+        agrees(head + said + encode_as(inner.reshape(1, 12, 12, 1).astype(np.uint8), 0x80), images)
+    levels = picture(1, 4, np.uint8) // 32
+    table = np.arange(8, dtype=np.uint8) * 32
+    head = bytes([0xC1, 8, 9]) + encode_as(table[None, None, :, None], 0)
+    agrees(head + encode_as(levels, 0x42), table[levels])
+    pair = picture(2, 1, np.uint8)
+    pair[1] //= 64
+    parts = [encode_as(pair[:1], 0x40), encode_as(pair[1:], 0x80)]
+    agrees(b"\xc2" + b"".join(bands.varint(len(part)) + part for part in parts), pair)
+
+
+def test_what_the_encoder_chooses_is_in_the_text():
+    deep = picture(1, 3, np.uint16, (30, 40))
+    agrees(encode(deep), deep)
