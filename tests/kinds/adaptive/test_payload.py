@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bitsback.errors import BitsBackError, CodecError, FormatError, TruncatedError
-from bitsback.kinds.adaptive import bands, colours, decode, encode, encode_as, serial
+from bitsback.kinds.adaptive import bands, colours, serial
 from bitsback.kinds.adaptive import payload as predictor
+from bitsback.kinds.adaptive.payload import decode, encode, encode_as
 
 TAGS = {
     "stored": 0x00,
