@@ -60,3 +60,7 @@ class ImageError(BitsBackError):
 
 class OutputExistsError(BitsBackError):
     """The output is already there and overwriting was not asked for."""
+
+
+class ChangedError(BitsBackError):
+    """An input is not what it was when the work began: it grew, shrank, or was written to meanwhile."""

@@ -16,19 +16,19 @@ class Limits:
     """
 
     head: int = 16 * MIB
-    """A block's head as stored."""
+    """A chunk's head as stored."""
     table: int = 64 * MIB
-    """A block's head once unpacked."""
-    members: int = 10**7
-    """Files in one archive, and file records in one chunk."""
+    """A chunk's head, a directory or an index once unpacked."""
+    members: int = 1 << 21
+    """Members of one archive."""
     pixels: int = 1 << 28
     """Height times width of one image."""
     chunk: int = GIB
-    """The decoded pixels, or the unpacked bytes, of one chunk."""
+    """The decoded samples of one block, or the unpacked bytes of one chunk."""
     model: int = 256 * MIB
     """An embedded model file."""
     memory: int = 2 * GIB
-    """What one decoding step may hold: a chunk, or the pixels of one file."""
+    """What decoding may hold at a time: working memory of the kinds included, in all threads together."""
 
 
 DEFAULT_LIMITS = Limits()

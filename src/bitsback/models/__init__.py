@@ -8,4 +8,5 @@ True
 
 from bitsback.models.model import Model as Model
 from bitsback.models.model import candidates as candidates
+from bitsback.models.model import shipped as shipped
 from bitsback.models.search import installed as installed
