@@ -157,6 +157,10 @@ Data = Iterable[bytes]
 """A file's bytes, in pieces that must be taken before the next file is asked for."""
 
 
+_Done = tuple[int, Data | BitsBackError, bytes]
+"""A content's number, its bytes (nothing yet, if they are to be streamed), and its digest."""
+
+
 class Archive:
     """An open `.bba` archive: a sequence of images, in the order of the files that they belong to.
 
@@ -265,6 +269,8 @@ class Archive:
         self._contents: dict[int, Content] = {}
         rows = self._read_directories()
         self._places = self._read_places()
+        self.next_member = rows[-1][0] + 1 if rows else 0
+        self.next_content = max(self._contents, default=-1) + 1
         self.members = self._read_members(rows, removed)
         self._by_ordinal = {member.ordinal: member for member in self.members}
         self._ends = list(accumulate(member.images for member in self.members))
@@ -379,8 +385,9 @@ class Archive:
                     like.problem,
                 )
             )
-        # What was removed may leave pieces behind; in a whole archive that is all that it can be
-        if self.damaged and (orphans := self._places.keys() - self._contents.keys()):
+        if orphans := self._places.keys() - self._contents.keys():
+            if not self.damaged:
+                raise FormatError("there is data of contents that no directory describes")
             self.problems.append(f"the names of {len(orphans)} files are lost, and the files with them")
         return members
 
@@ -507,6 +514,36 @@ class Archive:
                 self._decoded.popitem(last=False)
         return images
 
+    # What putting an archive together anew takes over as it is.
+
+    def content(self, number: int) -> Content:
+        """The content of this number, as a directory describes it."""
+        return self._contents[number]
+
+    def payload(self, data: DataChunk) -> bytes | None:
+        """A chunk's payload, checked as a whole; None if the archive is damaged, and its parts are to be checked."""
+        return None if self.damaged else self._payload(data.chunk)
+
+    def block_payload(self, data: DataChunk, which: int) -> bytes:
+        """A block as it is coded, checked by what it decodes to."""
+        self.block_images(data, which)
+        return self._file.read(data.chunk.payload_offset + data.starts[which], data.head.blocks[which].size)
+
+    def block_images(self, data: DataChunk, which: int) -> Images:
+        """A block's images, (count, height, width, channels)."""
+        self.load_models()
+        return self._block(self.chunks.index(data), which)
+
+    def packed_bytes(self, data: DataChunk) -> bytes:
+        """The bytes of a chunk as they are packed, checked by what they unpack to."""
+        self.unpacked_bytes(data)
+        assert data.head.data is not None
+        return self._file.read(data.chunk.payload_offset + data.starts[-1], data.head.data.packed)
+
+    def unpacked_bytes(self, data: DataChunk) -> bytes:
+        """The bytes of a chunk."""
+        return self._bytes(self.chunks.index(data))
+
     def _bytes(self, number: int) -> bytes:
         """The unpacked bytes of a chunk."""
         data = self.chunks[number]
@@ -574,7 +611,41 @@ class Archive:
                 chosen.setdefault(member.content, []).append(member)
         self.load_models()
         order = sorted(chosen, key=lambda number: self._last_chunk(number, chosen[number][0]))
-        yield from self._unfold(order, chosen, pool.thread_count(threads))
+        for member, data, _ in self._unfold(order, chosen, pool.thread_count(threads)):
+            yield member, data
+
+    def digests(
+        self, members: Iterable[Member] | None = None, *, threads: int = 0
+    ) -> Iterator[tuple[Member, bytes | BitsBackError]]:
+        """The chosen files (default: all) and the SHA-256 of what each comes back as.
+
+        Of a file that comes back in other bytes it is the digest of recipe, metadata and samples: see
+        :func:`bitsback.archive.item.content_digest`.
+        """
+        chosen: dict[int, list[Member]] = {}
+        for member in self.members if members is None else members:
+            if member.content is not None:
+                chosen.setdefault(member.content, []).append(member)
+        self.load_models()
+        order = sorted(chosen, key=lambda number: self._last_chunk(number, chosen[number][0]))
+        last: tuple[int | None, bytes | BitsBackError] = (None, b"")
+        for member, data, digest in self._unfold(order, chosen, pool.thread_count(threads)):
+            if member.content == last[0]:
+                yield member, last[1]
+                continue
+            result: bytes | BitsBackError = digest
+            if isinstance(data, BitsBackError):
+                result = data
+            elif not digest:  # streamed
+                try:
+                    running = hashlib.sha256()
+                    for piece in data:
+                        running.update(piece)
+                    result = running.digest()
+                except BitsBackError as error:
+                    result = error
+            last = (member.content, result)
+            yield member, result
 
     def _last_chunk(self, number: int, member: Member) -> tuple[int, int]:
         places = self._places.get(number, ())
@@ -582,8 +653,8 @@ class Archive:
 
     def _unfold(
         self, order: list[int], chosen: dict[int, list[Member]], threads: int
-    ) -> Iterator[tuple[Member, Data | BitsBackError]]:
-        """Contents by the chunk that they end in: whole ones are put together by workers, large ones streamed."""
+    ) -> Iterator[tuple[Member, Data | BitsBackError, bytes]]:
+        """Contents and their digests, by the chunk that they end in; large ones come without, to be streamed."""
         groups: dict[int, list[int]] = {}
         for number in order:
             groups.setdefault(self._last_chunk(number, chosen[number][0])[0], []).append(number)
@@ -596,17 +667,17 @@ class Archive:
                 return 1
             return pool.share(sum(block.samples for block in self.chunks[job[0]].head.blocks), threads)
 
-        def work(job: tuple[int, list[int]], threads: int) -> list[tuple[int, Data | BitsBackError]]:
+        def work(job: tuple[int, list[int]], threads: int) -> list[_Done]:
             return self._finish(job[0], job[1], chosen, threads)
 
         with closing(pool.ordered_map(work, jobs, threads, share)) as results:
             for done in results:
-                for number, data in done:
+                for number, data, digest in done:
                     for member in chosen[number]:
                         if isinstance(data, BitsBackError):
-                            yield member, type(data)(f"{member.name!r}: {data}")
+                            yield member, type(data)(f"{member.name!r}: {data}"), b""
                         else:
-                            yield member, data if isinstance(data, list) else self._streamed(member, number)
+                            yield member, data if isinstance(data, list) else self._streamed(member, number), digest
 
     def _memory(self, chunk: int) -> int:
         """What decoding a chunk takes at most, at a time."""
@@ -614,22 +685,20 @@ class Archive:
         total = sum(block.samples * block.sample_bytes for block in data.head.blocks)
         return total + (data.head.data.size if data.head.data else 0)
 
-    def _finish(
-        self, chunk: int, numbers: list[int], chosen: dict[int, list[Member]], threads: int
-    ) -> list[tuple[int, Data | BitsBackError]]:
+    def _finish(self, chunk: int, numbers: list[int], chosen: dict[int, list[Member]], threads: int) -> list[_Done]:
         """In a worker: the contents that end in a chunk, checked by its digest if all of them are here."""
         cache: dict[int, bytes | BitsBackError] = {}
         blocks = self._decode_all(numbers, threads)
-        out: list[tuple[int, Data | BitsBackError]] = []
+        out: list[_Done] = []
         digests: list[bytes] = []
         for number in numbers:
             member = chosen[number][0]
             content = self._contents.get(number)
             if member.problem or content is None:
-                out.append((number, FormatError(member.problem or "what it holds is not described")))
+                out.append((number, FormatError(member.problem or "what it holds is not described"), b""))
                 continue
             if content.recipe is None and content.blob > WHOLE:
-                out.append((number, ()))  # streamed by the caller
+                out.append((number, (), b""))  # streamed by the caller
                 continue
             try:
                 if member.nbytes + content.size > self.limits.memory:
@@ -642,18 +711,18 @@ class Archive:
                 if content.sha256 not in (None, digest):
                     raise ChecksumError("is not the file that was stored")
                 digests.append(digest)
-                out.append((number, [file]))
+                out.append((number, [file], digest))
             except BitsBackError as error:
-                out.append((number, error))
+                out.append((number, error, b""))
         if chunk >= 0 and len(digests) == len(self.chunks[chunk].ends):
             self._check_digest(chunk, digests, out)
         return out
 
-    def _check_digest(self, chunk: int, digests: list[bytes], out: list[tuple[int, Data | BitsBackError]]) -> None:
+    def _check_digest(self, chunk: int, digests: list[bytes], out: list[_Done]) -> None:
         data = self.chunks[chunk]
         if hashlib.sha256(b"".join(digests)).digest() != data.head.digest:
             error = ChecksumError("the files do not come back as they were")
-            out[:] = [(number, self._located(data, error)) for number, _ in out]
+            out[:] = [(number, self._located(data, error), b"") for number, *_ in out]
 
     def _decode_all(self, numbers: list[int], threads: int) -> dict[tuple[int, int], Images | BitsBackError]:
         """All blocks that some contents lie in, side by side."""
@@ -738,7 +807,7 @@ class Archive:
         if member.content is None:
             raise KeyError(name)
         self.load_models()
-        ((_, data),) = self._unfold([member.content], {member.content: [member]}, 1)
+        ((_, data, _),) = self._unfold([member.content], {member.content: [member]}, 1)
         if isinstance(data, BitsBackError):
             raise data
         return b"".join(data)

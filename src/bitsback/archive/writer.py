@@ -183,8 +183,11 @@ class Writer:
         self._continued = continued
         self._container: ContainerWriter | None = None
 
-    def write(self, items: Iterable[Item]) -> None:
-        """Take all items, a batch at a time, and finish the archive."""
+    def write(self, items: Iterable[Item], removed: list[int] | None = None) -> None:
+        """Take all items, a batch at a time, and finish the archive.
+
+        ``removed``: members of the archive so far that do not count any more; may grow while items are taken.
+        """
         batch: list[Item] = []
         weight = 0
         for item in items:
@@ -196,13 +199,10 @@ class Writer:
                 batch, weight = [], 0
         if batch:
             self._add(batch)
-        self.finish()
+        self._removed += removed or []
+        self._finish()
 
-    def remove(self, members: Iterable[int]) -> None:
-        """Say that members of the archive so far do not count any more."""
-        self._removed += members
-
-    def finish(self) -> None:
+    def _finish(self) -> None:
         """The second copies of models, the index and the footer."""
         container = self._container or self._open([], b"")
         for identity, chunks in self._needed.items():
