@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
@@ -117,10 +117,29 @@ class Member:
         return self.blob + sum(part.nbytes for part in self.parts)
 
 
-@dataclass(slots=True)
+def relinked(members: Iterable[Member]) -> list[Member]:
+    """The members, where a hard link to what is not among them is a file, and other links to the same link to that.
+
+    A link belongs to the file that its target names if both have one content; after an append, that name may be
+    another file's.
+    """
+    members = list(members)
+    files = {member.name: member.content for member in members if member.type == Type.FILE}
+    instead: dict[tuple[str, int | None], str] = {}
+    for row, member in enumerate(members):
+        if member.type == Type.HARDLINK and files.get(member.target, -1) != member.content:
+            first = instead.setdefault((member.target, member.content), member.name)
+            kind, target = (Type.FILE, "") if first == member.name else (Type.HARDLINK, first)
+            members[row] = replace(member, entry=replace(member.entry, type=kind, target=target))
+    return members
+
+
+@dataclass(slots=True, eq=False)
 class DataChunk:
     """A data chunk, and where things are in it."""
 
+    number: int
+    """Among the data chunks."""
     chunk: Chunk
     head: DataHead
     starts: list[int]
@@ -131,12 +150,17 @@ class DataChunk:
     """Contents whose last piece is in here."""
 
     @classmethod
-    def read(cls, chunk: Chunk, limits: Limits) -> DataChunk:
+    def read(cls, number: int, chunk: Chunk, limits: Limits) -> DataChunk:
         head = decode_head(chunk.head, limits)
         starts = [0, *accumulate(block.size for block in head.blocks)]
         if starts[-1] + (head.data.packed if head.data else 0) != chunk.payload_size:
             raise FormatError("the payload is not as long as its parts")
-        return cls(chunk, head, starts, [0, *accumulate(block.count for block in head.blocks)])
+        return cls(number, chunk, head, starts, [0, *accumulate(block.count for block in head.blocks)])
+
+    @property
+    def things(self) -> int:
+        """What counts for :meth:`bitsback.archive.limits.Limits.things`."""
+        return len(self.head.blocks) + len(self.head.image_pieces) + len(self.head.byte_pieces)
 
     @property
     def contents(self) -> set[int]:
@@ -158,7 +182,7 @@ Data = Iterable[bytes]
 
 
 _Done = tuple[int, Data | BitsBackError, bytes]
-"""A content's number, its bytes (nothing yet, if they are to be streamed), and its digest."""
+"""A content's number, its bytes (nothing yet, if they are to be streamed), and its digest (nothing yet, likewise)."""
 
 
 class Archive:
@@ -207,6 +231,7 @@ class Archive:
         self._decoded: OrderedDict[tuple[int, int], Images] = OrderedDict()
         self._locks: dict[int, threading.RLock] = {}
         self._models_loaded = False
+        self._spans: dict[int, str] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         if self._given is None:
@@ -251,6 +276,7 @@ class Archive:
 
     def _read_structure(self) -> None:
         self.problems: list[str] = []
+        self._things = 0
         removed: set[int] = set()
         if self.damaged:
             found = salvage(self._file, self.limits)
@@ -267,16 +293,23 @@ class Archive:
             self.tail = container.tail
         self.chunks = self._read_data()
         self._contents: dict[int, Content] = {}
+        self._recipes: dict[str, dict[str, Any]] = {}
         rows = self._read_directories()
         self._places = self._read_places()
         self.next_member = rows[-1][0] + 1 if rows else 0
         self.next_content = max(self._contents, default=-1) + 1
-        self.members = self._read_members(rows, removed)
-        self._by_ordinal = {member.ordinal: member for member in self.members}
+        self.members = self._read_members(rows, removed | self._void(rows))
+        self._by_name = {member.name: member for member in self.members}
         self._ends = list(accumulate(member.images for member in self.members))
 
     def _each(self, kind: Kind) -> Iterator[Chunk]:
         return (chunk for chunk in self.all_chunks if chunk.kind == kind)
+
+    def _describe(self, things: int) -> None:
+        """Count what the archive describes, before or right after it is made, and end it where it is too much."""
+        self._things += things
+        if self._things > self.limits.things(self.size):
+            raise LimitError(f"describes more things than a file of {self.size} bytes can hold")
 
     def _trouble(self, chunk: Chunk, error: BitsBackError) -> None:
         """Raise the error with the place; in a damaged archive, note it."""
@@ -287,17 +320,19 @@ class Archive:
         self.problems.append(message)
 
     def _read_data(self) -> list[DataChunk]:
-        chunks = []
+        chunks: list[DataChunk] = []
         for chunk in self._each(Kind.DATA):
             try:
-                chunks.append(DataChunk.read(chunk, self.limits))
+                chunks.append(DataChunk.read(len(chunks), chunk, self.limits))
             except BitsBackError as error:
                 self._trouble(chunk, error)
+            else:
+                self._describe(chunks[-1].things)
         return chunks
 
     def _read_directories(self) -> list[tuple[int, directories.Row]]:
         """The rows of all directories with their numbers; of each directory, one sound copy is enough."""
-        found: dict[int, Directory] = {}
+        found: dict[int, tuple[Chunk, Directory]] = {}
         lost: dict[int, tuple[Chunk, BitsBackError]] = {}
         size = 0
         for chunk in self._each(Kind.DIRECTORY):
@@ -306,12 +341,15 @@ class Archive:
                 head = directories.read_head(chunk.head, self.limits)
                 first = head.first_member
                 if first in found:
+                    _check_copy(chunk, found[first][0])
                     continue
                 size += head.size
                 if size > 4 * self.limits.table:
                     raise LimitError(f"directories of {size} bytes are over the limit of {4 * self.limits.table}")
-                payload = self._payload(chunk)
-                found[first] = directories.decode(head, payload, self.system)
+                self._describe(head.members + head.contents)
+                directory = directories.decode(head, self._payload(chunk), self.system)
+                self._describe(sum(len(content.counts) for content in directory.contents))
+                found[first] = chunk, directory
                 lost.pop(first, None)
             except LimitError:
                 raise
@@ -319,16 +357,20 @@ class Archive:
                 lost[first] = (chunk, error)
         for chunk, reason in lost.values():
             self._trouble(chunk, reason)
+        return self._rows([directory for _, (_, directory) in sorted(found.items())])
+
+    def _rows(self, found: Sequence[Directory]) -> list[tuple[int, directories.Row]]:
+        """The rows of directories, in order; the contents are kept."""
         rows: list[tuple[int, directories.Row]] = []
-        for first, directory in sorted(found.items()):
-            mine = dict(enumerate(directory.contents, directory.first_content))
-            if not self.damaged and (
-                (rows and first <= rows[-1][0])
-                or (self._contents and min(mine, default=1 << 64) <= max(self._contents))
-            ):
+        member = content = 0
+        for directory in found:
+            right = (directory.first_member, directory.first_content) == (member, content)
+            if directory.first_member < member or directory.first_content < content or not (right or self.damaged):
                 raise FormatError("the directories do not follow one another")
-            rows += list(enumerate(directory.rows, first))
-            self._contents |= mine
+            rows += enumerate(directory.rows, directory.first_member)
+            self._contents |= enumerate(directory.contents, directory.first_content)
+            member = directory.first_member + len(directory.rows)
+            content = directory.first_content + len(directory.contents)
         return rows
 
     def _payload(self, chunk: Chunk) -> bytes:
@@ -351,15 +393,29 @@ class Archive:
             data.ends.sort()
         return places
 
+    def _void(self, rows: list[tuple[int, directories.Row]]) -> set[int]:
+        """The members that do not count since their file changed while it was being stored."""
+        void: set[int | None] = set()
+        for data in self.chunks:
+            ends = set(data.ends) if data.head.void else set()
+            if not self.damaged and not ends.issuperset(data.head.void):
+                raise FormatError("a chunk voids what does not end in it")
+            void |= ends.intersection(data.head.void)
+        return {ordinal for ordinal, row in rows if row.content in void} if void else set()
+
     def _read_members(self, rows: list[tuple[int, directories.Row]], removed: set[int]) -> list[Member]:
         members: list[Member] = []
         if self.damaged:  # without an index, the later of two members of one name is the one that counts
             last = {row.entry.name: ordinal for ordinal, row in rows if ordinal not in removed}
             removed |= {ordinal for ordinal, row in rows if last.get(row.entry.name, ordinal) != ordinal}
         known: dict[int, Member] = {}
+        names: set[str] = set()
         for ordinal, row in rows:
             if ordinal in removed:
                 continue
+            if row.entry.name in names:
+                raise FormatError(f"two members are called {row.entry.name!r}")
+            names.add(row.entry.name)
             if row.content is None:
                 members.append(Member(ordinal, row.entry))
                 continue
@@ -389,7 +445,7 @@ class Archive:
             if not self.damaged:
                 raise FormatError("there is data of contents that no directory describes")
             self.problems.append(f"the names of {len(orphans)} files are lost, and the files with them")
-        return members
+        return relinked(members)
 
     def _content(self, number: int) -> Member:
         """What all members of a content have in common; its ``problem`` unless its pieces make it up exactly."""
@@ -397,6 +453,8 @@ class Archive:
         nothing = Entry("")
         if content is None:
             return Member(-1, nothing, number, problem="what it holds is not described")
+        if content.recipe is not None and content.recipe not in self._recipes:
+            self._recipes[content.recipe] = _recipe(content.recipe)
         kinds: dict[int, tuple[Shape, str]] = {}
         at = [0] * (1 + len(content.counts))
         how: list[str] = []
@@ -422,7 +480,7 @@ class Archive:
             -1,
             nothing,
             number,
-            _recipe(content),
+            self._recipes[content.recipe] if content.recipe is not None else None,
             content.blob,
             tuple(Part(count, *kinds[part]) for part, count in enumerate(content.counts, 1)) if not problem else (),
             content.pixels_only,
@@ -441,11 +499,12 @@ class Archive:
 
     def span(self, data: DataChunk) -> str:
         """Which members a chunk has something of, in words."""
-        inside = data.contents
-        names = [repr(member.name) for member in self.members if member.content in inside]
-        if not names:
-            return "no file"
-        return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]} ({len(names)} files)"
+        if data.number not in self._spans:
+            inside = data.contents
+            names = [repr(member.name) for member in self.members if member.content in inside]
+            words = f"{names[0]} to {names[-1]} ({len(names)} files)" if len(names) > 1 else "".join(names)
+            self._spans[data.number] = words or "no file"
+        return self._spans[data.number]
 
     # Decoding.
 
@@ -454,7 +513,6 @@ class Archive:
         with self._lock:
             if self._models_loaded:
                 return
-            self._models_loaded = True
             needed = {block.model for data in self.chunks for block in data.head.blocks if block.model}
             broken: dict[bytes, tuple[Chunk, BitsBackError]] = {}
             for chunk in self._each(Kind.MODEL):
@@ -470,6 +528,7 @@ class Archive:
                 if not self.damaged:
                     words = str(reason).removeprefix(f"{where}: ")
                     raise type(reason)(f"{where}, an embedded model: {words}") from None
+            self._models_loaded = True
 
     def _model_file(self, chunk: Chunk) -> bytes:
         if len(chunk.head) != 32:
@@ -532,7 +591,7 @@ class Archive:
     def block_images(self, data: DataChunk, which: int) -> Images:
         """A block's images, (count, height, width, channels)."""
         self.load_models()
-        return self._block(self.chunks.index(data), which)
+        return self._block(data.number, which)
 
     def packed_bytes(self, data: DataChunk) -> bytes:
         """The bytes of a chunk as they are packed, checked by what they unpack to."""
@@ -542,7 +601,7 @@ class Archive:
 
     def unpacked_bytes(self, data: DataChunk) -> bytes:
         """The bytes of a chunk."""
-        return self._bytes(self.chunks.index(data))
+        return self._bytes(data.number)
 
     def _bytes(self, number: int) -> bytes:
         """The unpacked bytes of a chunk."""
@@ -610,7 +669,7 @@ class Archive:
             if member.content is not None:
                 chosen.setdefault(member.content, []).append(member)
         self.load_models()
-        order = sorted(chosen, key=lambda number: self._last_chunk(number, chosen[number][0]))
+        order = sorted(chosen, key=lambda number: (self._last_chunk(number), number))
         for member, data, _ in self._unfold(order, chosen, pool.thread_count(threads)):
             yield member, data
 
@@ -627,7 +686,7 @@ class Archive:
             if member.content is not None:
                 chosen.setdefault(member.content, []).append(member)
         self.load_models()
-        order = sorted(chosen, key=lambda number: self._last_chunk(number, chosen[number][0]))
+        order = sorted(chosen, key=lambda number: (self._last_chunk(number), number))
         last: tuple[int | None, bytes | BitsBackError] = (None, b"")
         for member, data, digest in self._unfold(order, chosen, pool.thread_count(threads)):
             if member.content == last[0]:
@@ -647,9 +706,9 @@ class Archive:
             last = (member.content, result)
             yield member, result
 
-    def _last_chunk(self, number: int, member: Member) -> tuple[int, int]:
-        places = self._places.get(number, ())
-        return max((place.chunk for place in places), default=-1), number
+    def _last_chunk(self, number: int) -> int:
+        """The data chunk that a content ends in; -1 for one without pieces."""
+        return max((place.chunk for place in self._places.get(number, ())), default=-1)
 
     def _unfold(
         self, order: list[int], chosen: dict[int, list[Member]], threads: int
@@ -657,7 +716,7 @@ class Archive:
         """Contents and their digests, by the chunk that they end in; large ones come without, to be streamed."""
         groups: dict[int, list[int]] = {}
         for number in order:
-            groups.setdefault(self._last_chunk(number, chosen[number][0])[0], []).append(number)
+            groups.setdefault(self._last_chunk(number), []).append(number)
         jobs = list(groups.items())
         most = max((self._memory(chunk) for chunk, _ in jobs if chunk >= 0), default=0)
         threads = max(1, min(threads, self.limits.memory // max(most, 1)))
@@ -672,12 +731,13 @@ class Archive:
 
         with closing(pool.ordered_map(work, jobs, threads, share)) as results:
             for done in results:
+                digests = {number: digest for number, _, digest in done if digest}
                 for number, data, digest in done:
                     for member in chosen[number]:
                         if isinstance(data, BitsBackError):
                             yield member, type(data)(f"{member.name!r}: {data}"), b""
                         else:
-                            yield member, data if isinstance(data, list) else self._streamed(member, number), digest
+                            yield member, data if isinstance(data, list) else self._streamed(number, digests), digest
 
     def _memory(self, chunk: int) -> int:
         """What decoding a chunk takes at most, at a time."""
@@ -690,7 +750,6 @@ class Archive:
         cache: dict[int, bytes | BitsBackError] = {}
         blocks = self._decode_all(numbers, threads)
         out: list[_Done] = []
-        digests: list[bytes] = []
         for number in numbers:
             member = chosen[number][0]
             content = self._contents.get(number)
@@ -706,23 +765,28 @@ class Archive:
                 blob, parts = self._take(number, blocks, cache)
                 digest = content_digest(blob, content.recipe if content.pixels_only else None, parts)
                 file = write(member.recipe, blob, parts) if member.recipe is not None else blob
+                if len(file) != content.size and not content.pixels_only:
+                    raise ChecksumError(f"comes back with {len(file)} bytes instead of {content.size}")
                 if not content.pixels_only and member.recipe is not None:
                     digest = hashlib.sha256(file).digest()
                 if content.sha256 not in (None, digest):
                     raise ChecksumError("is not the file that was stored")
-                digests.append(digest)
                 out.append((number, [file], digest))
             except BitsBackError as error:
                 out.append((number, error, b""))
-        if chunk >= 0 and len(digests) == len(self.chunks[chunk].ends):
-            self._check_digest(chunk, digests, out)
+        try:
+            self._check_digest(chunk, {number: digest for number, _, digest in out if digest})
+        except ChecksumError as error:
+            return [(number, error, b"") for number, *_ in out]
         return out
 
-    def _check_digest(self, chunk: int, digests: list[bytes], out: list[_Done]) -> None:
+    def _check_digest(self, chunk: int, digests: dict[int, bytes]) -> None:
+        """Compare the digests of contents with that of the chunk that they end in, if they are all there are."""
+        if chunk < 0 or list(digests) != self.chunks[chunk].ends:
+            return
         data = self.chunks[chunk]
-        if hashlib.sha256(b"".join(digests)).digest() != data.head.digest:
-            error = ChecksumError("the files do not come back as they were")
-            out[:] = [(number, self._located(data, error), b"") for number, *_ in out]
+        if hashlib.sha256(b"".join(digests.values())).digest() != data.head.digest:
+            raise self._located(data, ChecksumError("the files do not come back as they were"))
 
     def _decode_all(self, numbers: list[int], threads: int) -> dict[tuple[int, int], Images | BitsBackError]:
         """All blocks that some contents lie in, side by side."""
@@ -783,23 +847,25 @@ class Archive:
             yield block[at - firsts[which] : stop - firsts[which]]
             at = stop
 
-    def _streamed(self, member: Member, number: int) -> Iterator[bytes]:
-        """A large content's bytes, piece by piece; the digest of the chunk that it ends in is checked at the end."""
+    def _streamed(self, number: int, digests: dict[int, bytes]) -> Iterator[bytes]:
+        """A large content's bytes, piece by piece; at the end its own digest and that of its last chunk are checked.
+
+        ``digests``: those of the other contents that end there; its own is added.
+        """
+        content = self._contents[number]
         digest = hashlib.sha256()
-        for place in sorted(self._places[number], key=lambda place: place.chunk):
+        for place in sorted(self._places[number], key=lambda place: (place.chunk, place.offset)):
             data = self._bytes(place.chunk)[place.offset : place.offset + place.piece.length]
             digest.update(data)
             yield data
-        last = self.chunks[self._last_chunk(number, member)[0]]
-        if last.ends == [number] and hashlib.sha256(digest.digest()).digest() != last.head.digest:
-            raise self._located(last, ChecksumError("the file does not come back as it was"))
+        digests[number] = digest.digest()
+        if content.sha256 not in (None, digests[number]):
+            raise ChecksumError("is not the file that was stored")
+        self._check_digest(self._last_chunk(number), dict(sorted(digests.items())))
 
     def find(self, name: str) -> Member:
         """The member of this name. Raises KeyError if there is none."""
-        for member in self.members:
-            if member.name == name:
-                return member
-        raise KeyError(name)
+        return self._by_name[name]
 
     def read(self, name: str) -> bytes:
         """One file's bytes; a hard link's are those of the file. Raises KeyError if there is no such file."""
@@ -819,13 +885,14 @@ class Archive:
             What is wrong, a line for each; nothing if all is well.
         """
         problems = list(self.problems)
+        if self.tail:
+            problems.append(f"{self.tail} bytes follow the end, as where adding to the archive was cut short")
         for chunk in self.all_chunks:
             try:
-                if chunk.kind == Kind.MODEL:
-                    if self.model(chunk.head.hex()).data != self._model_file(chunk):
-                        raise FormatError(f"chunk at byte {chunk.offset}: the model is not the one that it is called")
-                elif chunk.kind != Kind.DATA:
-                    self._payload(chunk)
+                if self._file.check_sum(chunk.payload_offset, chunk.payload_size) != chunk.payload_check:
+                    raise ChecksumError(f"chunk at byte {chunk.offset}: the payload is damaged")
+                if chunk.kind == Kind.MODEL and self.model(chunk.head.hex()).data != self._model_file(chunk):
+                    raise FormatError(f"chunk at byte {chunk.offset}: the model is not the one that it is called")
             except BitsBackError as error:
                 problems.append(str(error))
         for member, data in self.contents(threads=threads):
@@ -841,11 +908,15 @@ class Archive:
         return list(dict.fromkeys(problems))
 
 
-def _recipe(content: Content) -> dict[str, Any] | None:
-    if content.recipe is None:
-        return None
+def _check_copy(chunk: Chunk, first: Chunk) -> None:
+    """Raise FormatError unless two chunks, as they were written, are the same but for their places."""
+    if (chunk.head, chunk.payload_size, chunk.payload_check) != (first.head, first.payload_size, first.payload_check):
+        raise FormatError(f"not the copy of the chunk at byte {first.offset} that it should be")
+
+
+def _recipe(text: str) -> dict[str, Any]:
     try:
-        recipe = json.loads(content.recipe)
+        recipe = json.loads(text)
     except (ValueError, RecursionError):
         recipe = None
     if not isinstance(recipe, dict):
@@ -857,4 +928,4 @@ def _joined(runs: list[Images]) -> Images:
     return runs[0] if len(runs) == 1 else np.concatenate(runs)
 
 
-__all__ = ["Archive", "Data", "Member", "Part"]
+__all__ = ["Archive", "Data", "Member", "Part", "relinked"]

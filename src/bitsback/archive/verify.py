@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bitsback.archive.member import Type
 from bitsback.archive.reader import Archive
-from bitsback.archive.writer import Report
+from bitsback.archive.writer import Kept, Report
 from bitsback.errors import BitsBackError, ChecksumError
 
 
@@ -22,13 +23,18 @@ def verify(archive: Archive, report: Report, *, first: int = 0, threads: int = 0
     for member, kept in zip(members, report.members, strict=True):
         if member.entry != kept.entry:
             raise ChecksumError(f"{kept.name!r}: its entry reads back as {member.entry} instead of {kept.entry}")
-        if (member.content is not None) != bool(kept.digest):
+        if (member.content is not None) != bool(_source(kept, expected).digest):
             raise ChecksumError(f"{kept.name!r}: its content does not read back")
     for member, digest in archive.digests(members, threads=threads):
         if isinstance(digest, BitsBackError):
             raise digest
-        if digest != expected[member.name].digest:
+        if digest != _source(expected[member.name], expected).digest:
             raise ChecksumError(f"{member.name!r}: does not come back as it was read")
+
+
+def _source(kept: Kept, expected: dict[str, Kept]) -> Kept:
+    """What a hard link names; everything else itself."""
+    return expected[kept.entry.target] if kept.entry.type == Type.HARDLINK else kept
 
 
 __all__ = ["verify"]
