@@ -8,8 +8,8 @@ from bitsback.archive.limits import Limits as Limits
 from bitsback.archive.member import Entry as Entry
 from bitsback.archive.member import Type as Type
 from bitsback.archive.reader import Archive as Archive
-from bitsback.archive.reader import Member as Member
+from bitsback.archive.report import Report as Report
+from bitsback.archive.structure import Member as Member
 from bitsback.archive.verify import verify as verify
-from bitsback.archive.writer import Report as Report
 from bitsback.archive.writer import Settings as Settings
 from bitsback.archive.writer import write_archive as write_archive

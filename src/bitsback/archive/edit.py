@@ -25,9 +25,11 @@ from bitsback.archive.item import Item
 from bitsback.archive.library import Library
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.plan import Key
-from bitsback.archive.reader import Archive, DataChunk, Member
+from bitsback.archive.reader import Archive
+from bitsback.archive.report import Report
+from bitsback.archive.structure import DataChunk, Member
 from bitsback.archive.verify import verify
-from bitsback.archive.writer import Continued, Progress, Report, Settings, Writer
+from bitsback.archive.writer import Continued, Progress, Settings, Writer
 from bitsback.errors import BitsBackError, ChecksumError, OutputExistsError
 from bitsback.files import Skipped
 
@@ -56,14 +58,10 @@ def append(
     report = Report(skipped=[] if skipped is None else skipped)
     with Archive(path, library=library, limits=limits) as archive:
         there = {member.name: member.ordinal for member in archive.members}
-        container = archive.container
-        continued = Continued(
-            container.header,
-            container.end,
-            archive.next_member,
-            archive.next_content,
-            {chunk.head.hex() for chunk in container.chunks if chunk.kind == Kind.MODEL},
-        )
+        structure = archive.structure
+        assert structure.header is not None and structure.end is not None
+        models = {chunk.head.hex() for chunk in structure.each(Kind.MODEL)}
+        continued = Continued(structure.header, structure.end, structure.next_member, structure.next_content, models)
     superseded: list[int] = []
 
     def seen() -> Iterator[Item]:
@@ -110,7 +108,7 @@ def rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], stream: BinaryIO,
     """
     counted = {member.name: (number, member.ordinal) for number, (_, members) in enumerate(parts) for member in members}
     out = Rebuilt([], [])
-    system = parts[0][0].system if parts else System.POSIX
+    system = parts[0][0].structure.system if parts else System.POSIX
     container: ContainerWriter | None = None
     first_member = first_content = 0
     for number, (archive, chosen) in enumerate(parts):
@@ -122,7 +120,7 @@ def rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], stream: BinaryIO,
         encoded = [directory.encode(system) for directory in directories]
         if container is None:
             hashed = hashlib.sha256(b"rebuilt" + b"".join(head + payload for head, payload in encoded))
-            hashed.update(b"".join(data.head.digest for data in archive.chunks))
+            hashed.update(b"".join(data.head.digest for data in archive.structure.chunks))
             container = ContainerWriter(stream, Header(int.from_bytes(hashed.digest()[:8], "little"), system))
         _copy(container, archive, encoded, renumbered)
         first_member += len(sound)
@@ -154,7 +152,7 @@ def _directories(
         for member in batch:
             if member.content is not None and member.content not in renumbered:
                 renumbered[member.content] = first_content + len(renumbered)
-        contents = [archive.content(old) for old in list(renumbered)[known:]]
+        contents = [archive.structure.contents[old] for old in list(renumbered)[known:]]
         rows = [
             Row(
                 replace(member.entry, size=0),
@@ -170,11 +168,11 @@ def _copy(
     container: ContainerWriter, archive: Archive, encoded: list[tuple[bytes, bytes]], renumbered: dict[int, int]
 ) -> None:
     """Directories, models and data of one archive, and second copies of what several chunks of data need."""
-    kept = [data for data in archive.chunks if data.contents & renumbered.keys()]
+    kept = [data for data in archive.structure.chunks if data.contents & renumbered.keys()]
     for head, payload in encoded:
         container.add(Kind.DIRECTORY, head, payload)
     needed = {block.model.hex() for data in kept for block in data.head.blocks if block.model}
-    inside = {chunk.head.hex() for chunk in archive.all_chunks if chunk.kind == Kind.MODEL} & needed
+    inside = {chunk.head.hex() for chunk in archive.structure.each(Kind.MODEL)} & needed
     for identity in sorted(inside):
         container.add(Kind.MODEL, bytes.fromhex(identity), archive.model(identity).data)
     for data in kept:

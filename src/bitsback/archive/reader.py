@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
@@ -19,138 +17,22 @@ from typing import Any, BinaryIO, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.archive import directory as directories
 from bitsback.archive import pool
 from bitsback.archive.coding import decode_block, unpack_bytes
-from bitsback.archive.container import Chunk, ContainerReader, File, Kind, read_payload
-from bitsback.archive.directory import Content, Directory
-from bitsback.archive.head import Block, DataHead, Piece, decode_head
+from bitsback.archive.container import Chunk, File, Kind
 from bitsback.archive.item import content_digest
-from bitsback.archive.library import Library, ModelCoder, kind_name
+from bitsback.archive.library import Library, ModelCoder
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
-from bitsback.archive.member import Entry, Type
-from bitsback.archive.recovery import salvage
-from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, UnsupportedVersionError
+from bitsback.archive.structure import DataChunk, Member, Part, Place, Structure
+from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError
 from bitsback.files import write
-from bitsback.kinds.base import Images, Shape
+from bitsback.kinds.base import Images
 
 CACHE_BYTES = 128 << 20
 """Decoded images that are kept for the next one asked for; the block in use is kept whatever its size."""
 
 WHOLE = 1 << 26
 """A content kept as bytes that is larger than this is handed out piece by piece."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One of a file's arrays."""
-
-    count: int
-    shape: Shape
-    dtype: str
-
-    @property
-    def nbytes(self) -> int:
-        height, width, channels = self.shape
-        return self.count * height * width * channels * np.dtype(self.dtype).itemsize
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A name in an archive, and what it stands for. The name has *not* been judged: extraction does that."""
-
-    ordinal: int
-    entry: Entry
-    content: int | None = None
-    """The number of its content, which other members may share."""
-    recipe: dict[str, Any] | None = None
-    """What kind of image file; None for what is kept as bytes."""
-    blob: int = 0
-    parts: tuple[Part, ...] = ()
-    pixels_only: bool = False
-    """Whether the file comes back with the same samples and metadata, but perhaps in other bytes."""
-    how: tuple[str, ...] = ()
-    """Names of kinds for images; "packed" or "stored" for bytes."""
-    models: tuple[str, ...] = ()
-    """SHA-256 of the models needed, hex."""
-    sha256: str = ""
-    """Of the file, hex, where the archive stores it."""
-    problem: str = ""
-    """In a damaged archive: what is missing of it."""
-
-    @property
-    def name(self) -> str:
-        return self.entry.name
-
-    @property
-    def type(self) -> Type:
-        return self.entry.type
-
-    @property
-    def size(self) -> int:
-        return self.entry.size
-
-    @property
-    def mtime_ns(self) -> int | None:
-        return self.entry.mtime_ns
-
-    @property
-    def mode(self) -> int | None:
-        return self.entry.mode
-
-    @property
-    def target(self) -> str:
-        return self.entry.target
-
-    @property
-    def exact(self) -> bool:
-        """Whether the file comes back byte for byte."""
-        return not self.pixels_only
-
-    @property
-    def images(self) -> int:
-        return sum(part.count for part in self.parts)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its blob and its decoded arrays."""
-        return self.blob + sum(part.nbytes for part in self.parts)
-
-
-@dataclass(slots=True)
-class DataChunk:
-    """A data chunk, and where things are in it."""
-
-    chunk: Chunk
-    head: DataHead
-    starts: list[int]
-    """Of each block in the payload, and then of the bytes."""
-    firsts: list[int]
-    """Number of each block's first image in the chunk, and then how many there are."""
-    ends: list[int] = field(default_factory=list)
-    """Contents whose last piece is in here."""
-
-    @classmethod
-    def read(cls, chunk: Chunk, limits: Limits) -> DataChunk:
-        head = decode_head(chunk.head, limits)
-        starts = [0, *accumulate(block.size for block in head.blocks)]
-        if starts[-1] + (head.data.packed if head.data else 0) != chunk.payload_size:
-            raise FormatError("the payload is not as long as its parts")
-        return cls(chunk, head, starts, [0, *accumulate(block.count for block in head.blocks)])
-
-    @property
-    def contents(self) -> set[int]:
-        """The contents that have something in here."""
-        return {piece.content for piece in (*self.head.image_pieces, *self.head.byte_pieces)}
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a piece is: in which data chunk, and from which of its images, or bytes, on."""
-
-    chunk: int
-    offset: int
-    piece: Piece
 
 
 Data = Iterable[bytes]
@@ -200,10 +82,12 @@ class Archive:
             self._stream = Path(file).open("rb")  # noqa: SIM115 (closed by close)
         try:
             self._file = File(self._stream if self._stream is not None else file)  # type: ignore[arg-type]
-            self._read_structure()
+            self.structure = Structure(self._file, limits, damaged=damaged)
         except BaseException:
             self.close()
             raise
+        self.members = self.structure.members
+        self._ends = list(accumulate(member.images for member in self.members))
         self._decoded: OrderedDict[tuple[int, int], Images] = OrderedDict()
         self._locks: dict[int, threading.RLock] = {}
         self._models_loaded = False
@@ -227,6 +111,11 @@ class Archive:
         return self._file.size
 
     @property
+    def problems(self) -> list[str]:
+        """In a damaged archive, what was found wrong, in words."""
+        return self.structure.problems
+
+    @property
     def names(self) -> list[str]:
         """The names of all members, in order."""
         return [member.name for member in self.members]
@@ -247,206 +136,6 @@ class Archive:
     def __repr__(self) -> str:
         return f"<Archive of {len(self.members)} members, {len(self)} images, {self.size} bytes>"
 
-    # Structure: what heads and directories say, and whether it fits together.
-
-    def _read_structure(self) -> None:
-        self.problems: list[str] = []
-        removed: set[int] = set()
-        if self.damaged:
-            found = salvage(self._file, self.limits)
-            self.problems += found.problems
-            self.all_chunks, self.version, self.system = found.chunks, found.version, found.system
-            removed = found.removed
-            self.tail = 0
-        else:
-            container = ContainerReader(self._file, self.limits)
-            self.all_chunks, self.version = container.chunks, container.header.version
-            self.system = container.header.system
-            self.container = container
-            removed = container.removed
-            self.tail = container.tail
-        self.chunks = self._read_data()
-        self._contents: dict[int, Content] = {}
-        rows = self._read_directories()
-        self._places = self._read_places()
-        self.next_member = rows[-1][0] + 1 if rows else 0
-        self.next_content = max(self._contents, default=-1) + 1
-        self.members = self._read_members(rows, removed)
-        self._by_ordinal = {member.ordinal: member for member in self.members}
-        self._ends = list(accumulate(member.images for member in self.members))
-
-    def _each(self, kind: Kind) -> Iterator[Chunk]:
-        return (chunk for chunk in self.all_chunks if chunk.kind == kind)
-
-    def _trouble(self, chunk: Chunk, error: BitsBackError) -> None:
-        """Raise the error with the place; in a damaged archive, note it."""
-        where = f"chunk at byte {chunk.offset}"
-        message = f"{where}: {str(error).removeprefix(f'{where}: ')}"
-        if not self.damaged or isinstance(error, UnsupportedVersionError):
-            raise type(error)(message) from None
-        self.problems.append(message)
-
-    def _read_data(self) -> list[DataChunk]:
-        chunks = []
-        for chunk in self._each(Kind.DATA):
-            try:
-                chunks.append(DataChunk.read(chunk, self.limits))
-            except BitsBackError as error:
-                self._trouble(chunk, error)
-        return chunks
-
-    def _read_directories(self) -> list[tuple[int, directories.Row]]:
-        """The rows of all directories with their numbers; of each directory, one sound copy is enough."""
-        found: dict[int, Directory] = {}
-        lost: dict[int, tuple[Chunk, BitsBackError]] = {}
-        size = 0
-        for chunk in self._each(Kind.DIRECTORY):
-            first = -1
-            try:
-                head = directories.read_head(chunk.head, self.limits)
-                first = head.first_member
-                if first in found:
-                    continue
-                size += head.size
-                if size > 4 * self.limits.table:
-                    raise LimitError(f"directories of {size} bytes are over the limit of {4 * self.limits.table}")
-                payload = self._payload(chunk)
-                found[first] = directories.decode(head, payload, self.system)
-                lost.pop(first, None)
-            except LimitError:
-                raise
-            except BitsBackError as error:
-                lost[first] = (chunk, error)
-        for chunk, reason in lost.values():
-            self._trouble(chunk, reason)
-        rows: list[tuple[int, directories.Row]] = []
-        for first, directory in sorted(found.items()):
-            mine = dict(enumerate(directory.contents, directory.first_content))
-            if not self.damaged and (
-                (rows and first <= rows[-1][0])
-                or (self._contents and min(mine, default=1 << 64) <= max(self._contents))
-            ):
-                raise FormatError("the directories do not follow one another")
-            rows += list(enumerate(directory.rows, first))
-            self._contents |= mine
-        return rows
-
-    def _payload(self, chunk: Chunk) -> bytes:
-        if chunk.payload_size > self.limits.chunk:
-            raise LimitError(f"a payload of {chunk.payload_size} bytes is over the limit of {self.limits.chunk}")
-        return read_payload(self._file, chunk)
-
-    def _read_places(self) -> dict[int, list[_Place]]:
-        """For each content, its pieces in the order of the file; and for each chunk, the contents that it ends."""
-        places: dict[int, list[_Place]] = {}
-        for number, data in enumerate(self.chunks):
-            for pieces in (data.head.image_pieces, data.head.byte_pieces):
-                offset = 0
-                for piece in pieces:
-                    places.setdefault(piece.content, []).append(_Place(number, offset, piece))
-                    offset += piece.length
-        for content, found in places.items():
-            self.chunks[max(place.chunk for place in found)].ends.append(content)
-        for data in self.chunks:
-            data.ends.sort()
-        return places
-
-    def _read_members(self, rows: list[tuple[int, directories.Row]], removed: set[int]) -> list[Member]:
-        members: list[Member] = []
-        if self.damaged:  # without an index, the later of two members of one name is the one that counts
-            last = {row.entry.name: ordinal for ordinal, row in rows if ordinal not in removed}
-            removed |= {ordinal for ordinal, row in rows if last.get(row.entry.name, ordinal) != ordinal}
-        known: dict[int, Member] = {}
-        for ordinal, row in rows:
-            if ordinal in removed:
-                continue
-            if row.content is None:
-                members.append(Member(ordinal, row.entry))
-                continue
-            if row.content not in known:
-                known[row.content] = self._content(row.content)
-            like = known[row.content]
-            if like.problem and not self.damaged:
-                raise FormatError(f"{row.entry.name!r}: {like.problem}")
-            content = self._contents.get(row.content)
-            entry = directories.sized(row, content)
-            members.append(
-                Member(
-                    ordinal,
-                    entry,
-                    row.content,
-                    like.recipe,
-                    like.blob,
-                    like.parts,
-                    like.pixels_only,
-                    like.how,
-                    like.models,
-                    like.sha256,
-                    like.problem,
-                )
-            )
-        if orphans := self._places.keys() - self._contents.keys():
-            if not self.damaged:
-                raise FormatError("there is data of contents that no directory describes")
-            self.problems.append(f"the names of {len(orphans)} files are lost, and the files with them")
-        return members
-
-    def _content(self, number: int) -> Member:
-        """What all members of a content have in common; its ``problem`` unless its pieces make it up exactly."""
-        content = self._contents.get(number)
-        nothing = Entry("")
-        if content is None:
-            return Member(-1, nothing, number, problem="what it holds is not described")
-        kinds: dict[int, tuple[Shape, str]] = {}
-        at = [0] * (1 + len(content.counts))
-        how: list[str] = []
-        models: list[str] = []
-        whole = True
-        for place in sorted(self._places.get(number, ()), key=lambda place: (place.chunk, place.offset)):
-            piece = place.piece
-            if piece.part >= len(at) or piece.start != at[piece.part]:
-                whole = False
-                continue
-            at[piece.part] += piece.length
-            head = self.chunks[place.chunk].head
-            if piece.part:
-                for block in self._blocks(place):
-                    shape = (block.shape, block.dtype)
-                    whole = whole and kinds.setdefault(piece.part, shape) == shape
-                    how.append(kind_name(block.tag))
-                    models += [block.model.hex()] if block.model else []
-            elif content.recipe is None and head.data:
-                how.append("packed" if head.data.packing else "stored")
-        problem = "" if whole and at == [content.blob, *content.counts] else "a piece of it is missing"
-        return Member(
-            -1,
-            nothing,
-            number,
-            _recipe(content),
-            content.blob,
-            tuple(Part(count, *kinds[part]) for part, count in enumerate(content.counts, 1)) if not problem else (),
-            content.pixels_only,
-            tuple(dict.fromkeys(how)) or ("stored",),
-            tuple(dict.fromkeys(models)),
-            (content.sha256 or b"").hex(),
-            problem,
-        )
-
-    def _blocks(self, place: _Place) -> Sequence[Block]:
-        """The blocks that an image piece lies in."""
-        data = self.chunks[place.chunk]
-        first = bisect_right(data.firsts, place.offset) - 1
-        last = bisect_right(data.firsts, place.offset + place.piece.length - 1) - 1
-        return data.head.blocks[first : last + 1]
-
-    def span(self, data: DataChunk) -> str:
-        """Which members a chunk has something of, in words."""
-        inside = data.contents
-        names = [repr(member.name) for member in self.members if member.content in inside]
-        if not names:
-            return "no file"
-        return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]} ({len(names)} files)"
-
     # Decoding.
 
     def load_models(self) -> None:
@@ -455,9 +144,9 @@ class Archive:
             if self._models_loaded:
                 return
             self._models_loaded = True
-            needed = {block.model for data in self.chunks for block in data.head.blocks if block.model}
+            needed = {block.model for data in self.structure.chunks for block in data.head.blocks if block.model}
             broken: dict[bytes, tuple[Chunk, BitsBackError]] = {}
-            for chunk in self._each(Kind.MODEL):
+            for chunk in self.structure.each(Kind.MODEL):
                 if chunk.head in needed:
                     try:
                         self.library.add_file(chunk.head.hex(), self._model_file(chunk))
@@ -476,7 +165,7 @@ class Archive:
             raise FormatError("the head of a model is not an identity")
         if chunk.payload_size > self.limits.model:
             raise LimitError(f"{chunk.payload_size} bytes are beyond the limit of {self.limits.model}")
-        return self._payload(chunk)
+        return self.structure.payload(chunk)
 
     def model(self, identity: str) -> ModelCoder:
         """The model with this SHA-256 (hex), from the archive itself or from its library.
@@ -489,7 +178,7 @@ class Archive:
 
     def _located(self, data: DataChunk, error: BitsBackError) -> BitsBackError:
         where = f"chunk at byte {data.chunk.offset}"
-        return type(error)(f"{where}, {self.span(data)}: {str(error).removeprefix(f'{where}: ')}")
+        return type(error)(f"{where}, {self.structure.span(data)}: {str(error).removeprefix(f'{where}: ')}")
 
     def _block(self, number: int, which: int, threads: int = 1) -> Images:
         """A block's images, kept for the next time. Its own check covers it, so of the payload no more is read."""
@@ -498,7 +187,7 @@ class Archive:
             if key in self._decoded:
                 self._decoded.move_to_end(key)
                 return self._decoded[key]
-        data = self.chunks[number]
+        data = self.structure.chunks[number]
         block = data.head.blocks[which]
         if block.size > self.limits.chunk:
             raise LimitError(f"a block of {block.size} bytes is over the limit of {self.limits.chunk}")
@@ -516,13 +205,9 @@ class Archive:
 
     # What putting an archive together anew takes over as it is.
 
-    def content(self, number: int) -> Content:
-        """The content of this number, as a directory describes it."""
-        return self._contents[number]
-
     def payload(self, data: DataChunk) -> bytes | None:
         """A chunk's payload, checked as a whole; None if the archive is damaged, and its parts are to be checked."""
-        return None if self.damaged else self._payload(data.chunk)
+        return None if self.damaged else self.structure.payload(data.chunk)
 
     def block_payload(self, data: DataChunk, which: int) -> bytes:
         """A block as it is coded, checked by what it decodes to."""
@@ -532,7 +217,7 @@ class Archive:
     def block_images(self, data: DataChunk, which: int) -> Images:
         """A block's images, (count, height, width, channels)."""
         self.load_models()
-        return self._block(self.chunks.index(data), which)
+        return self._block(self.structure.chunks.index(data), which)
 
     def packed_bytes(self, data: DataChunk) -> bytes:
         """The bytes of a chunk as they are packed, checked by what they unpack to."""
@@ -542,11 +227,11 @@ class Archive:
 
     def unpacked_bytes(self, data: DataChunk) -> bytes:
         """The bytes of a chunk."""
-        return self._bytes(self.chunks.index(data))
+        return self._bytes(self.structure.chunks.index(data))
 
     def _bytes(self, number: int) -> bytes:
         """The unpacked bytes of a chunk."""
-        data = self.chunks[number]
+        data = self.structure.chunks[number]
         section = data.head.data
         if section is None:
             return b""
@@ -572,11 +257,11 @@ class Archive:
             return [self[i] for i in range(*index.indices(len(self)))]
         member, part, number = self.locate(index)
         self.load_models()
-        for place in self._places[member.content if member.content is not None else -1]:
+        for place in self.structure.places[member.content if member.content is not None else -1]:
             piece = place.piece
             if piece.part == part + 1 and piece.start <= number < piece.start + piece.length:
                 at = place.offset + number - piece.start
-                firsts = self.chunks[place.chunk].firsts
+                firsts = self.structure.chunks[place.chunk].firsts
                 which = bisect_right(firsts, at) - 1
                 image: NDArray[Any] = self._block(place.chunk, which)[at - firsts[which]]
                 return image[..., 0].copy() if image.shape[-1] == 1 else image.copy()
@@ -648,7 +333,7 @@ class Archive:
             yield member, result
 
     def _last_chunk(self, number: int, member: Member) -> tuple[int, int]:
-        places = self._places.get(number, ())
+        places = self.structure.places.get(number, ())
         return max((place.chunk for place in places), default=-1), number
 
     def _unfold(
@@ -665,7 +350,7 @@ class Archive:
         def share(job: tuple[int, list[int]]) -> int:
             if job[0] < 0:
                 return 1
-            return pool.share(sum(block.samples for block in self.chunks[job[0]].head.blocks), threads)
+            return pool.share(sum(block.samples for block in self.structure.chunks[job[0]].head.blocks), threads)
 
         def work(job: tuple[int, list[int]], threads: int) -> list[_Done]:
             return self._finish(job[0], job[1], chosen, threads)
@@ -681,7 +366,7 @@ class Archive:
 
     def _memory(self, chunk: int) -> int:
         """What decoding a chunk takes at most, at a time."""
-        data = self.chunks[chunk]
+        data = self.structure.chunks[chunk]
         total = sum(block.samples * block.sample_bytes for block in data.head.blocks)
         return total + (data.head.data.size if data.head.data else 0)
 
@@ -693,7 +378,7 @@ class Archive:
         digests: list[bytes] = []
         for number in numbers:
             member = chosen[number][0]
-            content = self._contents.get(number)
+            content = self.structure.contents.get(number)
             if member.problem or content is None:
                 out.append((number, FormatError(member.problem or "what it holds is not described"), b""))
                 continue
@@ -714,12 +399,12 @@ class Archive:
                 out.append((number, [file], digest))
             except BitsBackError as error:
                 out.append((number, error, b""))
-        if chunk >= 0 and len(digests) == len(self.chunks[chunk].ends):
+        if chunk >= 0 and len(digests) == len(self.structure.chunks[chunk].ends):
             self._check_digest(chunk, digests, out)
         return out
 
     def _check_digest(self, chunk: int, digests: list[bytes], out: list[_Done]) -> None:
-        data = self.chunks[chunk]
+        data = self.structure.chunks[chunk]
         if hashlib.sha256(b"".join(digests)).digest() != data.head.digest:
             error = ChecksumError("the files do not come back as they were")
             out[:] = [(number, self._located(data, error), b"") for number, *_ in out]
@@ -728,9 +413,9 @@ class Archive:
         """All blocks that some contents lie in, side by side."""
         wanted: dict[tuple[int, int], None] = {}
         for number in numbers:
-            for place in self._places.get(number, ()):
+            for place in self.structure.places.get(number, ()):
                 if place.piece.part:
-                    firsts = self.chunks[place.chunk].firsts
+                    firsts = self.structure.chunks[place.chunk].firsts
                     first = bisect_right(firsts, place.offset) - 1
                     last = bisect_right(firsts, place.offset + place.piece.length - 1) - 1
                     wanted |= dict.fromkeys((place.chunk, which) for which in range(first, last + 1))
@@ -751,9 +436,9 @@ class Archive:
         cache: dict[int, bytes | BitsBackError],
     ) -> tuple[bytes, list[Images]]:
         """A content's blob and arrays, of decoded blocks; ``cache``: the bytes of chunks."""
-        content = self._contents[number]
+        content = self.structure.contents[number]
         runs: dict[int, list[Any]] = {}
-        for place in sorted(self._places.get(number, ()), key=lambda place: (place.chunk, place.offset)):
+        for place in sorted(self.structure.places.get(number, ()), key=lambda place: (place.chunk, place.offset)):
             piece = place.piece
             if piece.part:
                 runs.setdefault(piece.part, []).extend(self._images(place, blocks))
@@ -770,9 +455,9 @@ class Archive:
         parts = [_joined(runs[part]) for part in range(1, 1 + len(content.counts))]
         return b"".join(runs.get(0, ())), parts
 
-    def _images(self, place: _Place, blocks: dict[tuple[int, int], Images | BitsBackError]) -> Iterator[Images]:
+    def _images(self, place: Place, blocks: dict[tuple[int, int], Images | BitsBackError]) -> Iterator[Images]:
         """The images of a piece, in as many arrays as it lies in blocks."""
-        firsts = self.chunks[place.chunk].firsts
+        firsts = self.structure.chunks[place.chunk].firsts
         at, end = place.offset, place.offset + place.piece.length
         while at < end:
             which = bisect_right(firsts, at) - 1
@@ -786,11 +471,11 @@ class Archive:
     def _streamed(self, member: Member, number: int) -> Iterator[bytes]:
         """A large content's bytes, piece by piece; the digest of the chunk that it ends in is checked at the end."""
         digest = hashlib.sha256()
-        for place in sorted(self._places[number], key=lambda place: place.chunk):
+        for place in sorted(self.structure.places[number], key=lambda place: place.chunk):
             data = self._bytes(place.chunk)[place.offset : place.offset + place.piece.length]
             digest.update(data)
             yield data
-        last = self.chunks[self._last_chunk(number, member)[0]]
+        last = self.structure.chunks[self._last_chunk(number, member)[0]]
         if last.ends == [number] and hashlib.sha256(digest.digest()).digest() != last.head.digest:
             raise self._located(last, ChecksumError("the file does not come back as it was"))
 
@@ -818,14 +503,14 @@ class Archive:
         Returns:
             What is wrong, a line for each; nothing if all is well.
         """
-        problems = list(self.problems)
-        for chunk in self.all_chunks:
+        problems = list(self.structure.problems)
+        for chunk in self.structure.all_chunks:
             try:
                 if chunk.kind == Kind.MODEL:
                     if self.model(chunk.head.hex()).data != self._model_file(chunk):
                         raise FormatError(f"chunk at byte {chunk.offset}: the model is not the one that it is called")
                 elif chunk.kind != Kind.DATA:
-                    self._payload(chunk)
+                    self.structure.payload(chunk)
             except BitsBackError as error:
                 problems.append(str(error))
         for member, data in self.contents(threads=threads):
@@ -839,18 +524,6 @@ class Archive:
             if progress:
                 progress(member.size)
         return list(dict.fromkeys(problems))
-
-
-def _recipe(content: Content) -> dict[str, Any] | None:
-    if content.recipe is None:
-        return None
-    try:
-        recipe = json.loads(content.recipe)
-    except (ValueError, RecursionError):
-        recipe = None
-    if not isinstance(recipe, dict):
-        raise FormatError("a recipe is not a JSON object")
-    return recipe
 
 
 def _joined(runs: list[Images]) -> Images:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bitsback.archive.reader import Archive
-from bitsback.archive.writer import Report
+from bitsback.archive.report import Report
 from bitsback.errors import BitsBackError, ChecksumError
 
 
@@ -17,7 +17,7 @@ def verify(archive: Archive, report: Report, *, first: int = 0, threads: int = 0
     """
     members = [member for member in archive.members if member.ordinal >= first]
     expected = {kept.name: kept for kept in report.members}
-    if len(members) != len(report.members) or archive.tail:
+    if len(members) != len(report.members) or archive.structure.tail:
         raise ChecksumError(f"the archive reads back with {len(members)} members instead of {len(report.members)}")
     for member, kept in zip(members, report.members, strict=True):
         if member.entry != kept.entry:
