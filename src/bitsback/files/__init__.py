@@ -12,6 +12,7 @@ again when it is read, and unless the result holds the same content, the file's 
 """
 
 from bitsback.files.files import from_array as from_array
+from bitsback.files.files import npy_bytes as npy_bytes
 from bitsback.files.files import parse as parse
 from bitsback.files.files import read as read
 from bitsback.files.files import write as write

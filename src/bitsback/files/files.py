@@ -111,3 +111,13 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     except Exception as error:  # recipe and blob come from an archive that nobody vouches for
         reason = str(error).replace("\n", " ")
         raise FormatError(f"the recipe of a file cannot be followed ({type(error).__name__}: {reason})") from None
+
+
+def npy_bytes(array: NDArray[Any]) -> bytes:
+    """The ``.npy`` file that ``numpy.save`` would make of ``array``. ImageError for arrays of objects."""
+    file = io.BytesIO()
+    try:
+        np.lib.format.write_array(file, array, allow_pickle=False)
+    except ValueError as error:
+        raise ImageError(f"the array cannot be stored: {error}") from None
+    return file.getvalue()
