@@ -40,7 +40,13 @@ def items_of(
         except OSError as error:
             return Skipped(source.name, (error.strerror or type(error).__name__).lower())
 
-    with closing(pool.ordered_map(one, sources, threads)) as work:
+    def prepared() -> Iterator[Source]:
+        for source in sources:
+            if source.entry.type == Type.FILE and (found := files.recognise(source.start)) is not None:
+                files.prepare([found])  # here, since no worker should be the first to import something
+            yield source
+
+    with closing(pool.ordered_map(one, prepared(), pool.thread_count(threads))) as work:
         for item in work:
             if isinstance(item, Item) and item.entry.type == Type.HARDLINK and item.entry.target not in taken:
                 reason = f"a hard link to {item.entry.target!r}, which is not stored"

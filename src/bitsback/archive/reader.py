@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
@@ -17,15 +18,16 @@ from typing import Any, BinaryIO, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from bitsback import files
 from bitsback.archive import pool
 from bitsback.archive.coding import decode_block, unpack_bytes
 from bitsback.archive.container import Chunk, File, Kind
+from bitsback.archive.head import Block
 from bitsback.archive.item import content_digest
 from bitsback.archive.library import Library, ModelCoder
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.structure import DataChunk, Member, Part, Place, Structure
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError
-from bitsback.files import write
 from bitsback.kinds.base import Images
 
 CACHE_BYTES = 128 << 20
@@ -217,7 +219,7 @@ class Archive:
     def block_images(self, data: DataChunk, which: int) -> Images:
         """A block's images, (count, height, width, channels)."""
         self.load_models()
-        return self._block(self.structure.chunks.index(data), which)
+        return self._block(data.number, which)
 
     def packed_bytes(self, data: DataChunk) -> bytes:
         """The bytes of a chunk as they are packed, checked by what they unpack to."""
@@ -227,7 +229,7 @@ class Archive:
 
     def unpacked_bytes(self, data: DataChunk) -> bytes:
         """The bytes of a chunk."""
-        return self._bytes(self.structure.chunks.index(data))
+        return self._bytes(data.number)
 
     def _bytes(self, number: int) -> bytes:
         """The unpacked bytes of a chunk."""
@@ -344,6 +346,7 @@ class Archive:
         for number in order:
             groups.setdefault(self._last_chunk(number, chosen[number][0])[0], []).append(number)
         jobs = list(groups.items())
+        self._prepare((chunk for chunk, _ in jobs), order)
         most = max((self._memory(chunk) for chunk, _ in jobs if chunk >= 0), default=0)
         threads = max(1, min(threads, self.limits.memory // max(most, 1)))
 
@@ -365,10 +368,26 @@ class Archive:
                             yield member, data if isinstance(data, list) else self._streamed(member, number), digest
 
     def _memory(self, chunk: int) -> int:
-        """What decoding a chunk takes at most, at a time."""
+        """What a worker takes at most for a chunk: all that it decodes to, and what decoding its largest block takes."""
         data = self.structure.chunks[chunk]
         total = sum(block.samples * block.sample_bytes for block in data.head.blocks)
-        return total + (data.head.data.size if data.head.data else 0)
+        total += data.head.data.size if data.head.data else 0
+        return total + max((self._working(block) for block in data.head.blocks), default=0)
+
+    def _working(self, block: Block) -> int:
+        try:
+            coder = self.library.coder(block.tag, block.model.hex())
+        except BitsBackError:
+            return 0  # it will not be decoded
+        return coder.memory(block.count, block.shape, block.coded_dtype, block.size)
+
+    def _prepare(self, chunks: Iterable[int], numbers: Iterable[int]) -> None:
+        """Import and prove here all that workers will need, so that none of them is the first to."""
+        files.prepare(_formats(self.structure.contents[n].recipe for n in numbers if n in self.structure.contents))
+        blocks = [block for chunk in chunks if chunk >= 0 for block in self.structure.chunks[chunk].head.blocks]
+        for tag, model in dict.fromkeys((block.tag, block.model) for block in blocks):
+            with suppress(BitsBackError):  # whoever decodes such a block will say what is wrong
+                self.library.coder(tag, model.hex()).prove()
 
     def _finish(self, chunk: int, numbers: list[int], chosen: dict[int, list[Member]], threads: int) -> list[_Done]:
         """In a worker: the contents that end in a chunk, checked by its digest if all of them are here."""
@@ -390,7 +409,7 @@ class Archive:
                     raise LimitError(f"needs {member.nbytes} bytes, over the memory limit of {self.limits.memory}")
                 blob, parts = self._take(number, blocks, cache)
                 digest = content_digest(blob, content.recipe if content.pixels_only else None, parts)
-                file = write(member.recipe, blob, parts) if member.recipe is not None else blob
+                file = files.write(member.recipe, blob, parts) if member.recipe is not None else blob
                 if not content.pixels_only and member.recipe is not None:
                     digest = hashlib.sha256(file).digest()
                 if content.sha256 not in (None, digest):
@@ -524,6 +543,14 @@ class Archive:
             if progress:
                 progress(member.size)
         return list(dict.fromkeys(problems))
+
+
+def _formats(recipes: Iterable[str | None]) -> set[str]:
+    """The formats that recipes name; where one holds another, all."""
+    found: set[str] = set()
+    for recipe in set(recipes) - {None}:
+        found |= set(re.findall(r'"format":"([a-z0-9]+)"', recipe or ""))
+    return found
 
 
 def _joined(runs: list[Images]) -> Images:

@@ -103,6 +103,8 @@ class Member:
 class DataChunk:
     """A data chunk, and where things are in it."""
 
+    number: int
+    """Which data chunk of the archive it is."""
     chunk: Chunk
     head: DataHead
     starts: list[int]
@@ -113,12 +115,12 @@ class DataChunk:
     """Contents whose last piece is in here."""
 
     @classmethod
-    def read(cls, chunk: Chunk, limits: Limits) -> DataChunk:
+    def read(cls, number: int, chunk: Chunk, limits: Limits) -> DataChunk:
         head = decode_head(chunk.head, limits)
         starts = [0, *accumulate(block.size for block in head.blocks)]
         if starts[-1] + (head.data.packed if head.data else 0) != chunk.payload_size:
             raise FormatError("the payload is not as long as its parts")
-        return cls(chunk, head, starts, [0, *accumulate(block.count for block in head.blocks)])
+        return cls(number, chunk, head, starts, [0, *accumulate(block.count for block in head.blocks)])
 
     @property
     def contents(self) -> set[int]:
@@ -188,10 +190,10 @@ class Structure:
         self.problems.append(message)
 
     def _read_data(self) -> list[DataChunk]:
-        chunks = []
+        chunks: list[DataChunk] = []
         for chunk in self.each(Kind.DATA):
             try:
-                chunks.append(DataChunk.read(chunk, self.limits))
+                chunks.append(DataChunk.read(len(chunks), chunk, self.limits))
             except BitsBackError as error:
                 self._trouble(chunk, error)
         return chunks
