@@ -368,7 +368,7 @@ class Archive:
                             yield member, data if isinstance(data, list) else self._streamed(member, number), digest
 
     def _memory(self, chunk: int) -> int:
-        """What a worker takes at most for a chunk: all that it decodes to, and what decoding its largest block takes."""
+        """What a worker takes at most for a chunk: what it decodes to, and what decoding its largest block takes."""
         data = self.structure.chunks[chunk]
         total = sum(block.samples * block.sample_bytes for block in data.head.blocks)
         total += data.head.data.size if data.head.data else 0
