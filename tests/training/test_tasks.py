@@ -87,7 +87,7 @@ def test_starting_from_a_model_computes_what_it_does() -> None:
     model = export_context(module, architecture.config("tiny"))
     torch.manual_seed(5)
     _, other = trainable(3)
-    other.start_from(model.context)
+    other.start_from(network_of(model))
     assert export_context(other, architecture.config("tiny")).id == model.id
 
 
