@@ -74,10 +74,9 @@ def decode_block(block: Block, payload: bytes, library: Library, limits: Limits,
     Raises ChecksumError if the samples are not the ones that went in; ModelNotFoundError; FormatError; LimitError.
     """
     coder = library.coder(block.tag, block.model.hex())
-    needed = coder.memory(block.count, block.shape, block.coded_dtype, len(payload)) + len(payload)
+    needed = coder.memory(block.count, block.shape, block.coded_dtype, len(payload), threads) + len(payload)
     if needed > limits.memory:
         raise LimitError(f"decoding takes {needed} bytes, over the memory limit of {limits.memory} (-M raises it)")
-    coder.prove()
     images = coder.decode(payload, block.count, block.shape, block.coded_dtype, threads)
     if images.shape != (block.count, *block.shape) or images.dtype != np.dtype(block.coded_dtype):
         raise FormatError(f"{coder.name} decoded to other sizes than announced")

@@ -141,7 +141,7 @@ class Archive:
     # Decoding.
 
     def load_models(self) -> None:
-        """Take the models that the archive embeds, those that its blocks need, and prove that they run exactly here."""
+        """Take the models that the archive embeds, those that its blocks need."""
         with self._lock:
             if self._models_loaded:
                 return
@@ -382,12 +382,12 @@ class Archive:
         return coder.memory(block.count, block.shape, block.coded_dtype, block.size)
 
     def _prepare(self, chunks: Iterable[int], numbers: Iterable[int]) -> None:
-        """Import and prove here all that workers will need, so that none of them is the first to."""
+        """Import and load here all that workers will need, so that none of them is the first to."""
         files.prepare(_formats(self.structure.contents[n].recipe for n in numbers if n in self.structure.contents))
         blocks = [block for chunk in chunks if chunk >= 0 for block in self.structure.chunks[chunk].head.blocks]
         for tag, model in dict.fromkeys((block.tag, block.model) for block in blocks):
             with suppress(BitsBackError):  # whoever decodes such a block will say what is wrong
-                self.library.coder(tag, model.hex()).prove()
+                self.library.coder(tag, model.hex()).prepare()
 
     def _finish(self, chunk: int, numbers: list[int], chosen: dict[int, list[Member]], threads: int) -> list[_Done]:
         """In a worker: the contents that end in a chunk, checked by its digest if all of them are here."""

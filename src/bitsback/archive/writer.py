@@ -192,11 +192,11 @@ class Writer:
         return batch
 
     def _choose(self, batch: _Batch, groups: list[Group]) -> list[Choice]:
-        """Coders for each group. What needs importing or proving is imported and proved here, not in a worker."""
+        """Coders for each group. What needs importing or loading is imported and loaded here, not in a worker."""
         offered: list[tuple[list[Coder], str]] = [self._coders(group) for group in groups]
         for coder in {id(coder): coder for coders, _ in offered for coder in coders}.values():
             try:
-                coder.prove()
+                coder.prepare()
             except BitsBackError as error:
                 self._report.warnings.append(f"{coder.name} was not used: {error}")
                 for coders, _ in offered:

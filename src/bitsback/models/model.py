@@ -352,12 +352,6 @@ def candidates(
     return [*own.values(), *(model for model in rest if model.id not in own)]
 
 
-def shipped() -> frozenset[str]:
-    """The identities of the models that come with the package."""
-    found = [one for one in search.find() if one.where == "shipped"]
-    return frozenset(_identity(one.path, _stamp(one.path)) for one in found)
-
-
 def _stands_in(name: str, names: set[str]) -> bool:
     """Whether this is the fast stand-in for one of ``names``."""
     return name.endswith(FAST) and name.removesuffix(FAST) in names
