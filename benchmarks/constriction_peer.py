@@ -337,7 +337,7 @@ def compare(kind: str, x: Images, repeats: int) -> dict[str, Any]:
     seed = np.random.default_rng(1).integers(1, 1 << 32, SEED_WORDS, np.uint32)
     result["constriction"] = {}
     for name, pixels in ways.items():
-        peer = Peer(encoder, decoder, parameters, config.latents, binary, pixels(parameters))
+        peer = Peer(encoder, decoder, parameters, model.config.latents, binary, pixels(parameters))
         peer.encode(x[:20], seed)
         words, (again, rest), encoding, decoding = timed(
             lambda peer=peer: peer.encode(x, seed),

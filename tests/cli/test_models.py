@@ -11,6 +11,7 @@ import pytest
 
 import bitsback
 from bitsback.archive.container import OPTIONAL, ContainerReader, ContainerWriter, Kind
+from bitsback.cli.output import size_words
 from bitsback.kinds.vae.config import SelfTest
 from bitsback.models import Model, search
 from helpers import tiny_model_file, with_config
@@ -22,7 +23,7 @@ Run = Callable[..., Any]
 OWN = context_file((1, "median", 0, 256), 8, 12)
 """A model with random weights. It fits nothing in the world but the images that are drawn from it."""
 MODEL = Model.from_bytes(OWN)
-NAME, SIZE = "tiny-context-1", "10.4 kB"
+NAME, SIZE = "tiny-context-1", size_words(len(OWN))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
 
-from bitsback.training.architecture import candidates  # noqa: E402
+from bitsback.training.architecture import candidates, network_of  # noqa: E402
 from bitsback.training.context import TrainableContext  # noqa: E402
 from bitsback.training.export import export_context  # noqa: E402
 from bitsback.training.sampling import Gatherer  # noqa: E402
