@@ -98,7 +98,7 @@ def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.Monke
     assert names(Collection.open(["."])) == [f"{tmp_path.name}/a.png"]
 
 
-def test_two_valued_arrays_in_an_npz_with_labels_of_any_type(tmp_path: Path) -> None:
+def test_arrays_in_an_npz_with_labels_of_any_type(tmp_path: Path) -> None:
     labels = np.array([(1, "a")], dtype=[("number", "i4"), ("name", "U1")])
-    np.savez(tmp_path / "x.npz", images=noise(5, 4, 4), labels=labels, words=np.array(["a", "b"]))
+    np.savez(tmp_path / "x.npz", images=noise(5, 6, 6), labels=labels, words=np.array(["a", "b"]))
     assert names(Collection.open([tmp_path / "x.npz"])) == [f"x.npz/images[{k}]" for k in range(5)]
