@@ -36,11 +36,11 @@ from bitsback.data.look import Summary, look
 from bitsback.data.split import Split, split
 from bitsback.data.types import ImageType
 from bitsback.errors import BitsBackError, ModelError
-from bitsback.kinds.context.codec import plane_count
+from bitsback.kinds.base import check_name
+from bitsback.kinds.context.network import plane_count
 from bitsback.models import Model, installed
-from bitsback.models.file import check_name
 from bitsback.training import measure
-from bitsback.training.architecture import Architecture, Size, candidates, from_model
+from bitsback.training.architecture import Architecture, Size, candidates, from_model, network_of
 from bitsback.training.context import Likelihood, TrainableContext
 from bitsback.training.distributed import Group, join
 from bitsback.training.export import export_context
@@ -350,7 +350,7 @@ class _Fit:
         family: Likelihood = "bernoulli" if architecture.levels == 2 else "logistic_mixture"
         module = TrainableContext(architecture.spec, channels, parameters, family, components)
         if architecture.init is not None:
-            module.start_from(architecture.init.context)
+            module.start_from(network_of(architecture.init))
         survey = surveyor(module, channels, parameters, architecture.levels, self.threads, self.device)
         module.to(self.device)
         train = self.data.split.train[self.group.rank :: self.group.size]
