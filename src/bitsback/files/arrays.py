@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import NamedTuple
 
 from bitsback.errors import ImageError
 from bitsback.files import words as from_words
@@ -36,8 +37,26 @@ _NUMBERS = {"i1", "i2", "i4", "i8", "u4", "u8", "f2", "f4", "f8", "c8", "c16", "
 _MAX_AXES = 8
 
 
-def read_npy(data: Buffer) -> Content:
-    """Take a ``.npy`` file apart. Raises ImageError if it is damaged or of another type; never unpickles."""
+HEAD = 1 << 17
+"""Bytes that hold the header of any ``.npy`` or IDX file that is read here."""
+
+
+class Header(NamedTuple):
+    """What a header says: where the numbers begin, their type as NumPy writes it, the axes, whether the first axis is
+    the fastest (``fortran``)."""
+
+    start: int
+    type: str
+    axes: list[int]
+    fortran: bool = False
+
+
+def npy_header(data: Buffer) -> Header:
+    """The header of a ``.npy`` file, from its first :data:`HEAD` bytes or more; never unpickles.
+
+    Raises:
+        ImageError: it is damaged, or of a kind that NumPy does not write for plain arrays.
+    """
     version = bytes(data[6:8])
     size = {b"\x01\x00": 2, b"\x02\x00": 4, b"\x03\x00": 4}.get(version)
     if size is None:
@@ -48,9 +67,23 @@ def read_npy(data: Buffer) -> Content:
     if match is None:
         raise ImageError("an unusual or damaged NumPy header")
     kind, order, shape = (group.decode("latin-1") for group in match.groups())
-    axes = [int(axis) for axis in shape.replace(",", " ").split()]
+    return Header(start, kind, [int(axis) for axis in shape.replace(",", " ").split()], order == "True")
+
+
+def idx_header(data: Buffer) -> Header:
+    """The header of an IDX file of bytes. Raises ImageError."""
+    count = data[3] if len(data) > 3 else 0
+    start = 4 + 4 * count
+    if len(data) < start:
+        raise ImageError("the file ends within the IDX header")
+    return Header(start, "|u1", [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)])
+
+
+def read_npy(data: Buffer) -> Content:
+    """Take a ``.npy`` file apart. Raises ImageError if it is damaged or of another type; never unpickles."""
+    start, kind, axes, fortran = npy_header(data)
     if kind in _TYPES:
-        return read_place("npy", data, _place(start, axes, _TYPES[kind], order == "True"))
+        return read_place("npy", data, _place(start, axes, _TYPES[kind], fortran))
     item = kind[1:].partition("[")[0]
     if item not in _NUMBERS:
         raise ImageError(f"an array of type {kind}")
@@ -61,7 +94,7 @@ def read_npy(data: Buffer) -> Content:
         raise ImageError("an array of few numbers")
     words = 2 if letter == "c" else 1
     place, axes_order = from_words.place(axes, words)
-    if order == "True":
+    if fortran:
         axes_order = axes_order[-2::-1] + "c" if words == 2 else axes_order[::-1]
     of_kind = {"u": "u", "f": "f", "c": "f"}.get(letter, "i")
     layout = from_words.Layout(8 * size // words, of_kind, big=kind[0] == ">", axes=axes_order)
@@ -70,11 +103,7 @@ def read_npy(data: Buffer) -> Content:
 
 def read_idx(data: Buffer) -> Content:
     """Take an IDX file of bytes with three or four axes apart (the format of MNIST). Raises ImageError."""
-    count = data[3]
-    start = 4 + 4 * count
-    if len(data) < start:
-        raise ImageError("the file ends within the IDX header")
-    axes = [int.from_bytes(data[at : at + 4], "big") for at in range(4, start, 4)]
+    start, _, axes, _ = idx_header(data)
     if start + math.prod(axes) != len(data):
         raise ImageError(f"an IDX header that promises {math.prod(axes)} bytes before {len(data) - start}")
     return read_place("idx", data, _place(start, axes, Layout(), False))

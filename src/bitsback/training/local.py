@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from bitsback import __version__
+from bitsback.data.collection import Collection
 from bitsback.kinds.context.network import ContextSpec
 from bitsback.models import Model
 from bitsback.training.architecture import Architecture, network_of, predicted_spec, wide_spec
-from bitsback.training.collection import Collection
 from bitsback.training.context import TrainableContext
 from bitsback.training.export import export_context
 from bitsback.training.loop import Check, Schedule, optimise
