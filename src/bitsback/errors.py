@@ -60,3 +60,11 @@ class ImageError(BitsBackError):
 
 class OutputExistsError(BitsBackError):
     """The output is already there and overwriting was not asked for."""
+
+
+class InputError(BitsBackError):
+    """A file that is to be stored cannot be read: it is gone, belongs to somebody else, or its disk fails."""
+
+
+class ChangedError(InputError):
+    """An input is not what it was when the work began: it grew, shrank, was written to or replaced meanwhile."""
