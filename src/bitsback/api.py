@@ -19,6 +19,7 @@ from bitsback import files
 from bitsback.archive import Archive, Library, Limits, Member, Report, atomic, extract, write_archive
 from bitsback.archive.choice import EFFORTS, Effort
 from bitsback.archive.container import ContainerReader
+from bitsback.archive.gather import Source, gather
 from bitsback.archive.limits import DEFAULT_LIMITS
 from bitsback.archive.plan import Item
 from bitsback.archive.writer import Progress, items_of
@@ -97,11 +98,11 @@ def compress(
     True
     """
     skipped: list[files.Skipped] = []
-    sources: list[files.Source] = []
+    sources: list[Source] = []
     if isinstance(data, np.ndarray):
         items: Iterable[Item] = [array_item(data)]
     else:
-        sources, skipped = files.find([Path(path) for path in _paths(data)])
+        sources, skipped = gather(_paths(data))
         items = items_of(sources, skipped, limits)
         if not sources:
             raise ImageError(f"nothing to store{f': {skipped[0].name}: {skipped[0].reason}' if skipped else ''}")
@@ -131,7 +132,7 @@ def store(
     out: Path_ | BinaryIO,
     *,
     library: Library,
-    sources: Sequence[files.Source] = (),
+    sources: Sequence[Source] = (),
     skipped: list[files.Skipped] | None = None,
     effort: Effort = "normal",
     threads: int = 0,
@@ -298,7 +299,7 @@ def array_item(array: NDArray[Any], ordinal: int = 0, name: str = ARRAY_NAME) ->
     return Item(ordinal, name, size, None, None, picture, file)
 
 
-def _check_output(path: Path, sources: Iterable[files.Source]) -> None:
+def _check_output(path: Path, sources: Iterable[Source]) -> None:
     """Refuse to replace what is no plain file, or an input."""
     try:
         info = path.stat()
@@ -309,5 +310,5 @@ def _check_output(path: Path, sources: Iterable[files.Source]) -> None:
     if not stat.S_ISREG(info.st_mode):
         raise OutputExistsError(f"{path}: is not a regular file (-o - writes to standard output)")
     for source in sources:
-        if os.path.samestat(info, source.path.stat()):
+        if os.path.samestat(info, Path(source.path).stat()):
             raise OutputExistsError(f"{path}: is both an input and the output")

@@ -63,7 +63,17 @@ class OutputExistsError(BitsBackError):
 
 
 class InputError(BitsBackError):
-    """A file that is to be stored cannot be read: it is gone, belongs to somebody else, or its disk fails."""
+    """A file that is to be stored cannot be read: it is gone, belongs to somebody else, or its disk fails.
+
+    ``name`` is what the file is called, ``reason`` why, in words.
+    """
+
+    def __init__(self, name: str, reason: str = "") -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}" if self.reason else self.name
 
 
 class ChangedError(InputError):

@@ -1,6 +1,6 @@
 """The container: files and their images in, one checked `.bba` file out, and back."""
 
-from bitsback.archive.extract import Extraction as Extraction
+from bitsback.archive.extract import Outcome as Outcome
 from bitsback.archive.extract import extract as extract
 from bitsback.archive.limits import Limits as Limits
 from bitsback.archive.reader import Archive as Archive

@@ -48,12 +48,12 @@ class Spot(NamedTuple):
         """Another name in the same folder."""
         if isinstance(self.path, bytes):
             return Spot(encode(name), self.dir_fd)
-        return Spot(os.path.join(os.path.dirname(self.path), name), self.dir_fd)  # noqa: PTH118, PTH120
+        return Spot(os.path.join(os.path.dirname(self.path), name), self.dir_fd)
 
     @property
     def name(self) -> str:
         """The name alone."""
-        return decode(self.path) if isinstance(self.path, bytes) else os.path.basename(self.path)  # noqa: PTH119
+        return decode(self.path) if isinstance(self.path, bytes) else os.path.basename(self.path)
 
     def lstat(self) -> os.stat_result | None:
         """What is there, links not followed; None if nothing is."""
@@ -88,7 +88,7 @@ def open_path(path: str, flags: int) -> int:
             raise
     parent = open_parent(path)
     try:
-        return os.open(os.path.basename(path.rstrip("/")), flags, dir_fd=parent)  # noqa: PTH119
+        return os.open(os.path.basename(path.rstrip("/")), flags, dir_fd=parent)
     finally:
         os.close(parent)
 
@@ -122,7 +122,7 @@ def lstat_path(path: str) -> os.stat_result:
             raise
     parent = open_parent(path)
     try:
-        return os.stat(os.path.basename(path.rstrip("/")), dir_fd=parent, follow_symlinks=False)  # noqa: PTH119
+        return os.stat(os.path.basename(path.rstrip("/")), dir_fd=parent, follow_symlinks=False)
     finally:
         os.close(parent)
 
@@ -186,7 +186,7 @@ class Folders:
 
     def path(self, parts: Sequence[str]) -> str:
         """For messages and results: where ``parts`` are, seen from where the target is named."""
-        return os.path.join(self.target, *(os.fsdecode(encode(part)) for part in parts))  # noqa: PTH118
+        return os.path.join(self.target, *(os.fsdecode(encode(part)) for part in parts))
 
     def _opened(self, spot: Spot, parts: Sequence[str]) -> Handle:
         """Open the folder at ``spot``, if it is one."""
@@ -205,6 +205,10 @@ class Folders:
         kind = "a symbolic link" if link else "not a folder"
         raise UnsafePathError(f"{self.path(parts)}: is {kind}, so nothing is written through it")
 
+    def reset(self) -> None:
+        """Look up everything anew from now on."""
+        self._forget(0)
+
     def _forget(self, depth: int) -> None:
         """Close what lies deeper than ``depth``."""
         while self._open and (last := next(reversed(self._open))) > depth:
@@ -216,7 +220,7 @@ def spot_in(folder: Handle, name: str) -> Spot:
     """A name in an opened folder."""
     if isinstance(folder, int):
         return Spot(encode(name), folder)
-    return Spot(os.path.join(folder, name))  # noqa: PTH118
+    return Spot(os.path.join(folder, name))
 
 
 def make_folder(spot: Spot, mode: int) -> None:
@@ -245,5 +249,5 @@ def _close(handle: Handle) -> None:
 
 def _absolute(path: str) -> str:
     """On Windows with the prefix that takes away the limit of 260 characters, and meanings of names."""
-    path = os.path.abspath(path)  # noqa: PTH100
+    path = os.path.abspath(path)
     return f"\\\\?\\{path}" if os.name == "nt" and not path.startswith("\\\\") else path

@@ -21,8 +21,8 @@ from bitsback.archive import pool
 from bitsback.archive.coding import decode_bytes, decode_images
 from bitsback.archive.container import Block, ContainerReader, Kind
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.archive.member import Type
 from bitsback.archive.members import ChunkHead, Piece, Record, Shape, decode_head
-from bitsback.archive.names import check_names
 from bitsback.archive.packing import Packing
 from bitsback.archive.routes import Images, Library, ModelLike
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
@@ -66,6 +66,8 @@ class Member:
     """SHA-256 of the models needed, hex."""
     problem: str = ""
     """In a damaged archive: what is missing of it."""
+    type: Type = Type.FILE
+    target: str = ""
 
     @property
     def images(self) -> int:
@@ -458,6 +460,13 @@ class Archive:
                 raise named from error
             return member, named
 
+    def contents(
+        self, members: Iterable[Member], threads: int = 0
+    ) -> Iterator[tuple[Member, Iterable[bytes] | BitsBackError]]:
+        """:meth:`files`, in pieces."""
+        for member, data in self.files(members, threads=threads):
+            yield member, data if isinstance(data, BitsBackError) else (data,)
+
     def read(self, name: str) -> bytes:
         """One file's bytes. Raises KeyError if there is no such file."""
         chosen = [member for member in self.members if member.name == name]
@@ -473,7 +482,6 @@ class Archive:
 
         Raises the first error found; it names the block and the files in it.
         """
-        check_names(self.names)
         for block in self._container.blocks:
             if block.kind != Kind.CHUNK:
                 data = self._model_file(block) if block.kind == Kind.MODEL else self._container.payload(block)

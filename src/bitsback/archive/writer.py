@@ -4,18 +4,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import BinaryIO
 
 from bitsback.archive import pool
 from bitsback.archive.choice import Effort
 from bitsback.archive.coding import Coded, encode_chunk
 from bitsback.archive.container import OPTIONAL, ContainerWriter, Kind
+from bitsback.archive.gather import Source, read_whole
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
-from bitsback.archive.names import Names
+from bitsback.archive.member import Type
 from bitsback.archive.plan import MAX_HEAD, Item, Plan, Planner
 from bitsback.archive.routes import Library
-from bitsback.errors import BitsBackError
-from bitsback.files import Skipped, Source, read
+from bitsback.errors import InputError
+from bitsback.files import Skipped, parse
 
 Progress = Callable[[int], None]
 """Called now and then with about the bytes of input that are newly done: half when read, half when written."""
@@ -85,19 +87,18 @@ def items_of(sources: Iterable[Source], skipped: list[Skipped], limits: Limits =
     One that cannot be read, or that no reader with these limits could put together again, goes on the list of skipped
     ones. An image with too many pixels is kept as its file's bytes.
     """
-    ordinal, names = 0, Names()
+    ordinal = 0
     for source in sources:
-        if problem := names.problem(source.name):
-            skipped.append(Skipped(source.name, problem))
+        if source.entry.type not in (Type.FILE, Type.HARDLINK):
             continue
         try:
-            picture = read(source)
-        except BitsBackError as error:
-            skipped.append(Skipped(source.name, str(error).removeprefix(f"{source.name}: ")))
+            picture = parse(read_whole(source), source.name)
+        except InputError as error:
+            skipped.append(Skipped(source.name, error.reason))
             continue
         size = len(picture.raw) if picture.raw is not None else source.size
-        mode = source.mode & 0o7777
-        item = Item(ordinal, source.name, size, source.mtime_ns, mode, picture, source.path.read_bytes)
+        entry = source.entry
+        item = Item(ordinal, source.name, size, entry.mtime_ns, entry.mode, picture, partial(read_whole, source))
         if (note := _too_large(item, limits)) and item.keep_bytes():
             item.picture = replace(item.picture, note=note)
         needed = len(item.blob) + sum(part.nbytes for part in item.picture.parts)

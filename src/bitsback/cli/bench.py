@@ -7,7 +7,6 @@ import lzma
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import click
@@ -99,12 +98,15 @@ def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int]:
     """The images of all inputs by kind, thinned out evenly to ``limit``; and how many there were."""
     import numpy as np
 
-    from bitsback.files import find, read
+    from bitsback.archive.gather import gather, read_whole
+    from bitsback.archive.member import Type
+    from bitsback.files import parse
 
-    sources, skipped = find([Path(name) for name in inputs])
+    sources, skipped = gather(inputs)
     for one in skipped:
         say(f"skipped {one.name}: {one.reason}")
-    parts = [part for source in sources for part in read(source).parts]
+    files = [source for source in sources if source.entry.type == Type.FILE]
+    parts = [part for file in files for part in parse(read_whole(file), file.name).parts]
     total = sum(len(part) for part in parts)
     wanted = np.zeros(total, bool)
     wanted[np.arange(min(limit, total)) * total // max(min(limit, total), 1)] = True

@@ -24,9 +24,11 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bitsback.archive.gather import gather, member_name
+from bitsback.archive.member import Type
 from bitsback.data.sources import Item, Memory, Source, Spool, natural, open_source
-from bitsback.errors import ImageError
-from bitsback.files import Skipped, find, levels
+from bitsback.errors import ImageError, InputError
+from bitsback.files import Skipped, levels
 
 Progress = Callable[[int, int], None]
 """Told how many of how many images are done."""
@@ -108,12 +110,16 @@ class Collection:
         paths = [paths] if isinstance(paths, str | os.PathLike) else paths
         given = [path for pattern in paths for path in _expand(os.fspath(pattern))]
         for path in dict.fromkeys(given):
-            found, left = find([path])
-            top = Path(path).name
+            try:
+                found, left = gather([path if Path(path).is_file() else os.path.join(path, "")])  # noqa: PTH118
+            except InputError as error:
+                raise ImageError(str(error)) from None
+            top = member_name(path)[0]
             prefix = Path(path).as_posix() if top in tops else top  # two folders of one name
             tops.add(prefix)
             skipped += left
-            for file in sorted(found, key=lambda file: natural(file.name)):
+            files = (file for file in found if file.entry.type == Type.FILE)
+            for file in sorted(files, key=lambda file: natural(file.name)):
                 label = prefix + file.name.removeprefix(top)
                 try:
                     opened, left = open_source(os.fspath(file.path), label, spool)
