@@ -167,12 +167,12 @@ class Folders:
         for part in parts[depth:]:
             spot = spot_in(at, part)
             try:
-                at = self._opened(spot, parts[: depth + 1])
+                at = self._opened(spot, parts, depth + 1)
             except FileNotFoundError:
                 if not make:
                     raise
                 make_folder(spot, 0o777)
-                at = self._opened(spot, parts[: depth + 1])
+                at = self._opened(spot, parts, depth + 1)
             self._path[depth:] = [part]
             depth += 1
             self._open[depth] = at
@@ -188,8 +188,8 @@ class Folders:
         """For messages and results: where ``parts`` are, seen from where the target is named."""
         return os.path.join(self.target, *(os.fsdecode(encode(part)) for part in parts))
 
-    def _opened(self, spot: Spot, parts: Sequence[str]) -> Handle:
-        """Open the folder at ``spot``, if it is one."""
+    def _opened(self, spot: Spot, parts: Sequence[str], depth: int) -> Handle:
+        """Open the folder at ``spot``, if it is one: the first ``depth`` of ``parts``."""
         try:
             if spot.dir_fd is not None:
                 return _open_folder(spot)
@@ -198,12 +198,12 @@ class Folders:
                 raise
         info = spot.lstat()
         if info is None:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path(parts))
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path(parts[:depth]))
         link = stat.S_ISLNK(info.st_mode) or is_junction(info)
         if stat.S_ISDIR(info.st_mode) and not link and spot.dir_fd is None:
             return os.fsdecode(spot.path)
         kind = "a symbolic link" if link else "not a folder"
-        raise UnsafePathError(f"{self.path(parts)}: is {kind}, so nothing is written through it")
+        raise UnsafePathError(f"{self.path(parts[:depth])}: is {kind}, so nothing is written through it")
 
     def reset(self) -> None:
         """Look up everything anew from now on."""
