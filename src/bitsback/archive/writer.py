@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from bitsback.archive import plan, pool
+from bitsback.archive import plan
 from bitsback.archive.choice import Choice, Effort, choose
-from bitsback.archive.coding import CodedBlock, coded_form, encode_block, pack_bytes
+from bitsback.archive.coding import CodedBlock, coded_form, encode_block, pack_bytes, worth
 from bitsback.archive.container import COPY, HERE, ContainerWriter, End, Header, Kind
 from bitsback.archive.directory import MAX_MEMBERS, Content, Directory, Row, decode, read_head
 from bitsback.archive.head import Bytes, DataHead, Piece
@@ -26,6 +26,7 @@ from bitsback.archive.report import Kept, ModelUse, Report
 from bitsback.errors import BitsBackError, ChangedError, FormatError
 from bitsback.files import Skipped
 from bitsback.kinds.base import Coder, Images
+from bitsback.threads import ordered_map, thread_count
 
 Progress = Callable[[int], None]
 """Called now and then with about the bytes of input that are newly done: half when read, half when written."""
@@ -101,7 +102,7 @@ class Writer:
         self._stream = stream
         self._library, self._settings, self._report = library, settings, report
         self._progress = progress or (lambda done: None)
-        self._threads = pool.thread_count(settings.threads)
+        self._threads = thread_count(settings.threads)
         self._next_member = continued.members if continued else 0
         self._next_content = continued.contents if continued else 0
         self._known: dict[bytes, int] = {}
@@ -209,7 +210,7 @@ class Writer:
             choice.why = why
             return choice
 
-        with closing(pool.ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
+        with closing(ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
             choices = list(work)
         self._weigh_models(groups, choices)
         return choices
@@ -267,10 +268,10 @@ class Writer:
             return encode_block(batch.images(block), block.key, coders, threads, known, self._settings.verify)
 
         def share(job: tuple[int, Group, list[Coder], bytes | None]) -> int:
-            return pool.share(job[1].samples, self._threads)
+            return worth(job[1].samples, self._threads)
 
         out: list[list[tuple[Group, CodedBlock]]] = [[] for _ in groups]
-        with closing(pool.ordered_map(one, jobs, self._threads, share)) as work:
+        with closing(ordered_map(one, jobs, self._threads, share)) as work:
             for (number, block, *_), coded in zip(jobs, work, strict=True):
                 out[number].append((block, coded))
                 self._report.warnings += coded.warnings
@@ -375,7 +376,7 @@ class Writer:
             for chunk in chunks:
                 yield chunk, b"".join(self._bytes(batch, run, streams, running) for run in chunk.runs)
 
-        with closing(pool.ordered_map(_packed, jobs(), self._threads)) as work:
+        with closing(ordered_map(_packed, jobs(), self._threads)) as work:
             for chunk, (section, packed) in zip(chunks, work, strict=True):
                 for content in chunk.ends:
                     if content in running:
