@@ -107,6 +107,7 @@ class Writer:
         self._next_content = continued.contents if continued else 0
         self._known: dict[bytes, int] = {}
         self._linked: dict[str, int] = {}
+        self._digests: dict[int, bytes] = {}
         self._embedded = set(continued.models) if continued else set()
         self._needed: dict[str, int] = {}  # data chunks that use a model which this run embeds
         self._removed: list[int] = []
@@ -162,6 +163,9 @@ class Writer:
         self._write_data(container, batch, chunks, blocks, finished)
         if len(chunks) > 1:
             container.add(Kind.DIRECTORY, head, payload, COPY)
+        self._digests |= dict(enumerate(batch.digests, self._next_content))
+        for kept in batch.kept:
+            kept.digest = self._digests[kept.content] if kept.content is not None else b""
         self._next_member += len(items)
         self._next_content += len(batch.owners)
 
@@ -172,19 +176,18 @@ class Writer:
             kept = Kept(item.entry, exact=item.exact, note=item.picture.note if item.picture else "")
             number = self._linked.get(item.entry.target) if item.entry.type == Type.HARDLINK else None
             if item.holds:
-                digest = item.digest()
-                number = self._known.get(digest) if digest else None
+                number = self._known.get(item.sha256)
                 if number is None:
                     number = self._next_content + len(batch.owners)
                     batch.owners.append(item)
-                    batch.digests.append(digest)
+                    batch.digests.append(item.digest())
                     batch.facts.append(item.facts())
-                    if digest:
-                        self._known[digest] = number
+                    if item.sha256:
+                        self._known[item.sha256] = number
                 else:
                     kept.how = "again"
                     item.picture = None
-                kept.digest = digest
+            kept.content = number
             batch.names.append(number)
             batch.kept.append(kept)
             if item.linked and number is not None:
@@ -308,7 +311,7 @@ class Writer:
                 batch.facts[content] = item.facts()
                 batch.digests[content] = item.digest()
                 kept = by_owner[id(item)]
-                kept.images, kept.how, kept.exact, kept.digest = 0, "", True, batch.digests[content]
+                kept.images, kept.how, kept.exact = 0, "", True
                 kept.reason = "the files themselves are smaller than their images are when coded"
             coded[number] = []
         return coded
@@ -437,10 +440,8 @@ class Writer:
             if not kept.how:
                 kept.how = "packed" if is_packed else "stored"
                 kept.reason = kept.reason or "kept byte by byte"
-            kept.digest = kept.digest or batch.digests[run.content]
         for content in chunk.ends:
             kept = by_owner[id(batch.owners[content])]
-            kept.digest = batch.digests[content]
             self._progress(kept.size - kept.size // 2)
 
 
