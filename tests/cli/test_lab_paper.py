@@ -1,4 +1,3 @@
-import gzip
 import json
 import sys
 from collections.abc import Callable
@@ -8,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from helpers import idx
 
 Run = Callable[..., Any]
 
@@ -31,8 +32,7 @@ def drawn(folder: Path) -> Path:
             y, x = rng.integers(8, 20, 2)
             one[y, 6:22] = one[6:22, x] = 255
             one[y + 1, 6:22] = rng.integers(0, 256, 16)
-        head = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in pixels.shape)
-        (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + pixels.tobytes()))
+        idx(folder / f"{name}-images-idx3-ubyte.gz", pixels)
     return folder
 
 

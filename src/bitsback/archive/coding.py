@@ -27,6 +27,19 @@ class CodedBlock:
     warnings: tuple[str, ...] = ()
 
 
+GRAIN = 1 << 22
+"""Samples that are work for one thread."""
+
+
+def worth(samples: int, threads: int) -> int:
+    """How many of ``threads`` so many samples may keep busy by themselves, their coder willing.
+
+    >>> worth(1 << 20, 8), worth(72_000_000, 8), worth(72_000_000, 64)
+    (1, 8, 17)
+    """
+    return max(1, min(threads, samples // GRAIN))
+
+
 def coded_form(images: Images, key: Key) -> Images:
     """The samples that a coder sees: ranks 0 and 1 where there are two levels, else the samples themselves."""
     return (images == key.levels[1]).astype(np.uint8) if key.levels else images
@@ -74,10 +87,9 @@ def decode_block(block: Block, payload: bytes, library: Library, limits: Limits,
     Raises ChecksumError if the samples are not the ones that went in; ModelNotFoundError; FormatError; LimitError.
     """
     coder = library.coder(block.tag, block.model.hex())
-    needed = coder.memory(block.count, block.shape, block.coded_dtype, len(payload)) + len(payload)
+    needed = coder.memory(block.count, block.shape, block.coded_dtype, len(payload), threads) + len(payload)
     if needed > limits.memory:
         raise LimitError(f"decoding takes {needed} bytes, over the memory limit of {limits.memory} (-M raises it)")
-    coder.prove()
     images = coder.decode(payload, block.count, block.shape, block.coded_dtype, threads)
     if images.shape != (block.count, *block.shape) or images.dtype != np.dtype(block.coded_dtype):
         raise FormatError(f"{coder.name} decoded to other sizes than announced")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -19,16 +19,18 @@ import numpy as np
 
 from bitsback.archive.coding import encode_block, pack_bytes
 from bitsback.archive.container import COPY, HERE, ContainerWriter, Header, Kind
-from bitsback.archive.directory import Directory, Row
+from bitsback.archive.directory import Content, Directory, Row
 from bitsback.archive.head import Block, Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
 from bitsback.archive.library import Library
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.member import Entry
 from bitsback.archive.plan import Key, Load, Room
-from bitsback.archive.reader import Archive, DataChunk, Member, relinked
+from bitsback.archive.reader import Archive
+from bitsback.archive.report import Report
+from bitsback.archive.structure import DataChunk, Member, relinked
 from bitsback.archive.verify import verify
-from bitsback.archive.writer import Continued, Progress, Report, Settings, Writer
+from bitsback.archive.writer import Continued, Progress, Settings, Writer
 from bitsback.errors import BitsBackError, ChecksumError, OutputExistsError
 from bitsback.files import Skipped
 
@@ -57,14 +59,15 @@ def append(
     began = time.perf_counter()
     report = Report(skipped=[] if skipped is None else skipped)
     with Archive(path, library=library, limits=limits) as archive:
-        container = archive.container
+        structure = archive.structure
+        assert structure.header is not None and structure.end is not None
         continued = Continued(
-            container.header,
-            container.end,
-            archive.next_member,
-            archive.next_content,
+            structure.header,
+            structure.end,
+            structure.next_member,
+            structure.next_content,
             {member.name: member.ordinal for member in archive.members},
-            {chunk.head.hex() for chunk in container.chunks if chunk.kind == Kind.MODEL},
+            {chunk.head.hex() for chunk in structure.each(Kind.MODEL)},
         )
 
     def seen() -> Iterator[Item]:
@@ -108,31 +111,31 @@ def rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], stream: BinaryIO,
     """
     counted = {member.name: (number, member.ordinal) for number, (_, members) in enumerate(parts) for member in members}
     out = Rebuilt([], [])
-    system = parts[0][0].system if parts else HERE
+    system = parts[0][0].structure.system if parts else HERE
     first_content = 0
     hashed = hashlib.sha256(b"rebuilt")
-    taken: list[_Taken] = []
-    for number, (archive, chosen) in enumerate(parts):
-        kept = [member for member in chosen if counted[member.name] == (number, member.ordinal)]
+    chosen: list[_Chosen] = []
+    for number, (archive, members) in enumerate(parts):
+        kept = [member for member in members if counted[member.name] == (number, member.ordinal)]
         sound, lost = _sound(archive, kept, threads) if archive.damaged else (kept, [])
-        out.lost += lost
         directories, renumbered = _directories(archive, relinked(sound), len(out.members), first_content)
         encoded = [directory.encode(system) for directory in directories]
-        data = [data for data in archive.chunks if data.contents & renumbered.keys()]
-        taken.append(_Taken(archive, encoded, renumbered, data))
+        data = [data for data in archive.structure.chunks if data.contents & renumbered.keys()]
+        chosen.append(_Chosen(archive, encoded, renumbered, data))
         out.members += sound
+        out.lost += lost
         first_content += len(renumbered)
-        for piece in (*(part for pair in encoded for part in pair), *(one.head.digest for one in data)):
-            hashed.update(piece)
+        for some in (*(some for pair in encoded for some in pair), *(one.head.digest for one in data)):
+            hashed.update(some)
     container = ContainerWriter(stream, Header(int.from_bytes(hashed.digest()[:8], "little"), system))
     models: set[str] = set()
-    for one in taken:
+    for one in chosen:
         _copy(container, one, models)
     out.size = container.finish()
     return out
 
 
-class _Taken(NamedTuple):
+class _Chosen(NamedTuple):
     """What is taken of an archive: directories that are ready, contents with their new numbers, and chunks of data."""
 
     archive: Archive
@@ -157,8 +160,9 @@ def _directories(
     """New directories of members of one archive, and the new numbers of their contents."""
     renumbered: dict[int, int] = {}
     out = []
-    for batch in _batches(archive, members):
-        known = len(renumbered)
+    known = archive.structure.contents
+    for batch in _batches(known, members):
+        first = len(renumbered)
         for member in batch:
             if member.content is not None and member.content not in renumbered:
                 renumbered[member.content] = first_content + len(renumbered)
@@ -166,18 +170,18 @@ def _directories(
             Row(replace(member.entry, size=0), renumbered[member.content] if member.content is not None else None)
             for member in batch
         ]
-        contents = [archive.content(old) for old in list(renumbered)[known:]]
-        out.append(Directory(first_member, first_content + known, rows, contents))
+        contents = [known[old] for old in list(renumbered)[first:]]
+        out.append(Directory(first_member, first_content + first, rows, contents))
         first_member += len(batch)
     return out, renumbered
 
 
-def _batches(archive: Archive, members: Sequence[Member]) -> Iterator[list[Member]]:
+def _batches(contents: Mapping[int, Content], members: Sequence[Member]) -> Iterator[list[Member]]:
     """Members that share a directory, as a writer would take them."""
     batch: list[Member] = []
     room = Room()
     for member in members:
-        recipe = archive.content(member.content).recipe if member.content is not None else None
+        recipe = contents[member.content].recipe if member.content is not None else None
         load = Load(0, len(member.name) + len(member.target) + len(recipe or ""), len(member.parts))
         if not room.takes(load):
             yield batch
@@ -188,23 +192,23 @@ def _batches(archive: Archive, members: Sequence[Member]) -> Iterator[list[Membe
         yield batch
 
 
-def _copy(container: ContainerWriter, taken: _Taken, models: set[str]) -> None:
+def _copy(container: ContainerWriter, chosen: _Chosen, models: set[str]) -> None:
     """Directories, models and data of one archive, and second copies of what several chunks of data need.
 
     ``models``: those that are in the new archive already; grows.
     """
-    archive = taken.archive
-    for head, payload in taken.directories:
+    archive = chosen.archive
+    for head, payload in chosen.directories:
         container.add(Kind.DIRECTORY, head, payload)
-    needed = {block.model.hex() for data in taken.data for block in data.head.blocks if block.model} - models
-    inside = sorted({chunk.head.hex() for chunk in archive.all_chunks if chunk.kind == Kind.MODEL} & needed)
+    needed = {block.model.hex() for data in chosen.data for block in data.head.blocks if block.model} - models
+    inside = sorted({chunk.head.hex() for chunk in archive.structure.each(Kind.MODEL)} & needed)
     models.update(inside)
     for identity in inside:
         container.add(Kind.MODEL, bytes.fromhex(identity), archive.model(identity).data)
-    for data in taken.data:
-        container.add(Kind.DATA, *_chunk(archive, data, taken.renumbered))
-    if len(taken.data) > 1:
-        for head, payload in taken.directories:
+    for data in chosen.data:
+        container.add(Kind.DATA, *_chunk(archive, data, chosen.renumbered))
+    if len(chosen.data) > 1:
+        for head, payload in chosen.directories:
             container.add(Kind.DIRECTORY, head, payload, COPY)
         for identity in inside:
             container.add(Kind.MODEL, bytes.fromhex(identity), archive.model(identity).data, COPY)

@@ -9,21 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from bitsback import kinds
 from bitsback.errors import FormatError, ModelError, ModelNotFoundError
-from bitsback.kinds import adaptive, plain
 from bitsback.kinds.base import Coder, Shape
 
-PLAIN, ADAPTIVE = plain.CODER, adaptive.CODER
-
-WITHOUT_WEIGHTS: dict[int, Coder] = {coder.tag: coder for coder in (PLAIN, ADAPTIVE)}
-
-
-_NAMES = {0: "plain", 1: "adaptive", 2: "context", 3: "vae"}
+PLAIN, ADAPTIVE = kinds.plain.CODER, kinds.adaptive.CODER
 
 
 def kind_name(tag: int) -> str:
     """What a kind is called, by what an archive calls it."""
-    return _NAMES.get(tag, f"kind {tag}")
+    return kinds.NAMES.get(tag, f"kind {tag}")
 
 
 class ModelCoder(Coder, Protocol):
@@ -85,9 +80,9 @@ class Library:
             FormatError: there is no such kind. ModelNotFoundError: the model is nowhere.
         """
         if not identity:
-            if tag not in WITHOUT_WEIGHTS:
+            if tag not in kinds.WITHOUT_WEIGHTS:
                 raise FormatError(f"images are coded by kind {tag}, which is unknown to this version")
-            return WITHOUT_WEIGHTS[tag]
+            return kinds.WITHOUT_WEIGHTS[tag]
         model = self.find(identity)
         if model.tag != tag:
             raise FormatError(f"images are coded by kind {tag}, and the model {model.name} is of kind {model.tag}")

@@ -32,7 +32,6 @@ class Limits:
     memory: int = 2 * GIB
     """What decoding may hold at a time: working memory of the kinds included, in all threads together."""
 
-
     @staticmethod
     def things(size: int) -> int:
         """How many members, contents, arrays, blocks and pieces, all together, a file of ``size`` bytes may describe.

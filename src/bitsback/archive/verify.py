@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bitsback.archive.member import Type
 from bitsback.archive.reader import Archive
-from bitsback.archive.writer import Kept, Report
+from bitsback.archive.report import Report
 from bitsback.errors import BitsBackError, ChecksumError
 
 
@@ -18,23 +17,18 @@ def verify(archive: Archive, report: Report, *, first: int = 0, threads: int = 0
     """
     members = [member for member in archive.members if member.ordinal >= first]
     expected = {kept.name: kept for kept in report.members}
-    if len(members) != len(report.members) or archive.tail:
+    if len(members) != len(report.members) or archive.structure.tail:
         raise ChecksumError(f"the archive reads back with {len(members)} members instead of {len(report.members)}")
     for member, kept in zip(members, report.members, strict=True):
         if member.entry != kept.entry:
             raise ChecksumError(f"{kept.name!r}: its entry reads back as {member.entry} instead of {kept.entry}")
-        if (member.content is not None) != bool(_source(kept, expected).digest):
+        if (member.content is not None) != bool(kept.digest):
             raise ChecksumError(f"{kept.name!r}: its content does not read back")
     for member, digest in archive.digests(members, threads=threads):
         if isinstance(digest, BitsBackError):
             raise digest
-        if digest != _source(expected[member.name], expected).digest:
+        if digest != expected[member.name].digest:
             raise ChecksumError(f"{member.name!r}: does not come back as it was read")
-
-
-def _source(kept: Kept, expected: dict[str, Kept]) -> Kept:
-    """What a hard link names; everything else itself."""
-    return expected[kept.entry.target] if kept.entry.type == Type.HARDLINK else kept
 
 
 __all__ = ["verify"]

@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from bitsback.archive import plan, pool
+from bitsback.archive import plan
 from bitsback.archive.choice import Choice, Effort, choose
-from bitsback.archive.coding import CodedBlock, coded_form, encode_block, pack_bytes
+from bitsback.archive.coding import CodedBlock, coded_form, encode_block, pack_bytes, worth
 from bitsback.archive.container import COPY, DRAFT, HERE, ContainerWriter, End, Header, Kind
 from bitsback.archive.directory import Content, Directory, Row, decode, name_bytes, read_head
 from bitsback.archive.head import Bytes, DataHead, Piece, joined
@@ -22,84 +22,14 @@ from bitsback.archive.item import Item
 from bitsback.archive.library import ADAPTIVE, Library, ModelCoder
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
+from bitsback.archive.report import Kept, ModelUse, Report
 from bitsback.errors import BitsBackError, ChangedError, FormatError
 from bitsback.files import Picture, Skipped
 from bitsback.kinds.base import Coder, Images
+from bitsback.threads import ordered_map, thread_count
 
 Progress = Callable[[int], None]
 """Called now and then with about the bytes of input that are newly done: half when read, half when written."""
-
-
-@dataclass(slots=True)
-class Kept:
-    """What became of one member."""
-
-    entry: Entry
-    images: int = 0
-    """Images that were kept as such."""
-    how: str = ""
-    """The coder's name; "packed" or "stored" for a file kept as bytes; "again" for a content that was there already."""
-    reason: str = ""
-    """Why that way."""
-    note: str = ""
-    """Of an image file that was kept as bytes: what was in the way."""
-    exact: bool = True
-    """Whether the file comes back byte for byte, and not "only" with the same pixels and metadata."""
-    digest: bytes = b""
-    """Of its content; empty for what has none."""
-
-    @property
-    def name(self) -> str:
-        return self.entry.name
-
-    @property
-    def size(self) -> int:
-        return self.entry.size
-
-
-@dataclass(slots=True)
-class ModelUse:
-    """A model that an archive needs."""
-
-    id: str
-    name: str
-    embedded: int = 0
-    """Bytes that it takes in the archive; 0 if it is not in there."""
-
-
-@dataclass(slots=True)
-class Report:
-    """What an archive took in and how it came out. Sizes in bytes."""
-
-    members: list[Kept] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    models: list[ModelUse] = field(default_factory=list)
-    samples: int = 0
-    """Samples (pixels times channels) in all images."""
-    bytes_out: int = 0
-    """The whole archive."""
-    other_bytes: int = 0
-    """The chunks of files that were kept as bytes."""
-    seconds: float = 0.0
-
-    @property
-    def bytes_in(self) -> int:
-        return sum(kept.size for kept in self.members)
-
-    @property
-    def images(self) -> int:
-        return sum(kept.images for kept in self.members)
-
-    @property
-    def ratio(self) -> float:
-        """Bytes in over bytes out."""
-        return self.bytes_in / self.bytes_out if self.bytes_out else 0.0
-
-    @property
-    def bits_per_dim(self) -> float | None:
-        """Bits of the archive for each sample, files that are no images left out; None without images."""
-        return 8 * (self.bytes_out - self.other_bytes) / self.samples if self.samples else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +104,17 @@ class Writer:
         self._stream = stream
         self._library, self._settings, self._report = library, settings, report
         self._progress = progress or (lambda done: None)
-        self._threads = pool.thread_count(settings.threads)
+        self._threads = thread_count(settings.threads)
         self._next_member = continued.members if continued else 0
         self._next_content = continued.contents if continued else 0
         self._system = continued.header.system if continued else HERE
         self._before = continued.end.runs if continued else ()
         self._listing = b""
         self._names: set[str] = set()
-        self._known: dict[tuple[bool, bytes], int] = {}
+        self._known: dict[bytes, int] = {}
         self._linked: dict[str, int] = {}
         self._void: set[int] = set()
+        self._digests: dict[int, bytes] = {}
         self._embedded = set(continued.models) if continued else set()
         self._needed: dict[str, int] = {}  # data chunks that use a model which this run embeds
         self._continued = continued
@@ -223,11 +154,11 @@ class Writer:
             name_bytes(entry.target, self._system)
         except BitsBackError as error:
             return str(error)
-        if entry.type == Type.HARDLINK and self._linked.get(entry.target, -1) in self._void | {-1}:
+        if entry.type == Type.HARDLINK and self._linked.get(entry.target, _NOWHERE) in {_NOWHERE, *self._void}:
             return f"a hard link to {entry.target!r}, which is not stored"
         self._names.add(entry.name)
         if item.linked:
-            self._linked.setdefault(entry.name, _COMING)
+            self._linked[entry.name] = _COMING
         return ""
 
     def _finish(self) -> None:
@@ -263,6 +194,9 @@ class Writer:
         self._write_data(container, batch, chunks, blocks, finished)
         if len(chunks) > 1:
             container.add(Kind.DIRECTORY, head, payload, COPY)
+        self._digests |= dict(enumerate(batch.digests, self._next_content))
+        for kept in batch.kept:
+            kept.digest = self._digests[kept.content] if kept.content is not None else b""
         self._next_member += len(items)
         self._next_content += len(batch.owners)
 
@@ -273,19 +207,18 @@ class Writer:
             kept = Kept(item.entry, exact=item.exact, note=item.picture.note if item.picture else "")
             number = self._linked.get(item.entry.target) if item.entry.type == Type.HARDLINK else None
             if item.holds:
-                digest = item.digest()
-                number = self._known.get((item.exact, digest)) if digest else None
+                number = self._known.get(item.sha256)
                 if number is None:
                     number = self._next_content + len(batch.owners)
                     batch.owners.append(item)
-                    batch.digests.append(digest)
+                    batch.digests.append(item.digest())
                     batch.facts.append(item.facts())
-                    if digest:
-                        self._known[item.exact, digest] = number
+                    if item.sha256:
+                        self._known[item.sha256] = number
                 else:
                     kept.how = "again"
                     item.picture = None
-                kept.digest = digest
+            kept.content = number
             batch.names.append(number)
             batch.kept.append(kept)
             if item.linked and number is not None:
@@ -294,11 +227,11 @@ class Writer:
         return batch
 
     def _choose(self, batch: _Batch, groups: list[Group]) -> list[Choice]:
-        """Coders for each group. What needs importing or proving is imported and proved here, not in a worker."""
+        """Coders for each group. What needs importing or loading is imported and loaded here, not in a worker."""
         offered: list[tuple[list[Coder], str]] = [self._coders(group) for group in groups]
         for coder in {id(coder): coder for coders, _ in offered for coder in coders}.values():
             try:
-                coder.prove()
+                coder.prepare()
             except BitsBackError as error:
                 self._report.warnings.append(f"{coder.name} was not used: {error}")
                 for coders, _ in offered:
@@ -311,7 +244,7 @@ class Writer:
             choice.why = why
             return choice
 
-        with closing(pool.ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
+        with closing(ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
             choices = list(work)
         self._weigh_models(groups, choices)
         return choices
@@ -369,10 +302,10 @@ class Writer:
             return encode_block(batch.images(block), block.key, coders, threads, known, self._settings.verify)
 
         def share(job: tuple[int, Group, list[Coder], bytes | None]) -> int:
-            return pool.share(job[1].samples, self._threads)
+            return worth(job[1].samples, self._threads)
 
         out: list[list[tuple[Group, CodedBlock]]] = [[] for _ in groups]
-        with closing(pool.ordered_map(one, jobs, self._threads, share)) as work:
+        with closing(ordered_map(one, jobs, self._threads, share)) as work:
             for (number, block, *_), coded in zip(jobs, work, strict=True):
                 out[number].append((block, coded))
                 self._report.warnings += coded.warnings
@@ -406,23 +339,18 @@ class Writer:
         return coded
 
     def _give_up(self, batch: _Batch, contents: list[int]) -> bool:
-        """Keep contents as their files' bytes; False if one of them cannot be had, or differs from name to name."""
+        """Keep contents as their files' bytes; False, and nothing done, if one of these cannot be had any more."""
         files = [batch.owners[content].own_bytes() for content in contents]
-        named: dict[int, list[tuple[Item, Kept]]] = {}
-        for item, kept, number in zip(batch.items, batch.kept, batch.names, strict=True):
-            if number is not None:
-                named.setdefault(number - self._next_content, []).append((item, kept))
-        if None in files or any(len({item.sha256 for item, _ in named[one] if item.holds}) > 1 for one in contents):
+        if None in files:
             return False
         for content, data in zip(contents, files, strict=True):
             item = batch.owners[content]
-            self._known.pop((item.exact, batch.digests[content]), None)
             item.picture = Picture(raw=data)
-            batch.facts[content], batch.digests[content] = item.facts(), item.sha256
-            self._known[True, item.sha256] = self._next_content + content
-            for _, kept in named[content]:
+            batch.facts[content], batch.digests[content] = item.facts(), item.digest()
+        numbers = {self._next_content + content for content in contents}
+        for kept in batch.kept:
+            if kept.content in numbers:
                 kept.exact = True
-                kept.digest = item.sha256 if kept.digest else b""
                 if kept.how != "again":
                     kept.images, kept.how = 0, ""
                     kept.reason = "the files themselves are smaller than their images are when coded"
@@ -491,7 +419,7 @@ class Writer:
             for chunk in chunks:
                 yield chunk, b"".join(self._bytes(batch, run, streams, running) for run in chunk.runs)
 
-        with closing(pool.ordered_map(_packed, jobs(), self._threads)) as work:
+        with closing(ordered_map(_packed, jobs(), self._threads)) as work:
             for chunk, (section, packed) in zip(chunks, work, strict=True):
                 for content in chunk.ends:
                     if content in running:
@@ -524,8 +452,8 @@ class Writer:
             data = next(streams[run.content], b"")
             if len(data) != run.length:
                 raise ChangedError(f"{item.entry.name}: changed while it was being stored")
-            if run.start + run.length == item.entry.size:
-                next(streams[run.content], b"")  # so that the stream looks at the file once more
+            if run.start + run.length == item.entry.size and next(streams[run.content], b""):
+                raise ChangedError(f"{item.entry.name}: grew while it was being stored")
         except (OSError, BitsBackError) as error:
             self._make_void(batch, item, str(error).removeprefix(f"{item.entry.name}: "))
             streams[run.content] = iter(())
@@ -552,15 +480,13 @@ class Writer:
             if not kept.how:
                 kept.how = "packed" if is_packed else "stored"
                 kept.reason = kept.reason or "kept byte by byte"
-            kept.digest = kept.digest or batch.digests[run.content]
         for content in chunk.ends:
             kept = by_owner[id(batch.owners[content])]
-            kept.digest = batch.digests[content]
             self._progress(kept.size - kept.size // 2)
 
 
-_COMING = -2
-"""In the place of a content's number: it will have one when its batch is full."""
+_NOWHERE, _COMING = -1, -2
+"""In the place of a content's number: there is none; it will have one when its batch is full."""
 
 _BLOCK_COST = 24
 """About what a block adds to a head."""
@@ -603,7 +529,7 @@ def write_archive(
     """
     began = time.perf_counter()
     report = Report(skipped=[] if skipped is None else skipped)
-    Writer(stream, library or Library(), settings or Settings(), report, progress).write(items, listing=listing)
+    Writer(stream, library or Library(), settings or Settings(), report, progress).write(items, listing)
     report.warnings = list(dict.fromkeys(report.warnings))
     report.seconds = time.perf_counter() - began
     return report

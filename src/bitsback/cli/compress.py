@@ -16,7 +16,7 @@ from bitsback.cli.output import count_words, progress_bar, say, size_words, writ
 
 if TYPE_CHECKING:
     from bitsback.archive import Report
-    from bitsback.files import Source
+    from bitsback.archive.gather import Source
 
 SUFFIX = ".bba"
 
@@ -77,21 +77,21 @@ def compress_command(
         raise click.UsageError("an archive is not for a terminal: give a file with -o, or redirect the output")
 
     from bitsback import api
+    from bitsback.archive.gather import gather
     from bitsback.archive.plan import Item
     from bitsback.archive.writer import items_of
     from bitsback.errors import ImageError
-    from bitsback.files import Skipped, check_name, find, parse
+    from bitsback.files import Skipped, parse
 
     began = time.perf_counter()
     sources: list[Source] = []
     skipped: list[Skipped] = []
     items: Iterable[Item]
     if inputs == ("-",):
-        check_name(stdin_name)
         data = sys.stdin.buffer.read()
         items = [Item(0, stdin_name, len(data), None, None, parse(data, stdin_name), lambda: data)]
     else:
-        sources, skipped = find([Path(name) for name in inputs])
+        sources, skipped = gather(inputs, tell=say)
         if not sources:
             raise ImageError("; ".join(["nothing to store", *(f"{one.name}: {one.reason}" for one in skipped[:1])]))
         items = items_of(sources, skipped, options.limits(memory_limit, max_pixels))
@@ -139,17 +139,10 @@ def _output(inputs: tuple[str, ...], output: str | None) -> str:
 
 def _remove(sources: "list[Source]", report: "Report") -> None:
     """Delete what is safely in the archive and has not changed since it was read."""
-    from bitsback.files import Skipped
+    from bitsback.archive.gather import remove
 
     stored = {entry.name for entry in report.entries}
-    for source in sources:
-        if source.name not in stored:
-            continue
-        info = source.path.lstat()
-        if (info.st_mtime_ns, info.st_size) != (source.mtime_ns, source.size):
-            report.skipped.append(Skipped(source.name, "not deleted: it changed while it was being stored"))
-        else:
-            source.path.unlink()
+    report.skipped += remove(source for source in sources if source.name in stored)
 
 
 def _tell(report: "Report", verbose: int) -> None:

@@ -13,7 +13,7 @@ from bitsback.cli.output import count_words, progress_bar, say, size_words, writ
 from bitsback.cli.source import archive_input
 
 if TYPE_CHECKING:
-    from bitsback.archive import Archive, Extraction, Member
+    from bitsback.archive import Archive, Member, Outcome
 
 
 @click.command("decompress")
@@ -75,10 +75,11 @@ def decompress_command(
                     opened,
                     Path(directory or "."),
                     chosen,
-                    strip=strip_components,
+                    strip_components=strip_components,
                     overwrite=force,
                     keep_existing=skip_existing,
                     durable=remove,
+                    damaged=allow_damaged,
                     threads=threads,
                     progress=bar,
                 )
@@ -91,7 +92,7 @@ def decompress_command(
         write_json(
             {
                 "written": [str(path) for path in result.written],
-                "kept": [str(path) for path in result.kept],
+                "kept": [name for name, _ in result.skipped],
                 "failed": [{"name": name, "reason": str(error)} for name, error in result.failed],
                 "problems": problems,
                 "seconds": round(seconds, 3),
@@ -99,11 +100,11 @@ def decompress_command(
         )
     if result.failed or problems:
         return FAILED
-    return SKIPPED if result.kept else OK
+    return SKIPPED if result.skipped or result.warnings else OK
 
 
-def _write_one(opened: "Archive", chosen: "list[Member]", output: str, force: bool) -> "Extraction":
-    from bitsback.archive import Extraction, atomic
+def _write_one(opened: "Archive", chosen: "list[Member]", output: str, force: bool) -> "Outcome":
+    from bitsback.archive import Outcome, atomic
     from bitsback.errors import BitsBackError
 
     if len(chosen) != 1:
@@ -113,13 +114,13 @@ def _write_one(opened: "Archive", chosen: "list[Member]", output: str, force: bo
         stream: BinaryIO = sys.stdout.buffer
         stream.write(data)
         stream.flush()
-        return Extraction()
+        return Outcome()
     with atomic.write(Path(output), overwrite=force, mtime_ns=chosen[0].mtime_ns) as file:
         file.write(data)
-    return Extraction(written=[Path(output)])
+    return Outcome(written=[Path(output)])
 
 
-def _tell(result: "Extraction", problems: list[str], chosen: "list[Member]", seconds: float, verbose: int) -> None:
+def _tell(result: "Outcome", problems: list[str], chosen: "list[Member]", seconds: float, verbose: int) -> None:
     if verbose:
         for path in result.written:
             say(str(path))
@@ -127,8 +128,10 @@ def _tell(result: "Extraction", problems: list[str], chosen: "list[Member]", sec
         say(f"damaged: {problem}", error=True)
     for name, error in result.failed:
         say(f"lost {name}: {error}", error=True)
-    for path in result.kept:
-        say(f"skipped {path}: is already there")
+    for name, error in result.skipped:
+        say(f"skipped {name}: {error}")
+    for warning in result.warnings:
+        say(f"warning: {warning}")
     if result.written:
         size = sum(member.size for member in chosen)
         say(f"{count_words(len(result.written), 'file')} of {len(chosen):,}, {size_words(size)}, {seconds:.1f} s")

@@ -18,22 +18,18 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
 from bitsback.ans import Stack
-from bitsback.data import peers
-from bitsback.errors import BitsBackError, CodecError, EmptyStackError, ImageError
+from bitsback.data import mnist, peers
+from bitsback.errors import BitsBackError, CodecError, EmptyStackError
 from bitsback.kinds.vae import chain
 from bitsback.lab.vae import EDGE, PIXELS, SPECS, FloatVAE, Images, Spec
 
-if TYPE_CHECKING:
-    from bitsback.kinds.vae.distributions import VAE
-
-TRAIN, TEST = "train-images-idx3-ubyte", "t10k-images-idx3-ubyte"
 PACKAGES = ("bitsback", "numpy", "numba", "torch", "pillow")
 
 Told = Callable[[str], None]
@@ -116,33 +112,9 @@ class Measured:
     starts: list[Start]
 
 
-def mnist(folder: Path, name: str) -> NDArray[np.uint8]:
-    """Images of a file of the data set, ``.gz`` or not, uint8 (n, 28, 28, 1).
-
-    Raises:
-        ImageError: it is not there, or holds something else. OSError.
-    """
-    from bitsback.files import parse
-
-    for path in (folder / f"{name}.gz", folder / name):
-        if path.is_file():
-            try:
-                data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            except (EOFError, gzip.BadGzipFile):
-                raise ImageError(f"{path}: damaged, not a whole gzip file") from None
-            parts = parse(data).parts
-            if len(parts) != 1 or parts[0].shape[1:] != (EDGE, EDGE, 1) or parts[0].dtype != np.uint8:
-                raise ImageError(f"{path}: not an IDX file of 28x28 images")
-            return parts[0]
-    raise ImageError(f"{folder}: holds no {name}.gz (LeCun, Cortes & Burges: the MNIST database of handwritten digits)")
-
-
 def prepared(spec: Spec, levels: NDArray[np.uint8]) -> Images:
     """Test images for a network: as they are, or binarised once at random, 1 with probability x / 255."""
-    if spec.levels == 256:
-        return levels
-    drawn: Images = (np.random.default_rng(0).random(levels.shape) < levels / 255).astype(np.uint8)
-    return drawn
+    return levels if spec.levels == 256 else mnist.binarised(levels)
 
 
 def reproduce(data: Path, folder: Path, plan: Plan, seed: int = 0, told: Told = lambda line: None) -> list[Measured]:
@@ -152,8 +124,8 @@ def reproduce(data: Path, folder: Path, plan: Plan, seed: int = 0, told: Told = 
         ImageError: the data set is not in ``data``. BitsBackError: torch is needed and not installed; or a message
             was not decoded to the images that went in.
     """
-    images = mnist(data, TRAIN)[: plan.train]
-    test = mnist(data, TEST)[: plan.test]
+    images = mnist.load(data, mnist.TRAIN)[: plan.train]
+    test = mnist.load(data, mnist.TEST)[: plan.test]
     trained = [weights(spec, images, folder, plan.epochs[spec.name], seed, told) for spec in SPECS]
     return [measure(vae, card, prepared(vae.spec, test), plan, seed, told) for vae, card in trained]
 
@@ -300,8 +272,8 @@ def start(vae: FloatVAE, images: Images, elbo: NDArray[np.float64], size: int, s
     for k in range(sets):
         part = images[k * size : (k + 1) * size]
         random += code(vae, part, seed + k).bytes
-        payload = chain.encode(cast("VAE", vae), part)
-        if not np.array_equal(chain.decode(cast("VAE", vae), payload, size), part):
+        payload = chain.encode(vae, part)
+        if not np.array_equal(chain.decode(vae, payload, size), part):
             raise BitsBackError(f"{vae.spec.name}: a set of {size} images was not decoded as it was")
         own += len(payload)
     dims = size * sets * PIXELS

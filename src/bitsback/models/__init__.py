@@ -1,4 +1,4 @@
-"""Latent-variable models: where they are found, and what they do to images.
+"""Models with weights: where they are found, and what they do to images.
 
 >>> from bitsback.models import Model
 >>> digits = Model.load("digits")

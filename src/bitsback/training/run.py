@@ -30,14 +30,17 @@ from numpy.typing import NDArray
 from bitsback import __version__
 from bitsback.archive import atomic
 from bitsback.data import peers
+from bitsback.data.collection import Collection, tally
+from bitsback.data.load import load
+from bitsback.data.look import Summary, look
 from bitsback.data.split import Split, split
+from bitsback.data.types import ImageType
 from bitsback.errors import BitsBackError, ModelError
-from bitsback.kinds.context.codec import plane_count
+from bitsback.kinds.base import check_name
+from bitsback.kinds.context.network import plane_count
 from bitsback.models import Model, installed
-from bitsback.models.file import check_name
 from bitsback.training import measure
-from bitsback.training.architecture import Architecture, Size, candidates, from_model
-from bitsback.training.collection import Collection, Kind, Summary, load, look, tally
+from bitsback.training.architecture import Architecture, Size, candidates, from_model, network_of
 from bitsback.training.context import Likelihood, TrainableContext
 from bitsback.training.distributed import Group, join
 from bitsback.training.export import export_context
@@ -136,7 +139,7 @@ class _Data:
     """The images of a run."""
 
     collection: Collection
-    kind: Kind
+    type: ImageType
     split: Split
     summary: Summary
     notes: list[str] = field(default_factory=list)
@@ -233,7 +236,7 @@ class _Fit:
         self._note(summary.words)
         view.stage("splitting off held-out images")
         found = split(
-            collection, summary.kind, seed=config.seed, limit=config.limit, threads=self.threads, progress=view.advance
+            collection, summary.type, seed=config.seed, limit=config.limit, threads=self.threads, progress=view.advance
         )
         self._note(
             f"{len(found.train):,} images to learn from, {len(found.held_out):,} held out ({found.how})"
@@ -241,14 +244,14 @@ class _Fit:
         )
         for line in tally([*collection.skipped, *found.skipped]):
             self._note(line)
-        return _Data(collection, summary.kind, found, summary)
+        return _Data(collection, summary.type, found, summary)
 
     def _note(self, text: str) -> None:
         self.notes.append(text)
         self.view.note(text)
 
     def _load(self, numbers: NDArray[np.int64]) -> tuple[list[Image], list[int]]:
-        images, kept, _ = load(self.data.collection, numbers, self.data.kind, threads=self.threads)
+        images, kept, _ = load(self.data.collection, numbers, self.data.type, threads=self.threads)
         return images, list(map(int, kept))
 
     def _held_out(self) -> tuple[list[Image], list[str]]:
@@ -271,7 +274,7 @@ class _Fit:
         collection, found = self.data.collection, self.data.split
         told = hashlib.sha256()
         for i in [*found.train, *found.held_out]:
-            told.update(collection.name(int(i)).encode() + b"\0")
+            told.update(os.fsencode(collection.name(int(i))) + b"\0")
         decided = {k: v for k, v in asdict(self.config).items() if k not in ("threads", "device", "memory")}
         plan = _Plan(__version__, decided, told.hexdigest())
         if self.group.leads:
@@ -303,7 +306,7 @@ class _Fit:
 
     def _architectures(self, held_out: Sequence[Image]) -> list[Architecture]:
         """What is to race."""
-        summary, kind, config = self.data.summary, self.data.kind, self.config
+        summary, kind, config = self.data.summary, self.data.type, self.config
         found = candidates(kind.channels, kind.levels, summary.edge, summary.flat, config.size)
         if config.init not in ("auto", "none"):
             chosen = from_model(Model.load(config.init))
@@ -322,7 +325,7 @@ class _Fit:
 
     def _nearest(self, held_out: Sequence[Image]) -> Architecture | None:
         """The installed model that is best on some held-out images as it is."""
-        kind = self.data.kind
+        kind = self.data.type
         shown = held_out[: _within([image.size for image in held_out], 1 << 19)]
         best: tuple[float, Architecture] | None = None
         for path in installed():
@@ -347,7 +350,7 @@ class _Fit:
         family: Likelihood = "bernoulli" if architecture.levels == 2 else "logistic_mixture"
         module = TrainableContext(architecture.spec, channels, parameters, family, components)
         if architecture.init is not None:
-            module.start_from(architecture.init.context)
+            module.start_from(network_of(architecture.init))
         survey = surveyor(module, channels, parameters, architecture.levels, self.threads, self.device)
         module.to(self.device)
         train = self.data.split.train[self.group.rank :: self.group.size]

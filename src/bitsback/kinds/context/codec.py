@@ -40,8 +40,9 @@ from bitsback.kinds.context.network import (
     SKEW,
     UNIT,
     ContextNetwork,
-    ContextSpec,
     Tap,
+    plane,
+    plane_count,
 )
 from bitsback.kinds.context.regression import factorise, innovate, memory, predict, recall, remember, weigh
 
@@ -119,12 +120,10 @@ class ContextCodec:
         return starts, freqs
 
     def bits(self, x: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """The ideal code length of each image in bits, float64 (n,). For reports only."""
-        costs = PRECISION - np.log2(self.intervals(x)[1].astype(np.float64))
-        # Samples are coded in an order of their own, so ask for the images' numbers in that order
-        n, height, width, channels = self.shape
-        totals: NDArray[np.float64] = np.bincount(coding_order(n, height, width, channels), costs, n).astype(np.float64)
-        return totals
+        """The ideal code length of each sample in bits, float64 of the codec's shape. For reports only."""
+        found = np.empty(x.size, np.float64)
+        found[positions(self.shape)] = PRECISION - np.log2(self.intervals(x)[1].astype(np.float64))
+        return found.reshape(self.shape)
 
     def survey(self, x: NDArray[np.uint8]) -> NDArray[np.int16]:
         """The planes that taps read, int16 (planes, n, height + MARGIN, width + 2 MARGIN), for known images: what a
@@ -158,10 +157,10 @@ class ContextCodec:
         # Unsigned, as all indices in the kernel: a signed one costs a test for a negative one
         minuends, subtrahends = np.ascontiguousarray(taps.T).astype(np.uint64)
         counts = np.array([len(features) for features in spec.features], np.int64)
-        adaptive = spec.adaptive.taps if spec.adaptive is not None else ()
-        regressors = np.array([[t.index, t.dy * stride + t.dx] for t in adaptive], np.int64).reshape(-1, 2)
-        kind = ADAPTIVE if spec.adaptive is not None else MEDIAN if spec.median else 0
-        ridge = np.int32(spec.adaptive.ridge if spec.adaptive is not None else 0)
+        taps_of_regression = spec.regression.taps if spec.regression is not None else ()
+        regressors = np.array([[t.index, t.dy * stride + t.dx] for t in taps_of_regression], np.int64).reshape(-1, 2)
+        kind = ADAPTIVE if spec.regression is not None else MEDIAN if spec.median else 0
+        ridge = np.int32(spec.regression.ridge if spec.regression is not None else 0)
         inverses, exponentials = tables(-spec.lowest_scale)
         distributions = (inverses, exponentials, load("logistic"), quantiles(), logit_probabilities())
         anchors = self._anchors(size, stride).astype(np.uint64)
@@ -196,31 +195,21 @@ class ContextCodec:
         return owners, np.array(taps, np.int64).astype(np.uint64), ends, entries
 
 
-def coding_order(n: int, height: int, width: int, channels: int) -> NDArray[np.int64]:
-    """For each sample, in coding order, the number of its image, int64 (n * height * width * channels,)."""
+def positions(shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Where in an array of ``shape`` (n, height, width, channels) the samples lie that are coded first, second, ..."""
+    n, height, width, channels = shape
+    channel = np.arange(channels)[:, None]
     parts = []
     for t in range(width + SKEW * (height - 1)):
-        first, last = max(0, (t - width + SKEW) // SKEW), min(height - 1, t // SKEW)
-        images = np.tile(np.arange(n), last - first + 1)
-        parts += [np.tile(images[k : k + BLOCK], channels) for k in range(0, len(images), BLOCK)]
-    return np.concatenate(parts)
-
-
-def plane(tap: Tap, channels: int) -> int:
-    """The number of the plane that a tap reads."""
-    first = {"zero": 0, "row": 1, "column": 2}
-    if tap.plane in first:
-        return first[tap.plane]
-    if tap.plane in ("memory", "trust"):
-        return 3 + 4 * channels + 2 * tap.index + (tap.plane == "trust")
-    return 3 + ("value", "reference", "error", "spread").index(tap.plane) * channels + tap.index
-
-
-def plane_count(spec: ContextSpec, channels: int) -> int:
-    """How many planes there are."""
-    if spec.memories:
-        return 3 + 4 * channels + 2 * len(spec.memories)
-    return 3 + channels * (4 if spec.adaptive is not None else 3 if spec.median else 1)
+        y = np.arange(max(0, (t - width + SKEW) // SKEW), min(height - 1, t // SKEW) + 1)
+        # By row, then by image; a multiple of BLOCK pixels, with none at the end, so that blocks are rows
+        pixels = ((np.arange(n) * height + y[:, None]) * width + (t - SKEW * y[:, None])).reshape(-1)
+        padded = np.full(-(-len(pixels) // BLOCK) * BLOCK, -1)
+        padded[: len(pixels)] = pixels
+        blocks = padded.reshape(-1, 1, BLOCK)
+        parts.append(np.where(blocks < 0, -1, blocks * channels + channel).reshape(-1))
+    order = np.concatenate(parts)
+    return order[order >= 0]
 
 
 def new_planes(network: ContextNetwork, shape: tuple[int, int, int, int], unit: int) -> NDArray[np.int16]:

@@ -10,9 +10,6 @@ from typing import TypeVar
 A = TypeVar("A")
 B = TypeVar("B")
 
-GRAIN = 1 << 22
-"""Samples that are work for one thread: what a chunk of images aims at."""
-
 
 def thread_count(threads: int = 0) -> int:
     """``threads``, or the number of cores that this process may use when it is 0."""
@@ -22,15 +19,6 @@ def thread_count(threads: int = 0) -> int:
         return threads
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def share(samples: int, threads: int) -> int:
-    """How many of ``threads`` a chunk of so many samples may keep busy by itself, its model willing.
-
-    >>> share(1 << 20, 8), share(72_000_000, 8), share(72_000_000, 64)
-    (1, 8, 17)
-    """
-    return max(1, min(threads, samples // GRAIN))
 
 
 def ordered_map(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bitsback.archive import pool
+from bitsback.threads import ordered_map, thread_count
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -14,12 +14,12 @@ def test_results_come_in_order(threads: int) -> None:
         time.sleep(0.02 if n == 0 else 0)
         return n * n
 
-    assert list(pool.ordered_map(slow_first, range(20), threads)) == [n * n for n in range(20)]
+    assert list(ordered_map(slow_first, range(20), threads)) == [n * n for n in range(20)]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_an_error_comes_through_in_its_place(threads: int) -> None:
-    work = pool.ordered_map(lambda n, threads: 6 // n, [3, 2, 0, 1], threads)
+    work = ordered_map(lambda n, threads: 6 // n, [3, 2, 0, 1], threads)
     assert [next(work), next(work)] == [2, 3]
     with pytest.raises(ZeroDivisionError):
         next(work)
@@ -33,7 +33,7 @@ def test_input_is_taken_only_as_it_is_needed() -> None:
             taken.append(n)
             yield n
 
-    work = pool.ordered_map(lambda n, threads: str(n), items(), threads=2)
+    work = ordered_map(lambda n, threads: str(n), items(), threads=2)
     next(work)
     assert len(taken) <= 4
     work.close()
@@ -41,14 +41,14 @@ def test_input_is_taken_only_as_it_is_needed() -> None:
 
 def test_it_runs_side_by_side() -> None:
     barrier = threading.Barrier(2, timeout=10)
-    assert len(list(pool.ordered_map(lambda n, threads: barrier.wait(), range(2), threads=2))) == 2
+    assert len(list(ordered_map(lambda n, threads: barrier.wait(), range(2), threads=2))) == 2
 
 
 def test_thread_count() -> None:
-    assert pool.thread_count(3) == 3
-    assert pool.thread_count() >= 1
+    assert thread_count(3) == 3
+    assert thread_count() >= 1
     with pytest.raises(ValueError, match="-1"):
-        pool.thread_count(-1)
+        thread_count(-1)
 
 
 def test_large_items_wait_for_each_other() -> None:
@@ -67,7 +67,7 @@ def test_large_items_wait_for_each_other() -> None:
         return size
 
     sizes = [4, 4, 1, 1, 1, 1, 4, 2, 2, 1, 4]
-    assert list(pool.ordered_map(work, sizes, 4, lambda size: size)) == sizes
+    assert list(ordered_map(work, sizes, 4, lambda size: size)) == sizes
     assert 4 <= most <= 5
 
 
@@ -87,9 +87,9 @@ def test_what_is_done_is_let_go() -> None:
             yield item
             del item
 
-    assert list(pool.ordered_map(lambda item, threads: 1, items(), 2)) == [1] * 8
+    assert list(ordered_map(lambda item, threads: 1, items(), 2)) == [1] * 8
 
 
 @pytest.mark.parametrize(("count", "threads", "given"), [(1, 1, [1]), (1, 4, [4]), (2, 4, [1, 1]), (0, 4, [])])
 def test_a_lone_item_gets_all_threads(count: int, threads: int, given: list[int]) -> None:
-    assert list(pool.ordered_map(lambda item, threads: threads, range(count), threads)) == given
+    assert list(ordered_map(lambda item, threads: threads, range(count), threads)) == given
