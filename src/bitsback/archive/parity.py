@@ -507,13 +507,12 @@ def repair(read: Read, size: int, limits: Limits = DEFAULT_LIMITS) -> Repair:
             break
         if any(geometry.start < other.geometry.end and other.geometry.start < geometry.end for other in mended):
             continue
-        hopeless = found.is_hopeless(size)
-        if not found.moves[0] and (hopeless or not _begins_here(read, size, found)):
+        if not found.moves[0] and not _begins_here(read, size, found):
             vain += 1
             continue
         units += geometry.rows * geometry.strands
         in_place += sum(len(found.best(number).in_place) for number in found.strands)
-        result = None if hopeless else _mend(read, size, found, limits)
+        result = None if found.is_hopeless(size) else _mend(read, size, found, limits)
         if result is None or result.unknown:
             unknown.append(geometry)
         if result and result.known:
