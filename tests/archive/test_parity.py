@@ -15,7 +15,7 @@ from archive import damages, parity_reader
 from bitsback.archive import parity
 from bitsback.archive.container import check_sum
 from bitsback.archive.limits import Limits
-from bitsback.archive.parity import CELLS, MAGIC, SECTOR, Geometry, Read, Repair, cost, find, make, plan
+from bitsback.archive.parity import CELL, CELLS, MAGIC, SECTOR, Geometry, Read, Repair, cost, find, make, plan
 from bitsback.errors import LimitError
 
 FRAME, TAIL = 72, 200
@@ -230,6 +230,18 @@ def test_beyond_the_share_nothing_is_made_up() -> None:
         for number in range(damages.count(data)):
             span = slice(number * SECTOR, (number + 1) * SECTOR)
             assert number in lost or found[span] == data[span]
+
+
+def test_what_does_not_fit_its_check_is_not_handed_out() -> None:
+    """Parity of which every check is right, and which is wrong nevertheless."""
+    archive = bytearray(protect(noise(20_000), 0.05))
+    unit = archive.index(MAGIC)
+    archive[unit + SECTOR - 3 * CELL] ^= 1
+    archive[unit + 8 : unit + 16] = struct.pack("<Q", check_sum(bytes(archive[unit + 16 : unit + SECTOR])))
+    archive[2 * SECTOR + 5] ^= 1
+    repaired = repair(bytes(archive))
+    assert b"".join(repaired.pieces()) == archive
+    assert repaired.report.lost == repaired.report.damaged == (2 * SECTOR,)
 
 
 def test_without_enough_parity_nothing_is_known() -> None:
