@@ -313,7 +313,7 @@ class Structure:
             at[piece.part] += piece.length
             head = self.chunks[place.chunk].head
             if piece.part:
-                for block in self._blocks(place):
+                for block in self.blocks(place):
                     shape = (block.shape, block.dtype)
                     whole = whole and kinds.setdefault(piece.part, shape) == shape
                     how.append(kind_name(block.tag))
@@ -335,7 +335,7 @@ class Structure:
             problem,
         )
 
-    def _blocks(self, place: Place) -> Sequence[Block]:
+    def blocks(self, place: Place) -> Sequence[Block]:
         """The blocks that an image piece lies in."""
         data = self.chunks[place.chunk]
         first = bisect_right(data.firsts, place.offset) - 1
