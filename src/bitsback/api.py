@@ -424,5 +424,5 @@ def _check_inputs(path: Path, sources: Iterable[gather.Source]) -> None:
     except FileNotFoundError:
         return
     for source in sources:
-        if source.identity == (info.st_dev, info.st_ino):
+        if (source.stamp.device, source.stamp.inode) == (info.st_dev, info.st_ino):
             raise OutputExistsError(f"{path}: is both an input and the output")

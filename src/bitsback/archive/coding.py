@@ -27,6 +27,19 @@ class CodedBlock:
     warnings: tuple[str, ...] = ()
 
 
+GRAIN = 1 << 22
+"""Samples that are work for one thread."""
+
+
+def worth(samples: int, threads: int) -> int:
+    """How many of ``threads`` so many samples may keep busy by themselves, their coder willing.
+
+    >>> worth(1 << 20, 8), worth(72_000_000, 8), worth(72_000_000, 64)
+    (1, 8, 17)
+    """
+    return max(1, min(threads, samples // GRAIN))
+
+
 def coded_form(images: Images, key: Key) -> Images:
     """The samples that a coder sees: ranks 0 and 1 where there are two levels, else the samples themselves."""
     return (images == key.levels[1]).astype(np.uint8) if key.levels else images

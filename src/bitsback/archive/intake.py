@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 
 from numpy.typing import NDArray
 
 from bitsback import files
-from bitsback.archive import pool
-from bitsback.archive.gather import Source
+from bitsback.archive.gather import Source, read_image, read_pieces, read_start, read_whole
 from bitsback.archive.item import Item
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.member import Entry, Type
-from bitsback.errors import BitsBackError
+from bitsback.errors import BitsBackError, InputError
 from bitsback.files import Picture, Skipped
-
-STREAMED = 1 << 26
-"""Files from this size on are streamed, unless they are of a format that is taken apart."""
+from bitsback.threads import ordered_map, thread_count
 
 
 def items_of(
@@ -35,18 +33,17 @@ def items_of(
     def one(source: Source, threads: int) -> Item | Skipped:
         try:
             return _item(source, limits)
-        except BitsBackError as error:
-            return Skipped(source.name, str(error).removeprefix(f"{source.name}: "))
-        except OSError as error:
-            return Skipped(source.name, (error.strerror or type(error).__name__).lower())
+        except InputError as error:
+            return Skipped(source.name, error.reason)
 
     def prepared() -> Iterator[Source]:
         for source in sources:
-            if source.entry.type == Type.FILE and (found := files.recognise(source.start)) is not None:
-                files.prepare([found])  # here, since no worker should be the first to import something
+            with suppress(BitsBackError):  # who reads it will say what is wrong
+                if source.entry.type == Type.FILE:
+                    files.prepare(filter(None, [files.recognise(read_start(source, files.MAGIC_BYTES))]))
             yield source
 
-    with closing(pool.ordered_map(one, prepared(), pool.thread_count(threads))) as work:
+    with closing(ordered_map(one, prepared(), thread_count(threads))) as work:
         for item in work:
             if isinstance(item, Item) and item.entry.type == Type.HARDLINK and item.entry.target not in taken:
                 reason = f"a hard link to {item.entry.target!r}, which is not stored"
@@ -60,24 +57,18 @@ def items_of(
 
 
 def _item(source: Source, limits: Limits) -> Item:
-    entry = source.entry
+    entry, linked = source.entry, source.stamp.links > 1
     if entry.type != Type.FILE:
         return Item(entry)
-    start = source.read_start()
-    if entry.size >= STREAMED and (files.recognise(start) is None or entry.size > limits.memory // 4):
-        return Item(entry, stream=source.read_pieces, start=start, linked=source.linked)
-    data = source.read_whole()
+    data = read_image(source, limits.memory // 4)
+    if data is None:
+        start = read_start(source, 1 << 16)
+        return Item(entry, stream=partial(read_pieces, source), start=start, linked=linked)
     picture = files.parse(data, source.name)
     if note := _too_large(picture, limits):
         picture = Picture(raw=data, note=note)
-    return Item(
-        entry,
-        picture,
-        source.read_whole,
-        start=start,
-        sha256=hashlib.sha256(data).digest(),
-        linked=source.linked,
-    )
+    digest = hashlib.sha256(data).digest()
+    return Item(entry, picture, partial(read_whole, source), sha256=digest, linked=linked)
 
 
 def _too_large(picture: Picture, limits: Limits) -> str:
@@ -92,9 +83,11 @@ def _too_large(picture: Picture, limits: Limits) -> str:
 
 
 def array_item(array: NDArray[Any], name: str) -> Item:
-    """An array as a ``.npy`` file that never was on disk: without time and mode. ImageError for what cannot be one."""
-    data = files.npy_bytes(array)
-    return data_item(data, name)
+    """An array as a ``.npy`` file that never was on disk: without time and mode.
+
+    Raises ImageError for one that would not come back as it is: with a mask, of objects, of bfloat16 ...
+    """
+    return data_item(files.npy_bytes(array), name)
 
 
 def data_item(data: bytes, name: str) -> Item:

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback import files
-from bitsback.archive import pool
-from bitsback.archive.coding import decode_block, unpack_bytes
+from bitsback.archive.coding import decode_block, unpack_bytes, worth
 from bitsback.archive.container import Chunk, File, Kind
 from bitsback.archive.head import Block
 from bitsback.archive.item import content_digest
@@ -29,6 +28,7 @@ from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.structure import DataChunk, Member, Part, Place, Structure
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError
 from bitsback.kinds.base import Images
+from bitsback.threads import ordered_map, thread_count
 
 CACHE_BYTES = 128 << 20
 """Decoded images that are kept for the next one asked for; the block in use is kept whatever its size."""
@@ -39,6 +39,13 @@ WHOLE = 1 << 26
 
 Data = Iterable[bytes]
 """A file's bytes, in pieces that must be taken before the next file is asked for."""
+
+
+def taken(data: Data | BitsBackError) -> Data:
+    """The bytes of a file that can be had; raises the error of one that cannot."""
+    if isinstance(data, BitsBackError):
+        raise data
+    return data
 
 
 _Done = tuple[int, Data | BitsBackError, bytes]
@@ -284,7 +291,7 @@ class Archive:
     # Files.
 
     def contents(
-        self, members: Iterable[Member] | None = None, *, threads: int = 0
+        self, members: Iterable[Member] | None = None, threads: int = 0
     ) -> Iterator[tuple[Member, Data | BitsBackError]]:
         """The chosen files (default: all members that have a content) and their bytes, in the order of their data.
 
@@ -298,7 +305,7 @@ class Archive:
                 chosen.setdefault(member.content, []).append(member)
         self.load_models()
         order = sorted(chosen, key=lambda number: self._last_chunk(number, chosen[number][0]))
-        for member, data, _ in self._unfold(order, chosen, pool.thread_count(threads)):
+        for member, data, _ in self._unfold(order, chosen, thread_count(threads)):
             yield member, data
 
     def digests(
@@ -316,7 +323,7 @@ class Archive:
         self.load_models()
         order = sorted(chosen, key=lambda number: self._last_chunk(number, chosen[number][0]))
         last: tuple[int | None, bytes | BitsBackError] = (None, b"")
-        for member, data, digest in self._unfold(order, chosen, pool.thread_count(threads)):
+        for member, data, digest in self._unfold(order, chosen, thread_count(threads)):
             if member.content == last[0]:
                 yield member, last[1]
                 continue
@@ -353,12 +360,12 @@ class Archive:
         def share(job: tuple[int, list[int]]) -> int:
             if job[0] < 0:
                 return 1
-            return pool.share(sum(block.samples for block in self.structure.chunks[job[0]].head.blocks), threads)
+            return worth(sum(block.samples for block in self.structure.chunks[job[0]].head.blocks), threads)
 
         def work(job: tuple[int, list[int]], threads: int) -> list[_Done]:
             return self._finish(job[0], job[1], chosen, threads)
 
-        with closing(pool.ordered_map(work, jobs, threads, share)) as results:
+        with closing(ordered_map(work, jobs, threads, share)) as results:
             for done in results:
                 for number, data, digest in done:
                     for member in chosen[number]:
@@ -445,7 +452,7 @@ class Archive:
             except BitsBackError as error:
                 return error
 
-        with closing(pool.ordered_map(one, wanted, threads)) as work:
+        with closing(ordered_map(one, wanted, threads)) as work:
             return dict(zip(wanted, work, strict=True))
 
     def _take(

@@ -23,8 +23,10 @@ class Kept:
     """Of an image file that was kept as bytes: what was in the way."""
     exact: bool = True
     """Whether the file comes back byte for byte, and not "only" with the same pixels and metadata."""
+    content: int | None = None
+    """The number of its content, if it has one ..."""
     digest: bytes = b""
-    """Of its content; empty for what has none."""
+    """... and its digest."""
 
     @property
     def name(self) -> str:

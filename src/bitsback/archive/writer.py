@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from bitsback.archive import plan, pool
+from bitsback.archive import plan
 from bitsback.archive.choice import Choice, Effort, choose
-from bitsback.archive.coding import CodedBlock, coded_form, encode_block, pack_bytes
+from bitsback.archive.coding import CodedBlock, coded_form, encode_block, pack_bytes, worth
 from bitsback.archive.container import COPY, HERE, ContainerWriter, End, Header, Kind
 from bitsback.archive.directory import MAX_MEMBERS, Content, Directory, Row, decode, read_head
 from bitsback.archive.head import Bytes, DataHead, Piece
@@ -26,6 +26,7 @@ from bitsback.archive.report import Kept, ModelUse, Report
 from bitsback.errors import BitsBackError, ChangedError, FormatError
 from bitsback.files import Skipped
 from bitsback.kinds.base import Coder, Images
+from bitsback.threads import ordered_map, thread_count
 
 Progress = Callable[[int], None]
 """Called now and then with about the bytes of input that are newly done: half when read, half when written."""
@@ -101,11 +102,12 @@ class Writer:
         self._stream = stream
         self._library, self._settings, self._report = library, settings, report
         self._progress = progress or (lambda done: None)
-        self._threads = pool.thread_count(settings.threads)
+        self._threads = thread_count(settings.threads)
         self._next_member = continued.members if continued else 0
         self._next_content = continued.contents if continued else 0
         self._known: dict[bytes, int] = {}
         self._linked: dict[str, int] = {}
+        self._digests: dict[int, bytes] = {}
         self._embedded = set(continued.models) if continued else set()
         self._needed: dict[str, int] = {}  # data chunks that use a model which this run embeds
         self._removed: list[int] = []
@@ -161,6 +163,9 @@ class Writer:
         self._write_data(container, batch, chunks, blocks, finished)
         if len(chunks) > 1:
             container.add(Kind.DIRECTORY, head, payload, COPY)
+        self._digests |= dict(enumerate(batch.digests, self._next_content))
+        for kept in batch.kept:
+            kept.digest = self._digests[kept.content] if kept.content is not None else b""
         self._next_member += len(items)
         self._next_content += len(batch.owners)
 
@@ -171,19 +176,18 @@ class Writer:
             kept = Kept(item.entry, exact=item.exact, note=item.picture.note if item.picture else "")
             number = self._linked.get(item.entry.target) if item.entry.type == Type.HARDLINK else None
             if item.holds:
-                digest = item.digest()
-                number = self._known.get(digest) if digest else None
+                number = self._known.get(item.sha256)
                 if number is None:
                     number = self._next_content + len(batch.owners)
                     batch.owners.append(item)
-                    batch.digests.append(digest)
+                    batch.digests.append(item.digest())
                     batch.facts.append(item.facts())
-                    if digest:
-                        self._known[digest] = number
+                    if item.sha256:
+                        self._known[item.sha256] = number
                 else:
                     kept.how = "again"
                     item.picture = None
-                kept.digest = digest
+            kept.content = number
             batch.names.append(number)
             batch.kept.append(kept)
             if item.linked and number is not None:
@@ -209,7 +213,7 @@ class Writer:
             choice.why = why
             return choice
 
-        with closing(pool.ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
+        with closing(ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
             choices = list(work)
         self._weigh_models(groups, choices)
         return choices
@@ -267,10 +271,10 @@ class Writer:
             return encode_block(batch.images(block), block.key, coders, threads, known, self._settings.verify)
 
         def share(job: tuple[int, Group, list[Coder], bytes | None]) -> int:
-            return pool.share(job[1].samples, self._threads)
+            return worth(job[1].samples, self._threads)
 
         out: list[list[tuple[Group, CodedBlock]]] = [[] for _ in groups]
-        with closing(pool.ordered_map(one, jobs, self._threads, share)) as work:
+        with closing(ordered_map(one, jobs, self._threads, share)) as work:
             for (number, block, *_), coded in zip(jobs, work, strict=True):
                 out[number].append((block, coded))
                 self._report.warnings += coded.warnings
@@ -307,7 +311,7 @@ class Writer:
                 batch.facts[content] = item.facts()
                 batch.digests[content] = item.digest()
                 kept = by_owner[id(item)]
-                kept.images, kept.how, kept.exact, kept.digest = 0, "", True, batch.digests[content]
+                kept.images, kept.how, kept.exact = 0, "", True
                 kept.reason = "the files themselves are smaller than their images are when coded"
             coded[number] = []
         return coded
@@ -375,7 +379,7 @@ class Writer:
             for chunk in chunks:
                 yield chunk, b"".join(self._bytes(batch, run, streams, running) for run in chunk.runs)
 
-        with closing(pool.ordered_map(_packed, jobs(), self._threads)) as work:
+        with closing(ordered_map(_packed, jobs(), self._threads)) as work:
             for chunk, (section, packed) in zip(chunks, work, strict=True):
                 for content in chunk.ends:
                     if content in running:
@@ -436,10 +440,8 @@ class Writer:
             if not kept.how:
                 kept.how = "packed" if is_packed else "stored"
                 kept.reason = kept.reason or "kept byte by byte"
-            kept.digest = kept.digest or batch.digests[run.content]
         for content in chunk.ends:
             kept = by_owner[id(batch.owners[content])]
-            kept.digest = batch.digests[content]
             self._progress(kept.size - kept.size // 2)
 
 
