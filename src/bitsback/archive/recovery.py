@@ -16,6 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from bitsback.archive.container import (
     FOOTER_SIZE,
@@ -45,6 +46,8 @@ class Salvaged:
     chunks: list[Chunk] = field(default_factory=list)
     removed: set[int] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+    incomplete: bool = False
+    """Whether there may have been more of which nothing is left, not even a name."""
     system: System = HERE
     version: tuple[int, int] = (MAJOR, MINOR)
 
@@ -81,6 +84,7 @@ def salvage(file: File, limits: Limits) -> Salvaged:
             out.removed |= set(index.removed)
     out.chunks = [chunk for chunk in taken if chunk.kind != Kind.INDEX]
     out.problems += _gaps(file, taken)
+    out.incomplete = _incomplete(taken, footer)
     return out
 
 
@@ -114,6 +118,20 @@ def _fitting(candidates: list[Chunk]) -> list[Chunk]:
         if free and after and before:
             taken.insert(at, chunk)
     return taken
+
+
+def _incomplete(taken: list[Chunk], footer: tuple[int, int] | None) -> bool:
+    """Whether more may have stood there than is known.
+
+    A lone chunk that is missing is a directory or a model, of which there is another copy, or data, whose files the
+    directory names. A batch of files is at least two.
+    """
+    if not taken:
+        return True
+    last = taken[-1]
+    ends = last.kind == Kind.INDEX or (footer is not None and footer[0] == last.place + last.end - last.offset)
+    numbers = [-1, *(chunk.number for chunk in taken)]
+    return not ends or any(b - a > 2 for a, b in pairwise(numbers))
 
 
 def _index(file: File, chunk: Chunk) -> Index | None:

@@ -147,6 +147,7 @@ class Structure:
         contents: by number. ``places``: for each, its pieces in file order. ``members``: those that count.
         next_member, next_content: the numbers that an append begins with.
         problems: in a damaged archive, what was found wrong, in words.
+        incomplete: in a damaged archive, whether files may be lost that nothing names any more.
 
     Raises:
         FormatError, LimitError: it does not fit together, or announces too much.
@@ -155,12 +156,14 @@ class Structure:
     def __init__(self, file: File, limits: Limits, *, damaged: bool = False) -> None:
         self.file, self.limits, self.damaged = file, limits, damaged
         self.problems: list[str] = []
+        self.incomplete = False
         self.header: Header | None = None
         self.end: End | None = None
         self.tail = 0
         if damaged:
             found = salvage(file, limits)
             self.problems += found.problems
+            self.incomplete = found.incomplete
             self.all_chunks, self.version, self.system, removed = (
                 found.chunks, found.version, found.system, found.removed,
             )  # fmt: skip
@@ -231,6 +234,7 @@ class Structure:
                 raise FormatError("the directories do not follow one another")
             rows += list(enumerate(directory.rows, first))
             self.contents |= mine
+        self.incomplete |= bool(lost) or [ordinal for ordinal, _ in rows] != list(range(len(rows)))
         return rows
 
     def payload(self, chunk: Chunk) -> bytes:
@@ -292,6 +296,7 @@ class Structure:
             if not self.damaged:
                 raise FormatError("there is data of contents that no directory describes")
             self.problems.append(f"the names of {len(orphans)} files are lost, and the files with them")
+            self.incomplete = True
         return members
 
     def _content(self, number: int) -> Member:

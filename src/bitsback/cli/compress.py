@@ -90,8 +90,9 @@ def compress_command(
     settings = api.settings_for(effort, threads, embed_model, block, store_sha256)
     library = api.library_for(model)
     with ExitStack() as stack:
+        skipped: list[Skipped] = []
         if inputs == ("-",):
-            sources, skipped = [stack.enter_context(_standard_input(stdin_name))], []
+            sources = [stack.enter_context(_standard_input(stdin_name))]
         else:
             sources, skipped = gather.gather(inputs, exclude=exclude, tell=say)
         if not sources:
@@ -148,12 +149,14 @@ def _check_output(output: str, remove: bool, as_json: bool, parity: float) -> No
     if not remove and not parity:
         return
     try:
-        readable = output != "-" and stat.S_ISREG(os.stat(output).st_mode)
+        readable = output != "-" and stat.S_ISREG(Path(output).stat().st_mode)
     except OSError:
         readable = True  # it is going to be a file
     if not readable:
         what = "--rm" if remove else "--parity"
-        raise click.UsageError(f"{what} needs an archive that can be read again: no pipe, no device, no standard output")
+        raise click.UsageError(
+            f"{what} needs an archive that can be read again: no pipe, no device, no standard output"
+        )
 
 
 @contextmanager

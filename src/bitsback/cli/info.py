@@ -64,8 +64,8 @@ def _write_chunk(chunk: dict[str, Any]) -> None:
         words.append(f"{chunk['bytes']:,} bytes {chunk['packing']}")
     write_line("  ".join(words))
     for block in chunk["blocks"]:
-        size = f"{block['size']:>12,} bytes"
-        write_line(f"{'':>12}  {size}  {count_words(block['images'], 'image')} {block['shape']} {block['dtype']}, {block['how']}")
+        images = f"{count_words(block['images'], 'image')} {block['shape']} {block['dtype']}"
+        write_line(f"{'':>12}  {block['size']:>12,} bytes  {images}, {block['how']}")
 
 
 def _facts(archive: "Archive") -> dict[str, Any]:

@@ -146,7 +146,8 @@ def time_words(ns: int) -> str:
         like = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=left)
         year, *rest = like.timetuple()[:6]
         year, zone = year + CYCLE_YEARS * cycles, "Z"
-    return "{:04}-{:02}-{:02} {:02}:{:02}:{:02}{}".format(year, *rest, zone)
+    month, day, hour, minute, second = rest
+    return f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{zone}"
 
 
 def _cost(archive: "Archive", member: "Member") -> int:

@@ -43,7 +43,7 @@ class Samples(Size):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         samples = super().convert(value, param, ctx)
-        if not value == 0 and not 1 <= samples <= MAX_BLOCK:
+        if value != 0 and not 1 <= samples <= MAX_BLOCK:
             self.fail(f"a block has 1 to {MAX_BLOCK >> 20}Mi samples, not {value}", param, ctx)
         return samples
 
@@ -122,9 +122,7 @@ preserve = click.option(
 skip_existing = click.option(
     "-k", "--skip-existing", is_flag=True, help="Leave files alone that are there (then exit with 3)."
 )
-directory = click.option(
-    "-C", "--directory", metavar="DIR", help="Where the files go; made if need be. Default: here."
-)
+directory = click.option("-C", "--directory", metavar="DIR", help="Where the files go; made if need be. Default: here.")
 memory_limit = click.option(
     "-M", "--memory-limit", type=Size(), default=DEFAULT_LIMITS.memory, metavar="SIZE",
     help="The most memory that one file may need when it is decoded. Default: 2GiB.",

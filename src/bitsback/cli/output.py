@@ -30,7 +30,7 @@ def prepare() -> None:
         stream = getattr(sys, name)
         if stream is None and not _is_open(number):
             os.open(os.devnull, flags)  # the lowest number that is free, which is this one
-            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, stream)
         if mode == "w" and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -1,7 +1,5 @@
 """One file out of an archive, to a path or to standard output."""
 
-import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +34,7 @@ def write_member(archive: "Archive", member: "Member", output: str, *, force: bo
     if output == "-":
         return []
     metadata = Metadata(preserve=False)
-    if stat.S_ISREG(os.stat(output).st_mode):
+    if Path(output).is_file():
         metadata.set_mode(output, member.mode, member.name)
         metadata.set_time(output, member.mtime_ns, member.name)
     return metadata.warnings()

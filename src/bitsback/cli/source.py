@@ -57,9 +57,10 @@ def archive_input(
     from bitsback.archive.reader import Archive
 
     library = library_of(models)
-    with archive_file(name, spool=spool) as file, Archive(
-        file, library=library, limits=limits, damaged=damaged
-    ) as archive:
+    with (
+        archive_file(name, spool=spool) as file,
+        Archive(file, library=library, limits=limits, damaged=damaged) as archive,
+    ):
         yield archive
 
 

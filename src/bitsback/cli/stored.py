@@ -44,7 +44,9 @@ def _how(kept: "Kept") -> str:
 def _summary(report: "Report") -> list[str]:
     parts = [_counts(report), f"{size_words(report.bytes_in)} -> {size_words(report.bytes_out)}"]
     parts += [
-        f"with the model {model.name} ({size_words(model.embedded)}) inside" for model in report.models if model.embedded
+        f"with the model {model.name} ({size_words(model.embedded)}) inside"
+        for model in report.models
+        if model.embedded
     ]
     parts += [f"ratio {report.ratio:.2f}"] if report.bytes_in else []
     parts += [f"{report.bits_per_dim:.3f} bits/dim"] if report.bits_per_dim is not None else []
