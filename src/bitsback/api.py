@@ -27,15 +27,15 @@ from bitsback.archive import (
     Settings,
     atomic,
     edit,
-    extract,
     gather,
-    verify,
     write_archive,
 )
 from bitsback.archive.choice import EFFORTS, Effort
+from bitsback.archive.extract import extract
 from bitsback.archive.intake import array_item, items_of
 from bitsback.archive.item import Item
 from bitsback.archive.limits import DEFAULT_LIMITS
+from bitsback.archive.verify import verify
 from bitsback.archive.writer import Progress
 from bitsback.errors import BitsBackError, ImageError, OutputExistsError
 from bitsback.files import Skipped

@@ -75,7 +75,7 @@ def decompress_command(
         if output is not None:
             result = _write_one(opened, chosen, output, force, threads)
         else:
-            from bitsback.archive import extract
+            from bitsback.archive.extract import extract
 
             with progress_bar("decompressing", sum(one.size for one in chosen), wanted=not no_progress) as bar:
                 result = extract(

@@ -64,7 +64,7 @@ def recover_command(
         if output is not None:
             code, found = _into_archive(opened, output, force, threads)
         else:
-            from bitsback.archive import extract
+            from bitsback.archive.extract import extract
 
             total = sum(member.size for member in opened.members)
             with progress_bar("recovering", total, wanted=not no_progress) as bar:
