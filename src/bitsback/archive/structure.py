@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
@@ -297,7 +297,7 @@ class Structure:
                 raise FormatError("there is data of contents that no directory describes")
             self.problems.append(f"the names of {len(orphans)} files are lost, and the files with them")
             self.incomplete = True
-        return members
+        return _relinked(members)
 
     def _content(self, number: int) -> Member:
         """What all members of a content have in common; its ``problem`` unless its pieces make it up exactly."""
@@ -354,6 +354,27 @@ class Structure:
         if not names:
             return "no file"
         return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]} ({len(names)} files)"
+
+
+def _relinked(members: Sequence[Member]) -> list[Member]:
+    """Hard links to a file that is not there any more, or is another one by now, are files themselves.
+
+    The first of several is; the others are links to it.
+    """
+    out: list[Member] = []
+    names: dict[tuple[str, int | None], str] = {}
+    for member in members:
+        entry = member.entry
+        if entry.type == Type.FILE:
+            names[entry.name, member.content] = entry.name
+        elif entry.type == Type.HARDLINK:
+            first = names.setdefault((entry.target, member.content), entry.name)
+            if first == entry.name:
+                member = replace(member, entry=replace(entry, type=Type.FILE, target=""))
+            elif first != entry.target:
+                member = replace(member, entry=replace(entry, target=first))
+        out.append(member)
+    return out
 
 
 def _recipe(content: Content) -> dict[str, Any] | None:
