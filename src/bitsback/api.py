@@ -27,15 +27,15 @@ from bitsback.archive import (
     Settings,
     atomic,
     edit,
-    extract,
     gather,
-    verify,
     write_archive,
 )
 from bitsback.archive.choice import EFFORTS, Effort
+from bitsback.archive.extract import extract
 from bitsback.archive.intake import array_item, items_of
 from bitsback.archive.item import Item
 from bitsback.archive.limits import DEFAULT_LIMITS
+from bitsback.archive.verify import verify
 from bitsback.archive.writer import Progress
 from bitsback.errors import BitsBackError, ImageError, OutputExistsError
 from bitsback.files import Skipped
@@ -350,14 +350,40 @@ def add(
     sources, skipped = gather.gather(_paths(data), exclude=exclude)
     if not sources:
         raise ImageError(f"nothing to add{f': {skipped[0].name}: {skipped[0].reason}' if skipped else ''}")
+    return append(
+        archive,
+        sources,
+        skipped,
+        library=library_for(model),
+        settings=settings_for(effort, threads, embed_model, block, store_sha256),
+        keep_old=keep_old,
+        check=verify,
+        limits=limits,
+        progress=progress,
+    )
+
+
+def append(
+    archive: Path_,
+    sources: Sequence[gather.Source],
+    skipped: list[Skipped],
+    *,
+    library: Library,
+    settings: Settings,
+    keep_old: bool = False,
+    check: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+) -> Report:
+    """What :func:`add` does once it is known what to add; ``skipped`` is the list that may grow."""
     _check_inputs(Path(archive), sources)
     return edit.append(
         Path(archive),
-        items_of(sources, skipped, limits, threads),
-        library_for(model),
-        settings_for(effort, threads, embed_model, block, store_sha256),
+        items_of(sources, skipped, limits, settings.threads),
+        library,
+        settings,
         keep_old=keep_old,
-        check=verify,
+        check=check,
         limits=limits,
         progress=progress,
         skipped=skipped,
@@ -409,10 +435,15 @@ def recover(
         OutputExistsError: ``out`` is there. FormatError: nothing could be recovered.
     """
     with open(archive, models=models, damaged=True) as opened:
-        if not opened.members:
-            raise BitsBackError(f"nothing is left of it: {'; '.join(opened.problems[:2])}")
-        with atomic.write(Path(out), overwrite=force) as file:
-            return edit.rebuild([(opened, opened.members)], file, threads=threads), opened.problems
+        return rescue(opened, out, threads=threads, force=force), opened.problems
+
+
+def rescue(broken: Archive, out: Path_, *, threads: int = 0, force: bool = False) -> Rebuilt:
+    """What :func:`recover` does with an archive that is open already, with ``damaged=True``."""
+    if not broken.members:
+        raise BitsBackError(f"nothing is left of it: {'; '.join(broken.problems[:2])}")
+    with atomic.write(Path(out), overwrite=force) as file:
+        return edit.rebuild([(broken, broken.members)], file, threads=threads)
 
 
 def _paths(data: Path_ | Iterable[Path_]) -> list[Path_]:
