@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TextIO
 
+from bitsback.report import words
+
 STDOUT = "standard output"
 """What errors call it."""
-
-from bitsback.report import words
 
 size_words, count_words = words.size, words.count
 
