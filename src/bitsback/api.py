@@ -190,7 +190,8 @@ def store(
 
     def write(stream: BinaryIO, readable: bool) -> Report:
         how = replace(settings, verify=check and not readable)
-        report = write_archive(stream, items, library, how, progress=progress, skipped=skipped)
+        listing = [source.entry for source in sources] or None
+        report = write_archive(stream, items, library, how, progress=progress, skipped=skipped, listing=listing)
         if check and readable:
             stream.flush()
             with Archive(stream, library=library, limits=limits) as archive:
@@ -386,6 +387,7 @@ def append(
         limits=limits,
         progress=progress,
         skipped=skipped,
+        listing=[source.entry for source in sources],
     )
 
 

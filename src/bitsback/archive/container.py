@@ -6,8 +6,9 @@ and chunks must follow each other without a gap. All integers are little-endian;
 checks find accidents, not attackers.
 
 A chunk says whose it is and where: the id of the *run* that wrote it (the first, or one that appended), its number in
-the archive, and the byte at which it stands. So a chunk of an archive that is stored *inside* another, be it an older
-copy of the same, is never taken for one of the outer archive's.
+the archive, and the byte at which it stands. The id is a hash of all that is going to be written, as far as it is known
+when the run begins, and of the runs before it. So a chunk of an archive that is stored *inside* another, be it an older
+copy of the same, is never taken for one of the outer archive's; and two chunks of one run and number are the same.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import BinaryIO, NamedTuple
 
 import xxhash
 
-from bitsback.archive.fields import Cursor, varints
+from bitsback.archive.fields import Cursor, ascending, varints
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.errors import ChecksumError, FormatError, LimitError, TruncatedError, UnsupportedVersionError
 
@@ -41,6 +42,9 @@ OPTIONAL = 1
 """Chunk flag: a reader that does not know the chunk's kind may step over it."""
 COPY = 2
 """Chunk flag: the second copy of a chunk that others need."""
+
+EARLIER = 32
+"""Of so many runs before its own an index keeps the ids."""
 
 _HEADER = struct.Struct("<8sBBHHBBQ")  # magic, major, minor, required and optional features, system, reserved, id
 _FRAME = struct.Struct("<4sBBHQIIQQQ")  # sync, kind, flags, 0, id, number, head size, offset, payload size, its check
@@ -72,12 +76,13 @@ class Kind(IntEnum):
     MODEL = 3
     """A model file. Its head is the model's SHA-256, its payload the file."""
     INDEX = 4
-    """The chunks since the last index, and the members that do not count any more."""
+    """The chunks since the last index, and the members that do not count any more. No flags, no head."""
     PARITY = 5
     """What repairs damage (:mod:`bitsback.archive.parity`)."""
 
 
 _KINDS = frozenset(Kind)
+_COPIED = frozenset((Kind.DIRECTORY, Kind.MODEL))
 
 
 def check_sum(data: bytes | memoryview) -> int:
@@ -116,6 +121,11 @@ class Chunk:
         return self.payload_offset + self.payload_size
 
     @property
+    def is_known(self) -> bool:
+        """Whether its kind is one of :class:`Kind`."""
+        return self.kind in _KINDS
+
+    @property
     def is_copy(self) -> bool:
         return bool(self.flags & COPY)
 
@@ -146,33 +156,33 @@ class Index:
     removed: list[int] = field(default_factory=list)
     """Numbers of members that do not count any more, in order."""
     runs: list[int] = field(default_factory=list)
-    """Ids of the runs before this one, so that recovery knows them all by the last index."""
+    """Ids of the runs before this one, the last :data:`EARLIER` of them, so that recovery knows them by it."""
+    required: int = DRAFT
+    """Features that reading this run takes, as in the header."""
 
     def encode(self) -> bytes:
-        gaps = [b - a - 1 for a, b in zip([-1, *self.removed], self.removed, strict=False)]
-        numbers = (self.previous, self.first, len(self.sizes), *self.sizes, len(gaps), *gaps)
-        return varints(numbers) + b"".join(struct.pack("<Q", run) for run in self.runs)
+        numbers = (self.required, self.previous, self.first, len(self.sizes), *self.sizes, len(self.removed))
+        runs = b"".join(struct.pack("<Q", run) for run in self.runs)
+        return varints(numbers) + ascending(self.removed) + runs
 
     @classmethod
     def decode(cls, data: bytes) -> Index:
+        """Raises FormatError; UnsupportedVersionError for features that are not known."""
         cursor = Cursor(data)
+        required = cursor.varint()
+        _check_features(required)
         previous, first = cursor.varint(), cursor.varint()
-        sizes = [cursor.varint() for _ in range(_plausible(cursor))]
-        removed, last = [], -1
-        for _ in range(_plausible(cursor)):
-            last += 1 + cursor.varint()
-            removed.append(last)
-        if cursor.left % 8:
+        sizes = cursor.varints(cursor.count())
+        removed = cursor.ascending(cursor.count())
+        if cursor.left % 8 or cursor.left > 8 * EARLIER:
             raise FormatError("the index has bytes left over")
-        runs = [struct.unpack("<Q", cursor.take(8))[0] for _ in range(cursor.left // 8)]
-        return cls(previous, first, sizes, removed, runs)
+        runs = [run for (run,) in struct.iter_unpack("<Q", cursor.take(cursor.left))]
+        return cls(previous, first, sizes, removed, runs, required)
 
 
-def _plausible(cursor: Cursor) -> int:
-    count = cursor.varint()
-    if count > cursor.left:
-        raise FormatError("the index announces more than it holds")
-    return count
+def _check_features(required: int) -> None:
+    if unknown := required & ~DRAFT:
+        raise UnsupportedVersionError(f"needs features that this version does not know (bits {unknown:#06x})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +195,7 @@ class End:
     index: int
     """Offset of the last index."""
     runs: tuple[int, ...]
-    """Ids of all runs so far."""
+    """Ids of the last :data:`EARLIER` runs so far."""
 
 
 class ContainerWriter:
@@ -211,7 +221,9 @@ class ContainerWriter:
         self._stream = stream
         self.header = header
         self.size, self._number = (end.size, end.number) if end else (0, 0)
-        self._index = Index(end.index if end else 0, self._number, runs=list(end.runs) if end else [])
+        self._index = Index(
+            end.index if end else 0, self._number, runs=list(end.runs) if end else [], required=header.required
+        )
         if end is None:
             self._write(header.encode())
 
@@ -231,13 +243,17 @@ class ContainerWriter:
         self._number += 1
         return offset
 
-    def finish(self, removed: Sequence[int] = ()) -> int:
-        """Write the index and the footer; return the size of the whole file."""
+    def finish(self, removed: Sequence[int] = (), *, durable: bool = False) -> int:
+        """Write the index and the footer; return the size of the whole file.
+
+        ``durable``: see to it that all else is on disk before the footer is, which makes it count.
+        """
         offset = self.size
         self._index.removed = sorted(removed)
-        index, self._index = self._index, Index()
-        self.add(Kind.INDEX, b"", index.encode())
-        self._index = Index(offset, self._number, runs=[*index.runs, self.header.id])
+        self.add(Kind.INDEX, b"", self._index.encode())
+        if durable:
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
         footer = _FOOTER.pack(offset, self.header.id)
         self._write(footer + _CHECK.pack(check_sum(footer)) + END_MAGIC)
         return self.size
@@ -286,27 +302,41 @@ class File:
             self._file.seek(offset)
             return self._file.read(size)
 
-    def find(self, pattern: bytes, offset: int) -> int:
-        """Offset of the next ``pattern`` at or after ``offset``, or -1; reads a little at a time."""
+    def find_back(self, pattern: bytes) -> Iterator[int]:
+        """Offsets of ``pattern``, the last one first; reads a little at a time, and all of it once."""
         step = 1 << 20
-        while offset < self.size:
-            window = self.read(offset, min(step + len(pattern) - 1, self.size - offset))
-            found = window.find(pattern)
-            if found >= 0:
-                return offset + found
-            offset += step
-        return -1
+        for start in range((self.size - 1) // step * step, -1, -step):
+            window = self.read(start, min(step + len(pattern) - 1, self.size - start))
+            found = len(window)
+            while (found := window.rfind(pattern, 0, found + len(pattern) - 1)) >= 0:
+                yield start + found
 
-    def find_last(self, pattern: bytes, end: int) -> int:
-        """Offset of the last ``pattern`` that ends at or before ``end``, or -1."""
-        step = 1 << 20
-        while end > 0:
-            start = max(0, end - step)
-            window = self.read(start, end - start)
-            found = window.rfind(pattern)
+    def check_sum(self, offset: int, size: int) -> int:
+        """The check of ``size`` bytes at ``offset``, read a little at a time."""
+        running = xxhash.xxh3_64()
+        for start in range(offset, offset + size, 1 << 20):
+            running.update(self.read(start, min(1 << 20, offset + size - start)))
+        return running.intdigest()
+
+
+class Finder:
+    """Where a few bytes occur in a file, asked from the front to the back; reads a little at a time."""
+
+    def __init__(self, file: File, pattern: bytes) -> None:
+        self._file, self._pattern = file, pattern
+        self._start, self._window = 0, b""
+
+    def find(self, offset: int) -> int:
+        """The first place at or after ``offset``, or -1."""
+        size = len(self._pattern)
+        while offset + size <= self._file.size:
+            if not self._start <= offset <= self._start + len(self._window) - size:
+                self._start = offset
+                self._window = self._file.read(offset, min(1 << 20, self._file.size - offset))
+            found = self._window.find(self._pattern, offset - self._start)
             if found >= 0:
-                return start + found
-            end = start + len(pattern) - 1 if start else 0
+                return self._start + found
+            offset = self._start + len(self._window) - size + 1
         return -1
 
 
@@ -341,41 +371,49 @@ def read_header(file: File) -> Header:
         raise ChecksumError("the header is damaged")
     if major != MAJOR:
         raise UnsupportedVersionError(f"written in format {major}.{minor}; this version reads {MAJOR}.x")
-    if unknown := required & ~DRAFT:
-        raise UnsupportedVersionError(f"needs features that this version does not know (bits {unknown:#06x})")
+    _check_features(required)
     if reserved or system not in frozenset(System):
         raise FormatError("a reserved field of the header is set")
     return Header(identity, System(system), required, (major, minor))
 
 
+def head_size_at(file: File, offset: int) -> int:
+    """What the frame at ``offset`` says of the size of its head, not checked yet; FormatError if there is no frame."""
+    frame = file.read(offset, FRAME_SIZE)
+    if not frame.startswith(SYNC):
+        raise FormatError(f"no chunk at byte {offset}")
+    size: int = _FRAME.unpack_from(frame)[6]
+    return size
+
+
 def read_chunk(file: File, offset: int, run: int | None, limits: Limits) -> Chunk:
     """Read and check the frame and head at ``offset``; only a plausible head size is ever allocated.
 
-    ``run``: the id that it must have, and then it must stand in its own place; None takes any, anywhere.
+    ``run``: the id that it must have, and then it must stand in its own place, whole, and be of a kind that is known or
+    may be stepped over; None takes any chunk, anywhere, if only frame and head are whole.
     """
-    frame = file.read(offset, FRAME_SIZE)
-    sync, kind, flags, reserved, its_id, number, head_size, place, payload_size, payload_check = _FRAME.unpack_from(
-        frame
-    )
     where = f"chunk at byte {offset}"
-    if sync != SYNC:
-        raise FormatError(f"no chunk at byte {offset}")
+    head_size = head_size_at(file, offset)
     if head_size > file.size - offset - FRAME_SIZE:
         raise TruncatedError(f"{where}: its head was cut off, or its length is damaged")
     if head_size > limits.head:
         raise LimitError(f"{where}: a head of {head_size} bytes is over the limit of {limits.head}")
-    head = file.read(offset + FRAME_SIZE, head_size)
-    if _CHECK.unpack_from(frame, _FRAME.size)[0] != check_sum(frame[: _FRAME.size] + head):
+    data = file.read(offset, FRAME_SIZE + head_size)
+    frame, (check,), head = data[: _FRAME.size], _CHECK.unpack_from(data, _FRAME.size), data[FRAME_SIZE:]
+    if check != check_sum(frame + head):
         raise ChecksumError(f"{where}: the head is damaged")
+    _sync, kind, flags, reserved, its_id, number, _size, place, payload_size, payload_check = _FRAME.unpack(frame)
+    chunk = Chunk(kind, flags, its_id, number, offset, place, head, payload_size, payload_check)
     if run is not None and (its_id != run or place != offset):
         raise FormatError(f"{where}: belongs to another archive, or to another place")
+    if run is not None and chunk.end > file.size:
+        raise TruncatedError(f"{where}: its payload was cut off")
     if reserved or flags & ~(OPTIONAL | COPY):
         raise UnsupportedVersionError(f"{where}: needs features that this version does not know")
-    if kind not in _KINDS and not flags & OPTIONAL:
+    if run is not None and not chunk.is_known and not flags & OPTIONAL:
         raise UnsupportedVersionError(f"{where}: kind {kind} is unknown to this version")
-    chunk = Chunk(kind, flags, its_id, number, offset, place, head, payload_size, payload_check)
-    if chunk.end > file.size:
-        raise TruncatedError(f"{where}: its payload was cut off")
+    if (flags & COPY and kind in _KINDS - _COPIED) or (kind == Kind.INDEX and (flags or head)):
+        raise FormatError(f"{where}: has flags, or a head, that its kind does not have")
     return chunk
 
 
@@ -398,12 +436,20 @@ def read_footer(file: File, stop: int) -> tuple[int, int] | None:
     return index, identity
 
 
+class _Listed(NamedTuple):
+    """An index, where the first chunk that it lists begins, and the id of its run."""
+
+    start: int
+    run: int
+    content: Index
+
+
 class ContainerReader:
     """Header, indexes and every chunk's head of a whole archive; payloads are read when asked for.
 
     ``chunks`` lists all chunks but the indexes, in file order; ``removed`` the members that do not count any more. If
-    something stands after the last footer, as when an append was cut off, ``tail`` is how many bytes, and the archive
-    is what it was before.
+    the beginning of a run stands after the last footer, as when an append was cut off, ``tail`` is how many bytes, and
+    the archive is what it was before.
 
     Raises :class:`TruncatedError`, :class:`ChecksumError`, :class:`UnsupportedVersionError`, :class:`LimitError` or
     plain :class:`FormatError`.
@@ -413,70 +459,94 @@ class ContainerReader:
         self.file = file if isinstance(file, File) else File(file)
         self.limits = limits
         self.header = read_header(self.file)
-        size, index, last = self._find_end()
+        size, index, run, last = self._find_end()
         self.tail = self.file.size - size
         self.chunks: list[Chunk] = []
         self.removed: set[int] = set()
         number = 0
-        runs = [*last.runs, read_footer(self.file, size)[1]]  # type: ignore[index]
-        if runs[0] != self.header.id:
-            raise FormatError("the indexes are not those of the archive that the header begins")
-        listed = list(self._indexes(index, runs))
-        for start, run, one in reversed(listed):
-            if one.first != number:
+        listed = list(self._indexes(index, run, last))
+        for one in reversed(listed):
+            if one.content.first != number:
                 raise FormatError("the indexes do not follow one another")
-            self._read_listed(start, run, one)
-            number = one.first + len(one.sizes) + 1
-        self.end = End(size, number, index, tuple(runs))
+            self._read_listed(one)
+            number = one.content.first + len(one.content.sizes) + 1
+        self.end = End(size, number, index, (*last.runs, run)[-EARLIER:])
+        self._check_tail()
 
-    def _find_end(self) -> tuple[int, int, Index]:
-        """Where the last whole footer ends, and the index that it names."""
-        end = self.file.size
-        while (at := self.file.find_last(END_MAGIC, end)) >= 0:
+    def _find_end(self) -> tuple[int, int, int, Index]:
+        """Where the last whole footer ends, the index that it names, its run, and what it says."""
+        budget = self.file.size + (64 << 20)  # bytes of indexes that are looked at: hostile ones may overlap
+        for at in self.file.find_back(END_MAGIC):
             stop = at + len(END_MAGIC)
             footer = read_footer(self.file, stop)
-            if footer is not None:
-                index, run = footer
-                try:
-                    chunk, content = self._index(index, run)
-                except (FormatError, LimitError):
-                    if stop == self.file.size:
-                        raise  # it is the archive's own end, and the index is damaged
-                else:
-                    if chunk.end == stop - FOOTER_SIZE:
-                        return stop, index, content
-            end = stop - 1
+            if footer is None:
+                continue
+            index, run = footer
+            try:
+                chunk = self._index_chunk(index, run)
+                if chunk.end != stop - FOOTER_SIZE:
+                    raise FormatError("the footer does not follow its index")
+                budget -= chunk.payload_size
+                if budget < 0:
+                    break
+                return stop, index, run, self._index(chunk)
+            except (FormatError, LimitError):
+                if stop == self.file.size:
+                    raise  # it is the archive's own end, and the index is damaged
         raise TruncatedError("the end is missing: the archive was cut off")
 
-    def _index(self, offset: int, run: int) -> tuple[Chunk, Index]:
+    def _check_tail(self) -> None:
+        """Refuse what follows the end if it is more than the beginning of a run: then it is the real end, damaged."""
+        finder, at = Finder(self.file, SYNC), self.end.size
+        while self.tail and (at := finder.find(at)) >= 0:
+            try:
+                chunk = read_chunk(self.file, at, None, self.limits) if not head_size_at(self.file, at) else None
+            except FormatError:
+                chunk = None
+            if chunk and chunk.kind == Kind.INDEX and chunk.place == at and chunk.end + FOOTER_SIZE <= self.file.size:
+                raise ChecksumError("the end is damaged, and what was added last with it")
+            at += 1
+
+    def _index_chunk(self, offset: int, run: int) -> Chunk:
         chunk = read_chunk(self.file, offset, run, self.limits)
-        if chunk.kind != Kind.INDEX or chunk.head:
+        if chunk.kind != Kind.INDEX:
             raise FormatError("the footer does not point at an index")
         if chunk.payload_size > self.limits.table:
             raise LimitError(f"an index of {chunk.payload_size} bytes is over the limit of {self.limits.table}")
+        return chunk
+
+    def _index(self, chunk: Chunk) -> Index:
         index = Index.decode(read_payload(self.file, chunk))
         if chunk.number != index.first + len(index.sizes):
             raise FormatError("the index does not count what stands before it")
-        return chunk, index
+        return index
 
-    def _indexes(self, offset: int, runs: Sequence[int]) -> Iterator[tuple[int, int, Index]]:
-        """Where what it lists begins, the run, and the index; from the last one back."""
-        for position in range(len(runs) - 1, -1, -1):
-            _, index = self._index(offset, runs[position])
-            start = HEADER_SIZE
+    def _indexes(self, offset: int, run: int, index: Index) -> Iterator[_Listed]:
+        """What the indexes list, from the last one back."""
+        while True:
+            start, before, previous = HEADER_SIZE, 0, None
             if index.previous:
-                if not position or index.previous >= offset:
+                if index.previous >= offset or not index.runs:
                     raise FormatError("the indexes run in circles")
-                before, _ = self._index(index.previous, runs[position - 1])
-                start = before.end + FOOTER_SIZE
-            elif position:
-                raise FormatError("an index is missing")
-            if start + sum(index.sizes) != offset or index.runs != list(runs[:position]):
+                before = index.runs[-1]
+                chunk = self._index_chunk(index.previous, before)
+                previous = self._index(chunk)
+                start = chunk.end + FOOTER_SIZE
+                if read_footer(self.file, start) != (index.previous, before):
+                    raise ChecksumError("the footer of an earlier run is damaged")
+            if start + sum(index.sizes) != offset:
                 raise FormatError("the index does not cover what stands before it")
-            yield start, runs[position], index
-            offset = index.previous
+            if index.runs != ([*previous.runs, before][-EARLIER:] if previous else []):
+                raise FormatError("the indexes do not agree on the runs before them")
+            yield _Listed(start, run, index)
+            if previous is None:
+                break
+            offset, run, index = index.previous, before, previous
+        if run != self.header.id:
+            raise FormatError("the indexes are not those of the archive that the header begins")
 
-    def _read_listed(self, offset: int, run: int, index: Index) -> None:
+    def _read_listed(self, listed: _Listed) -> None:
+        offset, run, index = listed
         for row, size in enumerate(index.sizes):
             chunk = read_chunk(self.file, offset, run, self.limits)
             if chunk.kind == Kind.INDEX or chunk.number != index.first + row or chunk.end - offset != size:

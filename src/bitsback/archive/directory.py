@@ -4,14 +4,11 @@ A directory is a chunk of its own, which stands before the data of its contents,
 time: names, types, times and modes by column, so that similar ones cost a few bytes each, and the whole packed once.
 
 A *member* is a name. A *content* is what a file holds; several members may name one, of this or of an earlier
-directory. Members and contents are numbered
-through the archive. Layout: ``docs/format.md``.
+directory. Members and contents are numbered through the archive. Layout: ``docs/format.md``.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
@@ -28,18 +25,19 @@ from bitsback.archive.fields import (
     read_strings,
     steps,
     strings,
-    varint,
     varints,
 )
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.packing import pack, unpack
-from bitsback.errors import FormatError, LimitError
+from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
 
 MAX_MEMBERS = 1 << 12
 """Members of one directory, when written ..."""
 MAX_ROWS = 1 << 16
-"""... and when read."""
+"""... and when read; and arrays of all its contents together."""
+MAX_RECIPE = 1 << 22
+"""Bytes of a recipe."""
 
 SECOND = 10**9
 MODES = 0o7777
@@ -56,7 +54,7 @@ class _Tag(IntEnum):
     CONTENTS = 6
     TARGETS = 7
     SIZES = 16
-    PIXELS_ONLY = 17
+    FLAGS = 17
     RECIPES = 18
     RECIPE_INDEX = 19
     PARTS = 20
@@ -66,6 +64,10 @@ class _Tag(IntEnum):
 
 
 _TAGS = frozenset(_Tag)
+_TYPES = frozenset(Type)
+
+_PIXELS_ONLY, _HASHED = 1, 2
+"""Flags of a content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,37 +150,36 @@ def decode(head: DirectoryHead, payload: bytes, system: System) -> Directory:
 
 
 def name_bytes(name: str, system: System) -> bytes:
-    """A name as the archive keeps it.
+    """A name, or a target, as an archive of such a system keeps it.
+
+    Raises BitsBackError for what it cannot keep: NUL, and lone surrogates that stand for something else there.
 
     >>> name_bytes("a/b", System.POSIX)
     b'a/b'
     """
-    return name.encode("utf-8", "surrogatepass" if system == System.WINDOWS else "surrogateescape")
+    try:
+        data = name.encode("utf-8", _SURROGATES[system])
+        if b"\0" not in data and (data.isascii() or name_text(data, system) == name):
+            return data
+    except (UnicodeEncodeError, FormatError):
+        pass
+    raise BitsBackError(f"{name!r}: no name in an archive of a {system.name.capitalize()} system")
 
 
 def name_text(name: bytes, system: System) -> str:
     """The inverse of :func:`name_bytes`; FormatError for what is no WTF-8 in an archive from Windows."""
-    if system == System.POSIX:
-        return name.decode("utf-8", "surrogateescape")
     try:
-        return name.decode("utf-8", "surrogatepass")
+        text = name.decode("utf-8", _SURROGATES[system])
     except UnicodeDecodeError:
         raise FormatError("a name is not valid") from None
+    if system == System.WINDOWS and not name.isascii():
+        units = text.encode("utf-16-le", "surrogatepass")
+        if units.decode("utf-16-le", "surrogatepass") != text:
+            raise FormatError("a name spells a character as two surrogates")
+    return text
 
 
-def on_disk(name: str, system: System) -> str:
-    """A name of the archive's, as this system's functions take it: the same bytes, or the same characters."""
-    data = name_bytes(name, system)
-    if sys.platform == "win32":
-        return data.decode("utf-8", "surrogatepass" if system == System.WINDOWS else "replace")
-    return os.fsdecode(data)
-
-
-def _all_or_none(values: Sequence[int | None], what: str) -> list[int] | None:
-    known = [value for value in values if value is not None]
-    if len(known) not in (0, len(values)):
-        raise ValueError(f"either all members of a directory have {what}, or none has")
-    return known or None
+_SURROGATES = {System.POSIX: "surrogateescape", System.WINDOWS: "surrogatepass"}
 
 
 def _member_fields(directory: Directory, system: System) -> dict[int, bytes | None]:
@@ -186,8 +187,10 @@ def _member_fields(directory: Directory, system: System) -> dict[int, bytes | No
     if not entries:
         return {}
     types = [int(entry.type) for entry in entries]
-    times = _all_or_none([entry.mtime_ns for entry in entries], "times")
-    modes = _all_or_none([entry.mode for entry in entries], "modes")
+    times = [entry.mtime_ns for entry in entries]
+    modes = [0 if entry.mode is None else entry.mode + 1 for entry in entries]
+    if not 0 <= min(modes) <= max(modes) <= MODES + 1:
+        raise ValueError("a mode has bits that are no permissions")
     following = directory.first_content
     references = []  # 0: the next of this directory's own contents; else one more than the content's number
     for row in directory.rows:
@@ -197,42 +200,55 @@ def _member_fields(directory: Directory, system: System) -> dict[int, bytes | No
         following += row.content == following
     targets = [name_bytes(entry.target, system) for entry in entries if entry.type in (Type.SYMLINK, Type.HARDLINK)]
     names = [name_bytes(entry.name, system) for entry in entries]
-    if any(b"\0" in text for text in (*names, *targets)):
-        raise ValueError("a name holds a NUL")
+    seconds, rests = _split_times(times)
     return {
         _Tag.TYPES: column(types) if any(types) else None,
         _Tag.NAMES: strings(names),
-        _Tag.SECONDS: steps(time // SECOND for time in times) if times else None,
-        _Tag.NANOSECONDS: column([time % SECOND for time in times]) if times else None,
-        _Tag.MODES: column(modes) if modes else None,
+        _Tag.SECONDS: steps(seconds) if any(seconds) else None,
+        _Tag.NANOSECONDS: column(rests) if any(rests) else None,
+        _Tag.MODES: column(modes) if any(modes) else None,
         _Tag.CONTENTS: column(references) if any(references) else None,
         _Tag.TARGETS: strings(targets) if targets else None,
     }
 
 
+def _split_times(times: Sequence[int | None]) -> tuple[list[int], list[int]]:
+    """Seconds, and nanoseconds plus one; of a time that is not known 0, and the second of the one before."""
+    seconds, rests, last = [], [], 0
+    for time in times:
+        last, rest = divmod(time, SECOND) if time is not None else (last, -1)
+        seconds.append(last)
+        rests.append(rest + 1)
+    return seconds, rests
+
+
+def _read_times(known: dict[int, bytes], rows: int) -> list[int | None]:
+    seconds = read_steps(known.get(_Tag.SECONDS), rows)
+    rests = read_column(known.get(_Tag.NANOSECONDS), rows)
+    if max(rests, default=0) > SECOND:
+        raise FormatError("a time has more than a second of nanoseconds")
+    return [second * SECOND + rest - 1 if rest else None for second, rest in zip(seconds, rests, strict=True)]
+
+
+def _read_modes(known: dict[int, bytes], rows: int) -> list[int | None]:
+    modes = read_column(known.get(_Tag.MODES), rows)
+    if max(modes, default=0) > MODES + 1:
+        raise FormatError("a mode has bits that are no permissions")
+    return [mode - 1 if mode else None for mode in modes]
+
+
 def _read_rows(known: dict[int, bytes], head: DirectoryHead, system: System) -> list[Row]:
-    names = read_strings(known.get(_Tag.NAMES))
+    names = read_strings(known.get(_Tag.NAMES), head.members)
     if len(names) != head.members:
         raise FormatError(f"a directory of {head.members} members has {len(names)} names")
     types = read_column(known.get(_Tag.TYPES), len(names))
-    if any(kind not in frozenset(Type) for kind in types):
-        raise FormatError("a member is of a type that this version does not know")
-    times: list[int | None] = [None] * len(names)
-    if _Tag.SECONDS in known:
-        seconds = read_steps(known[_Tag.SECONDS], len(names))
-        nanoseconds = read_column(known.get(_Tag.NANOSECONDS), len(names))
-        if max(nanoseconds, default=0) >= SECOND:
-            raise FormatError("a time has more than a second of nanoseconds")
-        times = [second * SECOND + rest for second, rest in zip(seconds, nanoseconds, strict=True)]
-    modes: list[int | None] = [None] * len(names)
-    if _Tag.MODES in known:
-        modes = list(read_column(known[_Tag.MODES], len(names)))
-        if any(mode is not None and mode > MODES for mode in modes):
-            raise FormatError("a mode has bits that are no permissions")
+    if any(kind not in _TYPES for kind in types):
+        raise UnsupportedVersionError("a member is of a type that this version does not know")
+    times, modes = _read_times(known, len(names)), _read_modes(known, len(names))
     with_content = [kind in (Type.FILE, Type.HARDLINK) for kind in types]
     references = iter(read_column(known.get(_Tag.CONTENTS), sum(with_content)))
     linked = [kind in (Type.SYMLINK, Type.HARDLINK) for kind in types]
-    targets_in = read_strings(known.get(_Tag.TARGETS))
+    targets_in = read_strings(known.get(_Tag.TARGETS), sum(linked))
     if len(targets_in) != sum(linked):
         raise FormatError("a directory does not have a target for each link")
     targets = iter(targets_in)
@@ -260,52 +276,56 @@ def _content_fields(contents: Sequence[Content]) -> dict[int, bytes | None]:
     parts = [len(content.counts) for content in contents]
     counts = [count for content in contents for count in content.counts]
     blobs = [content.blob for content in contents if content.recipe is not None]
-    hashes = [content.sha256 for content in contents if content.sha256 is not None]
-    if len(hashes) not in (0, len(contents)):
-        raise ValueError("either all contents of a directory have hashes, or none has")
-    pixels = [int(content.pixels_only) for content in contents]
+    flags = [_PIXELS_ONLY * content.pixels_only + _HASHED * (content.sha256 is not None) for content in contents]
     return {
         _Tag.SIZES: column([content.size for content in contents]),
-        _Tag.PIXELS_ONLY: column(pixels) if any(pixels) else None,
+        _Tag.FLAGS: column(flags) if any(flags) else None,
         _Tag.RECIPES: strings([recipe.encode() for recipe in recipes]) if recipes else None,
         _Tag.RECIPE_INDEX: column(index) if set(index) != {1} and recipes else None,
         _Tag.PARTS: column(parts) if parts != [int(bool(i)) for i in index] else None,
         _Tag.COUNTS: column(counts) if set(counts) - {1} else None,
         _Tag.BLOBS: column(blobs) if any(blobs) else None,
-        _Tag.HASHES: b"".join(hashes) if hashes else None,
+        _Tag.HASHES: b"".join(content.sha256 or b"" for content in contents) or None,
     }
 
 
 def _read_contents(known: dict[int, bytes], rows: int) -> list[Content]:
     sizes = read_column(known.get(_Tag.SIZES), rows)
-    pixels = read_column(known.get(_Tag.PIXELS_ONLY), rows)
-    recipes = []
-    for data in read_strings(known.get(_Tag.RECIPES)):
-        try:
-            recipes.append(data.decode())
-        except UnicodeDecodeError:
-            raise FormatError("a recipe is not UTF-8") from None
+    flags = read_column(known.get(_Tag.FLAGS), rows)
+    if any(flag & ~(_PIXELS_ONLY | _HASHED) for flag in flags):
+        raise UnsupportedVersionError("a content has a flag that this version does not know")
+    recipes = [_recipe(data) for data in read_strings(known.get(_Tag.RECIPES), rows)]
     index = read_column(known.get(_Tag.RECIPE_INDEX), rows, 1 if recipes else 0)
-    if max(index, default=0) > len(recipes) or max(pixels, default=0) > 1:
-        raise FormatError("a content points outside of its directory's tables")
+    if max(index, default=0) > len(recipes):
+        raise FormatError("a content has a recipe that is not there")
     parts = read_column(known[_Tag.PARTS], rows) if _Tag.PARTS in known else [int(bool(i)) for i in index]
-    if sum(parts) > 64 + 64 * len(known.get(_Tag.COUNTS, b"")) + rows:
-        raise FormatError("a directory announces more arrays than it holds")
+    if sum(parts) > MAX_ROWS:
+        raise LimitError(f"{sum(parts)} arrays in one directory are over the limit of {MAX_ROWS}")
     counts = read_column(known.get(_Tag.COUNTS), sum(parts), 1)
     blobs = iter(read_column(known.get(_Tag.BLOBS), sum(1 for i in index if i)))
-    hashes = known.get(_Tag.HASHES, b"")
-    if len(hashes) not in (0, 32 * rows):
-        raise FormatError("a directory does not have a hash for each content")
+    hashes = Cursor(known.get(_Tag.HASHES, b""))
     contents = []
     for row, end in enumerate(accumulate(parts)):
         recipe = recipes[index[row] - 1] if index[row] else None
         own = tuple(counts[end - parts[row] : end])
-        if 0 in own or (own and recipe is None) or (pixels[row] and recipe is None):
+        pixels_only = bool(flags[row] & _PIXELS_ONLY)
+        if 0 in own or ((own or pixels_only) and recipe is None):
             raise FormatError("a content has arrays without images, or without a recipe")
         blob = sizes[row] if recipe is None else next(blobs)
-        sha256 = hashes[32 * row : 32 * row + 32] or None
-        contents.append(Content(sizes[row], blob, recipe, own, bool(pixels[row]), sha256))
+        sha256 = hashes.take(32) if flags[row] & _HASHED else None
+        contents.append(Content(sizes[row], blob, recipe, own, pixels_only, sha256))
+    if hashes.left:
+        raise FormatError("a directory has a hash too many")
     return contents
+
+
+def _recipe(data: bytes) -> str:
+    if len(data) > MAX_RECIPE:
+        raise LimitError(f"a recipe of {len(data)} bytes is over the limit of {MAX_RECIPE}")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise FormatError("a recipe is not UTF-8") from None
 
 
 def sized(row: Row, content: Content | None) -> Entry:
@@ -313,4 +333,4 @@ def sized(row: Row, content: Content | None) -> Entry:
     return replace(row.entry, size=content.size) if content is not None else row.entry
 
 
-__all__ = ["Content", "Directory", "DirectoryHead", "Row", "decode", "name_bytes", "on_disk", "read_head", "varint"]
+__all__ = ["Content", "Directory", "DirectoryHead", "Row", "decode", "name_bytes", "name_text", "read_head", "sized"]

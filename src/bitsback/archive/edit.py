@@ -10,24 +10,25 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from bitsback.archive.coding import encode_block, pack_bytes
-from bitsback.archive.container import COPY, ContainerWriter, Header, Kind, System
-from bitsback.archive.directory import MAX_MEMBERS, Content, Directory, Row
-from bitsback.archive.head import Block, Bytes, DataHead, Piece
+from bitsback.archive.container import COPY, HERE, ContainerWriter, Header, Kind
+from bitsback.archive.directory import Content, Directory, Row
+from bitsback.archive.head import Block, Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
 from bitsback.archive.library import Library
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
-from bitsback.archive.plan import Key
+from bitsback.archive.member import Entry
+from bitsback.archive.plan import Key, Load, Room
 from bitsback.archive.reader import Archive
 from bitsback.archive.report import Report
-from bitsback.archive.structure import DataChunk, Member
+from bitsback.archive.structure import DataChunk, Member, relinked
 from bitsback.archive.verify import verify
 from bitsback.archive.writer import Continued, Progress, Settings, Writer
 from bitsback.errors import BitsBackError, ChecksumError, OutputExistsError
@@ -45,6 +46,7 @@ def append(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
     skipped: list[Skipped] | None = None,
+    listing: Iterable[Entry] | None = None,
 ) -> Report:
     """Add members to the archive at ``path``, in place. A name that is there already is superseded.
 
@@ -57,27 +59,28 @@ def append(
     began = time.perf_counter()
     report = Report(skipped=[] if skipped is None else skipped)
     with Archive(path, library=library, limits=limits) as archive:
-        there = {member.name: member.ordinal for member in archive.members}
         structure = archive.structure
         assert structure.header is not None and structure.end is not None
-        models = {chunk.head.hex() for chunk in structure.each(Kind.MODEL)}
-        continued = Continued(structure.header, structure.end, structure.next_member, structure.next_content, models)
-    superseded: list[int] = []
+        continued = Continued(
+            structure.header,
+            structure.end,
+            structure.next_member,
+            structure.next_content,
+            {member.name: member.ordinal for member in archive.members},
+            {chunk.head.hex() for chunk in structure.each(Kind.MODEL)},
+        )
 
     def seen() -> Iterator[Item]:
         for item in items:
-            if (old := there.get(item.entry.name)) is not None:
-                if keep_old:
-                    raise OutputExistsError(f"{item.entry.name!r}: is in the archive already")
-                superseded.append(old)
+            if keep_old and item.entry.name in continued.names:
+                raise OutputExistsError(f"{item.entry.name!r}: is in the archive already")
             yield item
 
     with path.open("r+b") as file:
         file.truncate(continued.end.size)  # what a killed run left behind
         file.seek(continued.end.size)
         try:
-            writer = Writer(file, library, settings, report, progress, continued)
-            writer.write(seen(), removed=superseded)
+            Writer(file, library, settings, report, progress, continued).write(seen(), listing)
             file.flush()
             os.fsync(file.fileno())
             if check:
@@ -108,26 +111,37 @@ def rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], stream: BinaryIO,
     """
     counted = {member.name: (number, member.ordinal) for number, (_, members) in enumerate(parts) for member in members}
     out = Rebuilt([], [])
-    system = parts[0][0].structure.system if parts else System.POSIX
-    container: ContainerWriter | None = None
-    first_member = first_content = 0
-    for number, (archive, chosen) in enumerate(parts):
-        kept = [member for member in chosen if counted[member.name] == (number, member.ordinal)]
+    system = parts[0][0].structure.system if parts else HERE
+    first_content = 0
+    hashed = hashlib.sha256(b"rebuilt")
+    chosen: list[_Chosen] = []
+    for number, (archive, members) in enumerate(parts):
+        kept = [member for member in members if counted[member.name] == (number, member.ordinal)]
         sound, lost = _sound(archive, kept, threads) if archive.damaged else (kept, [])
+        directories, renumbered = _directories(archive, relinked(sound), len(out.members), first_content)
+        encoded = [directory.encode(system) for directory in directories]
+        data = [data for data in archive.structure.chunks if data.contents & renumbered.keys()]
+        chosen.append(_Chosen(archive, encoded, renumbered, data))
         out.members += sound
         out.lost += lost
-        directories, renumbered = _directories(archive, sound, first_member, first_content)
-        encoded = [directory.encode(system) for directory in directories]
-        if container is None:
-            hashed = hashlib.sha256(b"rebuilt" + b"".join(head + payload for head, payload in encoded))
-            hashed.update(b"".join(data.head.digest for data in archive.structure.chunks))
-            container = ContainerWriter(stream, Header(int.from_bytes(hashed.digest()[:8], "little"), system))
-        _copy(container, archive, encoded, renumbered)
-        first_member += len(sound)
         first_content += len(renumbered)
-    container = container or ContainerWriter(stream, Header(0))
+        for some in (*(some for pair in encoded for some in pair), *(one.head.digest for one in data)):
+            hashed.update(some)
+    container = ContainerWriter(stream, Header(int.from_bytes(hashed.digest()[:8], "little"), system))
+    models: set[str] = set()
+    for one in chosen:
+        _copy(container, one, models)
     out.size = container.finish()
     return out
+
+
+class _Chosen(NamedTuple):
+    """What is taken of an archive: directories that are ready, contents with their new numbers, and chunks of data."""
+
+    archive: Archive
+    directories: list[tuple[bytes, bytes]]
+    renumbered: dict[int, int]
+    data: list[DataChunk]
 
 
 def _sound(archive: Archive, members: Sequence[Member], threads: int) -> tuple[list[Member], list[Member]]:
@@ -146,42 +160,57 @@ def _directories(
     """New directories of members of one archive, and the new numbers of their contents."""
     renumbered: dict[int, int] = {}
     out = []
-    for start in range(0, len(members), MAX_MEMBERS):
-        batch = members[start : start + MAX_MEMBERS]
-        known = len(renumbered)
+    known = archive.structure.contents
+    for batch in _batches(known, members):
+        first = len(renumbered)
         for member in batch:
             if member.content is not None and member.content not in renumbered:
                 renumbered[member.content] = first_content + len(renumbered)
-        contents = [archive.structure.contents[old] for old in list(renumbered)[known:]]
         rows = [
-            Row(
-                replace(member.entry, size=0),
-                renumbered[member.content] if member.content is not None else None,
-            )
+            Row(replace(member.entry, size=0), renumbered[member.content] if member.content is not None else None)
             for member in batch
         ]
-        out.append(Directory(first_member + start, first_content + known, rows, contents))
+        contents = [known[old] for old in list(renumbered)[first:]]
+        out.append(Directory(first_member, first_content + first, rows, contents))
+        first_member += len(batch)
     return out, renumbered
 
 
-def _copy(
-    container: ContainerWriter, archive: Archive, encoded: list[tuple[bytes, bytes]], renumbered: dict[int, int]
-) -> None:
-    """Directories, models and data of one archive, and second copies of what several chunks of data need."""
-    kept = [data for data in archive.structure.chunks if data.contents & renumbered.keys()]
-    for head, payload in encoded:
+def _batches(contents: Mapping[int, Content], members: Sequence[Member]) -> Iterator[list[Member]]:
+    """Members that share a directory, as a writer would take them."""
+    batch: list[Member] = []
+    room = Room()
+    for member in members:
+        recipe = contents[member.content].recipe if member.content is not None else None
+        load = Load(0, len(member.name) + len(member.target) + len(recipe or ""), len(member.parts))
+        if not room.takes(load):
+            yield batch
+            batch, room = [], Room()
+            room.takes(load)
+        batch.append(member)
+    if batch:
+        yield batch
+
+
+def _copy(container: ContainerWriter, chosen: _Chosen, models: set[str]) -> None:
+    """Directories, models and data of one archive, and second copies of what several chunks of data need.
+
+    ``models``: those that are in the new archive already; grows.
+    """
+    archive = chosen.archive
+    for head, payload in chosen.directories:
         container.add(Kind.DIRECTORY, head, payload)
-    needed = {block.model.hex() for data in kept for block in data.head.blocks if block.model}
-    inside = {chunk.head.hex() for chunk in archive.structure.each(Kind.MODEL)} & needed
-    for identity in sorted(inside):
+    needed = {block.model.hex() for data in chosen.data for block in data.head.blocks if block.model} - models
+    inside = sorted({chunk.head.hex() for chunk in archive.structure.each(Kind.MODEL)} & needed)
+    models.update(inside)
+    for identity in inside:
         container.add(Kind.MODEL, bytes.fromhex(identity), archive.model(identity).data)
-    for data in kept:
-        head, payload = _chunk(archive, data, renumbered)
-        container.add(Kind.DATA, head, payload)
-    if len(kept) > 1:
-        for head, payload in encoded:
+    for data in chosen.data:
+        container.add(Kind.DATA, *_chunk(archive, data, chosen.renumbered))
+    if len(chosen.data) > 1:
+        for head, payload in chosen.directories:
             container.add(Kind.DIRECTORY, head, payload, COPY)
-        for identity in sorted(inside):
+        for identity in inside:
             container.add(Kind.MODEL, bytes.fromhex(identity), archive.model(identity).data, COPY)
 
 
@@ -211,7 +240,7 @@ def _chunk(archive: Archive, data: DataChunk, renumbered: dict[int, int]) -> tup
     ends = [content for content in data.ends if content in renumbered]
     if ends != data.ends or sorted(ends, key=renumbered.__getitem__) != ends:
         digest = _digest(archive, sorted(ends, key=renumbered.__getitem__))
-    head = DataHead(blocks, image_pieces, section, byte_pieces, digest if ends else b"")
+    head = DataHead(blocks, joined(image_pieces), section, joined(byte_pieces), digest if ends else b"")
     return head.encode(), b"".join([*payloads, packed])
 
 
@@ -258,4 +287,4 @@ def _digest(archive: Archive, contents: Sequence[int]) -> bytes:
     return hashlib.sha256(b"".join(digests[content] for content in contents)).digest()
 
 
-__all__ = ["Content", "Rebuilt", "append", "rebuild"]
+__all__ = ["Rebuilt", "append", "rebuild"]

@@ -1,7 +1,8 @@
 """Integers, columns and tagged fields: what heads and directories are written in.
 
-An integer is an unsigned LEB128 number of at most ten bytes, below 2^70; a signed one is zigzag-mapped first. A column
-that repeats one value takes one value. Reading is strict: one way to write a thing, nothing left over.
+An integer is an unsigned LEB128 number of at most ten bytes, below 2^64; a signed one is zigzag-mapped first. A column
+that repeats one value takes one value. Reading is strict, nothing may be left over; and it counts what is there before
+it makes anything of it, so that a few packed bytes do not become a long list.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from bitsback.errors import FormatError, UnsupportedVersionError
 MAY_IGNORE = 128
 """An unknown field with this bit in its tag is stepped over; any other unknown field is refused."""
 
+_WORD = 1 << 64
+_LONG = bytes(range(128, 256))
+"""The bytes of an integer but its last."""
+
 
 def varint(value: int) -> bytes:
-    """An integer from 0 to 2^70 - 1.
+    """An integer from 0 to 2^64 - 1.
 
     >>> varint(300).hex()
     'ac02'
     """
-    if not 0 <= value < 1 << 70:
+    if not 0 <= value < _WORD:
         raise ValueError(f"{value} is beyond what an integer of the format holds")
     out = bytearray()
     while value > 127:
@@ -73,15 +78,63 @@ class Cursor:
             if byte < 128:
                 if shift and not byte:
                     raise FormatError("an integer is written longer than it need be")
+                if value >= _WORD:
+                    break
                 return value
-        raise FormatError("an integer is too long")
+        raise FormatError("an integer is beyond 64 bits")
 
-    def rest(self) -> list[int]:
-        """All integers that are left."""
-        values = []
-        while self.left:
-            values.append(self.varint())
-        return values
+    def count(self) -> int:
+        """The next integer, as the number of things that follow, each of which takes a byte at least."""
+        count = self.varint()
+        if count > self.left:
+            raise FormatError("it announces more than it holds")
+        return count
+
+    def varints(self, count: int) -> list[int]:
+        """The next ``count`` integers."""
+        start = self.data[self.at : self.at + count]
+        if len(start) == count and start.isascii():  # the usual case: small numbers only
+            self.at += count
+            return list(start)
+        return [self.varint() for _ in range(count)]
+
+    def ascending(self, count: int) -> list[int]:
+        """The inverse of :func:`ascending`."""
+        out, last = [], -1
+        for gap in self.varints(count):
+            last += 1 + gap
+            out.append(last)
+        return out
+
+
+def counted(data: bytes) -> int:
+    """How many integers there are in ``data``."""
+    return len(data.translate(None, _LONG))
+
+
+def ascending(values: Iterable[int]) -> bytes:
+    """Numbers in ascending order: each as its distance from the one before, less one; the first as it is.
+
+    >>> ascending([3, 4, 9]).hex()
+    '030004'
+    """
+    out, last = [], -1
+    for value in values:
+        out.append(value - last - 1)
+        last = value
+    return varints(out)
+
+
+def read_ascending(data: bytes, most: int) -> list[int]:
+    """The inverse of :func:`ascending`; FormatError if there are more than ``most``."""
+    count = counted(data)
+    if count > most:
+        raise FormatError(f"a list of at most {most} numbers has more")
+    cursor = Cursor(data)
+    values = cursor.ascending(count)
+    if cursor.left:
+        raise FormatError("a list of numbers is cut short")
+    return values
 
 
 def column(values: Sequence[int]) -> bytes:
@@ -93,19 +146,23 @@ def read_column(data: bytes | None, rows: int, default: int = 0) -> list[int]:
     """``rows`` values; the default for a field that is not there."""
     if data is None:
         return [default] * rows
-    values = Cursor(data).rest()
-    if len(values) == 1:
-        return values * rows
-    if len(values) != rows:
-        raise FormatError(f"a column of {rows} rows has {len(values)} values")
-    return values
+    count = counted(data)
+    if not rows or count not in (1, rows):
+        raise FormatError(f"a column of {rows} rows has {count} values")
+    cursor = Cursor(data)
+    values = cursor.varints(count)
+    if cursor.left:
+        raise FormatError("a column ends within an integer")
+    return values if count == rows else values * rows
 
 
 def steps(values: Iterable[int]) -> bytes:
-    """The differences of signed values to the ones before, the first to 0, as a column."""
+    """The differences of 64-bit numbers with sign to the ones before, the first to 0, modulo 2^64, as a column."""
     last, out = 0, []
     for value in values:
-        out.append(zigzag(value - last))
+        if value != _signed(value):
+            raise ValueError(f"{value} does not fit into 64 bits with sign")
+        out.append(zigzag(_signed(value - last)))
         last = value
     return column(out)
 
@@ -114,9 +171,14 @@ def read_steps(data: bytes | None, rows: int) -> list[int]:
     """The inverse of :func:`steps`."""
     last, out = 0, []
     for step in read_column(data, rows):
-        last += unzigzag(step)
+        last = _signed(last + unzigzag(step))
         out.append(last)
     return out
+
+
+def _signed(value: int) -> int:
+    """The number with sign, of 64 bits, that is ``value`` modulo 2^64."""
+    return (value + (_WORD >> 1)) % _WORD - (_WORD >> 1)
 
 
 def strings(values: Sequence[bytes]) -> bytes:
@@ -124,12 +186,14 @@ def strings(values: Sequence[bytes]) -> bytes:
     return b"".join(value + b"\0" for value in values)
 
 
-def read_strings(data: bytes | None) -> list[bytes]:
-    """The inverse of :func:`strings`."""
+def read_strings(data: bytes | None, most: int) -> list[bytes]:
+    """The inverse of :func:`strings`; FormatError if there are more than ``most``."""
     if not data:
         return []
     if not data.endswith(b"\0"):
         raise FormatError("a list of strings is cut short")
+    if data.count(b"\0") > most:
+        raise FormatError(f"a list of at most {most} strings has more")
     return data[:-1].split(b"\0")
 
 

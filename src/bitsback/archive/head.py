@@ -8,19 +8,33 @@ the decoding of its block alone. The payload of a chunk is its blocks one after 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from bitsback.archive.fields import Cursor, column, fields, read_column, read_fields, read_steps, steps, varint, varints
+from bitsback.archive.fields import (
+    Cursor,
+    ascending,
+    column,
+    fields,
+    read_ascending,
+    read_column,
+    read_fields,
+    read_steps,
+    steps,
+    varint,
+    varints,
+)
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.packing import PACKINGS, Packing, pack, unpack
 from bitsback.errors import FormatError, LimitError, UnsupportedVersionError
 from bitsback.kinds.base import Shape
 
 MAX_PIECES = 1 << 17
-"""Pieces in one chunk."""
+"""Pieces of images in one chunk, and of bytes."""
+MAX_BLOCKS = 1 << 16
+"""Blocks in one chunk."""
 
 DTYPES = {1: "uint8", 2: "uint16"}
 """Bytes of a sample to its NumPy type. In payloads and checks, samples are little-endian."""
@@ -34,6 +48,7 @@ class _Tag(IntEnum):
     IMAGE_PIECES = 3
     BYTES = 4
     BYTE_PIECES = 5
+    VOID = 6
 
 
 _TAGS = frozenset(_Tag)
@@ -48,6 +63,21 @@ class Piece(NamedTuple):
     """0: bytes of the blob; k >= 1: images of the k-th array."""
     start: int
     length: int
+
+
+def joined(pieces: Iterable[Piece]) -> list[Piece]:
+    """Pieces that follow one another, of one part of one content, as one.
+
+    >>> joined([Piece(7, 1, 0, 2), Piece(7, 1, 2, 3), Piece(8, 1, 0, 1)])
+    [Piece(content=7, part=1, start=0, length=5), Piece(content=8, part=1, start=0, length=1)]
+    """
+    out: list[Piece] = []
+    for piece in pieces:
+        if out and out[-1][:2] == piece[:2] and out[-1].start + out[-1].length == piece.start:
+            out[-1] = out[-1]._replace(length=out[-1].length + piece.length)
+        else:
+            out.append(piece)
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +138,9 @@ class DataHead:
     byte_pieces: Sequence[Piece] = ()
     digest: bytes = b""
     """SHA-256 over the SHA-256 of each content that ends in here, by number; empty if none does."""
+    void: Sequence[int] = ()
+    """Of the contents that end in here, those that are not what the file was, since it changed meanwhile; ascending.
+    Members that name them do not count."""
 
     def encode(self) -> bytes:
         """The head's bytes: the digest, a packing byte, the unpacked size if packed, and the fields."""
@@ -119,6 +152,7 @@ class DataHead:
                 _Tag.IMAGE_PIECES: _pieces(self.image_pieces) if self.image_pieces else None,
                 _Tag.BYTES: _bytes(self.data) if self.data else None,
                 _Tag.BYTE_PIECES: _pieces(self.byte_pieces) if self.byte_pieces else None,
+                _Tag.VOID: ascending(self.void) or None,
             }
         )
         how, packed = pack(body)
@@ -168,8 +202,8 @@ def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DataHead:
         body = cursor.take(cursor.left)
     else:
         size = cursor.varint()
-        if size > limits.table:
-            raise LimitError(f"a chunk's head unpacks to {size} bytes, over the limit of {limits.table}")
+        if size > limits.head:
+            raise LimitError(f"a chunk's head unpacks to {size} bytes, over the limit of {limits.head}")
         body = unpack(how, cursor.take(cursor.left), size)
     known = read_fields(body, _TAGS)
     models = known.get(_Tag.MODELS, b"")
@@ -179,6 +213,8 @@ def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DataHead:
     image_pieces = _read_pieces(known.get(_Tag.IMAGE_PIECES))
     section = _read_bytes(known[_Tag.BYTES], limits) if _Tag.BYTES in known else None
     byte_pieces = _read_pieces(known.get(_Tag.BYTE_PIECES))
+    void = read_ascending(known.get(_Tag.VOID, b""), 2 * MAX_PIECES)
+    head = DataHead(blocks, image_pieces, section, byte_pieces, digest, void)
     if sum(piece.length for piece in image_pieces) != sum(block.count for block in blocks) or any(
         not piece.part for piece in image_pieces
     ):
@@ -187,19 +223,21 @@ def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DataHead:
         piece.part for piece in byte_pieces
     ):
         raise FormatError("a chunk's pieces do not add up to its bytes")
-    return DataHead(blocks, image_pieces, section, byte_pieces, digest)
+    return head
 
 
 def _read_blocks(data: bytes, models: list[bytes], limits: Limits) -> list[Block]:
     cursor = Cursor(data)
-    blocks = []
+    blocks: list[Block] = []
     while cursor.left:
+        if len(blocks) == MAX_BLOCKS:
+            raise LimitError(f"more than {MAX_BLOCKS} blocks in one chunk")
         tag, sample_bytes, level_count = cursor.take(3)
         which, height, width, channels, count, size = (cursor.varint() for _ in range(6))
         if sample_bytes not in DTYPES or level_count not in (0, 2):
             raise UnsupportedVersionError("images are coded in a way that is unknown to this version")
         if which > len(models) or not (height and width and channels and count):
-            raise FormatError("a block names no model, or announces images without samples")
+            raise FormatError("a block names a model that is not there, or announces images without samples")
         if height * width > limits.pixels:
             raise LimitError(f"an image of {height} x {width} pixels is over the limit of {limits.pixels}")
         if count * height * width * channels * sample_bytes > limits.chunk:
@@ -222,8 +260,10 @@ def _read_bytes(data: bytes, limits: Limits) -> Bytes:
         raise FormatError("a section of bytes has bytes left over")
     if packing not in PACKINGS:
         raise UnsupportedVersionError(f"packing {packing} is unknown to this version")
-    if size > limits.chunk:
-        raise LimitError(f"a chunk unpacks to more than the limit of {limits.chunk} bytes")
+    if not size:
+        raise FormatError("a section of no bytes")
+    if size > limits.section:
+        raise LimitError(f"a chunk unpacks to more than the limit of {limits.section} bytes")
     return Bytes(Packing(packing), size, check, packed)
 
 
@@ -251,4 +291,4 @@ def _read_pieces(data: bytes | None) -> list[Piece]:
     return pieces
 
 
-__all__ = ["Block", "Bytes", "DataHead", "Piece", "decode_head"]
+__all__ = ["Block", "Bytes", "DataHead", "Piece", "decode_head", "joined"]

@@ -11,8 +11,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from bitsback import files
+from bitsback.archive.directory import MAX_RECIPE, MAX_ROWS
 from bitsback.archive.gather import Source, read_image, read_pieces, read_start, read_whole
-from bitsback.archive.item import Item
+from bitsback.archive.item import Item, recipe_text
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.member import Entry, Type
 from bitsback.errors import BitsBackError, InputError
@@ -64,22 +65,30 @@ def _item(source: Source, limits: Limits) -> Item:
     if data is None:
         start = read_start(source, 1 << 16)
         return Item(entry, stream=partial(read_pieces, source), start=start, linked=linked)
-    picture = files.parse(data, source.name)
-    if note := _too_large(picture, limits):
-        picture = Picture(raw=data, note=note)
+    picture = _within(files.parse(data, source.name), data, limits)
     digest = hashlib.sha256(data).digest()
     return Item(entry, picture, partial(read_whole, source), sha256=digest, linked=linked)
 
 
-def _too_large(picture: Picture, limits: Limits) -> str:
-    """What no reader with these limits would put together again, in words; or nothing."""
-    pixels = max((part.shape[1] * part.shape[2] for part in picture.parts), default=0)
-    if pixels > limits.pixels:
-        return f"an image of {pixels:,} pixels is over the limit of {limits.pixels:,}"
+def _within(picture: Picture, data: bytes, limits: Limits) -> Picture:
+    """The picture, or the file's bytes if no reader with these limits would put it together again."""
+    if not picture.parts:
+        return picture
+    pixels = max(part.shape[1] * part.shape[2] for part in picture.parts)
     needed = len(picture.blob) + 2 * sum(part.nbytes for part in picture.parts)
-    if picture.parts and needed > limits.memory:
-        return f"needs {needed:,} bytes of memory, over the limit of {limits.memory:,} (-M raises it)"
-    return ""
+    recipe = len(recipe_text(picture.recipe).encode())
+    largest = max(part[0].nbytes for part in picture.parts)
+    if pixels > limits.pixels:
+        note = f"an image of {pixels:,} pixels is over the limit of {limits.pixels:,}"
+    elif needed > limits.memory:
+        note = f"needs {needed:,} bytes of memory, over the limit of {limits.memory:,} (-M raises it)"
+    elif largest > limits.chunk:
+        note = f"an image of {largest:,} bytes is over the limit of {limits.chunk:,}"
+    elif len(picture.parts) > MAX_ROWS or recipe > MAX_RECIPE:
+        note = f"{len(picture.parts):,} arrays are too many to take the file apart"
+    else:
+        return picture
+    return Picture(raw=data, note=note)
 
 
 def array_item(array: NDArray[Any], name: str) -> Item:
@@ -92,7 +101,7 @@ def array_item(array: NDArray[Any], name: str) -> Item:
 
 def data_item(data: bytes, name: str) -> Item:
     """Bytes as a file that never was on disk."""
-    picture = files.parse(data, name)
+    picture = _within(files.parse(data, name), data, DEFAULT_LIMITS)
     return Item(Entry(name, size=len(data)), picture, lambda: data, sha256=hashlib.sha256(data).digest())
 
 

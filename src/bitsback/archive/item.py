@@ -11,7 +11,7 @@ import numpy as np
 
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.packing import worth_packing
-from bitsback.archive.plan import Facts, PartFacts
+from bitsback.archive.plan import Facts, Load, PartFacts
 from bitsback.errors import BitsBackError
 from bitsback.files import Picture, levels
 from bitsback.kinds.base import Images
@@ -61,6 +61,13 @@ class Item:
         """Whether the file comes back byte for byte."""
         return self.picture is None or self.picture.exact
 
+    @property
+    def load(self) -> Load:
+        """What it adds to its batch."""
+        parts = self.picture.parts if self.picture else []
+        held = len(self.blob) + sum(part.size for part in parts)
+        return Load(held, len(self.entry.name) + len(self.entry.target) + len(self.recipe or ""), len(parts))
+
     def facts(self) -> Facts:
         """What planning needs to know."""
         if self.picture is None:
@@ -78,16 +85,13 @@ class Item:
             return self.sha256
         return content_digest(self.blob, self.recipe, self.picture.parts)
 
-    def keep_bytes(self) -> bool:
-        """Give up the images for the file's own bytes; False if those cannot be had any more."""
+    def own_bytes(self) -> bytes | None:
+        """The file itself; None if it cannot be had any more."""
         try:
             data = self.reload() if self.reload else None
         except (OSError, BitsBackError):
-            return False
-        if data is None or hashlib.sha256(data).digest() != self.sha256:
-            return False
-        self.picture = Picture(raw=data)
-        return True
+            return None
+        return data if data is not None and hashlib.sha256(data).digest() == self.sha256 else None
 
 
 def recipe_text(recipe: dict[str, object]) -> str:

@@ -10,22 +10,32 @@ are a group; when it is known which coder takes a group, it is cut into blocks; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from bitsback.archive.directory import MAX_MEMBERS
-from bitsback.archive.limits import MIB
+from bitsback.archive.directory import MAX_MEMBERS, MAX_ROWS
+from bitsback.archive.limits import KIB, MIB
 from bitsback.kinds.base import Shape
 
 BATCH_SAMPLES = 32 * MIB
-"""Samples, or bytes of files kept as such, that make a batch full."""
+"""Samples, or bytes of files kept as such, that make a batch full ..."""
+
+BATCH_TEXT = 8 * MIB
+"""... and so do so many bytes of names, targets and recipes."""
 
 CHUNK_SAMPLES = 4 * MIB
 """Samples that a chunk of images aims at."""
 
 CHUNK_BYTES = 8 * MIB
-"""Bytes that a chunk of files kept as bytes aims at, and the most of one file that is in one chunk."""
+"""The most bytes in a chunk that are not images."""
+
+CHUNK_BLOCKS = 4 * KIB
+"""The most blocks in a chunk."""
+
+MIN_BLOCK, MAX_BLOCK = KIB, 16 * MIB
+"""Samples of a block, whatever is asked for; a single image may have more."""
 
 
 class PartFacts(msgspec.Struct, frozen=True, array_like=True):
@@ -51,11 +61,6 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     parts: tuple[PartFacts, ...] = ()
     packable: bool = True
     """Whether packing helps its bytes."""
-
-    @property
-    def weight(self) -> int:
-        """Samples and bytes."""
-        return self.blob + sum(part.count * part.unit for part in self.parts)
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True):
@@ -100,20 +105,42 @@ class ChunkPlan(msgspec.Struct, frozen=True, array_like=True):
     ends: tuple[int, ...] = ()
 
 
-def batches(weights: Iterable[int]) -> Iterator[int]:
-    """How many of the next items make a batch, again and again, by what they weigh.
+class Load(NamedTuple):
+    """What an item adds to its batch."""
 
-    >>> list(batches([1, 2, BATCH_SAMPLES, 4]))
-    [3, 1]
+    samples: int
+    """Samples, and bytes that are held in memory."""
+    text: int
+    """Bytes of names, targets and recipes, about."""
+    arrays: int
+
+
+class Room:
+    """What room is left in a batch.
+
+    >>> room = Room()
+    >>> [room.takes(Load(samples, 10, 1)) for samples in (1, BATCH_SAMPLES, 1)]
+    [True, True, False]
     """
-    count = total = 0
-    for weight in weights:
-        count, total = count + 1, total + weight
-        if count >= MAX_MEMBERS or total >= BATCH_SAMPLES:
-            yield count
-            count = total = 0
-    if count:
-        yield count
+
+    def __init__(self) -> None:
+        self._members = self._samples = self._text = self._arrays = 0
+
+    def takes(self, load: Load) -> bool:
+        """Take an item in, if there is room; there always is for the first."""
+        full = (
+            self._members >= MAX_MEMBERS
+            or self._samples >= BATCH_SAMPLES
+            or self._text >= BATCH_TEXT
+            or self._arrays + load.arrays > MAX_ROWS
+        )
+        if full and self._members:
+            return False
+        self._members += 1
+        self._samples += load.samples
+        self._text += load.text
+        self._arrays += load.arrays
+        return True
 
 
 def group(contents: Sequence[Facts]) -> list[Group]:
@@ -141,7 +168,7 @@ def _key(array: PartFacts, groups: Iterable[Key]) -> Key:
 def split(group: Group, samples: int) -> list[Group]:
     """A group cut into blocks of about so many samples and at least one image, as equal as can be."""
     count = sum(run.length for run in group.runs)
-    per_block = max(1, samples // group.key.unit)
+    per_block = max(1, min(max(samples, MIN_BLOCK), MAX_BLOCK) // group.key.unit)
     blocks = max(1, round(count / per_block)) if count > per_block else 1
     ends = [count * (index + 1) // blocks for index in range(blocks)]
     out: list[Group] = []
@@ -168,31 +195,41 @@ class _Open:
         self.packable = packable
         self.samples = self.bytes = 0
 
+    @property
+    def is_full(self) -> bool:
+        return self.samples >= CHUNK_SAMPLES or self.bytes >= CHUNK_BYTES or len(self.blocks) >= CHUNK_BLOCKS
+
     def add(self, run: Run) -> None:
         self.runs.append(run)
         self.bytes += run.length
 
 
 def chunks(contents: Sequence[Facts], blocks: Sequence[Group]) -> list[ChunkPlan]:
-    """Fill chunks: with blocks in order and their contents' blobs, then with the bytes of the other contents.
+    """Fill chunks: with blocks in order and their contents' blobs, then with all other bytes.
 
     What little there is of bytes that pack goes into the last chunk of images, if that has room.
     """
     out: list[_Open] = []
     homed: set[int] = set()
     for number, block in enumerate(blocks):
-        if not out or out[-1].samples >= CHUNK_SAMPLES:
+        if not out or out[-1].is_full:
             out.append(_Open())
         out[-1].blocks.append(number)
         out[-1].samples += block.samples
         for content in dict.fromkeys(run.content for run in block.runs):
-            if content not in homed and contents[content].blob:
-                out[-1].add(Run(content, 0, 0, contents[content].blob))
-            homed.add(content)
+            blob = contents[content].blob
+            if content not in homed and out[-1].bytes + blob <= CHUNK_BYTES:
+                homed.add(content)
+                if blob:
+                    out[-1].add(Run(content, 0, 0, blob))
     for packable in (True, False):
-        rest = [n for n, facts in enumerate(contents) if not facts.parts and facts.blob and facts.packable == packable]
+        rest = [
+            number
+            for number, facts in enumerate(contents)
+            if number not in homed and facts.blob and (bool(facts.parts) or facts.packable) == packable
+        ]
         little = packable and sum(contents[number].blob for number in rest) <= CHUNK_BYTES // 8
-        into = out[-1] if little and out and out[-1].samples < CHUNK_SAMPLES else None
+        into = out[-1] if little and out and not out[-1].is_full else None
         for number in rest:
             for start in range(0, contents[number].blob, CHUNK_BYTES):
                 length = min(CHUNK_BYTES, contents[number].blob - start)
@@ -218,4 +255,4 @@ def _closed(filled: Sequence[_Open], blocks: Sequence[Group]) -> list[ChunkPlan]
     ]
 
 
-__all__ = ["ChunkPlan", "Facts", "Group", "Key", "PartFacts", "Run", "batches", "chunks", "group", "split"]
+__all__ = ["ChunkPlan", "Facts", "Group", "Key", "Load", "PartFacts", "Room", "Run", "chunks", "group", "split"]

@@ -49,7 +49,7 @@ def taken(data: Data | BitsBackError) -> Data:
 
 
 _Done = tuple[int, Data | BitsBackError, bytes]
-"""A content's number, its bytes (nothing yet, if they are to be streamed), and its digest."""
+"""A content's number, its bytes (nothing yet, if they are to be streamed), and its digest (nothing yet, likewise)."""
 
 
 class Archive:
@@ -96,6 +96,7 @@ class Archive:
             self.close()
             raise
         self.members = self.structure.members
+        self._by_name = {member.name: member for member in self.members}
         self._ends = list(accumulate(member.images for member in self.members))
         self._decoded: OrderedDict[tuple[int, int], Images] = OrderedDict()
         self._locks: dict[int, threading.RLock] = {}
@@ -152,7 +153,6 @@ class Archive:
         with self._lock:
             if self._models_loaded:
                 return
-            self._models_loaded = True
             needed = {block.model for data in self.structure.chunks for block in data.head.blocks if block.model}
             broken: dict[bytes, tuple[Chunk, BitsBackError]] = {}
             for chunk in self.structure.each(Kind.MODEL):
@@ -168,6 +168,7 @@ class Archive:
                 if not self.damaged:
                     words = str(reason).removeprefix(f"{where}: ")
                     raise type(reason)(f"{where}, an embedded model: {words}") from None
+            self._models_loaded = True
 
     def _model_file(self, chunk: Chunk) -> bytes:
         if len(chunk.head) != 32:
@@ -304,7 +305,7 @@ class Archive:
             if member.content is not None:
                 chosen.setdefault(member.content, []).append(member)
         self.load_models()
-        order = sorted(chosen, key=lambda number: self._last_chunk(number, chosen[number][0]))
+        order = sorted(chosen, key=lambda number: (self._last_chunk(number), number))
         for member, data, _ in self._unfold(order, chosen, thread_count(threads)):
             yield member, data
 
@@ -321,7 +322,7 @@ class Archive:
             if member.content is not None:
                 chosen.setdefault(member.content, []).append(member)
         self.load_models()
-        order = sorted(chosen, key=lambda number: self._last_chunk(number, chosen[number][0]))
+        order = sorted(chosen, key=lambda number: (self._last_chunk(number), number))
         last: tuple[int | None, bytes | BitsBackError] = (None, b"")
         for member, data, digest in self._unfold(order, chosen, thread_count(threads)):
             if member.content == last[0]:
@@ -341,9 +342,9 @@ class Archive:
             last = (member.content, result)
             yield member, result
 
-    def _last_chunk(self, number: int, member: Member) -> tuple[int, int]:
-        places = self.structure.places.get(number, ())
-        return max((place.chunk for place in places), default=-1), number
+    def _last_chunk(self, number: int) -> int:
+        """The data chunk that a content ends in; -1 for one without pieces."""
+        return max((place.chunk for place in self.structure.places.get(number, ())), default=-1)
 
     def _unfold(
         self, order: list[int], chosen: dict[int, list[Member]], threads: int
@@ -351,7 +352,7 @@ class Archive:
         """Contents and their digests, by the chunk that they end in; large ones come without, to be streamed."""
         groups: dict[int, list[int]] = {}
         for number in order:
-            groups.setdefault(self._last_chunk(number, chosen[number][0])[0], []).append(number)
+            groups.setdefault(self._last_chunk(number), []).append(number)
         jobs = list(groups.items())
         self._prepare((chunk for chunk, _ in jobs), order)
         most = max((self._memory(chunk) for chunk, _ in jobs if chunk >= 0), default=0)
@@ -367,12 +368,13 @@ class Archive:
 
         with closing(ordered_map(work, jobs, threads, share)) as results:
             for done in results:
+                digests = {number: digest for number, _, digest in done if digest}
                 for number, data, digest in done:
                     for member in chosen[number]:
                         if isinstance(data, BitsBackError):
                             yield member, type(data)(f"{member.name!r}: {data}"), b""
                         else:
-                            yield member, data if isinstance(data, list) else self._streamed(member, number), digest
+                            yield member, data if isinstance(data, list) else self._streamed(number, digests), digest
 
     def _memory(self, chunk: int) -> int:
         """What a worker takes at most for a chunk: what it decodes to, and what decoding its largest block takes."""
@@ -401,7 +403,6 @@ class Archive:
         cache: dict[int, bytes | BitsBackError] = {}
         blocks = self._decode_all(numbers, threads)
         out: list[_Done] = []
-        digests: list[bytes] = []
         for number in numbers:
             member = chosen[number][0]
             content = self.structure.contents.get(number)
@@ -419,21 +420,26 @@ class Archive:
                 file = files.write(member.recipe, blob, parts) if member.recipe is not None else blob
                 if not content.pixels_only and member.recipe is not None:
                     digest = hashlib.sha256(file).digest()
+                if len(file) != content.size and not content.pixels_only:
+                    raise ChecksumError(f"comes back with {len(file)} bytes instead of {content.size}")
                 if content.sha256 not in (None, digest):
                     raise ChecksumError("is not the file that was stored")
-                digests.append(digest)
                 out.append((number, [file], digest))
             except BitsBackError as error:
                 out.append((number, error, b""))
-        if chunk >= 0 and len(digests) == len(self.structure.chunks[chunk].ends):
-            self._check_digest(chunk, digests, out)
+        try:
+            self._check_digest(chunk, {number: digest for number, _, digest in out if digest})
+        except BitsBackError as error:
+            return [(number, error, b"") for number, *_ in out]
         return out
 
-    def _check_digest(self, chunk: int, digests: list[bytes], out: list[_Done]) -> None:
+    def _check_digest(self, chunk: int, digests: dict[int, bytes]) -> None:
+        """Compare the digests of contents with that of the chunk that they end in, if they are all there are."""
+        if chunk < 0 or list(digests) != self.structure.chunks[chunk].ends:
+            return
         data = self.structure.chunks[chunk]
-        if hashlib.sha256(b"".join(digests)).digest() != data.head.digest:
-            error = ChecksumError("the files do not come back as they were")
-            out[:] = [(number, self._located(data, error), b"") for number, *_ in out]
+        if hashlib.sha256(b"".join(digests.values())).digest() != data.head.digest:
+            raise self._located(data, ChecksumError("the files do not come back as they were"))
 
     def _decode_all(self, numbers: list[int], threads: int) -> dict[tuple[int, int], Images | BitsBackError]:
         """All blocks that some contents lie in, side by side."""
@@ -494,23 +500,24 @@ class Archive:
             yield block[at - firsts[which] : stop - firsts[which]]
             at = stop
 
-    def _streamed(self, member: Member, number: int) -> Iterator[bytes]:
-        """A large content's bytes, piece by piece; the digest of the chunk that it ends in is checked at the end."""
+    def _streamed(self, number: int, digests: dict[int, bytes]) -> Iterator[bytes]:
+        """A large content's bytes, piece by piece; at the end its own digest and that of its last chunk are checked.
+
+        ``digests``: those of the other contents that end there; its own is added.
+        """
         digest = hashlib.sha256()
-        for place in sorted(self.structure.places[number], key=lambda place: place.chunk):
+        for place in sorted(self.structure.places[number], key=lambda place: (place.chunk, place.offset)):
             data = self._bytes(place.chunk)[place.offset : place.offset + place.piece.length]
             digest.update(data)
             yield data
-        last = self.structure.chunks[self._last_chunk(number, member)[0]]
-        if last.ends == [number] and hashlib.sha256(digest.digest()).digest() != last.head.digest:
-            raise self._located(last, ChecksumError("the file does not come back as it was"))
+        digests[number] = digest.digest()
+        if self.structure.contents[number].sha256 not in (None, digests[number]):
+            raise ChecksumError("is not the file that was stored")
+        self._check_digest(self._last_chunk(number), dict(sorted(digests.items())))
 
     def find(self, name: str) -> Member:
         """The member of this name. Raises KeyError if there is none."""
-        for member in self.members:
-            if member.name == name:
-                return member
-        raise KeyError(name)
+        return self._by_name[name]
 
     def read(self, name: str) -> bytes:
         """One file's bytes; a hard link's are those of the file. Raises KeyError if there is no such file."""
@@ -530,13 +537,14 @@ class Archive:
             What is wrong, a line for each; nothing if all is well.
         """
         problems = list(self.structure.problems)
+        if self.structure.tail:
+            problems.append(f"{self.structure.tail} bytes follow the end, as where adding to it was cut short")
         for chunk in self.structure.all_chunks:
             try:
-                if chunk.kind == Kind.MODEL:
-                    if self.model(chunk.head.hex()).data != self._model_file(chunk):
-                        raise FormatError(f"chunk at byte {chunk.offset}: the model is not the one that it is called")
-                elif chunk.kind != Kind.DATA:
-                    self.structure.payload(chunk)
+                if self._file.check_sum(chunk.payload_offset, chunk.payload_size) != chunk.payload_check:
+                    raise ChecksumError(f"chunk at byte {chunk.offset}: the payload is damaged")
+                if chunk.kind == Kind.MODEL and self.model(chunk.head.hex()).data != self._model_file(chunk):
+                    raise FormatError(f"chunk at byte {chunk.offset}: the model is not the one that it is called")
             except BitsBackError as error:
                 problems.append(str(error))
         for member, data in self.contents(threads=threads):

@@ -1,19 +1,20 @@
-"""What is left of a damaged file: all chunks that are whole, that belong to this archive, and to this place in it.
+"""What is left of a damaged file: all chunks that are whole, or nearly, and that belong to this archive.
 
-A file is searched from its beginning for chunks; what a whole chunk spans is stepped over, so an archive stored inside
-is seen only where the chunk around it is damaged. Then it must not be mistaken for the archive itself, and its chunks
-say by themselves that they are not: each names the run that wrote it, and the byte at which it stood.
+A file is searched from its beginning for chunks whose frame and head are whole. Behind a chunk whose payload is whole
+too the search goes on at its end, so an archive stored inside is seen only where the chunk around it is damaged. Then
+it must not be mistaken for the archive itself, be it an older copy of the same, and its chunks say by themselves that
+they are not: each names the run that wrote it, and the byte at which it stood. A run is called by what it was going to
+write, so a run in which an archive is stored is never one of that archive's own. Hence
 
-- A chunk that stands in its own place is the archive's. (One of an archive inside never does.) The runs that such
-  chunks, the header, or the footer at the end of the file name, are *proven*.
-- A chunk that stands elsewhere, as after bytes were lost or put in, is taken if its run is proven and its number fits
-  between those of its neighbours that were taken already.
-- If nothing is proven, a lone run of more than one chunk, all moved alike, is taken for the archive.
+- the runs are the archive's that the header names, or a chunk that stands in its own place (one of an archive inside
+  never does); and those that an index of such a run names;
+- if there are none, as when bytes are missing at the beginning and the header with them, the run of the last chunk that
+  stands *before* its place (one of an archive inside stands behind it);
+- of these runs every chunk is taken, wherever it stands: a run's chunk of one number is the same in every copy.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -22,14 +23,18 @@ from bitsback.archive.container import (
     FOOTER_SIZE,
     HEADER_SIZE,
     HERE,
+    MAGIC,
     MAJOR,
     MINOR,
+    OPTIONAL,
     SYNC,
     Chunk,
     File,
+    Finder,
     Index,
     Kind,
     System,
+    head_size_at,
     read_chunk,
     read_footer,
     read_header,
@@ -41,7 +46,7 @@ from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedV
 
 @dataclass(slots=True)
 class Salvaged:
-    """Chunks in file order, without indexes; members that do not count; what is wrong, in words."""
+    """Chunks by number, without indexes; members that do not count; what is wrong, in words."""
 
     chunks: list[Chunk] = field(default_factory=list)
     removed: set[int] = field(default_factory=set)
@@ -52,72 +57,73 @@ class Salvaged:
     version: tuple[int, int] = (MAJOR, MINOR)
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A chunk, and whether its payload is whole."""
+
+    chunk: Chunk
+    sound: bool
+
+    @property
+    def moved(self) -> int:
+        """By how many bytes it stands behind its place."""
+        return self.chunk.offset - self.chunk.place
+
+
 def salvage(file: File, limits: Limits) -> Salvaged:
     """Find what is whole. Takes time in proportion to the size of the file, whatever is in it.
 
-    Raises UnsupportedVersionError if the header is sound and of another version.
+    Raises UnsupportedVersionError if the header is sound and of another version; LimitError for a file made to be slow.
     """
     out = Salvaged()
-    proven: set[int] = set()
+    own: set[int] = set()
     try:
         header = read_header(file)
         out.system, out.version = header.system, header.version
-        proven.add(header.id)
+        own.add(header.id)
     except UnsupportedVersionError:
         raise
     except FormatError as error:
         out.problems.append(f"header: {error}")
-    candidates = list(_candidates(file, limits))
-    footer = read_footer(file, file.size)
-    proven |= {chunk.run for chunk in candidates if chunk.offset == chunk.place}
-    if not proven and footer:
-        proven.add(footer[1])
-    if not proven:
-        groups = {(chunk.run, chunk.offset - chunk.place) for chunk in candidates}
-        proven = {run for run, _ in groups} if len(groups) == 1 and len(candidates) > 1 else set()
-    for chunk in candidates:  # an index that is the archive's proves the runs before its own
-        if chunk.kind == Kind.INDEX and chunk.run in proven and (index := _index(file, chunk)):
-            proven |= set(index.runs)
-    taken = _fitting([chunk for chunk in candidates if chunk.run in proven])
-    for chunk in taken:
-        if chunk.kind == Kind.INDEX and (index := _index(file, chunk)):
-            out.removed |= set(index.removed)
-    out.chunks = [chunk for chunk in taken if chunk.kind != Kind.INDEX]
-    out.problems += _gaps(file, taken)
-    out.incomplete = _incomplete(taken, footer)
+    found = list(_search(file, limits))
+    own |= {one.chunk.run for one in found if not one.moved}
+    if not own:
+        own |= {one.chunk.run for one in [one for one in found if one.moved < 0][-1:]}
+    indexes = {one.chunk: index for one in found if (index := _index(file, one))}
+    while more := {run for chunk, index in indexes.items() if chunk.run in own for run in index.runs} - own:
+        own |= more
+    taken = _taken(found, own)
+    out.problems += _report(file, found, taken, own)
+    for one in taken:
+        if one.chunk in indexes:
+            out.removed |= set(indexes[one.chunk].removed)
+    out.chunks = [one.chunk for one in taken if one.chunk.kind != Kind.INDEX]
+    out.incomplete = _incomplete([one.chunk for one in taken], read_footer(file, file.size))
     return out
 
 
-def _candidates(file: File, limits: Limits) -> Iterator[Chunk]:
-    """All whole chunks that are not inside of another one."""
+def _search(file: File, limits: Limits) -> Iterator[_Found]:
+    """All chunks with a whole frame and head that are not inside of a whole one."""
+    budget = 8 * file.size + (64 << 20)  # bytes of heads and payloads that are looked at: hostile ones may overlap
+    finder = Finder(file, SYNC)
     offset = 0
-    budget = 8 * file.size + (64 << 20)  # bytes of heads that are looked at: hostile ones may overlap
-    while (found := file.find(SYNC, offset)) >= 0:
-        offset = found + 1
+    while (at := finder.find(offset)) >= 0:
+        offset = at + 1
         try:
-            chunk = read_chunk(file, found, None, limits)
+            size = head_size_at(file, at)
+            budget -= size if size <= limits.head else 0
+            chunk = read_chunk(file, at, None, limits)
         except (FormatError, LimitError):
-            budget -= min(limits.head, file.size - found)
-            if budget < 0:
-                raise LimitError("too much of the file looks like chunks and is none") from None
-            continue
-        yield chunk
-        offset = chunk.end
-
-
-def _fitting(candidates: list[Chunk]) -> list[Chunk]:
-    """Those in their own place, and of the moved ones those whose numbers fit; in file order."""
-    taken = sorted((chunk for chunk in candidates if chunk.offset == chunk.place), key=lambda chunk: chunk.number)
-    for chunk in candidates:
-        if chunk.offset == chunk.place:
-            continue
-        at = bisect_left(taken, chunk.number, key=lambda one: one.number)
-        free = at == len(taken) or taken[at].number != chunk.number
-        after = at == 0 or taken[at - 1].offset < chunk.offset
-        before = at == len(taken) or taken[at].offset > chunk.offset
-        if free and after and before:
-            taken.insert(at, chunk)
-    return taken
+            pass
+        else:
+            budget -= chunk.payload_size if chunk.end <= file.size else 0
+            sound = chunk.end <= file.size and file.check_sum(chunk.payload_offset, chunk.payload_size) == (
+                chunk.payload_check
+            )
+            yield _Found(chunk, sound)
+            offset = chunk.end if sound else chunk.payload_offset
+        if budget < 0:
+            raise LimitError("too much of the file looks like chunks and is none")
 
 
 def _incomplete(taken: list[Chunk], footer: tuple[int, int] | None) -> bool:
@@ -134,24 +140,50 @@ def _incomplete(taken: list[Chunk], footer: tuple[int, int] | None) -> bool:
     return not ends or any(b - a > 2 for a, b in pairwise(numbers))
 
 
-def _index(file: File, chunk: Chunk) -> Index | None:
+def _index(file: File, one: _Found) -> Index | None:
+    if one.chunk.kind != Kind.INDEX or not one.sound:
+        return None
     try:
-        return Index.decode(read_payload(file, chunk))
+        return Index.decode(read_payload(file, one.chunk))
     except BitsBackError:
         return None
 
 
-def _gaps(file: File, taken: list[Chunk]) -> Iterator[str]:
-    """What lies between the chunks and is neither header nor footer, in words."""
-    at = HEADER_SIZE
-    for chunk in taken:
+def _taken(found: list[_Found], own: set[int]) -> list[_Found]:
+    """Of each number one chunk: one in its place, if it is whole, before others."""
+    best: dict[int, _Found] = {}
+    for one in found:
+        if one.chunk.run in own:
+            other = best.get(one.chunk.number)
+            if other is None or (one.sound, not one.moved) > (other.sound, not other.moved):
+                best[one.chunk.number] = one
+    return [one for _, one in sorted(best.items())]
+
+
+def _report(file: File, found: list[_Found], taken: list[_Found], own: set[int]) -> Iterator[str]:
+    """What is damaged or out of place, in words, in the order of the file."""
+    at, last = HEADER_SIZE, None
+    if not own and found:
+        inside = next(one for one in found)
+        where = f"another archive begins at byte {inside.moved}" if _begins(file, inside.moved) else "another archive"
+        yield f"nothing of this archive itself was found, only parts of what was stored in it: {where}"
+    for one in sorted(taken, key=lambda one: one.chunk.offset):
+        chunk = one.chunk
         if chunk.offset > at:
             yield f"bytes {at} to {chunk.offset} are damaged, or belong to no chunk"
-        at = chunk.end
-        if chunk.kind == Kind.INDEX and read_footer(file, at + FOOTER_SIZE if at + FOOTER_SIZE <= file.size else 0):
+        if not chunk.is_known and not chunk.flags & OPTIONAL:
+            yield f"chunk at byte {chunk.offset}: kind {chunk.kind} is unknown to this version"
+        if not one.sound:
+            yield f"chunk at byte {chunk.offset}: the payload is damaged"
+        at, last = max(at, chunk.end if one.sound else chunk.payload_offset), chunk
+        if chunk.kind == Kind.INDEX and at + FOOTER_SIZE <= file.size and read_footer(file, at + FOOTER_SIZE):
             at += FOOTER_SIZE
-    if at != file.size or not taken or taken[-1].kind != Kind.INDEX:
+    if at != file.size or last is None or last.kind != Kind.INDEX:
         yield f"the end is missing or damaged, from byte {min(at, file.size)} on"
+
+
+def _begins(file: File, offset: int) -> bool:
+    return 0 <= offset <= file.size - len(MAGIC) and file.read(offset, len(MAGIC)) == MAGIC
 
 
 __all__ = ["Salvaged", "salvage"]

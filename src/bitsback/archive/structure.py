@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
@@ -99,7 +99,24 @@ class Member:
         return self.blob + sum(part.nbytes for part in self.parts)
 
 
-@dataclass(slots=True)
+def relinked(members: Iterable[Member]) -> list[Member]:
+    """The members, where a hard link to what is not among them is a file, and other links to the same link to that.
+
+    A link belongs to the file that its target names if both have one content; after an append, that name may be
+    another file's.
+    """
+    members = list(members)
+    files = {member.name: member.content for member in members if member.type == Type.FILE}
+    instead: dict[tuple[str, int | None], str] = {}
+    for row, member in enumerate(members):
+        if member.type == Type.HARDLINK and files.get(member.target, -1) != member.content:
+            first = instead.setdefault((member.target, member.content), member.name)
+            kind, target = (Type.FILE, "") if first == member.name else (Type.HARDLINK, first)
+            members[row] = replace(member, entry=replace(member.entry, type=kind, target=target))
+    return members
+
+
+@dataclass(slots=True, eq=False)
 class DataChunk:
     """A data chunk, and where things are in it."""
 
@@ -123,6 +140,11 @@ class DataChunk:
         return cls(number, chunk, head, starts, [0, *accumulate(block.count for block in head.blocks)])
 
     @property
+    def things(self) -> int:
+        """What counts for :meth:`bitsback.archive.limits.Limits.things`."""
+        return len(self.head.blocks) + len(self.head.image_pieces) + len(self.head.byte_pieces)
+
+    @property
     def contents(self) -> set[int]:
         """The contents that have something in here."""
         return {piece.content for piece in (*self.head.image_pieces, *self.head.byte_pieces)}
@@ -143,7 +165,7 @@ class Structure:
     Attributes:
         header, end: of a whole archive; None if it is damaged.
         tail: bytes behind the end, which do not count: an append was cut off there.
-        all_chunks: all but the indexes, in file order. ``chunks``: those of data.
+        all_chunks: all but the indexes, in order. ``chunks``: those of data.
         contents: by number. ``places``: for each, its pieces in file order. ``members``: those that count.
         next_member, next_content: the numbers that an append begins with.
         problems: in a damaged archive, what was found wrong, in words.
@@ -156,6 +178,9 @@ class Structure:
     def __init__(self, file: File, limits: Limits, *, damaged: bool = False) -> None:
         self.file, self.limits, self.damaged = file, limits, damaged
         self.problems: list[str] = []
+        self._things = 0
+        self._spans: dict[int, str] = {}
+        self._recipes: dict[str, dict[str, Any]] = {}
         self.incomplete = False
         self.header: Header | None = None
         self.end: End | None = None
@@ -178,11 +203,17 @@ class Structure:
         self.places = self._read_places()
         self.next_member = rows[-1][0] + 1 if rows else 0
         self.next_content = max(self.contents, default=-1) + 1
-        self.members = self._read_members(rows, removed)
+        self.members = self._read_members(rows, removed | self._void(rows))
 
     def each(self, kind: Kind) -> Iterator[Chunk]:
         """The chunks of a kind."""
         return (chunk for chunk in self.all_chunks if chunk.kind == kind)
+
+    def _describe(self, things: int) -> None:
+        """Count what the archive describes, before or right after it is made, and end it where it is too much."""
+        self._things += things
+        if self._things > self.limits.things(self.file.size):
+            raise LimitError(f"describes more things than a file of {self.file.size} bytes can hold")
 
     def _trouble(self, chunk: Chunk, error: BitsBackError) -> None:
         """Raise the error with the place; in a damaged archive, note it."""
@@ -199,11 +230,13 @@ class Structure:
                 chunks.append(DataChunk.read(len(chunks), chunk, self.limits))
             except BitsBackError as error:
                 self._trouble(chunk, error)
+            else:
+                self._describe(chunks[-1].things)
         return chunks
 
     def _read_directories(self) -> list[tuple[int, directories.Row]]:
         """The rows of all directories with their numbers; of each directory, one sound copy is enough."""
-        found: dict[int, Directory] = {}
+        found: dict[int, tuple[Chunk, Directory]] = {}
         lost: dict[int, tuple[Chunk, BitsBackError]] = {}
         size = 0
         for chunk in self.each(Kind.DIRECTORY):
@@ -212,12 +245,15 @@ class Structure:
                 head = directories.read_head(chunk.head, self.limits)
                 first = head.first_member
                 if first in found:
+                    _check_copy(chunk, found[first][0])
                     continue
                 size += head.size
                 if size > 4 * self.limits.table:
                     raise LimitError(f"directories of {size} bytes are over the limit of {4 * self.limits.table}")
-                payload = self.payload(chunk)
-                found[first] = directories.decode(head, payload, self.system)
+                self._describe(head.members + head.contents)
+                directory = directories.decode(head, self.payload(chunk), self.system)
+                self._describe(sum(len(content.counts) for content in directory.contents))
+                found[first] = chunk, directory
                 lost.pop(first, None)
             except LimitError:
                 raise
@@ -225,16 +261,22 @@ class Structure:
                 lost[first] = (chunk, error)
         for chunk, reason in lost.values():
             self._trouble(chunk, reason)
-        rows: list[tuple[int, directories.Row]] = []
-        for first, directory in sorted(found.items()):
-            mine = dict(enumerate(directory.contents, directory.first_content))
-            if not self.damaged and (
-                (rows and first <= rows[-1][0]) or (self.contents and min(mine, default=1 << 64) <= max(self.contents))
-            ):
-                raise FormatError("the directories do not follow one another")
-            rows += list(enumerate(directory.rows, first))
-            self.contents |= mine
+        rows = self._rows([directory for _, (_, directory) in sorted(found.items())])
         self.incomplete |= bool(lost) or [ordinal for ordinal, _ in rows] != list(range(len(rows)))
+        return rows
+
+    def _rows(self, found: Sequence[Directory]) -> list[tuple[int, directories.Row]]:
+        """The rows of directories, in order; the contents are kept."""
+        rows: list[tuple[int, directories.Row]] = []
+        member = content = 0
+        for directory in found:
+            right = (directory.first_member, directory.first_content) == (member, content)
+            if directory.first_member < member or directory.first_content < content or not (right or self.damaged):
+                raise FormatError("the directories do not follow one another")
+            rows += enumerate(directory.rows, directory.first_member)
+            self.contents |= enumerate(directory.contents, directory.first_content)
+            member = directory.first_member + len(directory.rows)
+            content = directory.first_content + len(directory.contents)
         return rows
 
     def payload(self, chunk: Chunk) -> bytes:
@@ -258,15 +300,29 @@ class Structure:
             data.ends.sort()
         return places
 
+    def _void(self, rows: list[tuple[int, directories.Row]]) -> set[int]:
+        """The members that do not count since their file changed while it was being stored."""
+        void: set[int | None] = set()
+        for data in self.chunks:
+            ends = set(data.ends) if data.head.void else set()
+            if not self.damaged and not ends.issuperset(data.head.void):
+                raise FormatError("a chunk voids what does not end in it")
+            void |= ends.intersection(data.head.void)
+        return {ordinal for ordinal, row in rows if row.content in void} if void else set()
+
     def _read_members(self, rows: list[tuple[int, directories.Row]], removed: set[int]) -> list[Member]:
         members: list[Member] = []
         if self.damaged:  # without an index, the later of two members of one name is the one that counts
             last = {row.entry.name: ordinal for ordinal, row in rows if ordinal not in removed}
             removed |= {ordinal for ordinal, row in rows if last.get(row.entry.name, ordinal) != ordinal}
         known: dict[int, Member] = {}
+        names: set[str] = set()
         for ordinal, row in rows:
             if ordinal in removed:
                 continue
+            if row.entry.name in names:
+                raise FormatError(f"two members are called {row.entry.name!r}")
+            names.add(row.entry.name)
             if row.content is None:
                 members.append(Member(ordinal, row.entry))
                 continue
@@ -297,7 +353,7 @@ class Structure:
                 raise FormatError("there is data of contents that no directory describes")
             self.problems.append(f"the names of {len(orphans)} files are lost, and the files with them")
             self.incomplete = True
-        return _relinked(members)
+        return relinked(members)
 
     def _content(self, number: int) -> Member:
         """What all members of a content have in common; its ``problem`` unless its pieces make it up exactly."""
@@ -330,7 +386,7 @@ class Structure:
             -1,
             nothing,
             number,
-            _recipe(content),
+            self._recipe(content),
             content.blob,
             tuple(Part(count, *kinds[part]) for part, count in enumerate(content.counts, 1)) if not problem else (),
             content.pixels_only,
@@ -347,46 +403,35 @@ class Structure:
         last = bisect_right(data.firsts, place.offset + place.piece.length - 1) - 1
         return data.head.blocks[first : last + 1]
 
+    def _recipe(self, content: Content) -> dict[str, Any] | None:
+        """A content's recipe, which many may share."""
+        text = content.recipe
+        if text is None:
+            return None
+        if text not in self._recipes:
+            try:
+                recipe = json.loads(text)
+            except (ValueError, RecursionError):
+                recipe = None
+            if not isinstance(recipe, dict):
+                raise FormatError("a recipe is not a JSON object")
+            self._recipes[text] = recipe
+        return self._recipes[text]
+
     def span(self, data: DataChunk) -> str:
         """Which members a chunk has something of, in words."""
-        inside = data.contents
-        names = [repr(member.name) for member in self.members if member.content in inside]
-        if not names:
-            return "no file"
-        return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]} ({len(names)} files)"
+        if data.number not in self._spans:
+            inside = data.contents
+            names = [repr(member.name) for member in self.members if member.content in inside]
+            words = f"{names[0]} to {names[-1]} ({len(names)} files)" if len(names) > 1 else "".join(names)
+            self._spans[data.number] = words or "no file"
+        return self._spans[data.number]
 
 
-def _relinked(members: Sequence[Member]) -> list[Member]:
-    """Hard links to a file that is not there any more, or is another one by now, are files themselves.
-
-    The first of several is; the others are links to it.
-    """
-    out: list[Member] = []
-    names: dict[tuple[str, int | None], str] = {}
-    for member in members:
-        entry = member.entry
-        if entry.type == Type.FILE:
-            names[entry.name, member.content] = entry.name
-        elif entry.type == Type.HARDLINK:
-            first = names.setdefault((entry.target, member.content), entry.name)
-            if first == entry.name:
-                member = replace(member, entry=replace(entry, type=Type.FILE, target=""))
-            elif first != entry.target:
-                member = replace(member, entry=replace(entry, target=first))
-        out.append(member)
-    return out
+def _check_copy(chunk: Chunk, first: Chunk) -> None:
+    """Raise FormatError unless two chunks, as they were written, are the same but for their places."""
+    if (chunk.head, chunk.payload_size, chunk.payload_check) != (first.head, first.payload_size, first.payload_check):
+        raise FormatError(f"not the copy of the chunk at byte {first.offset} that it should be")
 
 
-def _recipe(content: Content) -> dict[str, Any] | None:
-    if content.recipe is None:
-        return None
-    try:
-        recipe = json.loads(content.recipe)
-    except (ValueError, RecursionError):
-        recipe = None
-    if not isinstance(recipe, dict):
-        raise FormatError("a recipe is not a JSON object")
-    return recipe
-
-
-__all__ = ["DataChunk", "Member", "Part", "Place", "Structure"]
+__all__ = ["DataChunk", "Member", "Part", "Place", "Structure", "relinked"]

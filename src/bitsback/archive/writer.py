@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,16 +15,16 @@ import numpy as np
 from bitsback.archive import plan
 from bitsback.archive.choice import Choice, Effort, choose
 from bitsback.archive.coding import CodedBlock, coded_form, encode_block, pack_bytes, worth
-from bitsback.archive.container import COPY, HERE, ContainerWriter, End, Header, Kind
-from bitsback.archive.directory import MAX_MEMBERS, Content, Directory, Row, decode, read_head
-from bitsback.archive.head import Bytes, DataHead, Piece
+from bitsback.archive.container import COPY, DRAFT, HERE, ContainerWriter, End, Header, Kind
+from bitsback.archive.directory import Content, Directory, Row, decode, name_bytes, read_head
+from bitsback.archive.head import Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
 from bitsback.archive.library import ADAPTIVE, Library, ModelCoder
-from bitsback.archive.member import Type
+from bitsback.archive.member import Entry, Type
 from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
 from bitsback.archive.report import Kept, ModelUse, Report
 from bitsback.errors import BitsBackError, ChangedError, FormatError
-from bitsback.files import Skipped
+from bitsback.files import Picture, Skipped
 from bitsback.kinds.base import Coder, Images
 from bitsback.threads import ordered_map, thread_count
 
@@ -58,6 +58,8 @@ class Continued:
     end: End
     members: int
     contents: int
+    names: dict[str, int] = field(default_factory=dict)
+    """Its members by name."""
     models: set[str] = field(default_factory=set)
     """Those that it embeds."""
 
@@ -105,41 +107,69 @@ class Writer:
         self._threads = thread_count(settings.threads)
         self._next_member = continued.members if continued else 0
         self._next_content = continued.contents if continued else 0
+        self._system = continued.header.system if continued else HERE
+        self._before = continued.end.runs if continued else ()
+        self._listing = b""
+        self._names: set[str] = set()
         self._known: dict[bytes, int] = {}
         self._linked: dict[str, int] = {}
+        self._void: set[int] = set()
         self._digests: dict[int, bytes] = {}
         self._embedded = set(continued.models) if continued else set()
         self._needed: dict[str, int] = {}  # data chunks that use a model which this run embeds
-        self._removed: list[int] = []
         self._continued = continued
         self._container: ContainerWriter | None = None
 
-    def write(self, items: Iterable[Item], removed: list[int] | None = None) -> None:
-        """Take all items, a batch at a time, and finish the archive.
+    def write(self, items: Iterable[Item], listing: Iterable[Entry] | None = None) -> None:
+        """Take all items, a batch at a time, and finish the archive. Members of the same names are superseded.
 
-        ``removed``: members of the archive so far that do not count any more; may grow while items are taken.
+        ``listing`` is what is going to come, as far as it is known: it goes into the name of the run.
         """
+        if listing is None:
+            listing = [item.entry for item in items] if isinstance(items, Sequence) else ()
+        self._listing = _hash_of(listing)
         batch: list[Item] = []
-        weight = 0
+        room = plan.Room()
         for item in items:
+            if reason := self._refusal(item):
+                self._report.skipped.append(Skipped(item.entry.name, reason))
+                continue
+            if not room.takes(load := item.load):
+                self._add(batch)
+                batch, room = [], plan.Room()
+                room.takes(load)
             batch.append(item)
             self._progress(item.entry.size // 2)
-            weight += 0 if item.stream else item.facts().weight
-            if len(batch) >= MAX_MEMBERS or weight >= plan.BATCH_SAMPLES:
-                self._add(batch)
-                batch, weight = [], 0
         if batch:
             self._add(batch)
-        self._removed += removed or []
         self._finish()
+
+    def _refusal(self, item: Item) -> str:
+        """What keeps an item out, in words; its name is taken otherwise."""
+        entry = item.entry
+        if entry.name in self._names:
+            return "the name is there already"
+        try:
+            name_bytes(entry.name, self._system)
+            name_bytes(entry.target, self._system)
+        except BitsBackError as error:
+            return str(error)
+        if entry.type == Type.HARDLINK and self._linked.get(entry.target, _NOWHERE) in {_NOWHERE, *self._void}:
+            return f"a hard link to {entry.target!r}, which is not stored"
+        self._names.add(entry.name)
+        if item.linked:
+            self._linked[entry.name] = _COMING
+        return ""
 
     def _finish(self) -> None:
         """The second copies of models, the index and the footer."""
-        container = self._container or self._open([], b"")
+        container = self._container or self._open(b"")
         for identity, chunks in self._needed.items():
             if chunks > 1:
                 self._write_model(container, self._library.find(identity), COPY)
-        self._report.bytes_out = container.finish(self._removed)
+        there = self._continued.names if self._continued else {}
+        removed = [there[kept.name] for kept in self._report.members if kept.name in there]
+        self._report.bytes_out = container.finish(removed, durable=self._continued is not None)
 
     # A batch.
 
@@ -153,11 +183,12 @@ class Writer:
         finished = [one for pairs in coded for _, one in pairs]
         chunks = plan.chunks(batch.facts, blocks)
         directory = self._directory(batch)
-        system = self._continued.header.system if self._continued else HERE
-        head, payload = directory.encode(system)
-        container = self._open(batch.digests, head + payload)
+        head, payload = directory.encode(self._system)
+        container = self._open(
+            b"".join([head, payload, *batch.digests, *(item.start for item in batch.owners), *map(_coded, finished)])
+        )
         self._write_models(container, chunks, finished)
-        if self._settings.verify and decode(read_head(head), payload, system) != directory:
+        if self._settings.verify and decode(read_head(head), payload, self._system) != directory:
             raise FormatError("the directory does not read back as it was written")
         container.add(Kind.DIRECTORY, head, payload)
         self._write_data(container, batch, chunks, blocks, finished)
@@ -298,24 +329,33 @@ class Writer:
         self, batch: _Batch, groups: list[Group], coded: list[list[tuple[Group, CodedBlock]]]
     ) -> list[list[tuple[Group, CodedBlock]]]:
         """Give up groups of images whose files, all together, are smaller as they are."""
-        by_owner = {id(item): kept for item, kept in zip(batch.items, batch.kept, strict=True)}
         for number, group in enumerate(groups):
             mine = sorted({run.content for run in group.runs})
             size = sum(len(one.payload) + _BLOCK_COST for _, one in coded[number])
             size += sum(batch.facts[content].blob for content in mine) // 2
             whole = sum(len(batch.facts[content].parts) for content in mine) == len(group.runs)
             files = sum(batch.owners[content].entry.size for content in mine)
-            if not whole or size < files or not all(batch.owners[content].keep_bytes() for content in mine):
-                continue
-            for content in mine:
-                item = batch.owners[content]
-                batch.facts[content] = item.facts()
-                batch.digests[content] = item.digest()
-                kept = by_owner[id(item)]
-                kept.images, kept.how, kept.exact = 0, "", True
-                kept.reason = "the files themselves are smaller than their images are when coded"
-            coded[number] = []
+            if whole and size >= files and self._give_up(batch, mine):
+                coded[number] = []
         return coded
+
+    def _give_up(self, batch: _Batch, contents: list[int]) -> bool:
+        """Keep contents as their files' bytes; False, and nothing done, if one of these cannot be had any more."""
+        files = [batch.owners[content].own_bytes() for content in contents]
+        if None in files:
+            return False
+        for content, data in zip(contents, files, strict=True):
+            item = batch.owners[content]
+            item.picture = Picture(raw=data)
+            batch.facts[content], batch.digests[content] = item.facts(), item.digest()
+        numbers = {self._next_content + content for content in contents}
+        for kept in batch.kept:
+            if kept.content in numbers:
+                kept.exact = True
+                if kept.how != "again":
+                    kept.images, kept.how = 0, ""
+                    kept.reason = "the files themselves are smaller than their images are when coded"
+        return True
 
     def _directory(self, batch: _Batch) -> Directory:
         rows = [Row(item.entry, number) for item, number in zip(batch.items, batch.names, strict=True)]
@@ -326,7 +366,7 @@ class Writer:
                 item.recipe,
                 item.counts,
                 not item.exact,
-                digest if self._settings.hashes and digest else None,
+                digest if self._settings.hashes and digest and item.exact else None,
             )
             for item, facts, digest in zip(batch.owners, batch.facts, batch.digests, strict=True)
         ]
@@ -334,13 +374,13 @@ class Writer:
 
     # Writing.
 
-    def _open(self, digests: list[bytes], directory: bytes) -> ContainerWriter:
-        """The container. A run is called by what its first batch holds, and by the run before it."""
+    def _open(self, first: bytes) -> ContainerWriter:
+        """The container. A run is called by what is going to come, what its first batch holds, and the runs before."""
         if self._container is None:
-            before = b"".join(run.to_bytes(8, "little") for run in self._continued.end.runs) if self._continued else b""
-            hashed = hashlib.sha256(before + directory + b"".join(digests)).digest()
+            before = b"".join(run.to_bytes(8, "little") for run in self._before)
+            hashed = hashlib.sha256(before + self._listing + first).digest()
             header = self._continued.header if self._continued else Header(0)
-            header = header._replace(id=int.from_bytes(hashed[:8], "little"))
+            header = header._replace(id=int.from_bytes(hashed[:8], "little"), required=DRAFT)
             self._container = ContainerWriter(self._stream, header, self._continued.end if self._continued else None)
         return self._container
 
@@ -389,10 +429,11 @@ class Writer:
                 number = partial(_numbered, self._next_content)
                 head = DataHead(
                     [coded[number_].block for number_ in chunk.blocks],
-                    [number(run) for block in chunk.blocks for run in blocks[block].runs],
+                    joined(number(run) for block in chunk.blocks for run in blocks[block].runs),
                     section,
-                    [number(run) for run in chunk.runs],
+                    joined(number(run) for run in chunk.runs),
                     digest if chunk.ends else b"",
+                    [end for end in (self._next_content + content for content in chunk.ends) if end in self._void],
                 ).encode()
                 payload = b"".join([*(coded[number_].payload for number_ in chunk.blocks), packed])
                 container.add(Kind.DATA, head, payload)
@@ -412,22 +453,21 @@ class Writer:
             data = next(streams[run.content], b"")
             if len(data) != run.length:
                 raise ChangedError(f"{item.entry.name}: changed while it was being stored")
-            if run.start + run.length == item.entry.size:
-                next(streams[run.content], b"")  # so that the stream looks at the file once more
+            if run.start + run.length == item.entry.size and next(streams[run.content], b""):
+                raise ChangedError(f"{item.entry.name}: grew while it was being stored")
         except (OSError, BitsBackError) as error:
-            self._void(batch, item, str(error).removeprefix(f"{item.entry.name}: "))
+            self._make_void(batch, item, str(error).removeprefix(f"{item.entry.name}: "))
             streams[run.content] = iter(())
             data = bytes(run.length)
         running[run.content].update(data)
         return data
 
-    def _void(self, batch: _Batch, item: Item, reason: str) -> None:
+    def _make_void(self, batch: _Batch, item: Item, reason: str) -> None:
         """Let the members that name this item's content not count: they are skipped after all."""
         content = self._next_content + next(i for i, owner in enumerate(batch.owners) if owner is item)
-        for row, number in enumerate(batch.names):
-            member = self._next_member + row
-            if number == content and member not in self._removed:
-                self._removed.append(member)
+        if content not in self._void:
+            self._void.add(content)
+            for row in [row for row, number in enumerate(batch.names) if number == content]:
                 self._report.skipped.append(Skipped(batch.items[row].entry.name, reason))
                 self._report.members.remove(batch.kept[row])
 
@@ -446,13 +486,27 @@ class Writer:
             self._progress(kept.size - kept.size // 2)
 
 
+_NOWHERE, _COMING = -1, -2
+"""In the place of a content's number: there is none; it will have one when its batch is full."""
+
 _BLOCK_COST = 24
 """About what a block adds to a head."""
 
 
 def _packed(job: tuple[ChunkPlan, bytes], threads: int) -> tuple[Bytes | None, bytes]:
     chunk, data = job
-    return pack_bytes(data, chunk.packable)
+    return pack_bytes(data, chunk.packable or data.count(0) == len(data))
+
+
+def _hash_of(listing: Iterable[Entry]) -> bytes:
+    digest = hashlib.sha256()
+    for entry in listing:
+        digest.update(repr(entry).encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+def _coded(one: CodedBlock) -> bytes:
+    return one.block.check.to_bytes(8, "little") + len(one.payload).to_bytes(8, "little")
 
 
 def _numbered(first: int, run: Run) -> Piece:
@@ -467,14 +521,16 @@ def write_archive(
     *,
     progress: Progress | None = None,
     skipped: list[Skipped] | None = None,
+    listing: Iterable[Entry] | None = None,
 ) -> Report:
     """Write an archive of ``items`` to ``stream`` (which may be a pipe) and say what was done.
 
-    ``skipped`` is the list that ``items`` adds to while it is being consumed.
+    ``skipped`` is the list that ``items`` adds to while it is being consumed; ``listing`` what is going to come, if
+    ``items`` is no list: see :meth:`Writer.write`.
     """
     began = time.perf_counter()
     report = Report(skipped=[] if skipped is None else skipped)
-    Writer(stream, library or Library(), settings or Settings(), report, progress).write(items)
+    Writer(stream, library or Library(), settings or Settings(), report, progress).write(items, listing)
     report.warnings = list(dict.fromkeys(report.warnings))
     report.seconds = time.perf_counter() - began
     return report

@@ -12,6 +12,11 @@ from typing import Any, BinaryIO, TextIO
 STDOUT = "standard output"
 """What errors call it."""
 
+from bitsback.report import words
+
+size_words, count_words = words.size, words.count
+
+
 _quiet = 0
 
 
@@ -126,28 +131,6 @@ def write_json(value: Any) -> None:
     except UnicodeEncodeError:  # names of files may hold bytes that are no text, and not every terminal has all letters
         text = json.dumps(value)
     write_line(text)
-
-
-def size_words(size: float) -> str:
-    """A size for people.
-
-    >>> size_words(999), size_words(1000), size_words(2_620_000)
-    ('999 B', '1.00 kB', '2.62 MB')
-    """
-    unit = 0
-    while size >= 999.5 and unit < 4:
-        size /= 1000
-        unit += 1
-    digits = 0 if unit == 0 or size >= 99.95 else 1 if size >= 9.995 else 2
-    return f"{size:.{digits}f} {('B', 'kB', 'MB', 'GB', 'TB')[unit]}"
-
-
-def count_words(count: int, what: str) -> str:
-    """
-    >>> count_words(1, "image"), count_words(1200, "image")
-    ('1 image', '1,200 images')
-    """
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 @dataclass(slots=True)
