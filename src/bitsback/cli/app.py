@@ -100,6 +100,11 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         _stop(stop.number)
     except KeyboardInterrupt:
         _stop(signal.SIGINT)
+    if code:
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            silence(sys.stdout)
     sys.exit(code)
 
 

@@ -165,7 +165,7 @@ def _standard_input(name: str) -> "Iterator[Source]":
     from bitsback.archive.gather import Source, Stamp, member_name
     from bitsback.archive.member import Entry
 
-    if member_name(name) != (name, ""):
+    if not name or member_name(name) != (name, ""):
         raise click.UsageError(f"--stdin-name {name}: not a name that a file in an archive can have")
     with tempfile.TemporaryDirectory(prefix="bitsback-") as folder:
         path = Path(folder, "input")

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TextIO
@@ -27,18 +27,26 @@ def prepare() -> None:
     there is no standard error, nothing is written. Reading or writing the others fails, when it is tried, if they are
     closed; and no file that is opened later takes their place.
     """
-    for number, name, mode, flags in (
-        (0, "stdin", "r", os.O_WRONLY),  # so that reading fails
-        (1, "stdout", "w", os.O_RDONLY),  # so that writing fails
-        (2, "stderr", "w", os.O_WRONLY),
-    ):
-        stream = getattr(sys, name)
-        if stream is None and not _is_open(number):
-            os.open(os.devnull, flags)  # the lowest number that is free, which is this one
-            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
-            setattr(sys, name, stream)
-        if mode == "w" and hasattr(stream, "reconfigure"):
+    if sys.stdin is None and not _is_open(0):
+        _take(0, os.pipe()[::-1])
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stdout is None and not _is_open(1):
+        _take(1, [os.open(os.devnull, os.O_RDONLY)])
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None and not _is_open(2):
+        _take(2, [os.open(os.devnull, os.O_WRONLY)])
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _take(number: int, opened: Sequence[int]) -> None:
+    """Let a standard stream's number mean the first of these descriptors, and nothing the others."""
+    os.dup2(opened[0], number)
+    for descriptor in opened:
+        if descriptor != number:
+            os.close(descriptor)
 
 
 def _is_open(descriptor: int) -> bool:

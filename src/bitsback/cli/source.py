@@ -78,15 +78,19 @@ def library_of(models: Sequence[str]) -> "Library":
 def spool_into(file: BinaryIO, given: BinaryIO) -> int:
     """Copy a stream into a temporary file; how many bytes. A full disk is told with the folder's name."""
     size = 0
-    while piece := given.read(1 << 20):
-        size += len(piece)
+    while True:
+        where = STDIN
         try:
+            piece = given.read(1 << 20)
+            where = tempfile.gettempdir()
             file.write(piece)
             file.flush()
         except OSError as error:
-            error.filename = tempfile.gettempdir()
+            error.filename = error.filename or where
             raise
-    return size
+        if not piece:
+            return size
+        size += len(piece)
 
 
 def warn_of_tail(archive: "Archive", name: str) -> bool:
