@@ -153,8 +153,8 @@ def test_an_error_of_any_kind_is_one_line(
 
 
 def test_ctrl_c_that_nobody_handles_yet_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bitsback.cli import main
     from bitsback.cli import app as module
+    from bitsback.cli import main
 
     def interrupted(arguments: object) -> None:
         raise KeyboardInterrupt
