@@ -71,8 +71,9 @@ def room() -> Iterator[Path]:
     try:
         yield with_everybody
     finally:
-        subprocess.run(["chmod", "-R", "u+rwx", with_everybody], check=False, capture_output=True)
-        subprocess.run(["rm", "-rf", "--", with_everybody], check=True)
+        if subprocess.run(["rm", "-rf", "--", with_everybody], check=False, capture_output=True).returncode:
+            subprocess.run(["chmod", "-R", "u+rwx", with_everybody], check=False, capture_output=True)
+            subprocess.run(["rm", "-rf", "--", with_everybody], check=True)
 
 
 @contextmanager

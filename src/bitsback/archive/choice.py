@@ -50,18 +50,29 @@ class Choice:
     """Coders, the best first, with what they made of the last sample that they coded."""
 
     ranking: list[tuple[Coder, int]] = field(default_factory=list)
-    samples: int = 0
-    """How many samples the leading ones have coded."""
+    coded: dict[tuple[int, str], int] = field(default_factory=dict)
+    """By tag and id, how many samples that were: fewer for those that were out early. Sizes compare where this is the
+    same."""
     payloads: dict[tuple[int, str], bytes] = field(default_factory=dict)
     """By tag and id, the payloads of coders that have coded all images."""
     warnings: list[str] = field(default_factory=list)
     why: str = ""
     """Why there was no choice, if there was none."""
 
+    def samples(self, coder: Coder) -> int:
+        """How many samples a coder has coded; 0 if there was no choice."""
+        return self.coded.get((coder.tag, coder.id), 0)
+
     @property
     def reason(self) -> str:
-        sizes = ", ".join(f"{coder.name} {size:,}" for coder, size in self.ranking)
-        return f"smallest on {self.samples:,} samples: {sizes} bytes" if len(self.ranking) > 1 else self.why
+        """In words, with the sizes of those that have coded the same samples as the best."""
+        samples = self.samples(self.ranking[0][0]) if self.ranking else 0
+        sizes = [f"{coder.name} {size:,}" for coder, size in self.ranking if self.samples(coder) == samples]
+        if self.why or not samples:
+            return self.why
+        if len(sizes) > 1:
+            return f"smallest on {samples:,} samples: {', '.join(sizes)} bytes"
+        return f"smallest on a sample, before {', '.join(coder.name for coder, _ in self.ranking[1:])}"
 
 
 def choose(images: Images, coders: Sequence[Coder], effort: Effort = "normal", threads: int = 1) -> Choice:
@@ -101,7 +112,7 @@ def _try(
         sizes.append((coder, len(payload)))
         if whole:
             choice.payloads[coder.tag, coder.id] = payload
-    choice.samples = images.size
+        choice.coded[coder.tag, coder.id] = images.size
     return sorted(sizes, key=lambda one: one[1])
 
 

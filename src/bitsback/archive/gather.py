@@ -104,17 +104,16 @@ class Source:
             descriptor = open_path(self.path, _READ)
         except OSError as error:
             raise self._problem(error) from None
-        file = io.FileIO(descriptor, "r")
         try:
-            self.check(file)
+            self.check(descriptor)
+            return io.FileIO(descriptor, "r")
         except BaseException:
-            file.close()
+            os.close(descriptor)
             raise
-        return file
 
-    def check(self, file: io.FileIO) -> None:
-        """Raise ChangedError unless the opened ``file`` is still as it was when it was found."""
-        info = os.fstat(file.fileno())
+    def check(self, descriptor: int) -> None:
+        """Raise ChangedError unless the opened file is still as it was when it was found."""
+        info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode):
             raise ChangedError(self.name, "it was replaced")
         now = Stamp.of(info)
@@ -212,7 +211,7 @@ def _exactly(source: Source, file: io.FileIO, size: int) -> bytes:
         except OSError as error:
             raise source._problem(error) from None
         if not piece:
-            source.check(file)
+            source.check(file.fileno())
             raise ChangedError(source.name, "it shrank while it was read")
         pieces.append(piece)
         size -= len(piece)
@@ -225,7 +224,7 @@ def _ends(source: Source, file: io.FileIO) -> None:
         more = file.read(1)
     except OSError as error:
         raise source._problem(error) from None
-    source.check(file)
+    source.check(file.fileno())
     if more:
         raise ChangedError(source.name, "it holds more bytes than its size says")
 
@@ -336,7 +335,7 @@ class _Gathering:
         name, cut = member_name(path)
         if cut and cut not in self._cut:
             self._cut.add(cut)
-            self._tell(f"{cut!r} is left out of names")
+            self._tell(f"names are stored without {cut!r} in front")
         try:
             info = lstat_path(path)
         except (OSError, ValueError) as error:

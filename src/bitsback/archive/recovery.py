@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from bitsback.archive.container import (
     FOOTER_SIZE,
@@ -50,6 +51,8 @@ class Salvaged:
     chunks: list[Chunk] = field(default_factory=list)
     removed: set[int] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
+    incomplete: bool = False
+    """Whether there may have been more of which nothing is left, not even a name."""
     system: System = HERE
     version: tuple[int, int] = (MAJOR, MINOR)
 
@@ -95,6 +98,7 @@ def salvage(file: File, limits: Limits) -> Salvaged:
         if one.chunk in indexes:
             out.removed |= set(indexes[one.chunk].removed)
     out.chunks = [one.chunk for one in taken if one.chunk.kind != Kind.INDEX]
+    out.incomplete = _incomplete([one.chunk for one in taken], read_footer(file, file.size))
     return out
 
 
@@ -120,6 +124,20 @@ def _search(file: File, limits: Limits) -> Iterator[_Found]:
             offset = chunk.end if sound else chunk.payload_offset
         if budget < 0:
             raise LimitError("too much of the file looks like chunks and is none")
+
+
+def _incomplete(taken: list[Chunk], footer: tuple[int, int] | None) -> bool:
+    """Whether more may have stood there than is known.
+
+    A lone chunk that is missing is a directory or a model, of which there is another copy, or data, whose files the
+    directory names. A batch of files is at least two.
+    """
+    if not taken:
+        return True
+    last = taken[-1]
+    ends = last.kind == Kind.INDEX or (footer is not None and footer[0] == last.place + last.end - last.offset)
+    numbers = [-1, *(chunk.number for chunk in taken)]
+    return not ends or any(b - a > 2 for a, b in pairwise(numbers))
 
 
 def _index(file: File, one: _Found) -> Index | None:

@@ -169,6 +169,7 @@ class Structure:
         contents: by number. ``places``: for each, its pieces in file order. ``members``: those that count.
         next_member, next_content: the numbers that an append begins with.
         problems: in a damaged archive, what was found wrong, in words.
+        incomplete: in a damaged archive, whether files may be lost that nothing names any more.
 
     Raises:
         FormatError, LimitError: it does not fit together, or announces too much.
@@ -180,12 +181,14 @@ class Structure:
         self._things = 0
         self._spans: dict[int, str] = {}
         self._recipes: dict[str, dict[str, Any]] = {}
+        self.incomplete = False
         self.header: Header | None = None
         self.end: End | None = None
         self.tail = 0
         if damaged:
             found = salvage(file, limits)
             self.problems += found.problems
+            self.incomplete = found.incomplete
             self.all_chunks, self.version, self.system, removed = (
                 found.chunks, found.version, found.system, found.removed,
             )  # fmt: skip
@@ -258,7 +261,9 @@ class Structure:
                 lost[first] = (chunk, error)
         for chunk, reason in lost.values():
             self._trouble(chunk, reason)
-        return self._rows([directory for _, (_, directory) in sorted(found.items())])
+        rows = self._rows([directory for _, (_, directory) in sorted(found.items())])
+        self.incomplete |= bool(lost) or [ordinal for ordinal, _ in rows] != list(range(len(rows)))
+        return rows
 
     def _rows(self, found: Sequence[Directory]) -> list[tuple[int, directories.Row]]:
         """The rows of directories, in order; the contents are kept."""
@@ -347,6 +352,7 @@ class Structure:
             if not self.damaged:
                 raise FormatError("there is data of contents that no directory describes")
             self.problems.append(f"the names of {len(orphans)} files are lost, and the files with them")
+            self.incomplete = True
         return relinked(members)
 
     def _content(self, number: int) -> Member:
@@ -368,7 +374,7 @@ class Structure:
             at[piece.part] += piece.length
             head = self.chunks[place.chunk].head
             if piece.part:
-                for block in self._blocks(place):
+                for block in self.blocks(place):
                     shape = (block.shape, block.dtype)
                     whole = whole and kinds.setdefault(piece.part, shape) == shape
                     how.append(kind_name(block.tag))
@@ -390,7 +396,7 @@ class Structure:
             problem,
         )
 
-    def _blocks(self, place: Place) -> Sequence[Block]:
+    def blocks(self, place: Place) -> Sequence[Block]:
         """The blocks that an image piece lies in."""
         data = self.chunks[place.chunk]
         first = bisect_right(data.firsts, place.offset) - 1

@@ -275,9 +275,10 @@ class Writer:
         for identity, uses in leading.items():
             saved = 0.0
             for group, choice in uses:
-                others = [size for coder, size in choice.ranking if coder.id != identity]
-                if others and choice.samples:
-                    saved += (others[0] - choice.ranking[0][1]) * group.samples / choice.samples
+                rates = [size / (choice.samples(coder) or 1) for coder, size in choice.ranking if coder.id != identity]
+                if rates:
+                    (best, size), *_ = choice.ranking
+                    saved += (rates[0] - size / (choice.samples(best) or 1)) * group.samples
             if identity not in self._embedded and saved < len(self._library.find(identity).data):
                 for _, choice in uses:
                     choice.ranking = [one for one in choice.ranking if one[0].id != identity]

@@ -10,13 +10,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +25,7 @@ from bitsback.data import mnist, peers
 from bitsback.errors import BitsBackError, CodecError, EmptyStackError
 from bitsback.kinds.vae import chain
 from bitsback.lab.vae import EDGE, PIXELS, SPECS, FloatVAE, Images, Spec
+from bitsback.report.machine import machine
 
 PACKAGES = ("bitsback", "numpy", "numba", "torch", "pillow")
 
@@ -305,44 +302,10 @@ def misread(images: Images) -> dict[str, float]:
     }
 
 
-def machine() -> dict[str, Any]:
-    """Where and when it was measured."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line.partition(":") for line in info.read_text().splitlines()]
-        name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "cpu": name,
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "versions": found,
-    }
-
-
-def where(about: dict[str, Any]) -> str:
-    """The machine in one line.
-
-    >>> where({"date": "2026-01-02", "cpu": "A", "cores": 2, "system": "B", "python": "3", "versions": {"numpy": "2"}})
-    'A, 2 cores, B, Python 3, numpy 2; 2026-01-02'
-    """
-    versions = "".join(f", {name} {number}" for name, number in about["versions"].items())
-    computer = f"{about['cpu']}, {about['cores']} cores, {about['system']}"
-    return f"{computer}, Python {about['python']}{versions}; {about['date']}"
-
-
 def results(found: Sequence[Measured], plan: Plan, seed: int) -> dict[str, Any]:
     """Everything measured, for JSON."""
     return {
-        "about": machine(),
+        "about": machine(PACKAGES),
         "plan": asdict(plan),
         "seed": seed,
         "stated": STATED,
