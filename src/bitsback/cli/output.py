@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TextIO
 
-STDOUT = "standard output"
-"""What errors call it."""
-
 from bitsback.report import words
 
 size_words, count_words = words.size, words.count
 
+STDOUT = "standard output"
+"""What errors call it."""
 
 _quiet = 0
 
