@@ -72,4 +72,3 @@ def archive(folder: Path, run: Run) -> Path:
     """The folder as ``in.bba``, in the working folder."""
     assert run("compress", "in", "-q", "--model", "none").code == 0
     return folder.with_name("in.bba")
-
