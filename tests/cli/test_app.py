@@ -154,8 +154,8 @@ def test_an_error_of_any_kind_is_one_line(
 
 
 def test_ctrl_c_that_nobody_handles_yet_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bitsback.cli import main
     from bitsback.cli import app as module
+    from bitsback.cli import main
 
     def interrupted(arguments: object) -> None:
         raise KeyboardInterrupt
@@ -306,7 +306,7 @@ def test_any_name_through_any_encoding(tmp_path: Path, environment: dict[str, st
     folder = tmp_path / "in"
     folder.mkdir()
     for name in ("caf\xe9".encode(), b"caf\xe9", "日本\n\x1b[2J".encode(), b"plain"):
-        Path(os.fsdecode(os.path.join(os.fsencode(folder), name))).write_bytes(b"x")
+        (folder / os.fsdecode(name)).write_bytes(b"x")
     for command in (
         "compress in --model none -v --json",
         "list in.bba -v",
@@ -318,4 +318,4 @@ def test_any_name_through_any_encoding(tmp_path: Path, environment: dict[str, st
         done = shell(tmp_path, f"bitsback {command}", **environment)
         assert done.returncode == ("thing" in command), done.stderr
         assert b"Traceback" not in done.stderr and b"internal" not in done.stderr
-    assert sorted(os.listdir(os.fsencode(tmp_path / "out" / "in"))) == sorted(os.listdir(os.fsencode(folder)))
+    assert names(tmp_path / "out" / "in") == names(folder)

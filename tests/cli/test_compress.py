@@ -259,8 +259,11 @@ def test_an_own_model_goes_in_unless_it_is_told_not_to(run: Run, tmp_path: Path)
     assert run("decompress", "a.bba", "-o", "y.npy").code == 0
     assert (tmp_path / "y.npy").read_bytes() == (tmp_path / "x.npy").read_bytes()
     assert (tmp_path / "a.bba").stat().st_size > size
-    done = run("decompress", "b.bba", "-o", "z.npy")
-    assert done.code == 1 and "not at hand" in done.err[0] or "no model" in done.err[0]
+    for command in (("decompress", "b.bba", "-o", "z.npy"), ("decompress", "b.bba"), ("test", "b.bba")):
+        done = run(*command)
+        assert done.code == 1 and len(done.err) == 1
+        assert re.match(r"bitsback: b\.bba: the model sha256:[0-9a-f]+ is not installed", done.err[0])
+    assert not (tmp_path / "z.npy").exists()
 
 
 def test_an_own_model_beside_a_shipped_one_of_its_name(run: Run, tmp_path: Path) -> None:
