@@ -35,6 +35,7 @@ from bitsback.archive.extract import extract
 from bitsback.archive.intake import array_item, items_of
 from bitsback.archive.item import Item
 from bitsback.archive.limits import DEFAULT_LIMITS
+from bitsback.archive.protect import mended, protect, share_of
 from bitsback.archive.verify import verify
 from bitsback.archive.writer import Progress
 from bitsback.errors import BitsBackError, ImageError, OutputExistsError
@@ -56,13 +57,13 @@ ARRAY_NAME = "array.npy"
 def compress(
     data: Input, out: None = None, *, model: str | Path | Model = ..., effort: Effort = ..., threads: int = ...,
     verify: bool = ..., embed_model: bool | None = ..., block: int = ..., store_sha256: bool = ...,
-    exclude: Sequence[str] = ..., limits: Limits = ...,
+    parity: float = ..., exclude: Sequence[str] = ..., limits: Limits = ...,
 ) -> bytes: ...  # fmt: skip
 @overload
 def compress(
     data: Input, out: Path_ | BinaryIO, *, model: str | Path | Model = ..., effort: Effort = ..., threads: int = ...,
     verify: bool = ..., force: bool = ..., embed_model: bool | None = ..., block: int = ..., store_sha256: bool = ...,
-    exclude: Sequence[str] = ..., limits: Limits = ..., progress: Progress | None = ...,
+    parity: float = ..., exclude: Sequence[str] = ..., limits: Limits = ..., progress: Progress | None = ...,
 ) -> Report: ...  # fmt: skip
 def compress(
     data: Input,
@@ -76,6 +77,7 @@ def compress(
     embed_model: bool | None = None,
     block: int = 0,
     store_sha256: bool = False,
+    parity: float = 0.0,
     exclude: Sequence[str] = (),
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
@@ -100,6 +102,7 @@ def compress(
         block: samples that are coded together, and decoded for one image; 0 for as many as take about a tenth of a
             second.
         store_sha256: keep the SHA-256 of each file, 32 bytes each, besides the one over all files of a chunk.
+        parity: the share of the archive's sectors of 4 KiB that may be damaged and still be repaired: 0.05 for 5 %.
         exclude: patterns of names to leave out, see :func:`bitsback.archive.gather`.
         limits: what a reader of the archive will be able to cope with.
         progress: called with the number of input bytes newly done.
@@ -142,6 +145,7 @@ def compress(
         skipped=skipped,
         check=verify,
         force=force,
+        parity=parity,
         limits=limits,
         progress=progress,
     )
@@ -177,6 +181,7 @@ def store(
     skipped: list[Skipped] | None = None,
     check: bool = True,
     force: bool = False,
+    parity: float = 0.0,
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> Report:
@@ -192,6 +197,10 @@ def store(
         how = replace(settings, verify=check and not readable)
         listing = [source.entry for source in sources] or None
         report = write_archive(stream, items, library, how, progress=progress, skipped=skipped, listing=listing)
+        if parity:
+            if not readable:
+                raise BitsBackError("parity is made of the finished archive, and this output cannot be read again")
+            report.bytes_out += protect(stream, parity, limits)
         if check and readable:
             stream.flush()
             with Archive(stream, library=library, limits=limits) as archive:
@@ -408,7 +417,7 @@ def remove(
         gone = {member.ordinal for member in select(opened.members, members)} if members else set()
         stay = [member for member in opened.members if member.ordinal not in gone]
         with atomic.write(Path(out or path), overwrite=force or out is None) as file:
-            return edit.rebuild([(opened, stay)], file)
+            return _rebuild([(opened, stay)], file)
 
 
 def merge(archives: Sequence[Path_], out: Path_, *, models: Models = (), force: bool = False) -> Rebuilt:
@@ -417,7 +426,7 @@ def merge(archives: Sequence[Path_], out: Path_, *, models: Models = (), force: 
     try:
         opened += (open(path, models=models) for path in archives)
         with atomic.write(Path(out), overwrite=force) as file:
-            return edit.rebuild([(archive, archive.members) for archive in opened], file)
+            return _rebuild([(archive, archive.members) for archive in opened], file)
     finally:
         for archive in opened:
             archive.close()
@@ -434,7 +443,11 @@ def recover(
     Raises:
         OutputExistsError: ``out`` is there. FormatError: nothing could be recovered.
     """
-    with open(archive, models=models, damaged=True) as opened:
+    with (
+        Path(archive).open("rb") as file,
+        mended(file) as (whole, _),
+        open(whole, models=models, damaged=True) as opened,
+    ):
         return rescue(opened, out, threads=threads, force=force), opened.problems
 
 
@@ -443,7 +456,15 @@ def rescue(broken: Archive, out: Path_, *, threads: int = 0, force: bool = False
     if not broken.members:
         raise BitsBackError(f"nothing is left of it: {'; '.join(broken.problems[:2])}")
     with atomic.write(Path(out), overwrite=force) as file:
-        return edit.rebuild([(broken, broken.members)], file, threads=threads)
+        return _rebuild([(broken, broken.members)], file, threads)
+
+
+def _rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], file: BinaryIO, threads: int = 0) -> Rebuilt:
+    """A new archive of members of others, with parity if one of these has some."""
+    rebuilt = edit.rebuild(parts, file, threads=threads)
+    if share := max((share_of(archive.structure) for archive, _ in parts), default=0.0):
+        rebuilt.size += protect(file, share)
+    return rebuilt
 
 
 def _paths(data: Path_ | Iterable[Path_]) -> list[Path_]:

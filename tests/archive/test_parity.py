@@ -59,7 +59,7 @@ def assert_repaired(damaged: bytes, data: bytes, words: str) -> None:
 # The guarantee
 
 
-@pytest.mark.parametrize(("size", "share", "hit"), [(20_000, 0.05, 1), (40_000, 0.25, 3), (9_000, 0.5, 4)])
+@pytest.mark.parametrize(("size", "share", "hit"), [(20_000, 0.05, 1), (26_000, 0.25, 2), (9_000, 0.5, 4)])
 def test_any_choice_of_sectors_is_repaired(size: int, share: float, hit: int) -> None:
     data = noise(size)
     archive = protect(data, share)
@@ -68,12 +68,12 @@ def test_any_choice_of_sectors_is_repaired(size: int, share: float, hit: int) ->
         assert_repaired(damages.overwrite(archive, Random(1), chosen), data, f"sectors {chosen}")
 
 
-@pytest.mark.parametrize("share", [0.05, 0.01, 0.3])
-def test_random_damage_of_up_to_the_share_is_repaired(share: float) -> None:
+@pytest.mark.parametrize(("share", "times"), [(0.05, 120), (0.01, 50), (0.3, 30)])
+def test_random_damage_of_up_to_the_share_is_repaired(share: float, times: int) -> None:
     random = Random(2)
     data = noise(300_000) + bytes(50_000) + b"text " * 5_000
     archive = protect(data, share)
-    for _ in range(70):
+    for _ in range(times):
         damaged, words = damages.some(archive, random, allowed(archive, share))
         assert_repaired(damaged, data, words)
 
@@ -324,6 +324,20 @@ def test_an_older_copy_inside_does_not_speak_for_the_newer() -> None:
         assert_repaired(damaged, data, words)
 
 
+def test_a_copy_inside_that_is_equal_is_not_taken_for_the_file_itself() -> None:
+    """An archive that was stored in itself: what was added has no parity, and units of the copy look like its own."""
+    old = protect(noise(100_000), 0.05)
+    whole = old + noise(5_001, 1) + old + noise(9, 2)
+    for number in range(damages.count(old[:100_000])):
+        damaged = damages.overwrite(whole, Random(number), [number])
+        if number < 24:
+            repaired = repair(damaged)
+            assert b"".join(repaired.pieces()) == whole
+            assert repaired.report.damaged == (number * SECTOR,)
+        else:  # the last also holds what is not protected
+            assert_repaired(damaged, old[:100_000], "the last sector")
+
+
 # Units that lie
 
 
@@ -382,7 +396,7 @@ def test_units_without_what_they_protect_cost_no_memory() -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_heads_of_any_content_are_survived(draw: st.DataObject) -> None:
     """Fields at random, then the check made right again."""
     archive = bytearray(protect(noise(30_000), 0.1))

@@ -170,7 +170,7 @@ def test_damage_in_one_file_does_not_stop_the_others(run: Run, several: Path, tm
     assert done.code == 1
     assert [line.split(":")[1] for line in done.err if "lost" in line] == [" lost mix/noise"]
     (lost,) = json.loads(done.out)["failed"]
-    assert lost["name"] == "mix/noise" and "damaged" in lost["reason"]
+    assert lost["name"] == "mix/noise" and "other" in lost["reason"]
     before = tree(tmp_path / "mix")
     del before["noise"]
     assert tree(tmp_path / "out" / "mix") == before
@@ -195,9 +195,11 @@ def test_a_tail_is_a_warning(run: Run, archive: Path, folder: Path, tmp_path: Pa
         assert done.code == 3
         assert done.err[0].startswith(f"warning: {archive}: {size - len(whole):,} bytes behind its end do not count")
         assert tree(tmp_path / f"out{size}" / "in") == tree(folder)
-        for command in ("test", "list", "info"):
+        for command in ("list", "info"):
             done = run(command, archive)
             assert done.code == 3 and sum(line.startswith("warning: ") for line in done.err) == 1
+        done = run("test", archive)
+        assert done.code == 1 and len(done.err) == 1 and f"{size - len(whole)} bytes follow the end" in done.err[0]
 
 
 @pytest.mark.parametrize("keep", [10, 100, 400])

@@ -62,7 +62,7 @@ def test_damage_elsewhere_does_not_matter_and_here_it_does(run: Run, tmp_path: P
     flip(tmp_path / "a.bba", chunks(tmp_path / "a.bba", "DATA")[-1][0] + 9)
     assert run("get", "a.bba", "a.npy", "-o", "-").out == (tmp_path / "a.npy").read_bytes()
     done = run("get", "a.bba", "noise", "-o", "out")
-    assert done.code == 1 and len(done.err) == 1 and "damaged" in done.err[0]
+    assert done.code == 1 and len(done.err) == 1 and "'noise'" in done.err[0]
     assert not (tmp_path / "out").exists()
 
 
@@ -70,16 +70,14 @@ def test_little_is_imported(archive: Path, tmp_path: Path) -> None:
     """From a cold process it is imports that take the time."""
     program = (
         "import sys; from bitsback.cli import main\n"
-        "try: main(sys.argv[1:])\n"
+        "try: main(sys.argv[1:6])\n"
         "finally: print(sorted(name for name in sys.modules if name in sys.argv[-1].split()), file=sys.stderr)"
     )
     unwanted = (
         "bitsback.api bitsback.archive.writer bitsback.archive.edit bitsback.archive.gather bitsback.archive.choice "
         "bitsback.models bitsback.nets.engine onnx onnxruntime PIL rich"
     )
-    command = [sys.executable, "-c", program, "get", "in.bba", "in/0.npy", "-o", "-", "--", unwanted]
-    program = program.replace("main(sys.argv[1:])", "main(sys.argv[1:6])")
     command = [sys.executable, "-c", program, "get", "in.bba", "in/0.npy", "-o", "-", unwanted]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=False, check=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     assert done.stderr.decode().strip() == "[]"
     assert done.stdout == (tmp_path / "in" / "0.npy").read_bytes()

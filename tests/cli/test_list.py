@@ -32,7 +32,7 @@ def test_types_are_told_apart(run: Run, folder: Path) -> None:
     (folder / "link").symlink_to("../elsewhere")
     os.link(folder / "1.npy", folder / "other.npy")
     assert run("compress", "in", "-q", "--model", "none").code == 0
-    lines = {line.split("  ")[-1]: line for line in run("list", "in.bba").out.decode().splitlines()}
+    lines = {line[line.index("in") :]: line for line in run("list", "in.bba").out.decode().splitlines()}
     assert "symbolic link" in lines["in/link -> ../elsewhere"]
     assert "1,028" in lines["in/other.npy => in/1.npy"]
     facts = {fact["name"]: fact for fact in map(json.loads, run("list", "in.bba", "--json").out.splitlines())}
@@ -88,7 +88,7 @@ def test_verbose_adds_mode_time_type_and_cost(run: Run, folder: Path, tmp_path: 
     assert " ".join(when) == time_words(10**18)
     assert (kind, cost) == ("uint8", "900")
     assert lines["in/many.npy"][4] == "1,024"
-    assert int(lines["in/text.txt"][4]) >= 250
+    assert int(lines["in/text.txt"][4].replace(",", "")) >= 250
     assert done.err == ["21 blocks of 900 to 1,024 samples: no image takes more than that"]
 
 
@@ -100,8 +100,8 @@ def test_verbose_adds_mode_time_type_and_cost(run: Run, folder: Path, tmp_path: 
         (951_782_400, "2000-02-29 00:00:00"),
         (253_402_300_800, "10000-01-01 00:00:00"),
         (-62_135_596_801, "0000-12-31 23:59:59"),
-        (10**21, "31688738508-07-31 01:46:40Z"),
-        (-(10**21), "-31688734570-05-31 22:13:20Z"),
+        (146_097 * 86_400 * 10**9 + 951_782_400, "400000002000-02-29 00:00:00Z"),
+        (-146_097 * 86_400 * 10**9, "-399999998030-01-01 00:00:00Z"),
     ],
 )
 def test_times_of_any_year(seconds: int, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,12 +110,7 @@ def test_times_of_any_year(seconds: int, words: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("TZ", "UTC")
     if hasattr(time, "tzset"):
         time.tzset()
-    found = time_words(seconds * 10**9 + 999_999_999)
-    assert found.removesuffix("Z") == words.removesuffix("Z")
-    years = 400 * (seconds // (146_097 * 86_400))
-    if abs(seconds) > 10**20:
-        assert found.endswith("Z")
-        assert int(found[:-16]) - years in range(1970, 2371)
+    assert time_words(seconds * 10**9 + 999_999_999) == words
 
 
 def test_json_lines(run: Run, archive: Path, folder: Path) -> None:

@@ -26,7 +26,14 @@ import xxhash
 
 from bitsback.archive.fields import Cursor, ascending, varints
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
-from bitsback.errors import ChecksumError, FormatError, LimitError, TruncatedError, UnsupportedVersionError
+from bitsback.errors import (
+    BitsBackError,
+    ChecksumError,
+    FormatError,
+    LimitError,
+    TruncatedError,
+    UnsupportedVersionError,
+)
 
 MAGIC = b"\x8fBBA\r\n\x1a\n"
 END_MAGIC = b"\x8fBBAend\n"
@@ -471,11 +478,11 @@ class ContainerReader:
             self._read_listed(one)
             number = one.content.first + len(one.content.sizes) + 1
         self.end = End(size, number, index, (*last.runs, run)[-EARLIER:])
-        self._check_tail()
 
     def _find_end(self) -> tuple[int, int, int, Index]:
         """Where the last whole footer ends, the index that it names, its run, and what it says."""
         budget = self.file.size + (64 << 20)  # bytes of indexes that are looked at: hostile ones may overlap
+        wrong: BitsBackError | None = None
         for at in self.file.find_back(END_MAGIC):
             stop = at + len(END_MAGIC)
             footer = read_footer(self.file, stop)
@@ -489,23 +496,34 @@ class ContainerReader:
                 budget -= chunk.payload_size
                 if budget < 0:
                     break
-                return stop, index, run, self._index(chunk)
-            except (FormatError, LimitError):
-                if stop == self.file.size:
-                    raise  # it is the archive's own end, and the index is damaged
-        raise TruncatedError("the end is missing: the archive was cut off")
+                content = self._index(chunk)
+            except (FormatError, LimitError) as error:
+                wrong = error if stop == self.file.size else wrong
+            else:
+                self._check_tail(stop, wrong)
+                return stop, index, run, content
+        raise wrong or TruncatedError("the end is missing: the archive was cut off")
 
-    def _check_tail(self) -> None:
-        """Refuse what follows the end if it is more than the beginning of a run: then it is the real end, damaged."""
-        finder, at = Finder(self.file, SYNC), self.end.size
-        while self.tail and (at := finder.find(at)) >= 0:
+    def _check_tail(self, end: int, wrong: BitsBackError | None) -> None:
+        """Refuse what follows an end if it is more than the beginning of a run: then it is the real end, damaged.
+
+        ``wrong``: what is wrong with the footer at the end of the file, if there is one that does not fit. It may be
+        that of an archive that was being stored, when storing was cut short: then its index stands out of place.
+        """
+        finder, at = Finder(self.file, SYNC), end
+        while end < self.file.size and (at := finder.find(at)) >= 0:
             try:
                 chunk = read_chunk(self.file, at, None, self.limits) if not head_size_at(self.file, at) else None
             except FormatError:
                 chunk = None
-            if chunk and chunk.kind == Kind.INDEX and chunk.place == at and chunk.end + FOOTER_SIZE <= self.file.size:
-                raise ChecksumError("the end is damaged, and what was added last with it")
+            if chunk and chunk.kind == Kind.INDEX and chunk.end + FOOTER_SIZE <= self.file.size:
+                if chunk.place == at:
+                    raise wrong or ChecksumError("the end is damaged, and what was added last with it")
+                if chunk.end + FOOTER_SIZE == self.file.size:
+                    wrong = None
             at += 1
+        if wrong:
+            raise wrong
 
     def _index_chunk(self, offset: int, run: int) -> Chunk:
         chunk = read_chunk(self.file, offset, run, self.limits)

@@ -26,6 +26,7 @@ from bitsback.archive.library import Library
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.member import Entry
 from bitsback.archive.plan import Key, Load, Room
+from bitsback.archive.protect import protect, share_of
 from bitsback.archive.reader import Archive
 from bitsback.archive.report import Report
 from bitsback.archive.structure import DataChunk, Member, relinked
@@ -50,6 +51,8 @@ def append(
 ) -> Report:
     """Add members to the archive at ``path``, in place. A name that is there already is superseded.
 
+    If the archive has parity, what is added gets its own.
+
     Should anything fail, the file is cut back to what it was; should the process die, readers find the old archive.
 
     Raises:
@@ -60,6 +63,7 @@ def append(
     report = Report(skipped=[] if skipped is None else skipped)
     with Archive(path, library=library, limits=limits) as archive:
         structure = archive.structure
+        share = share_of(structure)
         assert structure.header is not None and structure.end is not None
         continued = Continued(
             structure.header,
@@ -81,6 +85,8 @@ def append(
         file.seek(continued.end.size)
         try:
             Writer(file, library, settings, report, progress, continued).write(seen(), listing)
+            if share:
+                report.bytes_out += protect(file, share, limits)
             file.flush()
             os.fsync(file.fileno())
             if check:

@@ -189,7 +189,7 @@ def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DataHead:
 
     Raises FormatError, UnsupportedVersionError or LimitError.
 
-    >>> head = DataHead(data=Bytes(Packing.STORED, 3, 99, 3), byte_pieces=[Piece(0, 0, 0, 3)], digest=bytes(32))
+    >>> head = DataHead(data=Bytes(Packing.STORED, 3, 99, 3), byte_pieces=(Piece(0, 0, 0, 3),), digest=bytes(32))
     >>> decode_head(head.encode()) == head
     True
     """
@@ -214,7 +214,7 @@ def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DataHead:
     section = _read_bytes(known[_Tag.BYTES], limits) if _Tag.BYTES in known else None
     byte_pieces = _read_pieces(known.get(_Tag.BYTE_PIECES))
     void = read_ascending(known.get(_Tag.VOID, b""), 2 * MAX_PIECES)
-    head = DataHead(blocks, image_pieces, section, byte_pieces, digest, void)
+    head = DataHead(tuple(blocks), tuple(image_pieces), section, tuple(byte_pieces), digest, tuple(void))
     if sum(piece.length for piece in image_pieces) != sum(block.count for block in blocks) or any(
         not piece.part for piece in image_pieces
     ):

@@ -424,6 +424,8 @@ class _Mended:
 
     geometry: Geometry
     sources: list[int | bytes | None]
+    move: int
+    """By how many bytes what follows the protected ones stands further on than it was written."""
     known: bool = False
     """Whether there is a strand whose sectors can be judged ..."""
     unknown: bool = False
@@ -484,7 +486,7 @@ class Repair:
                 if isinstance(source, int):
                     move = source - offset
                 yield (max(0, offset + move) if source is None else source), size
-            at = mended.geometry.end
+            at, move = mended.geometry.end, mended.move
         if self._size > at + move:
             yield at + move, self._size - at - move
 
@@ -541,8 +543,9 @@ def _begins_here(read: Read, size: int, found: Found) -> bool:
 def _mend(read: Read, size: int, found: Found, limits: Limits) -> _Mended:
     """Find the sectors of a set, and bring back those that are nowhere."""
     geometry = found.geometry
-    mended = _Mended(geometry, [None] * geometry.sectors)
-    moves = [0, *(move for move, _ in found.moves.most_common(_MOVES) if move)]
+    # where units are in place, so are sectors; what else is found is in a copy that is stored inside
+    moves = [0] if found.moves[0] else [move for move, _ in found.moves.most_common(_MOVES)]
+    mended = _Mended(geometry, [None] * geometry.sectors, moves[0])
     for number in range(geometry.strands):
         strand = found.best(number)
         sectors = range(number, geometry.sectors, geometry.strands)
@@ -588,7 +591,7 @@ def _locate(
     read: Read, size: int, geometry: Geometry, checks: dict[int, int], moves: list[int]
 ) -> Iterator[int | None]:
     """Where each of a strand's sectors is: in place, or moved as units are."""
-    last = 0
+    last = 0  # and that a set begins in place, is known
     for sector, check in checks.items():
         offset, length = geometry.extent(sector)
         for move in (last, *(move for move in moves if move != last)):

@@ -53,11 +53,15 @@ def recover_command(
     if force and skip_existing:
         raise click.UsageError("--force and --skip-existing do not go together")
 
+    from bitsback.archive.protect import mended
     from bitsback.archive.reader import Archive
 
     began = time.perf_counter()
     limits = options.limits(memory_limit, max_pixels)
-    with archive_file(archive) as file:
+    with archive_file(archive) as broken, mended(broken, limits) as (file, repair):
+        if repair.damaged:
+            mended_sectors = len(repair.damaged) - len(repair.lost)
+            say(f"{count_words(mended_sectors, 'sector')} of {len(repair.damaged):,} damaged ones repaired by parity")
         opened = Archive(file, library=library_of(models), limits=limits, damaged=True)
         for problem in opened.problems:
             say(f"damaged: {problem}", error=True)
