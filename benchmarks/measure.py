@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import platform
@@ -17,6 +16,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bitsback.data import mnist
+from bitsback.errors import ImageError
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("bitsback", "numpy", "numba", "onnxruntime", "pillow", "imagecodecs", "pyoxipng", "constriction")
@@ -42,13 +44,11 @@ def digits(folder: Path, kind: str, count: int | None = None) -> Images:
 
     Binarised at random, once, in canonical order: pixel x is 1 with probability x / 255.
     """
-    path = folder / "mnist" / "t10k-images-idx3-ubyte.gz"
-    if not path.is_file():
-        raise SystemExit(f"{path}: not there; say --data FOLDER or set BITSBACK_DATA")
-    x = np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=16).reshape(-1, 28, 28)
-    if kind == "binarised":
-        x = (np.random.default_rng(0).random(x.shape) < x / 255).astype(np.uint8)
-    return x[:count]
+    try:
+        x = mnist.load(folder / "mnist", mnist.TEST)[..., 0]
+    except ImageError as error:
+        raise SystemExit(f"{error}; say --data FOLDER or set BITSBACK_DATA") from None
+    return (mnist.binarised(x) if kind == "binarised" else x)[:count]
 
 
 def cpu(run: Callable[[], T], repeats: int = 3, budget: float = 30.0) -> tuple[T, float]:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import measure
-from bitsback.data import peers
+from bitsback.data import mnist, peers
 
 ROOT = Path(__file__).parents[1]
 COLLECTIONS = ("digits", "thumbnails", "plots")
@@ -46,17 +46,11 @@ def save(images: NDArray[np.uint8], folder: Path) -> Path:
     return folder
 
 
-def idx(path: Path) -> NDArray[np.uint8]:
-    from bitsback.files import parse
-
-    return parse(path.read_bytes(), path.name).parts[0][..., 0]
-
-
 def prepare(name: str, data: Path, work: Path) -> tuple[Path, Path]:
     """What to train on, and the folder of the images to measure on."""
     if name == "digits":
-        train = save(idx(data / "mnist" / "train-images-idx3-ubyte.gz"), work / "train")
-        return train, save(idx(data / "mnist" / "t10k-images-idx3-ubyte.gz"), work / "test")
+        train, test = (mnist.load(data / "mnist", name)[..., 0] for name in (mnist.TRAIN, mnist.TEST))
+        return save(train, work / "train"), save(test, work / "test")
     if name == "thumbnails":
         test = np.load(data / "thumbnails" / "valid.npz")["images"]
         return data / "thumbnails" / "train.npz", save(test[:MEASURED], work / "test")

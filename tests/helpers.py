@@ -1,5 +1,6 @@
 """Small models and images that the tests share, made here, from seeds."""
 
+import gzip
 import os
 import re
 from functools import cache
@@ -67,6 +68,12 @@ def drawn_images(model: Model, n: int, seed: int = 0) -> np.ndarray:
             row = (row + rng.integers(-1, 2)) % height
             column = (column + rng.integers(-1, 2)) % width
     return images
+
+
+def idx(path: Path, images: np.ndarray) -> None:
+    """An IDX file of images, uint8 (n, height, width), as MNIST has them; in gzip if the path ends in .gz."""
+    data = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in images.shape) + images.tobytes()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
 
 
 def with_config(data: bytes, **changes: object) -> bytes:

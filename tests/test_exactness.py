@@ -3,7 +3,6 @@
 Other processors are the business of ``tests/portability``.
 """
 
-import gzip
 import itertools
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from PIL import Image
 
 from bitsback.ans import Stack
+from bitsback.data import mnist
 from bitsback.models import Model
 from helpers import DATA, needs_kodak, needs_mnist
 
@@ -32,19 +32,16 @@ def drawn(model: Model) -> np.ndarray:
     return model.trained.likelihood(z).pop(stack)
 
 
-def mnist(model: Model) -> np.ndarray:
+def handwritten(model: Model) -> np.ndarray:
     """The first COUNT test digits, in the model's levels."""
-    data = gzip.decompress((DATA / "mnist" / "t10k-images-idx3-ubyte.gz").read_bytes())
-    images = np.frombuffer(data, np.uint8, COUNT * 784, offset=16).reshape(COUNT, 28, 28, 1)
-    if model.levels == 2:
-        return (np.random.default_rng(0).random(images.shape) < images / 255).astype(np.uint8)
-    return images
+    images = mnist.load(DATA / "mnist", mnist.TEST)[:COUNT]
+    return mnist.binarised(images) if model.levels == 2 else images
 
 
 @cache
 def coded(name: str, source: str) -> tuple[np.ndarray, bytes]:
     model = Model.load(name, engines=["reference"])
-    images = mnist(model) if source == "mnist" else drawn(model)
+    images = handwritten(model) if source == "mnist" else drawn(model)
     return images, model.encode(images)
 
 

@@ -1,4 +1,3 @@
-import gzip
 import json
 import sys
 from collections.abc import Callable
@@ -8,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from helpers import idx
 
 Run = Callable[..., Any]
 
@@ -31,24 +32,19 @@ def drawn(folder: Path) -> Path:
             y, x = rng.integers(8, 20, 2)
             one[y, 6:22] = one[6:22, x] = 255
             one[y + 1, 6:22] = rng.integers(0, 256, 16)
-        head = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in pixels.shape)
-        (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(head + pixels.tobytes()))
+        idx(folder / f"{name}-images-idx3-ubyte.gz", pixels)
     return folder
 
 
 @needs
 def test_all_of_it_and_again(run: Run, tmp_path: Path) -> None:
     drawn(tmp_path / "data")
-    page = tmp_path / "page.md"
-    page.write_text("# Page\n<!-- results -->\n<!-- /results -->\n", "utf-8")
-    done = run("lab", "paper", "--data", "data", "-o", "out", "--quick", "--page", page)
+    done = run("lab", "paper", "--data", "data", "-o", "out", "--quick")
     assert done.code == 0 and b"**full, here**" in done.out
     assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
     results = json.loads((tmp_path / "out/results.json").read_text())
     assert [one["name"] for one in results["measured"]] == ["binarised", "full"]
     assert results["about"]["versions"]["torch"] and results["about"]["date"]
-    assert "**full, here**" in page.read_text("utf-8")
-    assert (tmp_path / "page-latents.svg").read_bytes() == (tmp_path / "out/latents.svg").read_bytes()
     done = run("lab", "paper", "--data", "data", "-o", "out", "--quick")
     assert done.code == 1 and "--force" in done.err[-1]
     done = run("lab", "paper", "--data", "data", "-o", "out", "--quick", "--force", "--json")
@@ -60,14 +56,9 @@ def test_all_of_it_and_again(run: Run, tmp_path: Path) -> None:
 
 
 @needs
-@pytest.mark.parametrize("missing", ["data", "marks", "page"])
-def test_what_is_missing_is_said_before_anything_is_done(run: Run, tmp_path: Path, missing: str) -> None:
-    drawn(tmp_path / "data")
-    if missing != "page":
-        (tmp_path / "page.md").write_text("no marks" if missing == "marks" else "<!-- results -->\n<!-- /results -->")
-    folder = "nowhere" if missing == "data" else "data"
-    done = run("lab", "paper", "--data", folder, "-o", "out", "--quick", "--page", "page.md")
-    assert done.code == 1 and len(done.err) == 1 and done.err[0].startswith("bitsback: ")
+def test_missing_data_is_said_before_anything_is_done(run: Run, tmp_path: Path) -> None:
+    done = run("lab", "paper", "--data", "nowhere", "-o", "out", "--quick")
+    assert done.code == 1 and len(done.err) == 1 and done.err[0].startswith("bitsback: nowhere: holds no")
     assert not (tmp_path / "out").exists()
 
 

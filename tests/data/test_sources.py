@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from bitsback.data.collection import Collection
 from bitsback.errors import ImageError
-from bitsback.training.collection import Collection
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (9, 7), np.uint8)

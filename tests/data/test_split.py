@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bitsback.data import split as module
+from bitsback.data.collection import Collection
 from bitsback.data.split import SIDE, areas, split
+from bitsback.data.types import ImageType
 from bitsback.errors import ImageError
-from bitsback.training.collection import Collection, Kind
 from helpers import DATA, needs_mnist
 
 
@@ -47,7 +48,7 @@ COPIES = {
 @pytest.mark.parametrize("change", COPIES.values(), ids=COPIES)
 def test_no_copy_of_a_held_out_image_stays(change) -> None:  # type: ignore[no-untyped-def]
     c = Collection.of_array([*SCENES, *map(change, SCENES)])
-    found = split(c, Kind(3), count=10)
+    found = split(c, ImageType(3), count=10)
     assert found.how == "at random"
     partners = {(i + 60) % 120 for i in found.held_out.tolist()}
     assert not partners & set(found.train.tolist())
@@ -56,7 +57,7 @@ def test_no_copy_of_a_held_out_image_stays(change) -> None:  # type: ignore[no-u
 
 
 def test_different_scenes_are_no_twins() -> None:
-    found = split(Collection.of_array(SCENES), Kind(3))
+    found = split(Collection.of_array(SCENES), ImageType(3))
     assert found.twins == 0
     assert len(found.held_out) == 12  # a fifth
     assert sorted([*found.train, *found.held_out]) == list(range(60))
@@ -70,13 +71,17 @@ def test_what_all_images_have_in_common_does_not_make_them_twins() -> None:
         image = frame.copy()
         image[30:60, 30:80] = scene(k)[30:60, 30:80]
         images.append(image.astype(np.uint8))
-    assert split(Collection.of_array(images), Kind(3)).twins == 0
-    assert split(Collection.of_array([*images, *images]), Kind(3), count=10).twins > 5
+    assert split(Collection.of_array(images), ImageType(3)).twins == 0
+    assert split(Collection.of_array([*images, *images]), ImageType(3), count=10).twins > 5
 
 
 def test_the_outcome_depends_on_the_seed_alone() -> None:
     c = Collection.of_array(SCENES)
-    one, same, other = split(c, Kind(3), threads=1), split(c, Kind(3), threads=3), split(c, Kind(3), seed=1)
+    one, same, other = (
+        split(c, ImageType(3), threads=1),
+        split(c, ImageType(3), threads=3),
+        split(c, ImageType(3), seed=1),
+    )
     assert one.held_out.tolist() == same.held_out.tolist()
     assert one.train.tolist() == same.train.tolist()
     assert one.held_out.tolist() != other.held_out.tolist()
@@ -89,7 +94,7 @@ def film(frames: int) -> list[np.ndarray]:
 
 
 def test_frames_of_a_film_are_held_out_in_runs() -> None:
-    found = split(Collection.of_array(film(400)), Kind(3))
+    found = split(Collection.of_array(film(400)), ImageType(3))
     assert "4 runs in the order of names" in found.how
     assert (np.diff(found.held_out) > 1).sum() == 3
     assert len(found.held_out) == 40
@@ -103,7 +108,7 @@ def test_images_that_are_all_alike_lose_only_exact_copies() -> None:
     base = scene(0).astype(np.float64)
     moods = [base * a + scene(1) * (1 - a) for a in rng.uniform(0.3, 0.7, 80)]
     images = [np.clip(mood + rng.normal(0, 0.5, base.shape), 0, 255).astype(np.uint8) for mood in moods]
-    found = split(Collection.of_array([*images, *images[:2]]), Kind(3), count=16)
+    found = split(Collection.of_array([*images, *images[:2]]), ImageType(3), count=16)
     assert "alike" in found.how
     assert found.twins <= 2
     assert len(found.train) == 82 - 16 - found.twins
@@ -111,35 +116,35 @@ def test_images_that_are_all_alike_lose_only_exact_copies() -> None:
 
 def test_blank_images_are_no_twins() -> None:
     c = Collection.of_array([*SCENES, *[np.full((96, 128, 3), 255, np.uint8)] * 60])
-    found = split(c, Kind(3))
+    found = split(c, ImageType(3))
     assert found.twins == 0
 
 
 def test_two_valued_images() -> None:
     images = [(image > 128)[..., :1] * np.uint8(255) for image in SCENES]
-    found = split(Collection.of_array([*images, *images]), Kind(1, 2), count=10)
+    found = split(Collection.of_array([*images, *images]), ImageType(1, 2), count=10)
     held = set((found.held_out % 60).tolist())
     assert not held & set((found.train % 60).tolist())
 
 
 def test_copies_and_nothing_else_are_too_few() -> None:
     with pytest.raises(ImageError, match="are copies of the 2 held out"):
-        split(Collection.of_array([SCENES[0]] * 12), Kind(3))
+        split(Collection.of_array([SCENES[0]] * 12), ImageType(3))
 
 
 def test_too_few_images_say_how_many_it_takes() -> None:
     with pytest.raises(ImageError, match=r"5 images of 8-bit grey with 500 samples.*100,000.*1,000 images like these"):
-        split(Collection.of_array([np.arange(100, dtype=np.uint8).reshape(10, 10)] * 5), Kind(1))
+        split(Collection.of_array([np.arange(100, dtype=np.uint8).reshape(10, 10)] * 5), ImageType(1))
     with pytest.raises(ImageError, match=r"1 image of 8-bit RGB.*that is 2 images"):
-        split(Collection.of_array([scene(0, 300, 300)]), Kind(3))
+        split(Collection.of_array([scene(0, 300, 300)]), ImageType(3))
     with pytest.raises(ImageError, match=r"0 images of 8-bit grey.*left out: 60 files: 8-bit RGB"):
-        split(Collection.of_array(SCENES), Kind(1))
+        split(Collection.of_array(SCENES), ImageType(1))
     with pytest.raises(ImageError, match="31 of 60"):
-        split(Collection.of_array(SCENES), Kind(3), count=31)
+        split(Collection.of_array(SCENES), ImageType(3), count=31)
 
 
 def test_a_few_large_photos_are_enough() -> None:
-    found = split(Collection.of_array([scene(k, 240, 320) for k in range(3)]), Kind(3))
+    found = split(Collection.of_array([scene(k, 240, 320) for k in range(3)]), ImageType(3))
     assert (len(found.train), len(found.held_out)) == (2, 1)
 
 
@@ -149,7 +154,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "3.png").write_bytes(b"nothing")
     Image.fromarray(SCENES[4][..., 0]).save(tmp_path / "4.png")
     told: list[tuple[int, int]] = []
-    found = split(Collection.open([tmp_path]), Kind(3), progress=lambda done, total: told.append((done, total)))
+    found = split(Collection.open([tmp_path]), ImageType(3), progress=lambda done, total: told.append((done, total)))
     assert [(one.name.rpartition("/")[2], one.reason) for one in found.skipped] == [
         ("3.png", "not an image"),
         ("4.png", "8-bit grey, not 8-bit RGB"),
@@ -159,7 +164,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 
 def test_a_limit() -> None:
-    found = split(Collection.of_array(SCENES), Kind(3), limit=30)
+    found = split(Collection.of_array(SCENES), ImageType(3), limit=30)
     chosen = sorted([*found.train, *found.held_out])
     assert len(chosen) == 30
     assert [k // 2 for k in chosen] == list(range(30))
@@ -178,7 +183,7 @@ def test_areas_are_means(height: int, width: int, channels: int, seed: int) -> N
 @needs_mnist
 def test_few_digits_count_as_twins() -> None:
     c = Collection.open([DATA / "mnist" / "t10k-images-idx3-ubyte.gz"])
-    found = split(c, Kind(1))
+    found = split(c, ImageType(1))
     assert found.how == "at random"
     assert len(found.held_out) == 1000
     assert found.twins < 0.05 * 9000
@@ -191,7 +196,7 @@ def test_copies_of_photos_are_found() -> None:
     photos = [c.read(i) for i in range(0, 852, 12)]
     for change in COPIES.values():
         prints, _ = module._Prints.of(
-            Collection.of_array([*photos, *map(change, photos)]), np.arange(2 * len(photos)), Kind(3), None, 0
+            Collection.of_array([*photos, *map(change, photos)]), np.arange(2 * len(photos)), ImageType(3), None, 0
         )
         found = prints.twins(np.arange(len(photos)))
         assert len(found) > 0.98 * len(photos)

@@ -1,4 +1,3 @@
-import gzip
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -8,9 +7,11 @@ import pytest
 
 from bitsback.ans import Stack
 from bitsback.codecs import BitsBack
-from bitsback.errors import BitsBackError, FormatError, ImageError
+from bitsback.data import mnist
+from bitsback.errors import BitsBackError, FormatError
 from bitsback.lab import paper
 from bitsback.lab.vae import BINARISED, SPECS, FloatVAE
+from helpers import idx
 from lab.networks import images, random_vae
 
 PLAN = paper.Plan(
@@ -18,13 +19,11 @@ PLAN = paper.Plan(
 )
 
 
-def idx(path: Path, count: int, seed: int = 0) -> None:
-    """An IDX file of noise with an empty border, as digits have."""
+def noise(count: int, seed: int = 0) -> np.ndarray:
+    """Noise with an empty border, as digits have."""
     pixels = np.random.default_rng(seed).integers(0, 256, (count, 28, 28), np.uint8)
     pixels[:, :6] = 0
-    head = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in pixels.shape)
-    data = head + pixels.tobytes()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return pixels
 
 
 def kept(folder: Path, images: np.ndarray, plan: paper.Plan) -> None:
@@ -42,9 +41,9 @@ def kept(folder: Path, images: np.ndarray, plan: paper.Plan) -> None:
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> list[paper.Measured]:
     folder = tmp_path_factory.mktemp("paper")
-    idx(folder / f"{paper.TRAIN}.gz", 30)
-    idx(folder / paper.TEST, 15, seed=1)
-    kept(folder, paper.mnist(folder, paper.TRAIN)[:20], PLAN)
+    idx(folder / f"{mnist.TRAIN}.gz", noise(30))
+    idx(folder / mnist.TEST, noise(15, seed=1))
+    kept(folder, mnist.load(folder, mnist.TRAIN)[:20], PLAN)
     return paper.reproduce(folder, folder, PLAN)
 
 
@@ -96,18 +95,6 @@ def test_misreading() -> None:
     wrong = eye.reshape(-1)[place]
     assert wrong[0, 4] == 1 and wrong[1, 0] == 1 and wrong[6, 4] == 1  # pixel 28 is seen at (7, 0), (6, 4), ...
     assert paper.misread(eye[None, :, :, None])["PNG"] > 0
-
-
-@pytest.mark.parametrize("content", [b"", b"\x00\x00\x08\x03 and nothing", b"\x1f\x8b\x08", gzip.compress(b"a text")])
-def test_damaged_data(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / f"{paper.TEST}.gz").write_bytes(content)
-    with pytest.raises(ImageError, match=paper.TEST):
-        paper.mnist(tmp_path, paper.TEST)
-
-
-def test_no_data(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="holds no train-images"):
-        paper.mnist(tmp_path, paper.TRAIN)
 
 
 def test_other_weights_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

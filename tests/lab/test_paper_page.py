@@ -1,12 +1,11 @@
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bitsback.errors import FormatError
 from bitsback.lab import paper, paper_page
 from bitsback.lab.paper import Measured, Point, Start
+from bitsback.report import machine
 
 pytest.importorskip("matplotlib")
 
@@ -53,17 +52,17 @@ def test_a_codec_that_is_missing(found: dict[str, Any]) -> None:
     assert paper_page.table(found)[2][-1] == "-"
 
 
-def test_a_page_is_filled_between_its_marks(found: dict[str, Any]) -> None:
-    text = "# Title\n\n<!-- results -->\nold\n<!-- /results -->\nand <!-- latents -->\n<!-- /latents -->\nend\n"
-    once = paper_page.fill(text, found)
-    assert (
-        "old" not in once and once.startswith("# Title\n\n<!-- results -->\n| bits a pixel") and once.endswith("end\n")
-    )
-    assert "| binarised, 1,000 images | +25.00 % | +1.56 % | +0.02 % |" in once
-    assert paper.where(found["about"]) in once
-    assert paper_page.fill(once, found) == once
-    with pytest.raises(FormatError, match="no marks"):
-        paper_page.fill("nothing", found)
+def test_parts_are_tables_without_timings(found: dict[str, Any]) -> None:
+    parts = paper_page.parts(found)
+    assert list(parts) == ["results", "latents", "pixels", "starts", "mistake"]
+    assert "| binarised, 1,000 images | +25.00 % | +1.56 % | +0.02 % |" in parts["latents"]
+    assert not any("712" in text for text in parts.values())
+
+
+def test_how_long_it_took_and_where(found: dict[str, Any]) -> None:
+    text = paper_page.about(found)
+    assert "binarised, 712 s of training, 11 of coding and 12 of decoding; full, 712 s" in text
+    assert text.endswith(machine.line(found["about"]))
 
 
 def test_files(found: dict[str, Any]) -> None:
@@ -88,10 +87,3 @@ def test_the_page_needs_nothing_else(found: dict[str, Any]) -> None:
     ids = re.findall(r' id="([^"]*)"', page)
     assert len(ids) == len(set(ids))
     assert "0.78" in page and "issue 3109" in page
-
-
-def test_the_page_of_the_project_has_all_marks_and_figures() -> None:
-    text = Path(__file__).parents[2].joinpath("docs", "lab", "paper.md").read_text("utf-8")
-    names = ["results", "latents", "pixels", "starts", "mistake"]
-    assert re.findall(r"<!-- (\w+) -->", text) == names and re.findall(r"<!-- /(\w+) -->", text) == names
-    assert len(re.findall(r"\]\(paper-[\w-]+\.svg\)", text)) == 6

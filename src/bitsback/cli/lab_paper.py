@@ -9,7 +9,7 @@ import click
 from bitsback.cli import options
 from bitsback.cli.lab import need, write_all
 from bitsback.cli.output import say, write_json
-from bitsback.errors import BitsBackError, OutputExistsError
+from bitsback.errors import OutputExistsError
 
 RESULTS = "results.json"
 
@@ -23,8 +23,6 @@ RESULTS = "results.json"
               help="How long to train. Default: 40 30.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is left to chance.")
 @click.option("--quick", is_flag=True, help="A tiny run of everything, in seconds; its figures mean nothing.")
-@click.option("--page", type=click.Path(path_type=Path), metavar="FILE",
-              help="Also fill the marked places of this Markdown page, and put the figures beside it.")  # fmt: skip
 @options.force
 @options.quiet
 @options.as_json
@@ -34,7 +32,6 @@ def paper_command(
     epochs: tuple[int, int] | None,
     seed: int,
     quick: bool,
-    page: Path | None,
     force: bool,
     as_json: bool,
 ) -> int:
@@ -52,38 +49,17 @@ def paper_command(
     need("matplotlib", "lab")
     from bitsback.lab import paper, paper_page
 
-    marked = _read(page) if page is not None else ""
     plan = paper.QUICK if quick else paper.Plan(paper.EPOCHS)
     if epochs is not None:
         plan = replace(plan, epochs=dict(zip(("binarised", "full"), epochs, strict=True)))
     found = paper.results(paper.reproduce(data, folder, plan, seed, say), plan, seed)
-    # As it will be read, so that a page made from the file is the same
-    found = json.loads(json.dumps(found))
-    drawn = paper_page.files(found)
-    files = {folder / name: content for name, content in drawn.items()}
+    found = json.loads(json.dumps(found))  # as it will be read, so that a page made from the file is the same
+    files = {folder / name: content for name, content in paper_page.files(found).items()}
     files |= {folder / RESULTS: json.dumps(found, indent=1).encode() + b"\n"}
-    if page is not None:
-        files |= {page: paper_page.fill(marked, found).encode()}
-        files |= {page.with_name(f"{page.stem}-{name}"): content for name, content in drawn.items() if _is_chart(name)}
     write_all(files, force=True)
     if as_json:
         write_json(found)
     else:
-        click.echo(paper_page.markdown(paper_page.table(found)))
+        click.echo(paper_page.parts(found)["results"])
         say(f"{folder / 'paper.html'}: the page with all of it")
     return 0
-
-
-def _is_chart(name: str) -> bool:
-    return name.endswith(".svg")
-
-
-def _read(page: Path) -> str:
-    """The page to fill, looked at before anything is measured."""
-    try:
-        text = page.read_text("utf-8")
-    except UnicodeDecodeError:
-        raise BitsBackError(f"{page}: not a text") from None
-    if "<!-- results -->" not in text:
-        raise BitsBackError(f"{page}: has no <!-- results --> to write behind")
-    return text

@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
+from bitsback.data.load import in_order
 from bitsback.errors import ImageError
 
 Image = NDArray[Any]
@@ -59,6 +61,7 @@ class Peer:
 
 def find(name: str) -> Peer | None:
     """ "PNG", "WebP", "JPEG XL" or "JPEG XL 1" to "JPEG XL 9", by its effort. None: unknown, or not installed."""
+    Pillow.init()  # here, for no thread of many is to import anything first
     if name == "PNG":
         return Peer(name, _png, _unpillow)
     if name == "WebP":
@@ -112,17 +115,15 @@ def file_sizes(
         peer = find(name)
         sizes[name] = None
         if peer is not None:
-            pool = ThreadPoolExecutor(max(threads, 1))
             try:
-                total = 0
-                for done, size in enumerate(pool.map(partial(_size, peer), images)):
-                    total += size
-                    progress(number * len(images) + done, len(codecs) * len(images))
-                sizes[name] = total
+                with closing(in_order(partial(_size, peer), images, threads)) as found:
+                    total = 0
+                    for done, size in enumerate(found):
+                        total += size
+                        progress(number * len(images) + done, len(codecs) * len(images))
+                    sizes[name] = total
             except ImageError:
                 pass
-            finally:
-                pool.shutdown(cancel_futures=True)
         progress((number + 1) * len(images), len(codecs) * len(images))
     return sizes
 
@@ -158,15 +159,11 @@ def _jpegxl(compress: Callable[..., bytes | bytearray], effort: int, image: Imag
 
 
 def _pillow(image: Image, **how: Any) -> bytes:
-    from PIL import Image as Pillow
-
     stream = io.BytesIO()
     Pillow.fromarray(image).save(stream, **how)
     return stream.getvalue()
 
 
 def _unpillow(data: bytes) -> Image:
-    from PIL import Image as Pillow
-
     with Pillow.open(io.BytesIO(data)) as image:
         return np.asarray(image)

@@ -30,10 +30,12 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from bitsback.data.collection import Collection, tally
+from bitsback.data.load import Progress, in_order, read, spread
+from bitsback.data.types import ImageType
 from bitsback.errors import ImageError
 from bitsback.files import Skipped
 from bitsback.kernels import kernel
-from bitsback.training.collection import Collection, Kind, Progress, in_order, offered, spread, tally
 
 TWIN = 0.93
 """Fingerprints that correlate so much belong to near-duplicates."""
@@ -59,7 +61,7 @@ class Split:
 
     Attributes:
         train, held_out: int64. twins: images left out because a held-out one is nearly the same.
-        how: the held-out images were chosen, in words. skipped: what could not be read or is of another kind.
+        how: the held-out images were chosen, in words. skipped: what could not be read or is of another type.
     """
 
     train: NDArray[np.int64]
@@ -71,7 +73,7 @@ class Split:
 
 def split(
     collection: Collection,
-    kind: Kind,
+    wanted: ImageType,
     count: int | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -92,10 +94,10 @@ def split(
     Raises ImageError if there are too few images to learn from.
     """
     numbers = spread(len(collection), limit or len(collection), seed)
-    prints, skipped = _Prints.of(collection, numbers, kind, progress, threads)
+    prints, skipped = _Prints.of(collection, numbers, wanted, progress, threads)
     total = len(prints.numbers)
     if total < 2 or prints.samples.sum() < MIN_SAMPLES:
-        raise ImageError(_too_few(prints.samples, kind, skipped))
+        raise ImageError(_too_few(prints.samples, wanted, skipped))
     if count is None:
         count = max(1, min(2000, max(20, total // 10), total // 5))
     if not 1 <= count <= total // 2:
@@ -112,10 +114,10 @@ def split(
     return Split(prints.numbers[train], prints.numbers[held], len(lost), how, skipped)
 
 
-def _too_few(samples: NDArray[np.int64], kind: Kind, skipped: list[Skipped]) -> str:
+def _too_few(samples: NDArray[np.int64], wanted: ImageType, skipped: list[Skipped]) -> str:
     count = len(samples)
     text = (
-        f"too little to learn from: {count:,} image{'s' * (count != 1)} of {kind} with {samples.sum():,} samples "
+        f"too little to learn from: {count:,} image{'s' * (count != 1)} of {wanted} with {samples.sum():,} samples "
         f"(pixels x channels); it takes {MIN_SAMPLES:,} in two images or more"
     )
     if count:
@@ -187,12 +189,17 @@ class _Prints:
 
     @classmethod
     def of(
-        cls, collection: Collection, numbers: NDArray[np.int64], kind: Kind, progress: Progress | None, threads: int
+        cls,
+        collection: Collection,
+        numbers: NDArray[np.int64],
+        wanted: ImageType,
+        progress: Progress | None,
+        threads: int,
     ) -> tuple[_Prints, list[Skipped]]:
-        scale = 255 if kind.levels == 2 else 1
+        scale = 255 if wanted.levels == 2 else 1
 
         def take(i: int) -> _Print | Skipped:
-            image = offered(collection, i, kind)
+            image = read(collection, i, wanted)
             if isinstance(image, Skipped):
                 return image
             seal = xxhash.xxh3_64_intdigest(image.data, image.shape[0])
@@ -224,7 +231,8 @@ class _Prints:
 
     def _units(self, fine: NDArray[np.float32]) -> NDArray[np.float32]:
         rest = np.where(fine.any(1, keepdims=True), fine - self.common, 0)
-        return rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), np.float32(1e-6))
+        units: NDArray[np.float32] = rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), np.float32(1e-6))
+        return units
 
     def copies(self, held: NDArray[np.int64]) -> NDArray[np.int64]:
         """Images with the pixels of one in ``held``. Blank images are not counted: they tell nothing."""
@@ -253,7 +261,8 @@ def _sharpening() -> NDArray[np.float32]:
     for shift in (-1, 0, 1):
         one[np.arange(SIDE), np.clip(np.arange(SIDE) + shift, 0, SIDE - 1)] += 1 / 3
     matrix = np.eye(SIDE * SIDE) - np.kron(one, one)
-    return (matrix - matrix.mean(0)).T.astype(np.float32)
+    sharpened: NDArray[np.float32] = (matrix - matrix.mean(0)).T.astype(np.float32)
+    return sharpened
 
 
 @kernel

@@ -10,13 +10,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +21,12 @@ import xxhash
 from numpy.typing import NDArray
 
 from bitsback.ans import Stack
-from bitsback.data import peers
-from bitsback.errors import BitsBackError, CodecError, EmptyStackError, ImageError
+from bitsback.data import mnist, peers
+from bitsback.errors import BitsBackError, CodecError, EmptyStackError
 from bitsback.kinds.vae import chain
 from bitsback.lab.vae import EDGE, PIXELS, SPECS, FloatVAE, Images, Spec
+from bitsback.report.machine import machine
 
-TRAIN, TEST = "train-images-idx3-ubyte", "t10k-images-idx3-ubyte"
 PACKAGES = ("bitsback", "numpy", "numba", "torch", "pillow")
 
 Told = Callable[[str], None]
@@ -113,33 +109,9 @@ class Measured:
     starts: list[Start]
 
 
-def mnist(folder: Path, name: str) -> NDArray[np.uint8]:
-    """Images of a file of the data set, ``.gz`` or not, uint8 (n, 28, 28, 1).
-
-    Raises:
-        ImageError: it is not there, or holds something else. OSError.
-    """
-    from bitsback.files import parse
-
-    for path in (folder / f"{name}.gz", folder / name):
-        if path.is_file():
-            try:
-                data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-            except (EOFError, gzip.BadGzipFile):
-                raise ImageError(f"{path}: damaged, not a whole gzip file") from None
-            parts = parse(data).parts
-            if len(parts) != 1 or parts[0].shape[1:] != (EDGE, EDGE, 1) or parts[0].dtype != np.uint8:
-                raise ImageError(f"{path}: not an IDX file of 28x28 images")
-            return parts[0]
-    raise ImageError(f"{folder}: holds no {name}.gz (LeCun, Cortes & Burges: the MNIST database of handwritten digits)")
-
-
 def prepared(spec: Spec, levels: NDArray[np.uint8]) -> Images:
     """Test images for a network: as they are, or binarised once at random, 1 with probability x / 255."""
-    if spec.levels == 256:
-        return levels
-    drawn: Images = (np.random.default_rng(0).random(levels.shape) < levels / 255).astype(np.uint8)
-    return drawn
+    return levels if spec.levels == 256 else mnist.binarised(levels)
 
 
 def reproduce(data: Path, folder: Path, plan: Plan, seed: int = 0, told: Told = lambda line: None) -> list[Measured]:
@@ -149,8 +121,8 @@ def reproduce(data: Path, folder: Path, plan: Plan, seed: int = 0, told: Told = 
         ImageError: the data set is not in ``data``. BitsBackError: torch is needed and not installed; or a message
             was not decoded to the images that went in.
     """
-    images = mnist(data, TRAIN)[: plan.train]
-    test = mnist(data, TEST)[: plan.test]
+    images = mnist.load(data, mnist.TRAIN)[: plan.train]
+    test = mnist.load(data, mnist.TEST)[: plan.test]
     trained = [weights(spec, images, folder, plan.epochs[spec.name], seed, told) for spec in SPECS]
     return [measure(vae, card, prepared(vae.spec, test), plan, seed, told) for vae, card in trained]
 
@@ -330,44 +302,10 @@ def misread(images: Images) -> dict[str, float]:
     }
 
 
-def machine() -> dict[str, Any]:
-    """Where and when it was measured."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line.partition(":") for line in info.read_text().splitlines()]
-        name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "cpu": name,
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "versions": found,
-    }
-
-
-def where(about: dict[str, Any]) -> str:
-    """The machine in one line.
-
-    >>> where({"date": "2026-01-02", "cpu": "A", "cores": 2, "system": "B", "python": "3", "versions": {"numpy": "2"}})
-    'A, 2 cores, B, Python 3, numpy 2; 2026-01-02'
-    """
-    versions = "".join(f", {name} {number}" for name, number in about["versions"].items())
-    computer = f"{about['cpu']}, {about['cores']} cores, {about['system']}"
-    return f"{computer}, Python {about['python']}{versions}; {about['date']}"
-
-
 def results(found: Sequence[Measured], plan: Plan, seed: int) -> dict[str, Any]:
     """Everything measured, for JSON."""
     return {
-        "about": machine(),
+        "about": machine(PACKAGES),
         "plan": asdict(plan),
         "seed": seed,
         "stated": STATED,

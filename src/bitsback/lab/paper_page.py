@@ -1,15 +1,14 @@
-"""The paper's measurements in words: a table, one HTML page, and what stands between the marks of a Markdown page."""
+"""The paper's measurements in words: tables, and one HTML page."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from bitsback.errors import FormatError
-from bitsback.lab.paper import where
 from bitsback.lab.paper_charts import Results, charts
+from bitsback.report import markdown
+from bitsback.report.machine import line
 from bitsback.report.page import document, key, section
 
 CODECS = ("bz2", "gzip", "PNG", "WebP")
@@ -33,15 +32,11 @@ def table(found: Results) -> list[Row]:
 
 def messages(found: Results) -> list[Row]:
     """What the chains came to."""
-    rows: list[Row] = [
-        ("", "above −ELBO", "initial bits", "message, bytes", "bits a pixel, all counted", "training, s", "coding, s",
-         "decoding, s")
-    ]  # fmt: skip
+    rows: list[Row] = [("", "above −ELBO", "initial bits", "message, bytes", "bits a pixel, all counted")]
     for one in found["measured"]:
         size = round(one["whole"] * one["images"] * 784 / 8)
-        seconds = (f"{one['seconds'][what]:,.0f}" for what in ("training", "encoding", "decoding"))
-        rows.append((one["name"], _over(one["rate"], one["elbo"]), f"{one['initial']}", f"{size:,}",
-                     f"{one['whole']:.4f}", *seconds))  # fmt: skip
+        over = _over(one["rate"], one["elbo"])
+        rows.append((one["name"], over, f"{one['initial']}", f"{size:,}", f"{one['whole']:.4f}"))
     return rows
 
 
@@ -77,46 +72,24 @@ def mistake(found: Results) -> list[Row]:
     return rows
 
 
-def parts(found: Results) -> dict[str, Callable[[], str]]:
-    """What may stand between marks, by their names: Markdown."""
-    line = where(found["about"])
+def parts(found: Results) -> dict[str, str]:
+    """All tables in Markdown, by the names of the marks that they stand between in the lab's page."""
     return {
-        "results": lambda: f"{markdown(table(found))}\n\n{markdown(messages(found))}\n\n{line}.",
-        "latents": lambda: markdown(sweep(found, "latents", "bits a latent")),
-        "pixels": lambda: markdown(sweep(found, "pixels", "bits of the probabilities of pixels")),
-        "starts": lambda: markdown(starts(found)),
-        "mistake": lambda: markdown(mistake(found)),
+        "results": f"{_markdown(table(found))}\n\n{_markdown(messages(found))}",
+        "latents": _markdown(sweep(found, "latents", "bits a latent")),
+        "pixels": _markdown(sweep(found, "pixels", "bits of the probabilities of pixels")),
+        "starts": _markdown(starts(found)),
+        "mistake": _markdown(mistake(found)),
     }
 
 
-def fill(text: str, found: Results) -> str:
-    """A Markdown page with the parts between its marks, ``<!-- name -->`` and ``<!-- /name -->``, written anew.
-
-    Raises:
-        FormatError: it has no such marks.
-
-    >>> fill("no marks", {"about": {"cpu": "", "cores": 1, "system": "", "python": "", "versions": {}, "date": ""}})
-    Traceback (most recent call last):
-    ...
-    bitsback.errors.FormatError: the page has no marks: <!-- results --> and <!-- /results -->
-    """
-    known = parts(found)
-    pattern = re.compile(rf"<!-- ({'|'.join(known)}) -->\n.*?<!-- /\1 -->", re.DOTALL)
-    filled, count = pattern.subn(lambda m: f"<!-- {m[1]} -->\n{known[m[1]]()}\n<!-- /{m[1]} -->", text)
-    if not count:
-        raise FormatError("the page has no marks: <!-- results --> and <!-- /results -->")
-    return filled
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """
-    >>> print(markdown([("a", "b"), ("c", "1")]))
-    | a | b |
-    | --- | ---: |
-    | c | 1 |
-    """
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([lines[0], f"| --- |{' ---: |' * (len(rows[0]) - 1)}", *lines[1:]])
+def about(found: Results) -> str:
+    """How long it took, and where."""
+    spent = []
+    for one in found["measured"]:
+        training, coding, decoding = (f"{one['seconds'][what]:,.0f}" for what in ("training", "encoding", "decoding"))
+        spent.append(f"{one['name']}, {training} s of training, {coding} of coding and {decoding} of decoding")
+    return f"It took: {'; '.join(spent)}. {line(found['about'])}"
 
 
 def html(found: Results) -> str:
@@ -190,14 +163,18 @@ def html(found: Results) -> str:
 2019, arXiv 1901.04866. The networks are trained and run in floating point, as the paper’s: their messages can be
 decoded in the environment that wrote them, and nowhere else for sure.</p>
 {key(cells)}"""
-    return document("Bits back with ANS on MNIST", head, "".join(body), f"<p>{escape(where(found['about']))}</p>")
+    return document("Bits back with ANS on MNIST", head, "".join(body), f"<p>{escape(about(found))}</p>")
 
 
 def files(found: Results) -> dict[str, bytes]:
     """All files but the results themselves: the table, the charts, the page."""
-    text = "\n\n".join(make() for make in parts(found).values()) + "\n"
+    text = "\n\n".join([*parts(found).values(), about(found)]) + "\n"
     every = {"table.md": text.encode(), "paper.html": html(found).encode()}
     return every | {f"{name}.svg": chart.svg() for name, chart in charts(found).items()}
+
+
+def _markdown(rows: Sequence[Row]) -> str:
+    return markdown.table(rows[0], rows[1:])
 
 
 def _html(rows: Sequence[Row]) -> str:

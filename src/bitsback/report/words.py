@@ -21,8 +21,8 @@ def count(number: int, what: str) -> str:
 
 def size(number: float) -> str:
     """
-    >>> size(431), size(92092), size(1.5e6)
-    ('431 B', '92.1 kB', '1.50 MB')
+    >>> size(431), size(1000), size(92092), size(1.5e6)
+    ('431 B', '1.00 kB', '92.1 kB', '1.50 MB')
     """
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if number < 999.5 or unit == "TB":
