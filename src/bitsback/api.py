@@ -1,13 +1,15 @@
-"""The library's face: compress, decompress, open.
+"""The library's face: compress, decompress, open; add, remove, merge, recover.
 
-The three work on arrays, files and folders. What the command line does, it does through this module.
+They work on arrays, files and folders. What the command line does, it does through this module.
 """
+
+from __future__ import annotations
 
 import io
 import os
-import stat
 import warnings
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast, overload
@@ -15,20 +17,35 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback import files
-from bitsback.archive import Archive, Library, Limits, Member, Report, atomic, extract, write_archive
+from bitsback.archive import (
+    Archive,
+    Library,
+    Limits,
+    Member,
+    Rebuilt,
+    Report,
+    Settings,
+    atomic,
+    edit,
+    gather,
+    write_archive,
+)
 from bitsback.archive.choice import EFFORTS, Effort
-from bitsback.archive.container import ContainerReader
+from bitsback.archive.extract import extract
+from bitsback.archive.intake import array_item, items_of
+from bitsback.archive.item import Item
 from bitsback.archive.limits import DEFAULT_LIMITS
-from bitsback.archive.plan import Item
-from bitsback.archive.writer import Progress, items_of
+from bitsback.archive.protect import mended, protect, share_of
+from bitsback.archive.verify import verify
+from bitsback.archive.writer import Progress
 from bitsback.errors import BitsBackError, ImageError, OutputExistsError
+from bitsback.files import Skipped
 
 if TYPE_CHECKING:
     from bitsback.models import Model
 
 Path_ = str | os.PathLike[str]
-Input = NDArray[Any] | Path_ | Iterable[Path_]
+Input: TypeAlias = "NDArray[Any] | Path_ | Iterable[Path_]"
 
 Models: TypeAlias = "str | Path | Model | Sequence[str | Path | Model]"
 
@@ -38,25 +55,30 @@ ARRAY_NAME = "array.npy"
 
 @overload
 def compress(
-    data: Input, out: None = None, *, model: "str | Path | Model" = ..., effort: Effort = ..., threads: int = ...,
-    verify: bool = ..., embed_model: bool = ..., limits: Limits = ...,
+    data: Input, out: None = None, *, model: str | Path | Model = ..., effort: Effort = ..., threads: int = ...,
+    verify: bool = ..., embed_model: bool | None = ..., block: int = ..., store_sha256: bool = ...,
+    parity: float = ..., exclude: Sequence[str] = ..., limits: Limits = ...,
 ) -> bytes: ...  # fmt: skip
 @overload
 def compress(
-    data: Input, out: Path_ | BinaryIO, *, model: "str | Path | Model" = ..., effort: Effort = ..., threads: int = ...,
-    verify: bool = ..., force: bool = ..., embed_model: bool = ..., limits: Limits = ...,
-    progress: Progress | None = ...,
+    data: Input, out: Path_ | BinaryIO, *, model: str | Path | Model = ..., effort: Effort = ..., threads: int = ...,
+    verify: bool = ..., force: bool = ..., embed_model: bool | None = ..., block: int = ..., store_sha256: bool = ...,
+    parity: float = ..., exclude: Sequence[str] = ..., limits: Limits = ..., progress: Progress | None = ...,
 ) -> Report: ...  # fmt: skip
 def compress(
     data: Input,
     out: Path_ | BinaryIO | None = None,
     *,
-    model: "str | Path | Model" = "auto",
+    model: str | Path | Model = "auto",
     effort: Effort = "normal",
     threads: int = 0,
     verify: bool = True,
     force: bool = False,
-    embed_model: bool = False,
+    embed_model: bool | None = None,
+    block: int = 0,
+    store_sha256: bool = False,
+    parity: float = 0.0,
+    exclude: Sequence[str] = (),
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> bytes | Report:
@@ -64,7 +86,8 @@ def compress(
 
     Args:
         data: an array, best uint8 or uint16 with the axes (n, height, width) or (n, height, width, channels); or a
-            path; or several paths. Folders are taken with all that is in them.
+            path; or several paths. Folders are taken with all that is in them, and names are those that tar would
+            give.
         out: the archive's path, or a binary stream to write to. Without it, the archive is returned as bytes.
         model: "auto" tries the installed models and takes the best for each kind of image; "none" does without; else
             a model, its name, or the path of its file, to be used wherever it fits, even where something else would
@@ -72,9 +95,15 @@ def compress(
         effort: "fast" tries few models, those made for speed, on a small sample; "max" tries all of them on a large
             one, and the close ones on everything.
         threads: how many to use, 0 for all cores. The archive does not depend on it.
-        verify: decode everything that was coded, and compare.
+        verify: open the finished archive and compare every member with what went in.
         force: overwrite ``out``.
-        embed_model: put the models that were used into the archive, so that nobody has to look for them.
+        embed_model: whether the models that were used go into the archive, so that nobody has to look for them; None
+            takes those that do not come with bitsback.
+        block: samples that are coded together, and decoded for one image; 0 for as many as take about a tenth of a
+            second.
+        store_sha256: keep the SHA-256 of each file, 32 bytes each, besides the one over all files of a chunk.
+        parity: the share of the archive's sectors of 4 KiB that may be damaged and still be repaired: 0.05 for 5 %.
+        exclude: patterns of names to leave out, see :func:`bitsback.archive.gather`.
         limits: what a reader of the archive will be able to cope with.
         progress: called with the number of input bytes newly done.
 
@@ -86,6 +115,7 @@ def compress(
         OutputExistsError: ``out`` is there, or is one of the inputs.
         ImageError: there is nothing to store.
         ModelNotFoundError: there is no such model.
+        ChecksumError: what was written does not read back; then there is no ``out``.
         OSError: the disk is full, and the like; then there is no ``out``.
 
     >>> import numpy as np, bitsback
@@ -96,27 +126,27 @@ def compress(
     >>> bool((bitsback.decompress(archive) == stripes).all())
     True
     """
-    skipped: list[files.Skipped] = []
-    sources: list[files.Source] = []
-    if isinstance(data, np.ndarray):
-        items: Iterable[Item] = [array_item(data)]
+    skipped: list[Skipped] = []
+    sources: list[gather.Source] = []
+    if hasattr(data, "__array_interface__"):
+        items: Iterable[Item] = [array_item(cast("NDArray[Any]", data), ARRAY_NAME)]
     else:
-        sources, skipped = files.find([Path(path) for path in _paths(data)])
-        items = items_of(sources, skipped, limits)
+        sources, skipped = gather.gather(_paths(cast("Path_ | Iterable[Path_]", data)), exclude=exclude)
+        items = items_of(sources, skipped, limits, threads)
         if not sources:
             raise ImageError(f"nothing to store{f': {skipped[0].name}: {skipped[0].reason}' if skipped else ''}")
     buffer = io.BytesIO()
     report = store(
         items,
         buffer if out is None else out,
+        library=library_for(model),
+        settings=settings_for(effort, threads, embed_model, block, store_sha256),
         sources=sources,
         skipped=skipped,
-        library=library_for(model),
-        effort=effort,
-        threads=threads,
-        verify=verify,
+        check=verify,
         force=force,
-        embed_model=embed_model,
+        parity=parity,
+        limits=limits,
         progress=progress,
     )
     if out is not None:
@@ -126,45 +156,63 @@ def compress(
     return buffer.getvalue()
 
 
+def settings_for(
+    effort: Effort = "normal",
+    threads: int = 0,
+    embed_model: bool | None = None,
+    block: int = 0,
+    store_sha256: bool = False,
+) -> Settings:
+    """How to write an archive, in the words of :func:`compress`."""
+    if effort not in EFFORTS:
+        raise ValueError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
+    if block < 0:
+        raise ValueError(f"a block cannot have {block} samples")
+    return Settings(effort, threads, False, embed_model is not False, embed_model is True, block, store_sha256)
+
+
 def store(
     items: Iterable[Item],
     out: Path_ | BinaryIO,
     *,
     library: Library,
-    sources: Sequence[files.Source] = (),
-    skipped: list[files.Skipped] | None = None,
-    effort: Effort = "normal",
-    threads: int = 0,
-    verify: bool = True,
+    settings: Settings | None = None,
+    sources: Sequence[gather.Source] = (),
+    skipped: list[Skipped] | None = None,
+    check: bool = True,
     force: bool = False,
-    embed_model: bool = False,
+    parity: float = 0.0,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> Report:
     """What :func:`compress` does once it is known what to store; ``out`` appears whole or not at all.
 
-    ``sources`` are the files that ``out`` must not be one of; ``skipped`` is the list that ``items`` may add to.
+    ``sources`` are the files that ``out`` must not be one of; ``skipped`` is the list that ``items`` may add to. With
+    ``check``, the finished archive is opened and compared; what goes into a stream that cannot be read is decoded and
+    compared block by block.
     """
+    settings = settings or Settings()
 
-    def write(stream: BinaryIO) -> Report:
-        return write_archive(
-            stream, items, library, effort=effort, threads=threads, verify=verify, embed_models=embed_model,
-            progress=progress, skipped=skipped,
-        )  # fmt: skip
+    def write(stream: BinaryIO, readable: bool) -> Report:
+        how = replace(settings, verify=check and not readable)
+        listing = [source.entry for source in sources] or None
+        report = write_archive(stream, items, library, how, progress=progress, skipped=skipped, listing=listing)
+        if parity:
+            if not readable:
+                raise BitsBackError("parity is made of the finished archive, and this output cannot be read again")
+            report.bytes_out += protect(stream, parity, limits)
+        if check and readable:
+            stream.flush()
+            with Archive(stream, library=library, limits=limits) as archive:
+                verify(archive, report, threads=settings.threads)
+        return report
 
-    if effort not in EFFORTS:
-        raise ValueError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
     if not isinstance(out, str | os.PathLike):
-        return write(out)
+        return write(out, isinstance(out, io.BytesIO))
     path = Path(out)
-    _check_output(path, sources)
+    _check_inputs(path, sources)
     with atomic.write(path, overwrite=force) as file:
-        report = write(file)
-        if verify:
-            file.flush()
-            reader = ContainerReader(file)
-            for block in reader.blocks:
-                reader.payload(block)
-    return report
+        return write(file, file.seekable() and file.readable())
 
 
 @overload
@@ -175,7 +223,7 @@ def decompress(
 @overload
 def decompress(
     archive: Path_ | bytes | BinaryIO, out: Path_, *, members: Sequence[str] = ..., models: Models = ...,
-    threads: int = ..., force: bool = ..., limits: Limits = ...,
+    threads: int = ..., force: bool = ..., preserve: bool = ..., limits: Limits = ...,
 ) -> list[Path]: ...  # fmt: skip
 def decompress(
     archive: Path_ | bytes | BinaryIO,
@@ -185,6 +233,7 @@ def decompress(
     models: Models = (),
     threads: int = 0,
     force: bool = False,
+    preserve: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> NDArray[Any] | list[Path]:
     """Take files out of an archive, or the array that it was made of.
@@ -197,10 +246,11 @@ def decompress(
         models: models, or paths of their files, that the archive may need and that are not installed.
         threads: how many to use, 0 for all cores.
         force: overwrite files that are there. Otherwise one that is there is an error, and nothing is written.
-        limits: what the archive may announce.
+        preserve: restore modes whole, without regard to the umask, and links that lead out of the folder.
+        limits: what the archive may announce, and what decoding may take.
 
     Returns:
-        The array; or the paths of the files written.
+        The array; or the paths of what was written.
 
     Raises:
         FormatError: the archive is damaged.
@@ -213,7 +263,7 @@ def decompress(
     with open(archive, models=models, limits=limits) as opened:
         if out is not None:
             chosen = select(opened.members, members)
-            return extract(opened, Path(out), chosen, overwrite=force, threads=threads).written
+            return extract(opened, Path(out), chosen, overwrite=force, preserve=preserve, threads=threads).written
         if len(opened.members) != 1 or not opened.members[0].name.endswith(".npy"):
             raise BitsBackError(f"the archive holds {len(opened.members)} files, not one array: say where to put them")
         data = opened.read(opened.members[0].name)
@@ -244,7 +294,7 @@ def open(
     return Archive(archive, library=Library(_loaded(models)), limits=limits, damaged=damaged)
 
 
-def library_for(model: "str | Path | Model") -> Library:
+def library_for(model: str | Path | Model) -> Library:
     """The models to choose from when the user asks for ``model``; see :func:`compress`."""
     if model == "auto":
         return Library()
@@ -253,7 +303,7 @@ def library_for(model: "str | Path | Model") -> Library:
     return Library(_loaded([model]), forced=True)
 
 
-def _loaded(models: Models) -> "list[Model]":
+def _loaded(models: Models) -> list[Model]:
     """Models given as themselves, by name, or by the path of their file; one or several."""
     several = models if isinstance(models, Sequence) and not isinstance(models, str) else [models]
     if not any(isinstance(model, str | Path) for model in several):
@@ -281,33 +331,152 @@ def select(members: Sequence[Member], patterns: Sequence[str]) -> list[Member]:
     return [chosen[ordinal] for ordinal in sorted(chosen)]
 
 
+def add(
+    archive: Path_,
+    data: Path_ | Iterable[Path_],
+    *,
+    model: str | Path | Model = "auto",
+    effort: Effort = "normal",
+    threads: int = 0,
+    verify: bool = True,
+    keep_old: bool = False,
+    embed_model: bool | None = None,
+    block: int = 0,
+    store_sha256: bool = False,
+    exclude: Sequence[str] = (),
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+) -> Report:
+    """Add files and folders to an archive, without writing anew what is in it.
+
+    A name that is there already is superseded, or refused with ``keep_old``. Whatever happens meanwhile, the archive
+    can be opened: it is the old one until the new one is complete. The other arguments are those of :func:`compress`.
+
+    Raises:
+        OutputExistsError: with ``keep_old``, for a name that is there; or the archive is one of the inputs.
+        ImageError: there is nothing to store. FormatError: the archive is damaged. OSError.
+    """
+    sources, skipped = gather.gather(_paths(data), exclude=exclude)
+    if not sources:
+        raise ImageError(f"nothing to add{f': {skipped[0].name}: {skipped[0].reason}' if skipped else ''}")
+    return append(
+        archive,
+        sources,
+        skipped,
+        library=library_for(model),
+        settings=settings_for(effort, threads, embed_model, block, store_sha256),
+        keep_old=keep_old,
+        check=verify,
+        limits=limits,
+        progress=progress,
+    )
+
+
+def append(
+    archive: Path_,
+    sources: Sequence[gather.Source],
+    skipped: list[Skipped],
+    *,
+    library: Library,
+    settings: Settings,
+    keep_old: bool = False,
+    check: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+) -> Report:
+    """What :func:`add` does once it is known what to add; ``skipped`` is the list that may grow."""
+    _check_inputs(Path(archive), sources)
+    return edit.append(
+        Path(archive),
+        items_of(sources, skipped, limits, settings.threads),
+        library,
+        settings,
+        keep_old=keep_old,
+        check=check,
+        limits=limits,
+        progress=progress,
+        skipped=skipped,
+        listing=[source.entry for source in sources],
+    )
+
+
+def remove(
+    archive: Path_, members: Sequence[str], out: Path_ | None = None, *, models: Models = (), force: bool = False
+) -> Rebuilt:
+    """Take members out of an archive: it is written anew without them, and nothing of them is left in it.
+
+    Args:
+        members: names or patterns, at least one.
+        out: where the new archive goes; by default it takes the place of the old one.
+
+    Raises:
+        BitsBackError: a pattern matches nothing; the archive is damaged. OutputExistsError: ``out`` is there.
+    """
+    path = Path(archive)
+    with open(path, models=models) as opened:
+        gone = {member.ordinal for member in select(opened.members, members)} if members else set()
+        stay = [member for member in opened.members if member.ordinal not in gone]
+        with atomic.write(Path(out or path), overwrite=force or out is None) as file:
+            return _rebuild([(opened, stay)], file)
+
+
+def merge(archives: Sequence[Path_], out: Path_, *, models: Models = (), force: bool = False) -> Rebuilt:
+    """Put several archives into one. Payloads are taken over as they are; of equal names the last one counts."""
+    opened: list[Archive] = []
+    try:
+        opened += (open(path, models=models) for path in archives)
+        with atomic.write(Path(out), overwrite=force) as file:
+            return _rebuild([(archive, archive.members) for archive in opened], file)
+    finally:
+        for archive in opened:
+            archive.close()
+
+
+def recover(
+    archive: Path_, out: Path_, *, models: Models = (), threads: int = 0, force: bool = False
+) -> tuple[Rebuilt, list[str]]:
+    """Make a sound archive of what is whole in a damaged one.
+
+    Returns:
+        What is in it and what was lost, and everything that was found damaged, in words.
+
+    Raises:
+        OutputExistsError: ``out`` is there. FormatError: nothing could be recovered.
+    """
+    with (
+        Path(archive).open("rb") as file,
+        mended(file) as (whole, _),
+        open(whole, models=models, damaged=True) as opened,
+    ):
+        return rescue(opened, out, threads=threads, force=force), opened.problems
+
+
+def rescue(broken: Archive, out: Path_, *, threads: int = 0, force: bool = False) -> Rebuilt:
+    """What :func:`recover` does with an archive that is open already, with ``damaged=True``."""
+    if not broken.members:
+        raise BitsBackError(f"nothing is left of it: {'; '.join(broken.problems[:2])}")
+    with atomic.write(Path(out), overwrite=force) as file:
+        return _rebuild([(broken, broken.members)], file, threads)
+
+
+def _rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], file: BinaryIO, threads: int = 0) -> Rebuilt:
+    """A new archive of members of others, with parity if one of these has some."""
+    rebuilt = edit.rebuild(parts, file, threads=threads)
+    if share := max((share_of(archive.structure) for archive, _ in parts), default=0.0):
+        rebuilt.size += protect(file, share)
+    return rebuilt
+
+
 def _paths(data: Path_ | Iterable[Path_]) -> list[Path_]:
     return [data] if isinstance(data, str | os.PathLike) else list(data)
 
 
-def array_item(array: NDArray[Any], ordinal: int = 0, name: str = ARRAY_NAME) -> Item:
-    """An array as a ``.npy`` file that never was on disk: without time and mode. ImageError for arrays of objects."""
-
-    def file() -> bytes:
-        buffer = io.BytesIO()
-        np.lib.format.write_array(buffer, array, allow_pickle=False)
-        return buffer.getvalue()
-
-    picture = files.from_array(array)
-    size = len(picture.raw) if picture.raw is not None else len(picture.blob) + array.nbytes
-    return Item(ordinal, name, size, None, None, picture, file)
-
-
-def _check_output(path: Path, sources: Iterable[files.Source]) -> None:
-    """Refuse to replace what is no plain file, or an input."""
+def _check_inputs(path: Path, sources: Iterable[gather.Source]) -> None:
+    """Refuse an output that is one of the inputs."""
     try:
         info = path.stat()
     except FileNotFoundError:
         return
-    if stat.S_ISDIR(info.st_mode):
-        raise OutputExistsError(f"{path}: is a folder")
-    if not stat.S_ISREG(info.st_mode):
-        raise OutputExistsError(f"{path}: is not a regular file (-o - writes to standard output)")
     for source in sources:
-        if os.path.samestat(info, source.path.stat()):
+        if (source.stamp.device, source.stamp.inode) == (info.st_dev, info.st_ino):
             raise OutputExistsError(f"{path}: is both an input and the output")

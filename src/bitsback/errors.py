@@ -60,3 +60,21 @@ class ImageError(BitsBackError):
 
 class OutputExistsError(BitsBackError):
     """The output is already there and overwriting was not asked for."""
+
+
+class InputError(BitsBackError):
+    """A file that is to be stored cannot be read: it is gone, belongs to somebody else, or its disk fails.
+
+    ``name`` is what the file is called, ``reason`` why, in words.
+    """
+
+    def __init__(self, name: str, reason: str = "") -> None:
+        super().__init__(name, reason)
+        self.name, self.reason = name, reason
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}" if self.reason else self.name
+
+
+class ChangedError(InputError):
+    """An input is not what it was when the work began: it grew, shrank, was written to or replaced meanwhile."""

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import xxhash
 
-import predictor_reader
+import adaptive_reader
 from bitsback.archive import Archive, Library
 from bitsback.archive.packing import DICTIONARY
 from bitsback.archive.plan import Item, Planner
@@ -118,7 +118,7 @@ def decode(data: bytes, model: Any) -> dict[str, tuple[dict[str, Any], bytes, li
                 assert rest[-32:].hex() == model.id
                 images = model.decode(section, n, shape[1:])
             else:
-                images = predictor_reader.decoded(section, *shape, coded)
+                images = adaptive_reader.decoded(section, *shape, coded)
             if levels:
                 images = np.where(images == 0, *levels)
             images = images.astype(f"<u{size}")

@@ -1,129 +1,217 @@
-from types import SimpleNamespace
+from collections import Counter
 
-import numpy as np
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bitsback.archive import plan
-from bitsback.archive.plan import Item, Plan, Planner
-from bitsback.errors import ImageError
+from bitsback.archive.directory import MAX_MEMBERS, MAX_ROWS
+from bitsback.archive.plan import (
+    BATCH_SAMPLES,
+    BATCH_TEXT,
+    CHUNK_BLOCKS,
+    CHUNK_BYTES,
+    CHUNK_SAMPLES,
+    MAX_BLOCK,
+    MIN_BLOCK,
+    ChunkPlan,
+    Facts,
+    Group,
+    Key,
+    Load,
+    PartFacts,
+    Room,
+    Run,
+    chunks,
+    group,
+    split,
+)
+
+KIB, MIB = 1 << 10, 1 << 20
+
+shapes = st.sampled_from([(1, 1, 1), (8, 8, 1), (8, 8, 3), (40, 30, 1), (2000, 3000, 3)])
+levels = st.sampled_from([None, (0, 255), (0, 1), (3, 3), (0, 0), (255, 255)])
+arrays = st.builds(PartFacts, st.integers(1, 900), shapes, st.sampled_from(["uint8", "uint16"]), levels)
+blobs = st.integers(0, 99) | st.integers(0, 3 * CHUNK_BYTES)
+facts = st.builds(Facts, blobs, st.lists(arrays, max_size=3).map(tuple), st.booleans())
 
 
-def images_of(plans: list[Plan]) -> list[int]:
-    return [sum(run.length for run in one.runs if run.part) for one in plans if one.key.shape]
+def planned(contents: list[Facts], samples: int) -> tuple[list[Group], list[ChunkPlan]]:
+    blocks = [block for one in group(contents) for block in split(one, samples)]
+    return blocks, chunks(contents, blocks)
 
 
-def test_an_array_is_cut_evenly(make: SimpleNamespace) -> None:
-    plans = list(Planner(chunk_samples=64 * 10).plans([make.image_item(0, "a", make.digits(45))]))
-    assert images_of(plans) == [11, 11, 11, 12]
-    assert [len(one.homes) for one in plans] == [1, 0, 0, 0]
-    assert not any(one.whole for one in plans)
-    covered = [(run.start, run.length) for one in plans for run in one.runs if run.part]
-    assert covered == [(0, 11), (11, 11), (22, 11), (33, 12)]
-
-
-def test_files_of_one_shape_come_together_and_are_balanced(make: SimpleNamespace) -> None:
-    items = [make.image_item(n, f"{n}", make.digits(1, seed=n)) for n in range(15)]
-    plans = list(Planner(chunk_samples=64 * 10).plans(items))
-    assert images_of(plans) == [7, 8]
-    assert all(one.whole for one in plans)
-    assert [item.ordinal for one in plans for item in one.homes] == list(range(15))
-
-
-def test_groups_by_shape_type_and_levels(make: SimpleNamespace) -> None:
-    grey, small = make.digits(2), make.digits(2, 5)
-    items = [
-        make.image_item(0, "a", grey),
-        make.image_item(1, "b", small),
-        make.image_item(2, "c", grey.astype(np.uint16)),
-        make.image_item(3, "d", (grey > 99).astype(np.uint8)),
-        make.image_item(4, "e", grey),
-        make.file_item(5, "f", b"text " * 100),
-        make.file_item(6, "g", np.random.default_rng(0).bytes(500)),
+@settings(deadline=None, max_examples=60)
+@given(st.lists(facts, max_size=9), st.sampled_from([1, 1 << 14, 1 << 18, 1 << 30]))
+def test_every_image_and_byte_is_in_exactly_one_piece(contents: list[Facts], samples: int) -> None:
+    blocks, made = planned(contents, samples)
+    assert sorted(number for one in made for number in one.blocks) == list(range(len(blocks)))
+    done: Counter[tuple[int, int]] = Counter()
+    last: dict[int, int] = {}
+    for number, one in enumerate(made):
+        for run in [*(run for block in one.blocks for run in blocks[block].runs), *one.runs]:
+            assert run.length > 0 and run.start == done[run.content, run.part]  # in order, without gap or overlap
+            done[run.content, run.part] += run.length
+            last[run.content] = number
+    wanted = {(content, 0): one.blob for content, one in enumerate(contents)}
+    for content, one in enumerate(contents):
+        wanted |= {(content, part): array.count for part, array in enumerate(one.parts, 1)}
+    assert +done == +Counter(wanted)
+    assert [one.ends for one in made] == [
+        tuple(content for content in sorted(last) if last[content] == number) for number in range(len(made))
     ]
-    plans = list(Planner().plans(items))
-    assert [[item.name for item in one.homes] for one in plans] == [["a", "e"], ["b"], ["c"], ["d"], ["f"], ["g"]]
-    assert [one.key.levels for one in plans] == [None, None, None, (0, 1), None, None]
-    assert [one.key.packable for one in plans[-2:]] == [True, False]
 
 
-@pytest.mark.parametrize("first", ["grey", "two", "none"])
-def test_a_blank_page_joins_its_like(make: SimpleNamespace, first: str) -> None:
-    blank = np.zeros((1, 8, 8, 1), np.uint8)
-    other = {"grey": make.digits(1), "two": (make.digits(1) > 99).astype(np.uint8) * 200, "none": blank}[first]
-    plans = list(Planner().plans([make.image_item(0, "a", other), make.image_item(1, "b", blank)]))
-    assert images_of(plans) == [2]
-    assert plans[0].key.levels == {"grey": None, "two": (0, 200), "none": (0, 255)}[first]
+@settings(deadline=None, max_examples=60)
+@given(st.lists(facts, max_size=9), st.sampled_from([1, 1 << 14, 1 << 18, 1 << 30]))
+def test_sizes_stay_within_their_bounds(contents: list[Facts], samples: int) -> None:
+    blocks, made = planned(contents, samples)
+    for block in blocks:
+        count = sum(run.length for run in block.runs)
+        assert count == 1 or block.samples < 2 * MAX_BLOCK
+        parts = [contents[run.content].parts[run.part - 1] for run in block.runs]
+        assert {(part.shape, part.dtype) for part in parts} == {(block.key.shape, block.key.dtype)}
+        for part in parts:
+            assert block.key.levels is None or set(part.levels or "?") <= set(block.key.levels)
+    for one in made:
+        assert sum(run.length for run in one.runs) <= CHUNK_BYTES and len(one.blocks) <= CHUNK_BLOCKS
+        assert one.blocks or one.runs
 
 
-def test_files_kept_as_bytes_are_cut_only_if_they_are_large(make: SimpleNamespace) -> None:
-    sizes = [30, 80, 250, 40, 0]
-    items = [make.file_item(n, f"{n}", b"x" * size) for n, size in enumerate(sizes)]
-    plans = list(Planner(chunk_bytes=100).plans(items))
-    runs = [[(run.item.ordinal, run.start, run.length) for run in one.runs] for one in plans]
-    assert runs == [[(0, 0, 30), (1, 0, 80)], [(2, 0, 100)], [(2, 100, 100)], [(2, 200, 50), (3, 0, 40)]]
-    assert [item.ordinal for item in plans[-1].homes] == [3, 4]
+@settings(deadline=None, max_examples=30)
+@given(st.lists(facts, max_size=6))
+def test_a_plan_can_be_written_down(contents: list[Facts]) -> None:
+    """What goes in and what comes out: a plan that is made elsewhere is the same."""
+    there = msgspec.json.decode(msgspec.json.encode(contents), type=list[Facts])
+    blocks, made = planned(there, 1 << 16)
+    assert (blocks, made) == planned(contents, 1 << 16)
+    assert msgspec.json.decode(msgspec.json.encode(blocks), type=list[Group]) == blocks
+    assert msgspec.json.decode(msgspec.json.encode(made), type=list[ChunkPlan]) == made
 
 
-def test_a_file_too_small_for_a_chunk_of_its_own_is_kept_as_bytes(make: SimpleNamespace) -> None:
-    def tiny(ordinal: int) -> Item:
-        return make.image_item(ordinal, "tiny", make.digits(1, 6), size=60)
-
-    assert [one.key.shape for one in Planner().plans([tiny(0)])] == [(6, 6, 1)]
-    items = [make.image_item(0, "a", make.digits(3)), tiny(1)]
-    plans = list(Planner().plans(items))
-    assert [one.key.shape for one in plans] == [(8, 8, 1), None]
-    assert items[1].blob == b"the file".ljust(60)
-
-    def gone() -> bytes:
-        raise ImageError("it is gone")
-
-    items = [make.image_item(0, "a", make.digits(3)), tiny(1)]
-    items[1].reload = gone
-    assert [one.key.shape for one in Planner().plans(items)] == [(8, 8, 1), (6, 6, 1)]
+def array(
+    count: int = 1, shape: tuple[int, int, int] = (8, 8, 1), dtype: str = "uint8", levels: tuple[int, int] | None = None
+) -> Facts:
+    return Facts(100, (PartFacts(count, shape, dtype, levels),))
 
 
-def test_files_of_a_chunk_are_in_order_however_they_came_to_be_in_it(make: SimpleNamespace) -> None:
-    """A file that is given up as an image, once all are seen, belongs before the bytes of later files."""
-    items = [
-        make.image_item(0, "a", make.digits(3)),
-        make.image_item(1, "tiny", make.digits(1, 6), size=60),
-        make.file_item(2, "b", b"text"),
-        make.file_item(3, "c", b"more text"),
+def test_groups_by_shape_type_and_levels() -> None:
+    contents = [
+        array(2),
+        array(2, (5, 5, 1)),
+        array(2, dtype="uint16"),
+        array(2, levels=(0, 1)),
+        array(3),
+        Facts(7),
     ]
-    plans = list(Planner().plans(items))
-    assert [[item.ordinal for item in one.homes] for one in plans] == [[0], [1, 2, 3]]
-    assert [run.item.ordinal for run in plans[1].runs] == [1, 2, 3]
+    assert [[run.content for run in one.runs] for one in group(contents)] == [[0, 4], [1], [2], [3]]
 
 
-@pytest.mark.parametrize(("limit", "value"), [("MAX_FILES", 4), ("MAX_HEAD", 400), ("MAX_BLOBS", 4 * 128)])
-def test_a_chunk_is_full_of_files_too(
-    make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
-) -> None:
-    monkeypatch.setattr(plan, limit, value)
-    items = [make.image_item(n, f"{n:060}", make.digits(1)) for n in range(10)]
-    counts = images_of(list(Planner().plans(items)))
-    assert sum(counts) == 10 and max(counts) <= 4
-    if limit != "MAX_BLOBS":
-        plans = list(Planner().plans([make.file_item(n, f"{n:060}", b"") for n in range(10)]))
-        assert max(len(one.homes) for one in plans) <= 5
+@pytest.mark.parametrize(
+    ("others", "value", "expected"),
+    [
+        ([None], 0, None),
+        ([(0, 200)], 0, (0, 200)),
+        ([(0, 200)], 200, (0, 200)),
+        ([(0, 200)], 7, None),
+        ([], 0, (0, 255)),
+        ([], 255, (0, 255)),
+        ([], 1, (0, 1)),
+        ([], 7, None),
+        ([(1, 2), None], 9, None),
+    ],
+)
+def test_a_blank_page_joins_its_like(others: list[tuple[int, int] | None], value: int, expected: object) -> None:
+    found = group([*(array(levels=pair) for pair in others), array(levels=(value, value))])
+    (home,) = [one for one in found if any(run.content == len(others) for run in one.runs)]
+    assert home.key.levels == expected
 
 
-def test_memory_is_bounded(make: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "MAX_BUFFERED_SAMPLES", 1000)
-    items = [make.image_item(n, f"{n}", make.digits(1, 5 + n)) for n in range(20)]
-    held: list[int] = []
-    seen = 0
-    stream = iter(items)
+def test_blocks_are_cut_evenly_across_files() -> None:
+    one = Group(Key((8, 8, 1), "uint8"), (Run(0, 1, 0, 40), Run(1, 1, 0, 3), Run(2, 1, 0, 2)))
+    blocks = split(one, 16 * 64)
+    assert [sum(run.length for run in block.runs) for block in blocks] == [15, 15, 15]
+    assert blocks[2].runs == (Run(0, 1, 30, 10), Run(1, 1, 0, 3), Run(2, 1, 0, 2))
+    assert split(one, 1 << 30) == [one]
 
-    def counted() -> "list[Item]":
-        nonlocal seen
-        for item in stream:
-            seen += item.picture.parts[0].size
-            yield item
 
-    done = 0
-    for one in Planner().plans(counted()):
-        done += sum(run.images().size for run in one.runs if run.part)
-        held.append(seen - done)
-    assert done == sum(item.picture.parts[0].size for item in items)
-    assert max(held[:5]) <= 1000
+def test_blocks_are_neither_tiny_nor_huge_whatever_is_asked_for() -> None:
+    tiny = Group(Key((1, 1, 1), "uint8"), (Run(0, 1, 0, 10 * MIN_BLOCK),))
+    assert len(split(tiny, 1)) == 10
+    huge = Group(Key((MIB, 1, 1), "uint8"), (Run(0, 1, 0, 64),))
+    assert len(split(huge, 1 << 60)) == 64 * MIB // MAX_BLOCK
+    large = Group(Key((MAX_BLOCK, 2, 1), "uint8"), (Run(0, 1, 0, 2),))
+    assert len(split(large, 1 << 60)) == 2
+
+
+def test_metadata_is_where_its_images_are() -> None:
+    contents = [Facts(50, (PartFacts(1, (2048, 1024, 1), "uint8"),)) for _ in range(4)]
+    blocks, made = planned(contents, 2 * MIB)
+    assert [one.blocks for one in made] == [(0, 1), (2, 3)]
+    assert [[run.content for run in one.runs] for one in made] == [[0, 1], [2, 3]]
+    assert sum(block.samples for block in blocks[:2]) == CHUNK_SAMPLES
+
+
+def test_much_metadata_goes_elsewhere() -> None:
+    contents = [
+        Facts(CHUNK_BYTES - 10, (PartFacts(1, (8, 8, 1), "uint8"),)),
+        array(),
+        Facts(CHUNK_BYTES + 5, array().parts),
+    ]
+    _, made = planned(contents, 64)
+    assert [run for one in made for run in one.runs if run.content == 0] == [Run(0, 0, 0, CHUNK_BYTES - 10)]
+    assert [[(run.content, run.length) for run in one.runs] for one in made] == [
+        [(0, CHUNK_BYTES - 10)],
+        [(1, 100)],
+        [(2, CHUNK_BYTES)],
+        [(2, 5)],
+    ]
+
+
+def test_files_kept_as_bytes_are_cut_only_if_they_are_large() -> None:
+    sizes = [30 * KIB, 3 * MIB, 19 * MIB, 40 * KIB, 0]
+    _, made = planned([Facts(size) for size in sizes], 1)
+    assert [[(run.content, run.start, run.length) for run in one.runs] for one in made] == [
+        [(0, 0, 30 * KIB), (1, 0, 3 * MIB)],
+        [(2, 0, 8 * MIB)],
+        [(2, 8 * MIB, 8 * MIB)],
+        [(2, 16 * MIB, 3 * MIB), (3, 0, 40 * KIB)],
+    ]
+
+
+def test_bytes_that_pack_are_not_mixed_with_those_that_do_not() -> None:
+    contents = [Facts(500), Facts(600, packable=False), Facts(700)]
+    _, made = planned(contents, 1)
+    assert [([run.content for run in one.runs], one.packable) for one in made] == [([0, 2], True), ([1], False)]
+
+
+def test_a_few_bytes_share_the_chunk_of_the_images() -> None:
+    _, made = planned([array(), Facts(500)], 1 << 16)
+    assert [len(one.runs) for one in made] == [2]
+    _, made = planned([array(), Facts(500, packable=False)], 1 << 16)
+    assert [len(one.runs) for one in made] == [1, 1]
+    _, made = planned([array(), Facts(CHUNK_BYTES)], 1 << 16)
+    assert [len(one.runs) for one in made] == [1, 1]
+
+
+def test_a_chunk_does_not_have_too_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "CHUNK_BLOCKS", 4)
+    _, made = planned([array(shape=(8, 8 + n, 1)) for n in range(10)], 1)
+    assert [len(one.blocks) for one in made] == [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    ("load", "most"),
+    [
+        (Load(0, 0, 0), MAX_MEMBERS),
+        (Load(BATCH_SAMPLES // 4, 0, 0), 4),
+        (Load(0, BATCH_TEXT // 3, 0), 4),
+        (Load(0, 0, MAX_ROWS // 2), 2),
+        (Load(0, 0, MAX_ROWS // 2 + 1), 1),
+        (Load(9 * BATCH_SAMPLES, 9 * BATCH_TEXT, 9 * MAX_ROWS), 1),
+    ],
+)
+def test_a_batch_has_room_for_so_many(load: Load, most: int) -> None:
+    room = Room()
+    assert [room.takes(load) for _ in range(most + 1)] == [True] * most + [False]

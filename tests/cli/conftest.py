@@ -60,7 +60,7 @@ def spawn(tmp_path: Path) -> Callable[..., "subprocess.Popen[bytes]"]:
 def folder(tmp_path: Path) -> Path:
     """Five small arrays and a text."""
     folder = tmp_path / "in"
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for number in range(5):
         np.save(folder / f"{number}.npy", (np.arange(900) * (number + 3) % 240).reshape(30, 30).astype(np.uint8))
     (folder / "text.txt").write_text("text " * 50)
@@ -69,5 +69,6 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def archive(folder: Path, run: Run) -> Path:
-    assert run("compress", folder, "-q").code == 0
+    """The folder as ``in.bba``, in the working folder."""
+    assert run("compress", "in", "-q", "--model", "none").code == 0
     return folder.with_name("in.bba")

@@ -3,12 +3,12 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.errors import ImageError
-from bitsback.files import from_array, write
-from bitsback.files.arrays import as_images
+from bitsback.files import from_array, parse, write
+from bitsback.files.arrays import as_images, check_array, npy_bytes
 
 
 def npy(array, **options):
@@ -115,3 +115,55 @@ def test_similar_arrays_share_a_recipe():
     shapes = itertools.product((10, 20), (28, 32))
     recipes = [from_array(np.zeros((n, side, side), np.uint8)).recipe for n, side in shapes]
     assert all(recipe == {"format": "npy", "head": 128, "layout": {}} for recipe in recipes)
+
+
+def test_arrays_that_would_not_come_back_are_refused_by_name():
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    images = np.zeros((3, 4, 5))
+    for array, reason in {
+        "mask": (np.ma.masked_array(images, images == 0), "masked array"),
+        "no mask": (np.ma.masked_array(images), "masked array"),
+        "objects": (np.array([1, "a", None], object), "Python objects"),
+        "objects within": (np.zeros(3, [("a", "u1"), ("b", object)]), "Python objects"),
+        "text": (np.array(["a", "bc"], np.dtypes.StringDType()), "cannot be stored"),
+        "bfloat16": (images.astype(ml_dtypes.bfloat16), r"an array of bfloat16 .*view\(np.uint16\)"),
+        "float8": (images.astype(ml_dtypes.float8_e4m3fn), r"an array of float8_e4m3fn .*view\(np.uint8\)"),
+        "within": (np.zeros(3, [("a", "u1"), ("b", ml_dtypes.bfloat16)]), "cannot be stored"),
+    }.values():
+        for attempt in (check_array, npy_bytes, from_array):
+            with pytest.raises(ImageError, match=reason):
+                attempt(array)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["u1", ">u2", "<i4", "f2", "c16", "M8[ns]", "S3", "U2", [("a", "u1"), ("b", "<f4", 2)]]
+)
+def test_arrays_that_are_stored(dtype):
+    array = np.zeros((3, 4), dtype)
+    picture = from_array(array)
+    data = picture.raw if picture.raw is not None else write(picture.recipe, picture.blob, picture.parts)
+    again = np.load(io.BytesIO(data))
+    assert again.dtype == array.dtype and np.array_equal(again, array)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.integers(1, 4), min_size=2, max_size=5),
+    st.sampled_from(["?", "u1", "<u2", ">u2"]),
+    st.permutations(range(5)),
+    st.integers(1, 2),
+)
+def test_an_array_is_what_its_file_is(shape, dtype, order, step):
+    """Whatever the order in memory, and whether there are gaps."""
+    samples = np.random.default_rng(0).integers(0, 2, shape).astype(dtype)
+    array = samples.transpose([axis for axis in order if axis < len(shape)])[::step]
+    picture, same = from_array(array), parse(npy_bytes(array))
+    assert (picture.recipe, picture.blob, picture.exact) == (same.recipe, same.blob, same.exact)
+    assert len(picture.parts) == len(same.parts) and all(map(np.array_equal, picture.parts, same.parts))
+
+
+def test_an_array_is_not_copied():
+    array = np.random.default_rng(0).integers(0, 256, (4, 28, 28)).astype(np.uint8)
+    for stored in (array, array.astype(np.uint16), array[:, :, :, None]):
+        (part,) = from_array(stored).parts
+        assert np.shares_memory(part, stored) and not part.flags.writeable

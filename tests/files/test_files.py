@@ -1,7 +1,8 @@
 import gzip
 import io
 import json
-from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bitsback.errors import FormatError, ImageError
-from bitsback.files import Picture, Source, find, parse, read, write
+from bitsback.errors import FormatError
+from bitsback.files import Picture, parse, write
 
 
 def saved(image, kind, **options):
@@ -93,8 +94,8 @@ def test_what_is_no_image_is_kept(kept):
     for name, data in {"a.jpg": jpeg, "a.txt": b"text", "empty": b"", "b.txt": b"BM is how a bitmap begins"}.items():
         kept(data, "", name)
     kept(b"", "not a png file", "empty.png")
-    kept(jpeg, "really.png is kept as it is: not a png file", "really.png")
-    kept(SAMPLES["a.png"][:-1], "the file is kept as it is: the PNG ends")
+    kept(jpeg, "not a png file", "really.png")
+    kept(SAMPLES["a.png"][:-1], "the PNG ends")
 
 
 def test_a_module_that_loses_something_is_caught(monkeypatch, kept):
@@ -111,30 +112,38 @@ def test_a_module_that_loses_something_is_caught(monkeypatch, kept):
     kept(good, "damaged (RuntimeError: two lines)", "a.png")
 
 
-def test_read_files(tmp_path):
-    for name, data in SAMPLES.items():
-        (tmp_path / name).write_bytes(data)
-    for source in find([tmp_path])[0]:
-        picture, same = read(source), parse(SAMPLES[source.path.name], source.name)
-        assert (picture.recipe, picture.blob, picture.exact) == (same.recipe, same.blob, same.exact)
+@pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left on device"), ImportError("half a kernel")])
+def test_what_is_not_the_files_fault_is_not_blamed_on_it(monkeypatch, error):
+    from bitsback.files import png
+
+    good = parse(SAMPLES["a.png"])
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(png, "write", fail)
+    with pytest.raises(type(error)):
+        parse(SAMPLES["a.png"], "a.png")
+    with pytest.raises(type(error)):
+        write(good.recipe, good.blob, good.parts)
 
 
-def test_large_files_are_mapped(tmp_path, monkeypatch):
-    monkeypatch.setattr("bitsback.files.files._MAPPED", 100)
-    array = np.random.default_rng(0).integers(0, 256, (5, 28, 28)).astype(np.uint8)
-    np.save(tmp_path / "a.npy", array)
-    (tmp_path / "b.txt").write_bytes(b"text" * 100)
-    (tmp_path / "c.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-1])
-    one, two, three = map(read, find([tmp_path])[0])
-    assert not one.parts[0].flags.owndata and np.array_equal(one.parts[0][..., 0], array)
-    assert write(one.recipe, one.blob, one.parts) == (tmp_path / "a.npy").read_bytes()
-    assert two.raw == b"text" * 100
-    assert three.raw == (tmp_path / "c.npy").read_bytes() and "ends 1 bytes before" in three.note
+@pytest.mark.parametrize("order", ["II", "MM"])
+def test_a_bigtiff_is_called_one(order, kept):
+    number = {"II": "little", "MM": "big"}[order]
+    head = order.encode() + (43).to_bytes(2, number) + (8).to_bytes(2, number) + bytes(2)
+    kept(head + (16).to_bytes(8, number) + bytes(64), "a BigTIFF", "scan.tif")
 
 
-def test_a_file_that_is_gone(tmp_path):
-    with pytest.raises(ImageError, match=r"d/a\.png: no such file"):
-        read(Source(Path(tmp_path / "a.png"), "d/a.png", 0, 0o644, 5))
+def test_everything_that_is_imported_later_can_be_imported_before():
+    script = (
+        "import sys; from bitsback.files import prepare\n"
+        "prepare(['png', 'npz', 'words', 'unknown'])\n"
+        "wanted = ('png', 'filters', 'npz', 'words')\n"
+        "print([name for name in wanted if 'bitsback.files.' + name not in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which route images take: the candidates code a small sample, those that stay close to the best a larger one.
+"""Which coder images get: the candidates code a small sample, those that stay close to the best a larger one.
 
 Everything here depends on the images and the candidates alone, so an archive does not depend on threads or timing.
 """
@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from bitsback.archive.routes import Images, PredictorRoute, Route
 from bitsback.errors import BitsBackError
+from bitsback.kinds.base import Coder, Images, Shape
 
 Effort = Literal["fast", "normal", "max"]
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
@@ -22,11 +22,11 @@ class _Rules(NamedTuple):
     rounds: tuple[int, ...]
     """Samples that each round codes."""
     near: float
-    """After a round, routes larger than the best by more than this factor are out."""
+    """After a round, coders larger than the best by more than this factor are out."""
     finalists: float
     """Models within this factor of the best after the last round are tried on all images ..."""
-    predictor: float
-    """... and so is the predictor within this one: as it learns while it codes, a sample does not do it justice."""
+    learners: float
+    """... and so are coders that learn while they code within this one: a sample does not do them justice."""
 
 
 _RULES: dict[Effort, _Rules] = {
@@ -35,8 +35,11 @@ _RULES: dict[Effort, _Rules] = {
     "max": _Rules((1 << 16,), 1.15, 1.1, 1.1),
 }
 
+WHOLE = 1 << 22
+"""Of how many samples finalists are tried on all, at most."""
+
 SLACK = 64
-"""Bytes that a route may always be larger by and stay in: samples of blank images say nothing."""
+"""Bytes that a coder may always be larger by and stay in: samples of blank images say nothing."""
 
 CROPS, PLACES = 4, 4
 """How many crops a sample has, and how many by how many places of large images they are chosen from."""
@@ -44,68 +47,79 @@ CROPS, PLACES = 4, 4
 
 @dataclass(slots=True)
 class Choice:
-    """Routes, the best first, with what they made of the last sample that they coded."""
+    """Coders, the best first, with what they made of the last sample that they coded."""
 
-    ranking: list[tuple[Route, int]] = field(default_factory=list)
-    samples: int = 0
-    """How many samples the leading ones have coded."""
-    payloads: dict[str, bytes] = field(default_factory=dict)
-    """By label, the payloads of routes that have coded all images."""
+    ranking: list[tuple[Coder, int]] = field(default_factory=list)
+    coded: dict[tuple[int, str], int] = field(default_factory=dict)
+    """By tag and id, how many samples that were: fewer for those that were out early. Sizes compare where this is the
+    same."""
+    payloads: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    """By tag and id, the payloads of coders that have coded all images."""
     warnings: list[str] = field(default_factory=list)
+    why: str = ""
+    """Why there was no choice, if there was none."""
+
+    def samples(self, coder: Coder) -> int:
+        """How many samples a coder has coded; 0 if there was no choice."""
+        return self.coded.get((coder.tag, coder.id), 0)
 
     @property
     def reason(self) -> str:
-        sizes = ", ".join(f"{route.label} {size:,}" for route, size in self.ranking)
-        return f"smallest on {self.samples:,} samples: {sizes} bytes" if len(self.ranking) > 1 else ""
+        """In words, with the sizes of those that have coded the same samples as the best."""
+        samples = self.samples(self.ranking[0][0]) if self.ranking else 0
+        sizes = [f"{coder.name} {size:,}" for coder, size in self.ranking if self.samples(coder) == samples]
+        if self.why or not samples:
+            return self.why
+        if len(sizes) > 1:
+            return f"smallest on {samples:,} samples: {', '.join(sizes)} bytes"
+        return f"smallest on a sample, before {', '.join(coder.name for coder, _ in self.ranking[1:])}"
 
 
-def choose(images: Images, routes: Sequence[Route], effort: Effort = "normal", threads: int = 1) -> Choice:
-    """Rank the routes for images (n, H, W, C); those that cannot code them are left out, with a warning."""
+def choose(images: Images, coders: Sequence[Coder], effort: Effort = "normal", threads: int = 1) -> Choice:
+    """Rank the coders for images (n, H, W, C); those that cannot code them are left out, with a warning."""
     rules = _RULES[effort]
-    choice = Choice([(route, 0) for route in routes])
-    ranking, left = choice.ranking, len(routes)
+    choice = Choice([(coder, 0) for coder in coders])
+    ranking, left = choice.ranking, len(coders)
     for samples in rules.rounds:
         if left < 2:
             return choice
-        shown = sample(images, samples, [route for route, _ in ranking[:left]])
+        shown = sample(images, samples, [coder for coder, _ in ranking[:left]])
         ranking[:left] = _try(shown, ranking[:left], choice, threads, whole=shown is images)
         if not ranking or shown is images:
             return choice
         left = sum(size <= rules.near * ranking[0][1] + SLACK for _, size in ranking[:left])
     best = ranking[0][1]
-    close = [
-        one
-        for one in ranking[:left]
-        if one[1] <= (rules.predictor if isinstance(one[0], PredictorRoute) else rules.finalists) * best
-    ]
+    close = [one for one in ranking[:left] if one[1] <= (rules.learners if one[0].learns else rules.finalists) * best]
     if len(close) > 1:
         others = [one for one in ranking if one not in close]
-        ranking[:] = _try(images, close, choice, threads, whole=True) + others
+        count = max(1, WHOLE // images[0].size)
+        shown = images[:count] if count < len(images) else images
+        ranking[:] = _try(shown, close, choice, threads, whole=shown is images) + others
     return choice
 
 
 def _try(
-    images: Images, routes: Sequence[tuple[Route, int]], choice: Choice, threads: int, *, whole: bool
-) -> list[tuple[Route, int]]:
-    """Code the images by each route; smallest first, in the order given where they are equal."""
+    images: Images, coders: Sequence[tuple[Coder, int]], choice: Choice, threads: int, *, whole: bool
+) -> list[tuple[Coder, int]]:
+    """Code the images by each coder; smallest first, in the order given where they are equal."""
     sizes = []
-    for route, _ in routes:
+    for coder, _ in coders:
         try:
-            payload = route.encode(images, threads)
+            payload = coder.encode(images, threads)
         except BitsBackError as error:
-            choice.warnings.append(f"{route.label} was not used: {error}")
+            choice.warnings.append(f"{coder.name} was not used: {error}")
             continue
-        sizes.append((route, len(payload)))
+        sizes.append((coder, len(payload)))
         if whole:
-            choice.payloads[route.label] = payload
-    choice.samples = images.size
+            choice.payloads[coder.tag, coder.id] = payload
+        choice.coded[coder.tag, coder.id] = images.size
     return sorted(sizes, key=lambda one: one[1])
 
 
-def sample(images: Images, samples: int, routes: Sequence[Route]) -> Images:
+def sample(images: Images, samples: int, coders: Sequence[Coder]) -> Images:
     """About so many samples of the images; the images themselves if that is half of them or more.
 
-    Small images are taken whole, evenly spread; of large ones crops from several places, unless one of the routes does
+    Small images are taken whole, evenly spread; of large ones crops from several places, unless one of the coders does
     not take other sizes.
     """
     count, height, width, channels = images.shape
@@ -115,10 +129,15 @@ def sample(images: Images, samples: int, routes: Sequence[Route]) -> Images:
         area = samples // (CROPS * channels)
         rows = min(height, max(int(area**0.5), area // width))
         columns = min(width, area // rows)
-        if all(route.accepts((rows, columns, channels)) for route in routes):
+        if all(_takes(coder, (rows, columns, channels), images) for coder in coders):
             return _crops(images, rows, columns)
     wanted = min(count, max(1, samples // images[0].size))
     return np.ascontiguousarray(images[np.arange(wanted) * count // wanted]) if wanted < count else images
+
+
+def _takes(coder: Coder, shape: Shape, images: Images) -> bool:
+    """Whether it takes crops of this shape: their samples are the images' own, so of levels nothing is asked."""
+    return coder.accepts(shape, images.dtype, 2)
 
 
 def _crops(images: Images, rows: int, columns: int) -> Images:

@@ -1,178 +1,120 @@
-"""One chunk, coded and decoded: choose the route, code, decode again to be sure; and the way back."""
+"""One block, coded and decoded; one section of bytes, packed and unpacked. Workers do this and nothing else."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bitsback.archive.choice import Effort, choose
 from bitsback.archive.container import check_sum
-from bitsback.archive.members import ByteSection, ChunkHead, ImageSection, Record, Shape
+from bitsback.archive.head import Block, Bytes
+from bitsback.archive.library import PLAIN, Library
+from bitsback.archive.limits import Limits
 from bitsback.archive.packing import Packing, pack, unpack
-from bitsback.archive.plan import Item, Key, Plan, Run
-from bitsback.archive.routes import (
-    Images,
-    Library,
-    ModelLike,
-    ModelRoute,
-    PlainRoute,
-    PredictorRoute,
-    Route,
-    little_endian,
-    route_of,
-)
-from bitsback.errors import BitsBackError, ChecksumError, FormatError
+from bitsback.archive.plan import Key
+from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError
+from bitsback.kinds.base import Coder, Images
+from bitsback.kinds.plain import little_endian
 
 
-@dataclass(slots=True)
-class Coded:
-    """A finished chunk and how it came about. ``label`` names the route, ``reason`` says why, both for people."""
+@dataclass(frozen=True, slots=True)
+class CodedBlock:
+    """A finished block."""
 
-    head: bytes
+    block: Block
     payload: bytes
-    plan: Plan
-    label: str
-    reason: str
-    model: ModelLike | None = None
-    samples: int = 0
-    """Samples that were kept as images."""
-    warnings: list[str] = field(default_factory=list)
+    coder: Coder
+    warnings: tuple[str, ...] = ()
 
 
-def record_of(item: Item) -> Record:
-    """What the home chunk keeps about a file."""
-    blob = len(item.blob)
-    return Record(item.ordinal, item.name, item.size, item.mtime_ns, item.mode, item.recipe, item.counts, blob)
+GRAIN = 1 << 22
+"""Samples that are work for one thread."""
 
 
-def encode_chunk(
-    plan: Plan, library: Library, *, effort: Effort = "normal", verify: bool = True, threads: int = 1
-) -> Coded:
-    """Code a plan. If all of its files together are smaller as they are, keep them so.
+def worth(samples: int, threads: int) -> int:
+    """How many of ``threads`` so many samples may keep busy by themselves, their coder willing.
 
-    ``effort`` goes into the choice of the route. ``verify`` decodes each coded section and compares; a route that
-    fails is passed over, with a warning. ``threads`` may work on the chunk; what comes out does not depend on them.
+    >>> worth(1 << 20, 8), worth(72_000_000, 8), worth(72_000_000, 64)
+    (1, 8, 17)
     """
-    if plan.key.shape is None:
-        return _encode_bytes(plan, "stored", "kept byte by byte")
-    runs = [run.images() for run in plan.runs if run.part]
-    images = np.ascontiguousarray(runs[0] if len(runs) == 1 else np.concatenate(runs))
-    route, payload, reason, warnings = _code_images(images, plan.key, library, effort, verify, threads)
-    section = ImageSection(
-        route.code,
-        images.dtype.itemsize,
-        plan.key.shape,
-        len(images),
-        check_sum(little_endian(images)),
-        len(payload),
-        plan.key.levels,
-        bytes.fromhex(route.model.id) if route.model else None,
-    )
-    byte_section, packed = _code_bytes(plan)
-    records = [record_of(item) for item in plan.homes]
-    head = ChunkHead(section, byte_section, records, [run.piece for run in plan.runs]).encode()
-    files = sum(item.size for item in plan.homes)
-    if len(payload) + len(packed) >= files and plan.whole and all(item.keep_bytes() for item in plan.homes):
-        kept = Plan(Key(None), plan.homes, [Run(item, 0, 0, item.size) for item in plan.homes if item.size])
-        return _encode_bytes(kept, "stored", f"the files themselves are smaller than {route.label} makes them")
-    return Coded(head, payload + packed, plan, route.label, reason, route.model, images.size, warnings)
+    return max(1, min(threads, samples // GRAIN))
 
 
-def _encode_bytes(plan: Plan, label: str, reason: str) -> Coded:
-    section, packed = _code_bytes(plan)
-    records = [record_of(item) for item in plan.homes]
-    head = ChunkHead(None, section, records, [run.piece for run in plan.runs]).encode()
-    if section and section.packing != Packing.STORED:
-        label = "packed"
-    return Coded(head, packed, plan, label, reason)
+def coded_form(images: Images, key: Key) -> Images:
+    """The samples that a coder sees: ranks 0 and 1 where there are two levels, else the samples themselves."""
+    return (images == key.levels[1]).astype(np.uint8) if key.levels else images
 
 
-def _code_bytes(plan: Plan) -> tuple[ByteSection | None, bytes]:
-    runs = [run for run in plan.runs if not run.part]
-    data = b"".join(run.item.blob[run.start : run.start + run.length] for run in runs)
-    if not data:
-        return None, b""
-    how, packed = pack(data) if plan.key.packable else (Packing.STORED, data)
-    return ByteSection(how, len(data), check_sum(data)), packed
+def encode_block(
+    images: Images, key: Key, coders: list[Coder], threads: int = 1, payload: bytes | None = None, verify: bool = False
+) -> CodedBlock:
+    """Code images (n, H, W, C) by the first coder that can; by none of them, if that would make the samples larger.
 
-
-def _code_images(
-    images: Images, key: Key, library: Library, effort: Effort, verify: bool, threads: int
-) -> tuple[Route, bytes, str, list[str]]:
-    """The best route that proves itself, its payload, why it was taken, and warnings about routes that failed."""
-    coded = (images == key.levels[1]).astype(np.uint8) if key.levels else images
-    count, *rest = coded.shape
-    shape = (rest[0], rest[1], rest[2])
-    dtype = coded.dtype.name
-    routes, why = _routes(shape, dtype, key, library, effort)
-    choice = choose(coded, routes, effort, threads)
-    warnings = choice.warnings
-    reason = why or choice.reason
-    if not choice.ranking or (library.forced and len(routes) == 1):
-        choice.ranking.append((PredictorRoute(), 0))  # for a model that fails
-    for route, _ in choice.ranking:
+    ``payload``: what the first coder makes of them, if that is known. ``verify``: decode and compare.
+    """
+    coded = coded_form(images, key)
+    warnings = []
+    used: Coder = PLAIN
+    for coder in coders:
         try:
-            payload = choice.payloads.get(route.label) or route.encode(coded, threads)
-            if len(payload) >= coded.nbytes:
-                reason = f"{route.label} would make the samples larger"
-                break
-            if verify and not np.array_equal(route.decode(payload, count, shape, dtype, threads), coded):
-                raise ChecksumError("decoding does not give the same pixels")
+            payload = payload or coder.encode(coded, threads)
+            if len(payload) < coded.nbytes:
+                if verify and not np.array_equal(coder.decode(payload, len(coded), key.shape, coded.dtype), coded):
+                    raise ChecksumError("decoding does not give the same pixels")
+                used = coder
+            break
         except BitsBackError as error:
-            warnings.append(f"{route.label} was not used: {error}")
-            continue
-        return route, payload, reason, warnings
-    plain = PlainRoute()
-    return plain, plain.encode(coded), reason, warnings
+            warnings.append(f"{coder.name} was not used: {error}")
+            payload = None
+    if used is PLAIN or payload is None:
+        used, payload = PLAIN, PLAIN.encode(coded)
+    block = Block(
+        used.tag,
+        images.dtype.itemsize,
+        key.shape,
+        len(images),
+        len(payload),
+        check_sum(little_endian(images)),
+        key.levels,
+        bytes.fromhex(used.id),
+    )
+    return CodedBlock(block, payload, used, tuple(warnings))
 
 
-def _routes(shape: Shape, dtype: str, key: Key, library: Library, effort: Effort) -> tuple[list[Route], str]:
-    """What may be tried on such images; and, if there is no choice, why not."""
-    models = library.candidates(shape, dtype, 2 if key.levels else None, effort)
-    if models and library.forced:
-        return [ModelRoute(model) for model in models[:1]], "asked for"
-    if models:
-        return [*(ModelRoute(model) for model in models), PredictorRoute()], ""
-    if not library.forced:
-        return [PredictorRoute()], "no model takes such images"
-    names = " or ".join(model.name for model in library.given)
-    size = "x".join(map(str, shape))
-    return [PredictorRoute()], f"the model {names} does not take images of {size} {dtype} samples"
+def decode_block(block: Block, payload: bytes, library: Library, limits: Limits, threads: int = 1) -> Images:
+    """The images of a block, (count, H, W, C), of its type.
 
-
-def decode_images(section: ImageSection, payload: bytes, library: Library, threads: int = 1) -> NDArray[Any]:
-    """The images of a chunk whose ``payload`` has passed its own check: (count, H, W, C), of the section's type.
-
-    Raises ChecksumError if the pixels are not the ones that went in; ModelNotFoundError; FormatError.
+    Raises ChecksumError if the samples are not the ones that went in; ModelNotFoundError; FormatError; LimitError.
     """
-    data = payload[: section.size]
-    if len(data) != section.size:
-        raise FormatError("the pixel section is cut short")
-    route = route_of(section.route, section.model, library)
-    dtype = "uint8" if section.levels else section.dtype
-    images = route.decode(data, section.count, section.shape, dtype, threads)
-    if images.shape != (section.count, *section.shape) or images.dtype != np.dtype(dtype):
-        raise FormatError(f"{route.label} decoded to other sizes than announced")
-    if section.levels:
-        low, high = section.levels
-        images = np.where(images > 0, np.array(high, section.dtype), np.array(low, section.dtype))
-    if check_sum(little_endian(images)) != section.check:
-        raise ChecksumError(f"{route.label} decoded to other pixels than were stored")
+    coder = library.coder(block.tag, block.model.hex())
+    needed = coder.memory(block.count, block.shape, block.coded_dtype, len(payload), threads) + len(payload)
+    if needed > limits.memory:
+        raise LimitError(f"decoding takes {needed} bytes, over the memory limit of {limits.memory} (-M raises it)")
+    images = coder.decode(payload, block.count, block.shape, block.coded_dtype, threads)
+    if images.shape != (block.count, *block.shape) or images.dtype != np.dtype(block.coded_dtype):
+        raise FormatError(f"{coder.name} decoded to other sizes than announced")
+    if block.levels:
+        low, high = block.levels
+        images = np.where(images > 0, np.array(high, block.dtype), np.array(low, block.dtype))
+    if check_sum(little_endian(images)) != block.check:
+        raise ChecksumError(f"{coder.name} decoded to other pixels than were stored")
     return images
 
 
-def decode_bytes(head: ChunkHead, payload: bytes) -> bytes:
-    """The unpacked byte section of a chunk."""
-    packed = payload[head.images.size if head.images else 0 :]
-    if head.data is None:
-        if packed:
-            raise FormatError("the payload is longer than its sections")
-        return b""
-    data = unpack(head.data.packing, packed, head.data.size)
-    if check_sum(data) != head.data.check:
-        raise ChecksumError("the byte section unpacked to other bytes than were stored")
+def pack_bytes(data: bytes, packable: bool = True) -> tuple[Bytes | None, bytes]:
+    """A section of bytes, and what it takes in the payload."""
+    if not data:
+        return None, b""
+    how, packed = pack(data) if packable else (Packing.STORED, data)
+    return Bytes(how, len(data), check_sum(data), len(packed)), packed
+
+
+def unpack_bytes(section: Bytes, packed: bytes) -> bytes:
+    """The inverse. ChecksumError or FormatError if they are not the ones that went in."""
+    data = unpack(section.packing, packed, section.size)
+    if check_sum(data) != section.check:
+        raise ChecksumError("the bytes unpacked to others than were stored")
     return data
 
 
-__all__ = ["Coded", "decode_bytes", "decode_images", "encode_chunk", "record_of"]
+__all__ = ["CodedBlock", "coded_form", "decode_block", "encode_block", "pack_bytes", "unpack_bytes"]

@@ -1,57 +1,95 @@
-"""The `.bba` file as a row of checked blocks: header, blocks, index, footer.
+"""The `.bba` file as a row of checked chunks: header, chunks, index, footer; after an append, more of the last three.
 
 This module knows lengths and checksums and nothing about images; ``docs/format.md`` is the normative text. Every byte
-of a file is covered: the header and the footer by their own checks, a block's frame and head by one, its payload by
-another, and blocks must follow each other without a gap. All integers are little-endian; every check is XXH3-64,
-seed 0. The checks find accidents, not attackers.
+of a file is covered: header and footer by their own checks, a chunk's frame and head by one, its payload by another,
+and chunks must follow each other without a gap. All integers are little-endian; every check is XXH3-64, seed 0. The
+checks find accidents, not attackers.
+
+A chunk says whose it is and where: the id of the *run* that wrote it (the first, or one that appended), its number in
+the archive, and the byte at which it stands. The id is a hash of all that is going to be written, as far as it is known
+when the run begins, and of the runs before it. So a chunk of an archive that is stored *inside* another, be it an older
+copy of the same, is never taken for one of the outer archive's; and two chunks of one run and number are the same.
 """
 
-import io
+from __future__ import annotations
+
+import os
 import struct
+import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import xxhash
 
+from bitsback.archive.fields import Cursor, ascending, varints
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
-from bitsback.errors import ChecksumError, FormatError, LimitError, TruncatedError, UnsupportedVersionError
+from bitsback.errors import (
+    BitsBackError,
+    ChecksumError,
+    FormatError,
+    LimitError,
+    TruncatedError,
+    UnsupportedVersionError,
+)
 
 MAGIC = b"\x8fBBA\r\n\x1a\n"
 END_MAGIC = b"\x8fBBAend\n"
-SYNC = b"\xb5BK\xf1"
-MAJOR, MINOR = 1, 1
+SYNC = b"\xb5BK\xf2"
+MAJOR, MINOR = 2, 0
 
-CODERS_1_1 = 1
-"""Required feature: chunks may use the coders that came with version 1.1, which a reader of 1.0 lacks."""
+DRAFT = 1
+"""Required feature: format 2 before its first release, which no later version promises to read."""
+ENCRYPTED = 2
+"""Required feature, reserved."""
 
 OPTIONAL = 1
-"""Block flag: a reader that does not know the block's kind may step over it. All other bits are reserved."""
+"""Chunk flag: a reader that does not know the chunk's kind may step over it."""
+COPY = 2
+"""Chunk flag: the second copy of a chunk that others need."""
 
-_HEADER = struct.Struct("<8sBBHHH")  # magic, major, minor, required features, optional features, reserved
-_FRAME = struct.Struct("<4sBBHIIQ")  # sync, kind, flags, reserved, head size, payload size, payload check
+EARLIER = 32
+"""Of so many runs before its own an index keeps the ids."""
+
+_HEADER = struct.Struct("<8sBBHHBBQ")  # magic, major, minor, required and optional features, system, reserved, id
+_FRAME = struct.Struct("<4sBBHQIIQQQ")  # sync, kind, flags, 0, id, number, head size, offset, payload size, its check
 _CHECK = struct.Struct("<Q")
-_FOOTER = struct.Struct("<Q")  # offset of the index
+_FOOTER = struct.Struct("<QQ")  # offset of the index, id
 
 HEADER_SIZE = _HEADER.size + _CHECK.size
 FRAME_SIZE = _FRAME.size + _CHECK.size
 FOOTER_SIZE = _FOOTER.size + _CHECK.size + len(END_MAGIC)
 
 
-class Kind(IntEnum):
-    """What a block holds."""
+class System(IntEnum):
+    """Whose rules the names in an archive follow."""
 
-    CHUNK = 1
-    """File records, coded pixels and file bytes (:mod:`bitsback.archive.members`)."""
-    MODEL = 2
-    """A model file, embedded. Its head is the model's SHA-256, its payload the file."""
-    INDEX = 3
-    """The offsets of all blocks before it; always the last block."""
+    POSIX = 0
+    WINDOWS = 1
+
+
+HERE = System.WINDOWS if sys.platform == "win32" else System.POSIX
+
+
+class Kind(IntEnum):
+    """What a chunk holds."""
+
+    DATA = 1
+    """Coded blocks of images, and bytes (:mod:`bitsback.archive.head`)."""
+    DIRECTORY = 2
+    """Members and contents (:mod:`bitsback.archive.directory`)."""
+    MODEL = 3
+    """A model file. Its head is the model's SHA-256, its payload the file."""
+    INDEX = 4
+    """The chunks since the last index, and the members that do not count any more. No flags, no head."""
+    PARITY = 5
+    """What repairs damage (:mod:`bitsback.archive.parity`)."""
 
 
 _KINDS = frozenset(Kind)
+_COPIED = frozenset((Kind.DIRECTORY, Kind.MODEL))
 
 
 def check_sum(data: bytes | memoryview) -> int:
@@ -64,12 +102,18 @@ def check_sum(data: bytes | memoryview) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """One block's frame and head, already checked; the payload is still in the file."""
+class Chunk:
+    """One chunk's frame and head, already checked; the payload is still in the file."""
 
     kind: int
     flags: int
+    run: int
+    """Id of the run that wrote it."""
+    number: int
     offset: int
+    """Where it stands in the file ..."""
+    place: int
+    """... and where it stood when it was written."""
     head: bytes
     payload_size: int
     payload_check: int
@@ -80,209 +124,458 @@ class Block:
 
     @property
     def end(self) -> int:
-        """Offset of the first byte after the block."""
+        """Offset of the first byte after the chunk."""
         return self.payload_offset + self.payload_size
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its kind is one of :class:`Kind`."""
+        return self.kind in _KINDS
+
+    @property
+    def is_copy(self) -> bool:
+        return bool(self.flags & COPY)
+
+
+class Header(NamedTuple):
+    """What a file begins with. ``id``: of the first run."""
+
+    id: int
+    system: System = HERE
+    required: int = DRAFT
+    version: tuple[int, int] = (MAJOR, MINOR)
+
+    def encode(self) -> bytes:
+        data = _HEADER.pack(MAGIC, *self.version, self.required, 0, self.system, 0, self.id)
+        return data + _CHECK.pack(check_sum(data))
+
+
+@dataclass(slots=True)
+class Index:
+    """What an index says: the chunks since the one before it, and which members are removed or superseded."""
+
+    previous: int = 0
+    """Offset of the index before it; 0 if there is none."""
+    first: int = 0
+    """Number of the first chunk that it lists."""
+    sizes: list[int] = field(default_factory=list)
+    """Bytes of the chunks that it lists, which end where it begins."""
+    removed: list[int] = field(default_factory=list)
+    """Numbers of members that do not count any more, in order."""
+    runs: list[int] = field(default_factory=list)
+    """Ids of the runs before this one, the last :data:`EARLIER` of them, so that recovery knows them by it."""
+    required: int = DRAFT
+    """Features that reading this run takes, as in the header."""
+
+    def encode(self) -> bytes:
+        numbers = (self.required, self.previous, self.first, len(self.sizes), *self.sizes, len(self.removed))
+        runs = b"".join(struct.pack("<Q", run) for run in self.runs)
+        return varints(numbers) + ascending(self.removed) + runs
+
+    @classmethod
+    def decode(cls, data: bytes) -> Index:
+        """Raises FormatError; UnsupportedVersionError for features that are not known."""
+        cursor = Cursor(data)
+        required = cursor.varint()
+        _check_features(required)
+        previous, first = cursor.varint(), cursor.varint()
+        sizes = cursor.varints(cursor.count())
+        removed = cursor.ascending(cursor.count())
+        if cursor.left % 8 or cursor.left > 8 * EARLIER:
+            raise FormatError("the index has bytes left over")
+        runs = [run for (run,) in struct.iter_unpack("<Q", cursor.take(cursor.left))]
+        return cls(previous, first, sizes, removed, runs, required)
+
+
+def _check_features(required: int) -> None:
+    if unknown := required & ~DRAFT:
+        raise UnsupportedVersionError(f"needs features that this version does not know (bits {unknown:#06x})")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where an archive ends, so that it can go on."""
+
+    size: int
+    number: int
+    """Of the next chunk."""
+    index: int
+    """Offset of the last index."""
+    runs: tuple[int, ...]
+    """Ids of the last :data:`EARLIER` runs so far."""
 
 
 class ContainerWriter:
-    """Write blocks to ``stream``, which needs only ``write``; offsets are counted, so a pipe will do.
+    """Write chunks to ``stream``, which needs only ``write``; offsets are counted, so a pipe will do.
 
+    Args:
+        header: written first, unless the stream continues an archive; then its id is that of the new run.
+        end: where an archive goes on.
+
+    >>> import io
     >>> stream = io.BytesIO()
-    >>> writer = ContainerWriter(stream)
-    >>> writer.add(Kind.CHUNK, b"head", b"payload")
-    24
+    >>> writer = ContainerWriter(stream, Header(7))
+    >>> writer.add(Kind.DATA, b"head", b"payload")
+    32
     >>> writer.finish() == len(stream.getvalue())
     True
-    >>> reader = ContainerReader(io.BytesIO(stream.getvalue()))
-    >>> [reader.payload(block) for block in reader.blocks]
+    >>> reader = ContainerReader(stream.getvalue())
+    >>> [reader.payload(chunk) for chunk in reader.chunks]
     [b'payload']
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, header: Header, end: End | None = None) -> None:
         self._stream = stream
-        self._offset = 0
-        self._offsets: list[int] = []
-        header = _HEADER.pack(MAGIC, MAJOR, MINOR, CODERS_1_1, 0, 0)
-        self._write(header + _CHECK.pack(check_sum(header)))
+        self.header = header
+        self.size, self._number = (end.size, end.number) if end else (0, 0)
+        self._index = Index(
+            end.index if end else 0, self._number, runs=list(end.runs) if end else [], required=header.required
+        )
+        if end is None:
+            self._write(header.encode())
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | memoryview) -> None:
         self._stream.write(data)
-        self._offset += len(data)
+        self.size += len(data)
 
-    def add(self, kind: Kind, head: bytes, payload: bytes, flags: int = 0) -> int:
-        """Append one block and return its offset."""
-        offset = self._offset
-        frame = _FRAME.pack(SYNC, kind, flags, 0, len(head), len(payload), check_sum(payload))
+    def add(self, kind: Kind, head: bytes, payload: bytes | memoryview, flags: int = 0) -> int:
+        """Append one chunk and return its offset."""
+        offset = self.size
+        frame = _FRAME.pack(
+            SYNC, kind, flags, 0, self.header.id, self._number, len(head), offset, len(payload), check_sum(payload)
+        )
         self._write(frame + _CHECK.pack(check_sum(frame + head)) + head)
         self._write(payload)
-        self._offsets.append(offset)
+        self._index.sizes.append(self.size - offset)
+        self._number += 1
         return offset
 
-    def finish(self) -> int:
-        """Write the index and the footer; return the size of the whole file."""
-        index = _FOOTER.pack(self._offset)
-        self.add(Kind.INDEX, b"", b"".join(struct.pack("<Q", offset) for offset in self._offsets))
-        self._write(index + _CHECK.pack(check_sum(index)) + END_MAGIC)
-        return self._offset
+    def finish(self, removed: Sequence[int] = (), *, durable: bool = False) -> int:
+        """Write the index and the footer; return the size of the whole file.
+
+        ``durable``: see to it that all else is on disk before the footer is, which makes it count.
+        """
+        offset = self.size
+        self._index.removed = sorted(removed)
+        self.add(Kind.INDEX, b"", self._index.encode())
+        if durable:
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+        footer = _FOOTER.pack(offset, self.header.id)
+        self._write(footer + _CHECK.pack(check_sum(footer)) + END_MAGIC)
+        return self.size
 
 
-class _File:
-    """Positioned reads on a shared binary file, safe from several threads."""
+class File:
+    """Positional reads on a binary file: from several threads, and after a fork, without a shared offset.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._lock = threading.Lock()
-        self.size = file.seek(0, io.SEEK_END)
+    Args:
+        file: a file's bytes, or a seekable binary file, which stays the caller's.
+    """
+
+    def __init__(self, file: BinaryIO | bytes | memoryview) -> None:
+        self._data = memoryview(file) if isinstance(file, bytes | memoryview) else None
+        self._file = None if isinstance(file, bytes | memoryview) else file
+        self._descriptor = _descriptor(self._file)
+        self._locks: dict[int, threading.Lock] = {}
+        self.size = self._size()
+
+    def _size(self) -> int:
+        if self._data is not None:
+            return len(self._data)
+        assert self._file is not None
+        return os.fstat(self._descriptor).st_size if self._descriptor is not None else self._file.seek(0, os.SEEK_END)
 
     def read(self, offset: int, size: int) -> bytes:
         """Exactly ``size`` bytes at ``offset``, or TruncatedError."""
         if size > self.size - offset:
             raise TruncatedError(f"the file ends at byte {self.size}, before byte {offset + size} that it announces")
-        with self._lock:
-            self._file.seek(offset)
-            data = self._file.read(size)
-        if len(data) != size:
-            raise TruncatedError(f"the file ended at byte {offset + len(data)} while being read")
-        return data
+        if self._data is not None:
+            return bytes(self._data[offset : offset + size])
+        parts, at = [], offset
+        while at < offset + size:
+            part = self._some(at, offset + size - at)
+            if not part:
+                raise TruncatedError(f"the file ended at byte {at} while being read")
+            parts.append(part)
+            at += len(part)
+        return b"".join(parts)
 
-    def find(self, pattern: bytes, offset: int) -> int:
-        """Offset of the next ``pattern`` at or after ``offset``, or -1; reads a little at a time."""
+    def _some(self, offset: int, size: int) -> bytes:
+        if self._descriptor is not None:
+            return os.pread(self._descriptor, min(size, 1 << 30), offset)
+        assert self._file is not None
+        with self._locks.setdefault(os.getpid(), threading.Lock()):  # a fork may have copied a lock that is held
+            self._file.seek(offset)
+            return self._file.read(size)
+
+    def find_back(self, pattern: bytes) -> Iterator[int]:
+        """Offsets of ``pattern``, the last one first; reads a little at a time, and all of it once."""
         step = 1 << 20
-        while offset < self.size:
-            window = self.read(offset, min(step + len(pattern) - 1, self.size - offset))
-            found = window.find(pattern)
+        for start in range((self.size - 1) // step * step, -1, -step):
+            window = self.read(start, min(step + len(pattern) - 1, self.size - start))
+            found = len(window)
+            while (found := window.rfind(pattern, 0, found + len(pattern) - 1)) >= 0:
+                yield start + found
+
+    def check_sum(self, offset: int, size: int) -> int:
+        """The check of ``size`` bytes at ``offset``, read a little at a time."""
+        running = xxhash.xxh3_64()
+        for start in range(offset, offset + size, 1 << 20):
+            running.update(self.read(start, min(1 << 20, offset + size - start)))
+        return running.intdigest()
+
+
+class Finder:
+    """Where a few bytes occur in a file, asked from the front to the back; reads a little at a time."""
+
+    def __init__(self, file: File, pattern: bytes) -> None:
+        self._file, self._pattern = file, pattern
+        self._start, self._window = 0, b""
+
+    def find(self, offset: int) -> int:
+        """The first place at or after ``offset``, or -1."""
+        size = len(self._pattern)
+        while offset + size <= self._file.size:
+            if not self._start <= offset <= self._start + len(self._window) - size:
+                self._start = offset
+                self._window = self._file.read(offset, min(1 << 20, self._file.size - offset))
+            found = self._window.find(self._pattern, offset - self._start)
             if found >= 0:
-                return offset + found
-            offset += step
+                return self._start + found
+            offset = self._start + len(self._window) - size + 1
         return -1
 
 
-def _read_header(file: _File) -> tuple[int, int]:
-    """Check the header; return the version."""
+def _descriptor(file: BinaryIO | None) -> int | None:
+    """The descriptor of a real file that can be read by position; None for everything else."""
+    if file is None or not hasattr(os, "pread"):
+        return None
+    try:
+        descriptor = file.fileno()
+        os.pread(descriptor, 1, 0)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return descriptor
+
+
+def read_header(file: File) -> Header:
+    """Check and read the header."""
     if file.size < HEADER_SIZE:
         start = file.read(0, min(file.size, len(MAGIC)))
         if start and MAGIC.startswith(start):
             raise TruncatedError(f"only {file.size} bytes: the archive was cut off")
         raise FormatError("not a bitsback archive" if file.size else "not a bitsback archive: the file is empty")
     data = file.read(0, HEADER_SIZE)
-    magic, major, minor, required, _optional, reserved = _HEADER.unpack_from(data)
+    magic, major, minor, required, _optional, system, reserved, identity = _HEADER.unpack_from(data)
     if magic != MAGIC:
         if magic[:4] == MAGIC[:4]:
             raise FormatError("the first bytes are damaged, as by a transfer in text mode")
         raise FormatError("not a bitsback archive")
+    if major == 1:
+        raise UnsupportedVersionError("written by bitsback 0.x, which no later version reads")
     if _CHECK.unpack_from(data, _HEADER.size)[0] != check_sum(data[: _HEADER.size]):
         raise ChecksumError("the header is damaged")
     if major != MAJOR:
         raise UnsupportedVersionError(f"written in format {major}.{minor}; this version reads {MAJOR}.x")
-    if unknown := required & ~CODERS_1_1:
-        raise UnsupportedVersionError(f"needs features that this version does not know (bits {unknown:#06x})")
-    if reserved:
-        raise FormatError("a reserved field of the header is not zero")
-    return major, minor
+    _check_features(required)
+    if reserved or system not in frozenset(System):
+        raise FormatError("a reserved field of the header is set")
+    return Header(identity, System(system), required, (major, minor))
 
 
-def _read_block(file: _File, offset: int, limits: Limits) -> Block:
-    """Read and check the frame and head at ``offset``; only a plausible head size is ever allocated."""
+def head_size_at(file: File, offset: int) -> int:
+    """What the frame at ``offset`` says of the size of its head, not checked yet; FormatError if there is no frame."""
     frame = file.read(offset, FRAME_SIZE)
-    sync, kind, flags, reserved, head_size, payload_size, payload_check = _FRAME.unpack_from(frame)
-    if sync != SYNC:
-        raise FormatError(f"no block at byte {offset}")
+    if not frame.startswith(SYNC):
+        raise FormatError(f"no chunk at byte {offset}")
+    size: int = _FRAME.unpack_from(frame)[6]
+    return size
+
+
+def read_chunk(file: File, offset: int, run: int | None, limits: Limits) -> Chunk:
+    """Read and check the frame and head at ``offset``; only a plausible head size is ever allocated.
+
+    ``run``: the id that it must have, and then it must stand in its own place, whole, and be of a kind that is known or
+    may be stepped over; None takes any chunk, anywhere, if only frame and head are whole.
+    """
+    where = f"chunk at byte {offset}"
+    head_size = head_size_at(file, offset)
     if head_size > file.size - offset - FRAME_SIZE:
-        raise TruncatedError(f"block at byte {offset}: its head was cut off, or its length is damaged")
+        raise TruncatedError(f"{where}: its head was cut off, or its length is damaged")
     if head_size > limits.head:
-        raise LimitError(f"block at byte {offset}: a head of {head_size} bytes is over the limit of {limits.head}")
-    head = file.read(offset + FRAME_SIZE, head_size)
-    if _CHECK.unpack_from(frame, _FRAME.size)[0] != check_sum(frame[: _FRAME.size] + head):
-        raise ChecksumError(f"block at byte {offset}: the head is damaged")
-    if reserved or flags & ~OPTIONAL:
-        raise UnsupportedVersionError(f"block at byte {offset}: needs features that this version does not know")
-    if kind not in _KINDS and not flags & OPTIONAL:
-        raise UnsupportedVersionError(f"block at byte {offset}: kind {kind} is unknown to this version")
-    block = Block(kind, flags, offset, head, payload_size, payload_check)
-    if block.end > file.size:
-        raise TruncatedError(f"block at byte {offset}: its payload was cut off")
-    return block
+        raise LimitError(f"{where}: a head of {head_size} bytes is over the limit of {limits.head}")
+    data = file.read(offset, FRAME_SIZE + head_size)
+    frame, (check,), head = data[: _FRAME.size], _CHECK.unpack_from(data, _FRAME.size), data[FRAME_SIZE:]
+    if check != check_sum(frame + head):
+        raise ChecksumError(f"{where}: the head is damaged")
+    _sync, kind, flags, reserved, its_id, number, _size, place, payload_size, payload_check = _FRAME.unpack(frame)
+    chunk = Chunk(kind, flags, its_id, number, offset, place, head, payload_size, payload_check)
+    if run is not None and (its_id != run or place != offset):
+        raise FormatError(f"{where}: belongs to another archive, or to another place")
+    if run is not None and chunk.end > file.size:
+        raise TruncatedError(f"{where}: its payload was cut off")
+    if reserved or flags & ~(OPTIONAL | COPY):
+        raise UnsupportedVersionError(f"{where}: needs features that this version does not know")
+    if run is not None and not chunk.is_known and not flags & OPTIONAL:
+        raise UnsupportedVersionError(f"{where}: kind {kind} is unknown to this version")
+    if (flags & COPY and kind in _KINDS - _COPIED) or (kind == Kind.INDEX and (flags or head)):
+        raise FormatError(f"{where}: has flags, or a head, that its kind does not have")
+    return chunk
+
+
+def read_payload(file: File, chunk: Chunk) -> bytes:
+    """The payload of ``chunk``, checked against its checksum; ChecksumError otherwise."""
+    data = file.read(chunk.payload_offset, chunk.payload_size)
+    if check_sum(data) != chunk.payload_check:
+        raise ChecksumError(f"chunk at byte {chunk.offset}: the payload is damaged")
+    return data
+
+
+def read_footer(file: File, stop: int) -> tuple[int, int] | None:
+    """Offset of the index and id of the run, by the footer that ends at byte ``stop``; None if none does."""
+    if stop < HEADER_SIZE + FOOTER_SIZE:
+        return None
+    footer = file.read(stop - FOOTER_SIZE, FOOTER_SIZE)
+    index, identity = _FOOTER.unpack_from(footer)
+    if not footer.endswith(END_MAGIC) or _CHECK.unpack_from(footer, _FOOTER.size)[0] != check_sum(footer[:16]):
+        return None
+    return index, identity
+
+
+class _Listed(NamedTuple):
+    """An index, where the first chunk that it lists begins, and the id of its run."""
+
+    start: int
+    run: int
+    content: Index
 
 
 class ContainerReader:
-    """Check header, footer, index and every block's head of a seekable ``file``; payloads are read when asked for.
+    """Header, indexes and every chunk's head of a whole archive; payloads are read when asked for.
 
-    ``blocks`` lists all blocks but the index, in file order. Raises :class:`TruncatedError`, :class:`ChecksumError`,
-    :class:`UnsupportedVersionError`, :class:`LimitError` or plain :class:`FormatError`.
+    ``chunks`` lists all chunks but the indexes, in file order; ``removed`` the members that do not count any more. If
+    the beginning of a run stands after the last footer, as when an append was cut off, ``tail`` is how many bytes, and
+    the archive is what it was before.
 
-    With ``damaged=True`` the header, the index and the footer are not needed: the file is searched for blocks whose
-    frame and head are whole, and ``problems`` says in words what was stepped over.
+    Raises :class:`TruncatedError`, :class:`ChecksumError`, :class:`UnsupportedVersionError`, :class:`LimitError` or
+    plain :class:`FormatError`.
     """
 
-    def __init__(self, file: BinaryIO, limits: Limits = DEFAULT_LIMITS, *, damaged: bool = False) -> None:
-        self._file = _File(file)
-        self._limits = limits
-        self.size = self._file.size
-        self.problems: list[str] = []
-        self.version = (MAJOR, MINOR)
-        self.blocks: list[Block]
-        if damaged:
-            self.blocks = list(self._salvage())
-        else:
-            self.version = _read_header(self._file)
-            self.blocks = self._read_index()
+    def __init__(self, file: BinaryIO | bytes | File, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.file = file if isinstance(file, File) else File(file)
+        self.limits = limits
+        self.header = read_header(self.file)
+        size, index, run, last = self._find_end()
+        self.tail = self.file.size - size
+        self.chunks: list[Chunk] = []
+        self.removed: set[int] = set()
+        number = 0
+        listed = list(self._indexes(index, run, last))
+        for one in reversed(listed):
+            if one.content.first != number:
+                raise FormatError("the indexes do not follow one another")
+            self._read_listed(one)
+            number = one.content.first + len(one.content.sizes) + 1
+        self.end = End(size, number, index, (*last.runs, run)[-EARLIER:])
 
-    def _read_index(self) -> list[Block]:
-        start = self.size - FOOTER_SIZE
-        footer = self._file.read(start, FOOTER_SIZE) if start >= HEADER_SIZE else b""
-        if not footer.endswith(END_MAGIC):
-            raise TruncatedError("the end is missing: the archive was cut off, or something was appended to it")
-        (index_offset,) = _FOOTER.unpack_from(footer)
-        if _CHECK.unpack_from(footer, _FOOTER.size)[0] != check_sum(footer[: _FOOTER.size]):
-            raise ChecksumError("the footer is damaged")
-        if not HEADER_SIZE <= index_offset <= start - FRAME_SIZE:
-            raise FormatError("the footer points outside of the file")
-        index = _read_block(self._file, index_offset, self._limits)
-        if index.kind != Kind.INDEX or index.head or index.end != start or index.payload_size % 8:
-            raise FormatError("the footer does not point at an index")
-        blocks = []
-        offset = HEADER_SIZE
-        for (announced,) in struct.iter_unpack("<Q", self.payload(index)):
-            if announced != offset:
-                raise FormatError(f"the index places a block at byte {announced} instead of {offset}")
-            block = _read_block(self._file, offset, self._limits)
-            if block.kind == Kind.INDEX or block.end > index_offset:
-                raise FormatError(f"block at byte {offset}: not where a block can be")
-            blocks.append(block)
-            offset = block.end
-        if offset != index_offset:
-            raise FormatError(f"bytes {offset} to {index_offset} belong to no block")
-        return blocks
-
-    def _salvage(self) -> Iterator[Block]:
-        try:
-            self.version = _read_header(self._file)
-        except UnsupportedVersionError:
-            raise
-        except FormatError as error:
-            self.problems.append(f"header: {error}")
-        offset, lost_from, complete = HEADER_SIZE, None, False
-        while (found := self._file.find(SYNC, offset)) >= 0:
-            try:
-                block = _read_block(self._file, found, self._limits)
-            except (FormatError, LimitError) as error:
-                self.problems.append(str(error))
-                lost_from = found if lost_from is None else lost_from
-                offset = found + 1
+    def _find_end(self) -> tuple[int, int, int, Index]:
+        """Where the last whole footer ends, the index that it names, its run, and what it says."""
+        budget = self.file.size + (64 << 20)  # bytes of indexes that are looked at: hostile ones may overlap
+        wrong: BitsBackError | None = None
+        for at in self.file.find_back(END_MAGIC):
+            stop = at + len(END_MAGIC)
+            footer = read_footer(self.file, stop)
+            if footer is None:
                 continue
-            if found > offset and lost_from is None:
-                self.problems.append(f"bytes {offset} to {found} belong to no block")
-            offset, lost_from = block.end, None
-            if block.kind == Kind.INDEX:
-                complete = True
+            index, run = footer
+            try:
+                chunk = self._index_chunk(index, run)
+                if chunk.end != stop - FOOTER_SIZE:
+                    raise FormatError("the footer does not follow its index")
+                budget -= chunk.payload_size
+                if budget < 0:
+                    break
+                content = self._index(chunk)
+            except (FormatError, LimitError) as error:
+                wrong = error if stop == self.file.size else wrong
             else:
-                yield block
-        if not complete or self.size != offset + FOOTER_SIZE:
-            self.problems.append("the end is missing or damaged")
+                self._check_tail(stop, wrong)
+                return stop, index, run, content
+        raise wrong or TruncatedError("the end is missing: the archive was cut off")
 
-    def payload(self, block: Block) -> bytes:
-        """The payload of ``block``, checked against its checksum; ChecksumError otherwise."""
-        data = self._file.read(block.payload_offset, block.payload_size)
-        if check_sum(data) != block.payload_check:
-            raise ChecksumError(f"block at byte {block.offset}: the payload is damaged")
-        return data
+    def _check_tail(self, end: int, wrong: BitsBackError | None) -> None:
+        """Refuse what follows an end if it is more than the beginning of a run: then it is the real end, damaged.
+
+        ``wrong``: what is wrong with the footer at the end of the file, if there is one that does not fit. It may be
+        that of an archive that was being stored, when storing was cut short: then its index stands out of place.
+        """
+        finder, at = Finder(self.file, SYNC), end
+        while end < self.file.size and (at := finder.find(at)) >= 0:
+            try:
+                chunk = read_chunk(self.file, at, None, self.limits) if not head_size_at(self.file, at) else None
+            except FormatError:
+                chunk = None
+            if chunk and chunk.kind == Kind.INDEX and chunk.end + FOOTER_SIZE <= self.file.size:
+                if chunk.place == at:
+                    raise wrong or ChecksumError("the end is damaged, and what was added last with it")
+                if chunk.end + FOOTER_SIZE == self.file.size:
+                    wrong = None
+            at += 1
+        if wrong:
+            raise wrong
+
+    def _index_chunk(self, offset: int, run: int) -> Chunk:
+        chunk = read_chunk(self.file, offset, run, self.limits)
+        if chunk.kind != Kind.INDEX:
+            raise FormatError("the footer does not point at an index")
+        if chunk.payload_size > self.limits.table:
+            raise LimitError(f"an index of {chunk.payload_size} bytes is over the limit of {self.limits.table}")
+        return chunk
+
+    def _index(self, chunk: Chunk) -> Index:
+        index = Index.decode(read_payload(self.file, chunk))
+        if chunk.number != index.first + len(index.sizes):
+            raise FormatError("the index does not count what stands before it")
+        return index
+
+    def _indexes(self, offset: int, run: int, index: Index) -> Iterator[_Listed]:
+        """What the indexes list, from the last one back."""
+        while True:
+            start, before, previous = HEADER_SIZE, 0, None
+            if index.previous:
+                if index.previous >= offset or not index.runs:
+                    raise FormatError("the indexes run in circles")
+                before = index.runs[-1]
+                chunk = self._index_chunk(index.previous, before)
+                previous = self._index(chunk)
+                start = chunk.end + FOOTER_SIZE
+                if read_footer(self.file, start) != (index.previous, before):
+                    raise ChecksumError("the footer of an earlier run is damaged")
+            if start + sum(index.sizes) != offset:
+                raise FormatError("the index does not cover what stands before it")
+            if index.runs != ([*previous.runs, before][-EARLIER:] if previous else []):
+                raise FormatError("the indexes do not agree on the runs before them")
+            yield _Listed(start, run, index)
+            if previous is None:
+                break
+            offset, run, index = index.previous, before, previous
+        if run != self.header.id:
+            raise FormatError("the indexes are not those of the archive that the header begins")
+
+    def _read_listed(self, listed: _Listed) -> None:
+        offset, run, index = listed
+        for row, size in enumerate(index.sizes):
+            chunk = read_chunk(self.file, offset, run, self.limits)
+            if chunk.kind == Kind.INDEX or chunk.number != index.first + row or chunk.end - offset != size:
+                raise FormatError(f"chunk at byte {offset}: not the one that the index lists")
+            self.chunks.append(chunk)
+            offset = chunk.end
+        self.removed |= set(index.removed)
+
+    def payload(self, chunk: Chunk) -> bytes:
+        """The payload of ``chunk``, checked against its checksum; ChecksumError otherwise."""
+        return read_payload(self.file, chunk)
+
+
+__all__ = ["Chunk", "ContainerReader", "ContainerWriter", "End", "File", "Header", "Index", "Kind", "System"]

@@ -15,20 +15,30 @@ class Limits:
     True
     """
 
-    head: int = 16 * MIB
-    """A block's head as stored."""
+    head: int = 4 * MIB
+    """A chunk's head, as stored and unpacked."""
     table: int = 64 * MIB
-    """A block's head once unpacked."""
-    members: int = 10**7
-    """Files in one archive, and file records in one chunk."""
+    """A directory or an index once unpacked; all directories together may have four times as much."""
+    members: int = 1 << 21
+    """Members of one archive, and its contents."""
     pixels: int = 1 << 28
     """Height times width of one image."""
     chunk: int = GIB
-    """The decoded pixels, or the unpacked bytes, of one chunk."""
+    """The decoded samples of one block, and a chunk's payload where it is read as a whole."""
+    section: int = 64 * MIB
+    """The unpacked bytes of one chunk."""
     model: int = 256 * MIB
     """An embedded model file."""
     memory: int = 2 * GIB
-    """What one decoding step may hold: a chunk, or the pixels of one file."""
+    """What decoding may hold at a time: working memory of the kinds included, in all threads together."""
+
+    @staticmethod
+    def things(size: int) -> int:
+        """How many members, contents, arrays, blocks and pieces, all together, a file of ``size`` bytes may describe.
+
+        Each takes memory when an archive is opened. No writer packs four of them into a byte.
+        """
+        return (1 << 17) + 4 * size
 
 
 DEFAULT_LIMITS = Limits()

@@ -1,14 +1,15 @@
-"""An archive as a sequence of images, and as a list of files."""
+"""An archive as a sequence of images, and as a list of members."""
+
+from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
+import re
+import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
@@ -17,95 +18,54 @@ from typing import Any, BinaryIO, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.archive import pool
-from bitsback.archive.coding import decode_bytes, decode_images
-from bitsback.archive.container import Block, ContainerReader, Kind
+from bitsback import files
+from bitsback.archive.coding import decode_block, unpack_bytes, worth
+from bitsback.archive.container import Chunk, File, Kind
+from bitsback.archive.head import Block
+from bitsback.archive.item import content_digest
+from bitsback.archive.library import Library, ModelCoder
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
-from bitsback.archive.members import ChunkHead, Piece, Record, Shape, decode_head
-from bitsback.archive.names import check_names
-from bitsback.archive.packing import Packing
-from bitsback.archive.routes import Images, Library, ModelLike
-from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
-from bitsback.files import write
+from bitsback.archive.structure import DataChunk, Member, Part, Place, Structure
+from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError
+from bitsback.kinds.base import Images
+from bitsback.threads import ordered_map, thread_count
 
 CACHE_BYTES = 128 << 20
-"""Decoded images that are kept for the next one asked for; the chunk in use is kept whatever its size."""
+"""Decoded images that are kept for the next one asked for; the block in use is kept whatever its size."""
+
+WHOLE = 1 << 26
+"""A content kept as bytes that is larger than this is handed out piece by piece."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One of a file's arrays."""
-
-    count: int
-    shape: Shape
-    dtype: str
-
-    @property
-    def nbytes(self) -> int:
-        height, width, channels = self.shape
-        return self.count * height * width * channels * np.dtype(self.dtype).itemsize
+Data = Iterable[bytes]
+"""A file's bytes, in pieces that must be taken before the next file is asked for."""
 
 
-@dataclass(slots=True)
-class Member:
-    """A file in an archive. Its name has *not* been judged safe yet: extraction and testing do that."""
-
-    ordinal: int
-    name: str
-    size: int
-    """Bytes of the file as it was stored; one that is compressed anew (PNG, gzip) may come back in another size."""
-    mtime_ns: int | None
-    mode: int | None
-    recipe: dict[str, Any] | None
-    """What kind of image file; None for a file that is kept as bytes."""
-    blob: int
-    parts: tuple[Part, ...] = ()
-    routes: tuple[str, ...] = ()
-    """"model", "predictor", "plain" for images; "packed" or "stored" for bytes."""
-    models: tuple[str, ...] = ()
-    """SHA-256 of the models needed, hex."""
-    problem: str = ""
-    """In a damaged archive: what is missing of it."""
-
-    @property
-    def images(self) -> int:
-        return sum(part.count for part in self.parts)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its blob and its decoded arrays."""
-        return self.blob + sum(part.nbytes for part in self.parts)
+def taken(data: Data | BitsBackError) -> Data:
+    """The bytes of a file that can be had; raises the error of one that cannot."""
+    if isinstance(data, BitsBackError):
+        raise data
+    return data
 
 
-@dataclass(slots=True, frozen=True)
-class Chunk:
-    """A chunk's block and its head."""
-
-    block: Block
-    head: ChunkHead
-
-    def ordinals(self) -> list[int]:
-        """The files that have something in here."""
-        return sorted({piece.member for piece in self.head.pieces} | {record.ordinal for record in self.head.records})
-
-
-Parts = dict[int, list[Any]]
-"""Of one file, by part: the decoded runs of bytes (0) or images (1 and up), in order."""
-
-FileData = tuple[Member, bytes | BitsBackError]
+_Done = tuple[int, Data | BitsBackError, bytes]
+"""A content's number, its bytes (nothing yet, if they are to be streamed), and its digest (nothing yet, likewise)."""
 
 
 class Archive:
     """An open `.bba` archive: a sequence of images, in the order of the files that they belong to.
 
-    An image is (height, width) if it has one channel, else (height, width, channels), uint8 or uint16. A chunk is
-    decoded when an image of it is asked for, and kept a while. Files that are no images are in :attr:`members` only.
-    Opening reads the index and the heads of the chunks and decodes nothing.
+    An image is (height, width) if it has one channel, else (height, width, channels), uint8 or uint16. A block is
+    decoded when an image of it is asked for, and kept a while. Members that are no images are in :attr:`members` only.
+    Opening reads the index, the heads of the chunks and the directories, and decodes nothing.
+
+    One object may be used by several threads, and by processes that are forked from the one that opened it; it can be
+    pickled if it was opened from a path or from bytes, and opens the same again.
 
     Args:
         file: a path, the archive's bytes, or a seekable binary file.
         library: where its models are looked for, besides the archive itself.
-        limits: what it may announce.
+        limits: what it may announce, and what decoding may take.
         damaged: take what is whole. :attr:`problems` lists what was found wrong, and each member's ``problem``.
 
     Raises:
@@ -122,56 +82,60 @@ class Archive:
         limits: Limits = DEFAULT_LIMITS,
         damaged: bool = False,
     ) -> None:
-        self._owned = isinstance(file, str | os.PathLike | bytes)
-        if isinstance(file, bytes):
-            self._stream: BinaryIO = io.BytesIO(file)
-        elif isinstance(file, str | os.PathLike):
-            self._stream = Path(file).open("rb")  # noqa: SIM115 (closed by close)
-        else:
-            self._stream = file
+        self._given = file if isinstance(file, str | os.PathLike | bytes) else None
+        self._stream: BinaryIO | None = None
         self.library = library or Library()
         self.limits = limits
         self.damaged = damaged
+        if isinstance(file, str | os.PathLike):
+            self._stream = Path(file).open("rb")  # noqa: SIM115 (closed by close)
         try:
-            self._container = ContainerReader(self._stream, limits, damaged=damaged)
-            self.problems = list(self._container.problems)
-            self.chunks = self._read_chunks()
-            self.members = self._read_members()
+            self._file = File(self._stream if self._stream is not None else file)  # type: ignore[arg-type]
+            self.structure = Structure(self._file, limits, damaged=damaged)
         except BaseException:
             self.close()
             raise
-        self._by_ordinal = {member.ordinal: member for member in self.members}
+        self.members = self.structure.members
+        self._by_name = {member.name: member for member in self.members}
         self._ends = list(accumulate(member.images for member in self.members))
-        self._places: dict[int, list[tuple[int, int, Piece]]] | None = None
-        self._decoded: OrderedDict[int, Images] = OrderedDict()
+        self._decoded: OrderedDict[tuple[int, int], Images] = OrderedDict()
+        self._locks: dict[int, threading.RLock] = {}
         self._models_loaded = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._given is None:
+            raise TypeError("an archive can be pickled if it was opened from a path or from bytes")
+        return {"file": self._given, "library": self.library, "limits": self.limits, "damaged": self.damaged}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state.pop("file"), **state)  # type: ignore[misc]
+
+    @property
+    def _lock(self) -> threading.RLock:
+        """One for each process: a fork may have copied one that is held by a thread that is not there."""
+        return self._locks.setdefault(os.getpid(), threading.RLock())
 
     @property
     def size(self) -> int:
-        """Bytes of the archive."""
-        return self._container.size
+        """Bytes of the file."""
+        return self._file.size
 
     @property
-    def version(self) -> tuple[int, int]:
-        """The version of the format that it is written in."""
-        return self._container.version
-
-    @property
-    def blocks(self) -> list[Block]:
-        """All blocks but the index, in file order."""
-        return self._container.blocks
+    def problems(self) -> list[str]:
+        """In a damaged archive, what was found wrong, in words."""
+        return self.structure.problems
 
     @property
     def names(self) -> list[str]:
-        """The names of all files, in order."""
+        """The names of all members, in order."""
         return [member.name for member in self.members]
 
     def close(self) -> None:
         """Close the file, if it was opened here."""
-        if self._owned:
+        if self._stream is not None:
             self._stream.close()
 
-    def __enter__(self) -> "Archive":
+    def __enter__(self) -> Archive:
         return self
 
     def __exit__(
@@ -180,134 +144,113 @@ class Archive:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Archive of {len(self.members)} files, {len(self)} images, {self.size} bytes>"
-
-    # Structure: what the heads say, and whether it fits together.
-
-    def _read_chunks(self) -> list[Chunk]:
-        chunks = []
-        for block in self._container.blocks:
-            try:
-                if block.kind == Kind.CHUNK:
-                    chunks.append(Chunk(block, decode_head(block.head, self.limits)))
-                elif block.kind == Kind.MODEL and len(block.head) != 32:
-                    raise FormatError("the head of a model is not an identity")
-            except BitsBackError as error:
-                message = f"block at byte {block.offset}: {error}"
-                if not self.damaged or isinstance(error, UnsupportedVersionError):
-                    raise type(error)(message) from None
-                self.problems.append(message)
-        return chunks
-
-    def _read_members(self) -> list[Member]:
-        records: dict[int, Record] = {}
-        found: dict[int, list[tuple[Piece, Chunk]]] = {}
-        for chunk in self.chunks:
-            for record in chunk.head.records:
-                if records.setdefault(record.ordinal, record) is not record:
-                    if not self.damaged:
-                        raise FormatError(f"two files are number {record.ordinal}")
-                    self.problems.append(f"{record.name!r}: another file has its number; it is lost")
-            for piece in chunk.head.pieces:
-                found.setdefault(piece.member, []).append((piece, chunk))
-        if len(records) > self.limits.members:
-            raise LimitError(f"{len(records)} files are over the limit of {self.limits.members}")
-        known = records.keys() | found.keys()
-        lost = max(known, default=-1) + 1 - len(records)
-        if lost:
-            if not self.damaged:
-                raise FormatError("the records of some files are missing")
-            self.problems.append(f"the names of {lost} files are lost, and the files with them")
-        return [self._member(records[ordinal], found.get(ordinal, [])) for ordinal in sorted(records)]
-
-    def _member(self, record: Record, found: list[tuple[Piece, Chunk]]) -> Member:
-        """A file, from its record and what its pieces say; FormatError unless they make up the file exactly."""
-        kinds: dict[int, tuple[Shape, str]] = {}
-        at = [0] * (1 + len(record.counts))
-        routes: list[str] = []
-        models: list[str] = []
-        whole = True
-        for piece, chunk in found:
-            if piece.part >= len(at) or piece.start != at[piece.part]:
-                whole = False
-                continue
-            at[piece.part] += piece.length
-            images, section = chunk.head.images, chunk.head.data
-            if piece.part and images:
-                kind = (images.shape, images.dtype)
-                whole = whole and kinds.setdefault(piece.part, kind) == kind
-                routes.append(images.route.name.lower())
-                models += [images.model.hex()] if images.model else []
-            elif section and record.recipe is None:
-                routes.append("stored" if section.packing == Packing.STORED else "packed")
-        problem = "" if whole and at == [record.blob, *record.counts] else "a piece of it is missing"
-        if problem and not self.damaged:
-            raise FormatError(f"{record.name!r}: its pieces do not make up the file")
-        return Member(
-            record.ordinal,
-            record.name,
-            record.size,
-            record.mtime_ns,
-            record.mode,
-            _recipe(record),
-            record.blob,
-            tuple(Part(count, *kinds[part]) for part, count in enumerate(record.counts, 1)) if not problem else (),
-            tuple(dict.fromkeys(routes)) or ("stored",),
-            tuple(dict.fromkeys(models)),
-            problem,
-        )
-
-    def span(self, chunk: Chunk) -> str:
-        """Which files a chunk has something of, in words."""
-        names = [repr(self._by_ordinal[n].name) for n in chunk.ordinals() if n in self._by_ordinal]
-        if not names:
-            return "no file"
-        return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]} ({len(names)} files)"
+        return f"<Archive of {len(self.members)} members, {len(self)} images, {self.size} bytes>"
 
     # Decoding.
 
-    def _load_models(self) -> None:
-        """Take the models that the archive embeds, those that its chunks need."""
-        if self._models_loaded:
-            return
-        self._models_loaded = True
-        needed = {chunk.head.images.model for chunk in self.chunks if chunk.head.images}
-        for block in self._container.blocks:
-            if block.kind == Kind.MODEL and block.head in needed:
-                try:
-                    self.library.add_file(block.head.hex(), self._model_file(block))
-                except BitsBackError as error:
-                    if not self.damaged:
-                        where = f"block at byte {block.offset}"
-                        reason = str(error).removeprefix(f"{where}: ")
-                        raise type(error)(f"{where}, an embedded model: {reason}") from None
+    def load_models(self) -> None:
+        """Take the models that the archive embeds, those that its blocks need."""
+        with self._lock:
+            if self._models_loaded:
+                return
+            needed = {block.model for data in self.structure.chunks for block in data.head.blocks if block.model}
+            broken: dict[bytes, tuple[Chunk, BitsBackError]] = {}
+            for chunk in self.structure.each(Kind.MODEL):
+                if chunk.head in needed:
+                    try:
+                        self.library.add_file(chunk.head.hex(), self._model_file(chunk))
+                        needed.discard(chunk.head)
+                        broken.pop(chunk.head, None)
+                    except BitsBackError as error:
+                        broken[chunk.head] = (chunk, error)
+            for chunk, reason in broken.values():
+                where = f"chunk at byte {chunk.offset}"
+                if not self.damaged:
+                    words = str(reason).removeprefix(f"{where}: ")
+                    raise type(reason)(f"{where}, an embedded model: {words}") from None
+            self._models_loaded = True
 
-    def _model_file(self, block: Block) -> bytes:
-        if block.payload_size > self.limits.model:
-            raise LimitError(f"{block.payload_size} bytes are beyond the limit of {self.limits.model}")
-        return self._container.payload(block)
+    def _model_file(self, chunk: Chunk) -> bytes:
+        if len(chunk.head) != 32:
+            raise FormatError("the head of a model is not an identity")
+        if chunk.payload_size > self.limits.model:
+            raise LimitError(f"{chunk.payload_size} bytes are beyond the limit of {self.limits.model}")
+        return self.structure.payload(chunk)
 
-    def model(self, identity: str) -> ModelLike:
+    def model(self, identity: str) -> ModelCoder:
         """The model with this SHA-256 (hex), from the archive itself or from its library.
 
         Raises:
             ModelNotFoundError: it is in neither. ModelError, FormatError: one that the archive embeds is not sound.
         """
-        self._load_models()
+        self.load_models()
         return self.library.find(identity)
 
-    def _decode(self, chunk: Chunk, threads: int = 1) -> tuple[Images | None, bytes]:
-        head, where = chunk.head, f"block at byte {chunk.block.offset}, {self.span(chunk)}"
-        total = head.images.samples * head.images.sample_bytes if head.images else 0
-        total += (head.data.size if head.data else 0) + chunk.block.payload_size
-        if total > self.limits.memory:
-            raise LimitError(f"{where}: needs {total} bytes, over the memory limit of {self.limits.memory}")
+    def _located(self, data: DataChunk, error: BitsBackError) -> BitsBackError:
+        where = f"chunk at byte {data.chunk.offset}"
+        return type(error)(f"{where}, {self.structure.span(data)}: {str(error).removeprefix(f'{where}: ')}")
+
+    def _block(self, number: int, which: int, threads: int = 1) -> Images:
+        """A block's images, kept for the next time. Its own check covers it, so of the payload no more is read."""
+        key = (number, which)
+        with self._lock:
+            if key in self._decoded:
+                self._decoded.move_to_end(key)
+                return self._decoded[key]
+        data = self.structure.chunks[number]
+        block = data.head.blocks[which]
+        if block.size > self.limits.chunk:
+            raise LimitError(f"a block of {block.size} bytes is over the limit of {self.limits.chunk}")
+        payload = self._file.read(data.chunk.payload_offset + data.starts[which], block.size)
         try:
-            payload = self._container.payload(chunk.block)
-            images = decode_images(head.images, payload, self.library, threads) if head.images else None
-            return images, decode_bytes(head, payload)
+            images = decode_block(block, payload, self.library, self.limits, threads)
         except BitsBackError as error:
-            raise type(error)(f"{where}: {str(error).removeprefix(f'block at byte {chunk.block.offset}: ')}") from error
+            raise self._located(data, error) from error
+        images.flags.writeable = False
+        with self._lock:
+            self._decoded[key] = images
+            while len(self._decoded) > 1 and sum(kept.nbytes for kept in self._decoded.values()) > CACHE_BYTES:
+                self._decoded.popitem(last=False)
+        return images
+
+    # What putting an archive together anew takes over as it is.
+
+    def payload(self, data: DataChunk) -> bytes | None:
+        """A chunk's payload, checked as a whole; None if the archive is damaged, and its parts are to be checked."""
+        return None if self.damaged else self.structure.payload(data.chunk)
+
+    def block_payload(self, data: DataChunk, which: int) -> bytes:
+        """A block as it is coded, checked by what it decodes to."""
+        self.block_images(data, which)
+        return self._file.read(data.chunk.payload_offset + data.starts[which], data.head.blocks[which].size)
+
+    def block_images(self, data: DataChunk, which: int) -> Images:
+        """A block's images, (count, height, width, channels)."""
+        self.load_models()
+        return self._block(data.number, which)
+
+    def packed_bytes(self, data: DataChunk) -> bytes:
+        """The bytes of a chunk as they are packed, checked by what they unpack to."""
+        self.unpacked_bytes(data)
+        assert data.head.data is not None
+        return self._file.read(data.chunk.payload_offset + data.starts[-1], data.head.data.packed)
+
+    def unpacked_bytes(self, data: DataChunk) -> bytes:
+        """The bytes of a chunk."""
+        return self._bytes(data.number)
+
+    def _bytes(self, number: int) -> bytes:
+        """The unpacked bytes of a chunk."""
+        data = self.structure.chunks[number]
+        section = data.head.data
+        if section is None:
+            return b""
+        if section.size + section.packed > self.limits.memory:
+            raise LimitError(f"a chunk of {section.size} bytes is over the memory limit of {self.limits.memory}")
+        try:
+            return unpack_bytes(section, self._file.read(data.chunk.payload_offset + data.starts[-1], section.packed))
+        except BitsBackError as error:
+            raise self._located(data, error) from error
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
@@ -323,14 +266,19 @@ class Archive:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         member, part, number = self.locate(index)
-        for chunk, offset, piece in self._image_places()[member.ordinal]:
+        self.load_models()
+        for place in self.structure.places[member.content if member.content is not None else -1]:
+            piece = place.piece
             if piece.part == part + 1 and piece.start <= number < piece.start + piece.length:
-                image: NDArray[Any] = self._chunk_images(chunk)[offset + number - piece.start]
+                at = place.offset + number - piece.start
+                firsts = self.structure.chunks[place.chunk].firsts
+                which = bisect_right(firsts, at) - 1
+                image: NDArray[Any] = self._block(place.chunk, which)[at - firsts[which]]
                 return image[..., 0].copy() if image.shape[-1] == 1 else image.copy()
         raise FormatError(f"{member.name!r}: image {number} is missing")
 
     def locate(self, index: int) -> tuple[Member, int, int]:
-        """The file that image ``index`` belongs to, which of its arrays it is in, and its place in there."""
+        """The member that image ``index`` belongs to, which of its arrays it is in, and its place in there."""
         index = range(len(self))[index]
         row = bisect_right(self._ends, index)
         member = self.members[row]
@@ -341,162 +289,287 @@ class Archive:
             part += 1
         return member, part, number
 
-    def _image_places(self) -> dict[int, list[tuple[int, int, Piece]]]:
-        """For each file: chunk number, offset in the chunk, and piece. Made at the first use."""
-        if self._places is None:
-            self._places = {}
-            for number, chunk in enumerate(self.chunks):
-                offset = 0
-                for piece in chunk.head.pieces:
-                    if piece.part:
-                        self._places.setdefault(piece.member, []).append((number, offset, piece))
-                        offset += piece.length
-        return self._places
-
-    def _chunk_images(self, number: int) -> Images:
-        if number not in self._decoded:
-            self._load_models()
-            images, _ = self._decode(self.chunks[number])
-            if images is None:
-                raise FormatError("a chunk has no images where its head announces some")
-            self._decoded[number] = images
-            while len(self._decoded) > 1 and sum(kept.nbytes for kept in self._decoded.values()) > CACHE_BYTES:
-                self._decoded.popitem(last=False)
-        self._decoded.move_to_end(number)
-        return self._decoded[number]
-
     # Files.
 
-    def files(self, members: Iterable[Member] | None = None, *, threads: int = 0) -> Iterator[FileData]:
-        """The chosen files (default: all) and their bytes, each as soon as it is complete, in no fixed order.
+    def contents(
+        self, members: Iterable[Member] | None = None, threads: int = 0
+    ) -> Iterator[tuple[Member, Data | BitsBackError]]:
+        """The chosen files (default: all members that have a content) and their bytes, in the order of their data.
 
-        Every chunk is decoded at most once, and only if it has something of a chosen file. In a damaged archive, a
-        file that cannot be had comes with the error in place of its bytes; otherwise the error is raised.
+        Members that share a content come one after the other. Bytes come in pieces, which must be taken before the
+        next file is asked for. A file that cannot be had comes with the error in place of its bytes. Where all that a
+        chunk ends is chosen, its digest is checked too.
         """
-        chosen = {member.ordinal for member in (self.members if members is None else members)}
-        for ordinal in sorted(chosen):
-            member = self._by_ordinal[ordinal]
-            if not member.problem and member.nbytes > self.limits.memory:
-                error = LimitError(
-                    f"{member.name!r}: needs {member.nbytes} bytes, over the memory limit of {self.limits.memory}"
-                )
-                if not self.damaged:
-                    raise error
-                member.problem = str(error)
-            if member.problem:
-                chosen.remove(ordinal)
-                yield member, FormatError(f"{member.name!r}: {member.problem}")
-        chunks = [chunk for chunk in self.chunks if chosen.intersection(chunk.ordinals())]
-        waits = dict.fromkeys(chosen, 0)
-        for chunk in chunks:
-            for ordinal in chosen.intersection(chunk.ordinals()):
-                waits[ordinal] += 1
-        alone = {ordinal for ordinal, count in waits.items() if count == 1}
-        self._load_models()
+        chosen: dict[int, list[Member]] = {}
+        for member in self.members if members is None else members:
+            if member.content is not None:
+                chosen.setdefault(member.content, []).append(member)
+        self.load_models()
+        order = sorted(chosen, key=lambda number: (self._last_chunk(number), number))
+        for member, data, _ in self._unfold(order, chosen, thread_count(threads)):
+            yield member, data
 
-        threads = pool.thread_count(threads)
+    def digests(
+        self, members: Iterable[Member] | None = None, *, threads: int = 0
+    ) -> Iterator[tuple[Member, bytes | BitsBackError]]:
+        """The chosen files (default: all) and the SHA-256 of what each comes back as.
 
-        def share(chunk: Chunk) -> int:
-            return pool.share(chunk.head.images.samples if chunk.head.images else 0, threads)
+        Of a file that comes back in other bytes it is the digest of recipe, metadata and samples: see
+        :func:`bitsback.archive.item.content_digest`.
+        """
+        chosen: dict[int, list[Member]] = {}
+        for member in self.members if members is None else members:
+            if member.content is not None:
+                chosen.setdefault(member.content, []).append(member)
+        self.load_models()
+        order = sorted(chosen, key=lambda number: (self._last_chunk(number), number))
+        last: tuple[int | None, bytes | BitsBackError] = (None, b"")
+        for member, data, digest in self._unfold(order, chosen, thread_count(threads)):
+            if member.content == last[0]:
+                yield member, last[1]
+                continue
+            result: bytes | BitsBackError = digest
+            if isinstance(data, BitsBackError):
+                result = data
+            elif not digest:  # streamed
+                try:
+                    running = hashlib.sha256()
+                    for piece in data:
+                        running.update(piece)
+                    result = running.digest()
+                except BitsBackError as error:
+                    result = error
+            last = (member.content, result)
+            yield member, result
 
-        def unfold(chunk: Chunk, threads: int) -> tuple[list[FileData], dict[int, Parts | BitsBackError]]:
-            """In a worker: the files that are in this chunk altogether, and the pieces of the other ones."""
-            here = chosen.intersection(chunk.ordinals())
+    def _last_chunk(self, number: int) -> int:
+        """The data chunk that a content ends in; -1 for one without pieces."""
+        return max((place.chunk for place in self.structure.places.get(number, ())), default=-1)
+
+    def _unfold(
+        self, order: list[int], chosen: dict[int, list[Member]], threads: int
+    ) -> Iterator[tuple[Member, Data | BitsBackError, bytes]]:
+        """Contents and their digests, by the chunk that they end in; large ones come without, to be streamed."""
+        groups: dict[int, list[int]] = {}
+        for number in order:
+            groups.setdefault(self._last_chunk(number), []).append(number)
+        jobs = list(groups.items())
+        self._prepare((chunk for chunk, _ in jobs), order)
+        most = max((self._memory(chunk) for chunk, _ in jobs if chunk >= 0), default=0)
+        threads = max(1, min(threads, self.limits.memory // max(most, 1)))
+
+        def share(job: tuple[int, list[int]]) -> int:
+            if job[0] < 0:
+                return 1
+            return worth(sum(block.samples for block in self.structure.chunks[job[0]].head.blocks), threads)
+
+        def work(job: tuple[int, list[int]], threads: int) -> list[_Done]:
+            return self._finish(job[0], job[1], chosen, threads)
+
+        with closing(ordered_map(work, jobs, threads, share)) as results:
+            for done in results:
+                digests = {number: digest for number, _, digest in done if digest}
+                for number, data, digest in done:
+                    for member in chosen[number]:
+                        if isinstance(data, BitsBackError):
+                            yield member, type(data)(f"{member.name!r}: {data}"), b""
+                        else:
+                            yield member, data if isinstance(data, list) else self._streamed(number, digests), digest
+
+    def _memory(self, chunk: int) -> int:
+        """What a worker takes at most for a chunk: what it decodes to, and what decoding its largest block takes."""
+        data = self.structure.chunks[chunk]
+        total = sum(block.samples * block.sample_bytes for block in data.head.blocks)
+        total += data.head.data.size if data.head.data else 0
+        return total + max((self._working(block) for block in data.head.blocks), default=0)
+
+    def _working(self, block: Block) -> int:
+        try:
+            coder = self.library.coder(block.tag, block.model.hex())
+        except BitsBackError:
+            return 0  # it will not be decoded
+        return coder.memory(block.count, block.shape, block.coded_dtype, block.size)
+
+    def _prepare(self, chunks: Iterable[int], numbers: Iterable[int]) -> None:
+        """Import and load here all that workers will need, so that none of them is the first to."""
+        files.prepare(_formats(self.structure.contents[n].recipe for n in numbers if n in self.structure.contents))
+        blocks = [block for chunk in chunks if chunk >= 0 for block in self.structure.chunks[chunk].head.blocks]
+        for tag, model in dict.fromkeys((block.tag, block.model) for block in blocks):
+            with suppress(BitsBackError):  # whoever decodes such a block will say what is wrong
+                self.library.coder(tag, model.hex()).prepare()
+
+    def _finish(self, chunk: int, numbers: list[int], chosen: dict[int, list[Member]], threads: int) -> list[_Done]:
+        """In a worker: the contents that end in a chunk, checked by its digest if all of them are here."""
+        cache: dict[int, bytes | BitsBackError] = {}
+        blocks = self._decode_all(numbers, threads)
+        out: list[_Done] = []
+        for number in numbers:
+            member = chosen[number][0]
+            content = self.structure.contents.get(number)
+            if member.problem or content is None:
+                out.append((number, FormatError(member.problem or "what it holds is not described"), b""))
+                continue
+            if content.recipe is None and content.blob > WHOLE:
+                out.append((number, (), b""))  # streamed by the caller
+                continue
             try:
-                contents = self._contents(chunk, here, threads)
+                if member.nbytes + content.size > self.limits.memory:
+                    raise LimitError(f"needs {member.nbytes} bytes, over the memory limit of {self.limits.memory}")
+                blob, parts = self._take(number, blocks, cache)
+                digest = content_digest(blob, content.recipe if content.pixels_only else None, parts)
+                file = files.write(member.recipe, blob, parts) if member.recipe is not None else blob
+                if not content.pixels_only and member.recipe is not None:
+                    digest = hashlib.sha256(file).digest()
+                if len(file) != content.size and not content.pixels_only:
+                    raise ChecksumError(f"comes back with {len(file)} bytes instead of {content.size}")
+                if content.sha256 not in (None, digest):
+                    raise ChecksumError("is not the file that was stored")
+                out.append((number, [file], digest))
             except BitsBackError as error:
-                if not self.damaged:
-                    raise
-                done: list[FileData] = [(self._by_ordinal[n], error) for n in sorted(here & alone)]
-                return done, dict.fromkeys(here - alone, error)
-            return [self._assemble(n, contents.pop(n)) for n in sorted(here & alone)], dict(contents)
-
-        partial: dict[int, Parts | BitsBackError] = {}
-        with closing(pool.ordered_map(unfold, chunks, threads, share)) as work:
-            for done, rest in work:
-                yield from done
-                for ordinal, parts in rest.items():
-                    known = partial.setdefault(ordinal, {})
-                    if isinstance(known, BitsBackError) or isinstance(parts, BitsBackError):
-                        partial[ordinal] = known if isinstance(known, BitsBackError) else parts
-                    else:
-                        for part, runs in parts.items():
-                            known.setdefault(part, []).extend(runs)
-                    waits[ordinal] -= 1
-                    if not waits[ordinal]:
-                        yield self._assemble(ordinal, partial.pop(ordinal))
-
-    def _contents(self, chunk: Chunk, wanted: set[int], threads: int) -> dict[int, Parts]:
-        """The decoded runs of the wanted files in a chunk."""
-        images, data = self._decode(chunk, threads)
-        out: dict[int, Parts] = {ordinal: {} for ordinal in wanted}
-        image_at = byte_at = 0
-        for piece in chunk.head.pieces:
-            if piece.part and images is not None:
-                run: Any = images[image_at : image_at + piece.length]
-                image_at += piece.length
-            else:
-                run = data[byte_at : byte_at + piece.length]
-                byte_at += piece.length
-            if piece.member in wanted:
-                out[piece.member].setdefault(piece.part, []).append(run)
+                out.append((number, error, b""))
+        try:
+            self._check_digest(chunk, {number: digest for number, _, digest in out if digest})
+        except BitsBackError as error:
+            return [(number, error, b"") for number, *_ in out]
         return out
 
-    def _assemble(self, ordinal: int, parts: Parts | BitsBackError) -> FileData:
-        member = self._by_ordinal[ordinal]
-        if isinstance(parts, BitsBackError):
-            return member, parts
-        blob = b"".join(parts.get(0, ()))
-        if member.recipe is None:
-            return member, blob
-        arrays = [_joined(parts[number]) for number in range(1, len(member.parts) + 1)]
-        try:
-            return member, write(member.recipe, blob, arrays)
-        except BitsBackError as error:
-            named = type(error)(f"{member.name!r}: {error}")
-            if not self.damaged:
-                raise named from error
-            return member, named
+    def _check_digest(self, chunk: int, digests: dict[int, bytes]) -> None:
+        """Compare the digests of contents with that of the chunk that they end in, if they are all there are."""
+        if chunk < 0 or list(digests) != self.structure.chunks[chunk].ends:
+            return
+        data = self.structure.chunks[chunk]
+        if hashlib.sha256(b"".join(digests.values())).digest() != data.head.digest:
+            raise self._located(data, ChecksumError("the files do not come back as they were"))
+
+    def _decode_all(self, numbers: list[int], threads: int) -> dict[tuple[int, int], Images | BitsBackError]:
+        """All blocks that some contents lie in, side by side."""
+        wanted: dict[tuple[int, int], None] = {}
+        for number in numbers:
+            for place in self.structure.places.get(number, ()):
+                if place.piece.part:
+                    firsts = self.structure.chunks[place.chunk].firsts
+                    first = bisect_right(firsts, place.offset) - 1
+                    last = bisect_right(firsts, place.offset + place.piece.length - 1) - 1
+                    wanted |= dict.fromkeys((place.chunk, which) for which in range(first, last + 1))
+
+        def one(key: tuple[int, int], threads: int) -> Images | BitsBackError:
+            try:
+                return self._block(*key, threads)
+            except BitsBackError as error:
+                return error
+
+        with closing(ordered_map(one, wanted, threads)) as work:
+            return dict(zip(wanted, work, strict=True))
+
+    def _take(
+        self,
+        number: int,
+        blocks: dict[tuple[int, int], Images | BitsBackError],
+        cache: dict[int, bytes | BitsBackError],
+    ) -> tuple[bytes, list[Images]]:
+        """A content's blob and arrays, of decoded blocks; ``cache``: the bytes of chunks."""
+        content = self.structure.contents[number]
+        runs: dict[int, list[Any]] = {}
+        for place in sorted(self.structure.places.get(number, ()), key=lambda place: (place.chunk, place.offset)):
+            piece = place.piece
+            if piece.part:
+                runs.setdefault(piece.part, []).extend(self._images(place, blocks))
+                continue
+            if place.chunk not in cache:
+                try:
+                    cache[place.chunk] = self._bytes(place.chunk)
+                except BitsBackError as error:
+                    cache[place.chunk] = error
+            data = cache[place.chunk]
+            if isinstance(data, BitsBackError):
+                raise data
+            runs.setdefault(0, []).append(data[place.offset : place.offset + piece.length])
+        parts = [_joined(runs[part]) for part in range(1, 1 + len(content.counts))]
+        return b"".join(runs.get(0, ())), parts
+
+    def _images(self, place: Place, blocks: dict[tuple[int, int], Images | BitsBackError]) -> Iterator[Images]:
+        """The images of a piece, in as many arrays as it lies in blocks."""
+        firsts = self.structure.chunks[place.chunk].firsts
+        at, end = place.offset, place.offset + place.piece.length
+        while at < end:
+            which = bisect_right(firsts, at) - 1
+            stop = min(end, firsts[which + 1])
+            block = blocks[place.chunk, which]
+            if isinstance(block, BitsBackError):
+                raise block
+            yield block[at - firsts[which] : stop - firsts[which]]
+            at = stop
+
+    def _streamed(self, number: int, digests: dict[int, bytes]) -> Iterator[bytes]:
+        """A large content's bytes, piece by piece; at the end its own digest and that of its last chunk are checked.
+
+        ``digests``: those of the other contents that end there; its own is added.
+        """
+        digest = hashlib.sha256()
+        for place in sorted(self.structure.places[number], key=lambda place: (place.chunk, place.offset)):
+            data = self._bytes(place.chunk)[place.offset : place.offset + place.piece.length]
+            digest.update(data)
+            yield data
+        digests[number] = digest.digest()
+        if self.structure.contents[number].sha256 not in (None, digests[number]):
+            raise ChecksumError("is not the file that was stored")
+        self._check_digest(self._last_chunk(number), dict(sorted(digests.items())))
+
+    def find(self, name: str) -> Member:
+        """The member of this name. Raises KeyError if there is none."""
+        return self._by_name[name]
 
     def read(self, name: str) -> bytes:
-        """One file's bytes. Raises KeyError if there is no such file."""
-        chosen = [member for member in self.members if member.name == name]
-        if not chosen:
+        """One file's bytes; a hard link's are those of the file. Raises KeyError if there is no such file."""
+        member = self.find(name)
+        if member.content is None:
             raise KeyError(name)
-        ((_, data),) = self.files(chosen, threads=1)
+        self.load_models()
+        ((_, data, _),) = self._unfold([member.content], {member.content: [member]}, 1)
         if isinstance(data, BitsBackError):
             raise data
-        return data
+        return b"".join(data)
 
-    def test(self, *, threads: int = 0, progress: Callable[[int], None] | None = None) -> None:
+    def test(self, *, threads: int = 0, progress: Callable[[int], None] | None = None) -> list[str]:
         """Decode everything, check everything, put every file together, and throw it away.
 
-        Raises the first error found; it names the block and the files in it.
+        Returns:
+            What is wrong, a line for each; nothing if all is well.
         """
-        check_names(self.names)
-        for block in self._container.blocks:
-            if block.kind != Kind.CHUNK:
-                data = self._model_file(block) if block.kind == Kind.MODEL else self._container.payload(block)
-                if block.kind == Kind.MODEL and hashlib.sha256(data).digest() != block.head:
-                    raise FormatError(f"block at byte {block.offset}: the model is not the one that it is called")
-        for member, data_or_error in self.files(threads=threads):
-            if isinstance(data_or_error, BitsBackError):
-                raise data_or_error
+        problems = list(self.structure.problems)
+        if self.structure.tail:
+            problems.append(f"{self.structure.tail} bytes follow the end, as where adding to it was cut short")
+        for chunk in self.structure.all_chunks:
+            try:
+                if self._file.check_sum(chunk.payload_offset, chunk.payload_size) != chunk.payload_check:
+                    raise ChecksumError(f"chunk at byte {chunk.offset}: the payload is damaged")
+                if chunk.kind == Kind.MODEL and self.model(chunk.head.hex()).data != self._model_file(chunk):
+                    raise FormatError(f"chunk at byte {chunk.offset}: the model is not the one that it is called")
+            except BitsBackError as error:
+                problems.append(str(error))
+        for member, data in self.contents(threads=threads):
+            try:
+                if isinstance(data, BitsBackError):
+                    raise data
+                for _ in data:
+                    pass
+            except BitsBackError as error:
+                problems.append(str(error))
             if progress:
                 progress(member.size)
+        return list(dict.fromkeys(problems))
 
 
-def _recipe(record: Record) -> dict[str, Any] | None:
-    if record.recipe is None:
-        return None
-    try:
-        recipe = json.loads(record.recipe)
-    except (ValueError, RecursionError):
-        recipe = None
-    if not isinstance(recipe, dict):
-        raise FormatError(f"{record.name!r}: its recipe is not a JSON object")
-    return recipe
+def _formats(recipes: Iterable[str | None]) -> set[str]:
+    """The formats that recipes name; where one holds another, all."""
+    found: set[str] = set()
+    for recipe in set(recipes) - {None}:
+        found |= set(re.findall(r'"format":"([a-z0-9]+)"', recipe or ""))
+    return found
 
 
 def _joined(runs: list[Images]) -> Images:
     return runs[0] if len(runs) == 1 else np.concatenate(runs)
+
+
+__all__ = ["Archive", "Data", "Member", "Part"]

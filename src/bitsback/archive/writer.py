@@ -1,206 +1,540 @@
-"""From files to an archive: plan, code on several threads, write in order, report."""
+"""From members to an archive: batches are planned, coded on several threads, and written in order."""
 
+from __future__ import annotations
+
+import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import BinaryIO
 
-from bitsback.archive import pool
-from bitsback.archive.choice import Effort
-from bitsback.archive.coding import Coded, encode_chunk
-from bitsback.archive.container import OPTIONAL, ContainerWriter, Kind
-from bitsback.archive.limits import DEFAULT_LIMITS, Limits
-from bitsback.archive.names import Names
-from bitsback.archive.plan import MAX_HEAD, Item, Plan, Planner
-from bitsback.archive.routes import Library
-from bitsback.errors import BitsBackError
-from bitsback.files import Skipped, Source, read
+import numpy as np
+
+from bitsback.archive import plan
+from bitsback.archive.choice import Choice, Effort, choose
+from bitsback.archive.coding import CodedBlock, coded_form, encode_block, pack_bytes, worth
+from bitsback.archive.container import COPY, DRAFT, HERE, ContainerWriter, End, Header, Kind
+from bitsback.archive.directory import Content, Directory, Row, decode, name_bytes, read_head
+from bitsback.archive.head import Bytes, DataHead, Piece, joined
+from bitsback.archive.item import Item
+from bitsback.archive.library import ADAPTIVE, Library, ModelCoder
+from bitsback.archive.member import Entry, Type
+from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
+from bitsback.archive.report import Kept, ModelUse, Report
+from bitsback.errors import BitsBackError, ChangedError, FormatError
+from bitsback.files import Picture, Skipped
+from bitsback.kinds.base import Coder, Images
+from bitsback.threads import ordered_map, thread_count
 
 Progress = Callable[[int], None]
 """Called now and then with about the bytes of input that are newly done: half when read, half when written."""
 
 
-@dataclass(slots=True)
-class Entry:
-    """What became of one file."""
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an archive is written. All but ``threads`` change its bytes."""
 
-    name: str
-    size: int
-    images: int = 0
-    """Images that were kept as such."""
-    route: str = ""
-    """"model digits", "predictor", "plain" (samples as they are), "packed" (the file's bytes, packed) or "stored"."""
-    reason: str = ""
-    """Why that way; for an image file that was kept as bytes, what was in the way."""
-    exact: bool = True
-    """Whether the file comes back byte for byte, and not "only" with the same pixels and metadata."""
-
-
-@dataclass(slots=True)
-class ModelUse:
-    """A model that an archive needs."""
-
-    id: str
-    name: str
-    embedded: int
-    """Bytes of its file in the archive; 0 if it is not in there."""
+    effort: Effort = "normal"
+    threads: int = 0
+    verify: bool = False
+    """Decode each block right after it is coded: for where the archive cannot be read again."""
+    embed: bool = True
+    """Whether models that others do not have go into the archive."""
+    embed_all: bool = False
+    """Whether models that are shipped do, too."""
+    block: int = 0
+    """Samples of a block; 0: as many as one core decodes in about a tenth of a second."""
+    hashes: bool = False
+    """Whether the SHA-256 of each file is stored."""
 
 
 @dataclass(slots=True)
-class Report:
-    """What an archive took in and how it came out. Sizes in bytes."""
+class Continued:
+    """Where an archive goes on that is appended to."""
 
-    entries: list[Entry] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    models: list[ModelUse] = field(default_factory=list)
-    samples: int = 0
-    """Samples (pixels times channels) in all images."""
-    bytes_in: int = 0
-    bytes_out: int = 0
-    """The whole archive."""
-    image_bytes: int = 0
-    """The archive without the chunks of files that were kept as bytes."""
-    seconds: float = 0.0
-
-    @property
-    def images(self) -> int:
-        return sum(entry.images for entry in self.entries)
-
-    @property
-    def ratio(self) -> float:
-        """Bytes in over bytes out."""
-        return self.bytes_in / self.bytes_out if self.bytes_out else 0.0
-
-    @property
-    def bits_per_dim(self) -> float | None:
-        """Bits of the archive for each sample, files that are no images left out; None without images."""
-        return 8 * self.image_bytes / self.samples if self.samples else None
+    header: Header
+    end: End
+    members: int
+    contents: int
+    names: dict[str, int] = field(default_factory=dict)
+    """Its members by name."""
+    models: set[str] = field(default_factory=set)
+    """Those that it embeds."""
 
 
-def items_of(sources: Iterable[Source], skipped: list[Skipped], limits: Limits = DEFAULT_LIMITS) -> Iterator[Item]:
-    """Read the sources one by one.
+@dataclass(slots=True)
+class _Batch:
+    """Items that share a directory; ``owners`` of its contents, and what each member names."""
 
-    One that cannot be read, or that no reader with these limits could put together again, goes on the list of skipped
-    ones. An image with too many pixels is kept as its file's bytes.
+    items: list[Item]
+    owners: list[Item] = field(default_factory=list)
+    names: list[int | None] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+    facts: list[Facts] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+
+    def images(self, group: Group) -> Images:
+        """The images of a group, or block, in one array."""
+        runs = [self._run(run) for run in group.runs]
+        return np.ascontiguousarray(runs[0] if len(runs) == 1 else np.concatenate(runs))
+
+    def _run(self, run: Run) -> Images:
+        picture = self.owners[run.content].picture
+        assert picture is not None
+        return picture.parts[run.part - 1][run.start : run.start + run.length]
+
+
+class Writer:
+    """Write members to ``stream``, which may be a pipe. Errors of the stream (a full disk) come through as OSError.
+
+    The bytes depend on the items, the library and the settings, not on the number of threads.
     """
-    ordinal, names = 0, Names()
-    for source in sources:
-        if problem := names.problem(source.name):
-            skipped.append(Skipped(source.name, problem))
-            continue
+
+    def __init__(
+        self,
+        stream: BinaryIO,
+        library: Library,
+        settings: Settings,
+        report: Report,
+        progress: Progress | None = None,
+        continued: Continued | None = None,
+    ) -> None:
+        self._stream = stream
+        self._library, self._settings, self._report = library, settings, report
+        self._progress = progress or (lambda done: None)
+        self._threads = thread_count(settings.threads)
+        self._next_member = continued.members if continued else 0
+        self._next_content = continued.contents if continued else 0
+        self._system = continued.header.system if continued else HERE
+        self._before = continued.end.runs if continued else ()
+        self._listing = b""
+        self._names: set[str] = set()
+        self._known: dict[bytes, int] = {}
+        self._linked: dict[str, int] = {}
+        self._void: set[int] = set()
+        self._digests: dict[int, bytes] = {}
+        self._embedded = set(continued.models) if continued else set()
+        self._needed: dict[str, int] = {}  # data chunks that use a model which this run embeds
+        self._continued = continued
+        self._container: ContainerWriter | None = None
+
+    def write(self, items: Iterable[Item], listing: Iterable[Entry] | None = None) -> None:
+        """Take all items, a batch at a time, and finish the archive. Members of the same names are superseded.
+
+        ``listing`` is what is going to come, as far as it is known: it goes into the name of the run.
+        """
+        if listing is None:
+            listing = [item.entry for item in items] if isinstance(items, Sequence) else ()
+        self._listing = _hash_of(listing)
+        batch: list[Item] = []
+        room = plan.Room()
+        for item in items:
+            if reason := self._refusal(item):
+                self._report.skipped.append(Skipped(item.entry.name, reason))
+                continue
+            if not room.takes(load := item.load):
+                self._add(batch)
+                batch, room = [], plan.Room()
+                room.takes(load)
+            batch.append(item)
+            self._progress(item.entry.size // 2)
+        if batch:
+            self._add(batch)
+        self._finish()
+
+    def _refusal(self, item: Item) -> str:
+        """What keeps an item out, in words; its name is taken otherwise."""
+        entry = item.entry
+        if entry.name in self._names:
+            return "the name is there already"
         try:
-            picture = read(source)
+            name_bytes(entry.name, self._system)
+            name_bytes(entry.target, self._system)
         except BitsBackError as error:
-            skipped.append(Skipped(source.name, str(error).removeprefix(f"{source.name}: ")))
-            continue
-        size = len(picture.raw) if picture.raw is not None else source.size
-        mode = source.mode & 0o7777
-        item = Item(ordinal, source.name, size, source.mtime_ns, mode, picture, source.path.read_bytes)
-        if (note := _too_large(item, limits)) and item.keep_bytes():
-            item.picture = replace(item.picture, note=note)
-        needed = len(item.blob) + sum(part.nbytes for part in item.picture.parts)
-        if needed > limits.memory:
-            reason = f"needs {needed:,} bytes of memory, over the limit of {limits.memory:,} (-M raises it)"
-            skipped.append(Skipped(source.name, reason))
-            continue
-        yield item
-        ordinal += 1
+            return str(error)
+        if entry.type == Type.HARDLINK and self._linked.get(entry.target, _NOWHERE) in {_NOWHERE, *self._void}:
+            return f"a hard link to {entry.target!r}, which is not stored"
+        self._names.add(entry.name)
+        if item.linked:
+            self._linked[entry.name] = _COMING
+        return ""
+
+    def _finish(self) -> None:
+        """The second copies of models, the index and the footer."""
+        container = self._container or self._open(b"")
+        for identity, chunks in self._needed.items():
+            if chunks > 1:
+                self._write_model(container, self._library.find(identity), COPY)
+        there = self._continued.names if self._continued else {}
+        removed = [there[kept.name] for kept in self._report.members if kept.name in there]
+        self._report.bytes_out = container.finish(removed, durable=self._continued is not None)
+
+    # A batch.
+
+    def _add(self, items: list[Item]) -> None:
+        batch = self._contents(items)
+        groups = plan.group(batch.facts)
+        choices = self._choose(batch, groups)
+        coded = self._code(batch, groups, choices)
+        coded = self._keep_smaller(batch, groups, coded)
+        blocks = [group for pairs in coded for group, _ in pairs]
+        finished = [one for pairs in coded for _, one in pairs]
+        chunks = plan.chunks(batch.facts, blocks)
+        directory = self._directory(batch)
+        head, payload = directory.encode(self._system)
+        container = self._open(
+            b"".join([head, payload, *batch.digests, *(item.start for item in batch.owners), *map(_coded, finished)])
+        )
+        self._write_models(container, chunks, finished)
+        if self._settings.verify and decode(read_head(head), payload, self._system) != directory:
+            raise FormatError("the directory does not read back as it was written")
+        container.add(Kind.DIRECTORY, head, payload)
+        self._write_data(container, batch, chunks, blocks, finished)
+        if len(chunks) > 1:
+            container.add(Kind.DIRECTORY, head, payload, COPY)
+        self._digests |= dict(enumerate(batch.digests, self._next_content))
+        for kept in batch.kept:
+            kept.digest = self._digests[kept.content] if kept.content is not None else b""
+        self._next_member += len(items)
+        self._next_content += len(batch.owners)
+
+    def _contents(self, items: list[Item]) -> _Batch:
+        """The contents of the batch, each once, however many members name it."""
+        batch = _Batch(items)
+        for item in items:
+            kept = Kept(item.entry, exact=item.exact, note=item.picture.note if item.picture else "")
+            number = self._linked.get(item.entry.target) if item.entry.type == Type.HARDLINK else None
+            if item.holds:
+                number = self._known.get(item.sha256)
+                if number is None:
+                    number = self._next_content + len(batch.owners)
+                    batch.owners.append(item)
+                    batch.digests.append(item.digest())
+                    batch.facts.append(item.facts())
+                    if item.sha256:
+                        self._known[item.sha256] = number
+                else:
+                    kept.how = "again"
+                    item.picture = None
+            kept.content = number
+            batch.names.append(number)
+            batch.kept.append(kept)
+            if item.linked and number is not None:
+                self._linked[item.entry.name] = number
+        self._report.members += batch.kept
+        return batch
+
+    def _choose(self, batch: _Batch, groups: list[Group]) -> list[Choice]:
+        """Coders for each group. What needs importing or loading is imported and loaded here, not in a worker."""
+        offered: list[tuple[list[Coder], str]] = [self._coders(group) for group in groups]
+        for coder in {id(coder): coder for coders, _ in offered for coder in coders}.values():
+            try:
+                coder.prepare()
+            except BitsBackError as error:
+                self._report.warnings.append(f"{coder.name} was not used: {error}")
+                for coders, _ in offered:
+                    if coder in coders:
+                        coders.remove(coder)
+
+        def one(job: tuple[Group, tuple[list[Coder], str]], threads: int) -> Choice:
+            group, (coders, why) = job
+            choice = choose(coded_form(batch.images(group), group.key), coders, self._settings.effort, threads)
+            choice.why = why
+            return choice
+
+        with closing(ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
+            choices = list(work)
+        self._weigh_models(groups, choices)
+        return choices
+
+    def _coders(self, group: Group) -> tuple[list[Coder], str]:
+        """What may be tried on such images; and, if there is no choice, why not."""
+        library, key = self._library, group.key
+        dtype = "uint8" if key.levels else key.dtype
+        models: list[Coder] = [*library.candidates(key.shape, dtype, 2 if key.levels else None, self._settings.effort)]
+        if models and library.forced:
+            return [models[0]], "asked for"
+        if models:
+            return [*models, ADAPTIVE], ""
+        if not library.forced:
+            return [ADAPTIVE], "no model takes such images"
+        names = " or ".join(model.name for model in library.given)
+        size = "x".join(map(str, key.shape))
+        return [ADAPTIVE], f"the model {names} does not take images of {size} {dtype} samples"
+
+    def _weigh_models(self, groups: list[Group], choices: list[Choice]) -> None:
+        """Drop a model that would have to go into the archive and saves less than it takes."""
+        if self._library.forced:
+            return
+        leading: dict[str, list[tuple[Group, Choice]]] = {}
+        for group, choice in zip(groups, choices, strict=True):
+            if choice.ranking and self._embeds(choice.ranking[0][0]):
+                leading.setdefault(choice.ranking[0][0].id, []).append((group, choice))
+        for identity, uses in leading.items():
+            saved = 0.0
+            for group, choice in uses:
+                rates = [size / (choice.samples(coder) or 1) for coder, size in choice.ranking if coder.id != identity]
+                if rates:
+                    (best, size), *_ = choice.ranking
+                    saved += (rates[0] - size / (choice.samples(best) or 1)) * group.samples
+            if identity not in self._embedded and saved < len(self._library.find(identity).data):
+                for _, choice in uses:
+                    choice.ranking = [one for one in choice.ranking if one[0].id != identity]
+                    choice.why = "the model saves less than it takes in the archive"
+
+    def _embeds(self, coder: Coder) -> bool:
+        return bool(coder.id) and (self._settings.embed_all or (self._settings.embed and self._library.is_own(coder)))
+
+    def _code(self, batch: _Batch, groups: list[Group], choices: list[Choice]) -> list[list[tuple[Group, CodedBlock]]]:
+        """The blocks of each group, coded."""
+        jobs: list[tuple[int, Group, list[Coder], bytes | None]] = []
+        for number, (group, choice) in enumerate(zip(groups, choices, strict=True)):
+            coders = [coder for coder, _ in choice.ranking]
+            coders += [ADAPTIVE] if ADAPTIVE not in coders else []
+            blocks = plan.split(group, self._settings.block or coders[0].pace)
+            known = choice.payloads.get((coders[0].tag, coders[0].id)) if len(blocks) == 1 else None
+            jobs += [(number, block, coders, known) for block in blocks]
+            self._report.warnings += choice.warnings
+
+        def one(job: tuple[int, Group, list[Coder], bytes | None], threads: int) -> CodedBlock:
+            _, block, coders, known = job
+            return encode_block(batch.images(block), block.key, coders, threads, known, self._settings.verify)
+
+        def share(job: tuple[int, Group, list[Coder], bytes | None]) -> int:
+            return worth(job[1].samples, self._threads)
+
+        out: list[list[tuple[Group, CodedBlock]]] = [[] for _ in groups]
+        with closing(ordered_map(one, jobs, self._threads, share)) as work:
+            for (number, block, *_), coded in zip(jobs, work, strict=True):
+                out[number].append((block, coded))
+                self._report.warnings += coded.warnings
+        for number, choice in enumerate(choices):
+            self._note(batch, out[number], choice)
+        return out
+
+    def _note(self, batch: _Batch, coded: list[tuple[Group, CodedBlock]], choice: Choice) -> None:
+        """Say of each member how its images were kept."""
+        by_owner = {id(item): kept for item, kept in zip(batch.items, batch.kept, strict=True)}
+        for block, one in coded:
+            for run in block.runs:
+                kept = by_owner[id(batch.owners[run.content])]
+                kept.images += run.length
+                if one.coder.name not in kept.how.split(", "):
+                    kept.how = f"{kept.how}, {one.coder.name}" if kept.how else one.coder.name
+                kept.reason = kept.reason or choice.reason
+
+    def _keep_smaller(
+        self, batch: _Batch, groups: list[Group], coded: list[list[tuple[Group, CodedBlock]]]
+    ) -> list[list[tuple[Group, CodedBlock]]]:
+        """Give up groups of images whose files, all together, are smaller as they are."""
+        for number, group in enumerate(groups):
+            mine = sorted({run.content for run in group.runs})
+            size = sum(len(one.payload) + _BLOCK_COST for _, one in coded[number])
+            size += sum(batch.facts[content].blob for content in mine) // 2
+            whole = sum(len(batch.facts[content].parts) for content in mine) == len(group.runs)
+            files = sum(batch.owners[content].entry.size for content in mine)
+            if whole and size >= files and self._give_up(batch, mine):
+                coded[number] = []
+        return coded
+
+    def _give_up(self, batch: _Batch, contents: list[int]) -> bool:
+        """Keep contents as their files' bytes; False, and nothing done, if one of these cannot be had any more."""
+        files = [batch.owners[content].own_bytes() for content in contents]
+        if None in files:
+            return False
+        for content, data in zip(contents, files, strict=True):
+            item = batch.owners[content]
+            item.picture = Picture(raw=data)
+            batch.facts[content], batch.digests[content] = item.facts(), item.digest()
+        numbers = {self._next_content + content for content in contents}
+        for kept in batch.kept:
+            if kept.content in numbers:
+                kept.exact = True
+                if kept.how != "again":
+                    kept.images, kept.how = 0, ""
+                    kept.reason = "the files themselves are smaller than their images are when coded"
+        return True
+
+    def _directory(self, batch: _Batch) -> Directory:
+        named = zip(batch.items, batch.names, strict=True)
+        rows = [Row(replace(item.entry, size=0), number) for item, number in named]  # sizes are the contents'
+        contents = [
+            Content(
+                item.entry.size,
+                facts.blob,
+                item.recipe,
+                item.counts,
+                not item.exact,
+                digest if self._settings.hashes and digest and item.exact else None,
+            )
+            for item, facts, digest in zip(batch.owners, batch.facts, batch.digests, strict=True)
+        ]
+        return Directory(self._next_member, self._next_content, rows, contents)
+
+    # Writing.
+
+    def _open(self, first: bytes) -> ContainerWriter:
+        """The container. A run is called by what is going to come, what its first batch holds, and the runs before."""
+        if self._container is None:
+            before = b"".join(run.to_bytes(8, "little") for run in self._before)
+            hashed = hashlib.sha256(before + self._listing + first).digest()
+            header = self._continued.header if self._continued else Header(0)
+            header = header._replace(id=int.from_bytes(hashed[:8], "little"), required=DRAFT)
+            self._container = ContainerWriter(self._stream, header, self._continued.end if self._continued else None)
+        return self._container
+
+    def _write_models(self, container: ContainerWriter, chunks: list[ChunkPlan], coded: list[CodedBlock]) -> None:
+        for chunk in chunks:
+            for identity in dict.fromkeys(coded[number].coder.id for number in chunk.blocks):
+                if not identity:
+                    continue
+                model = self._library.find(identity)
+                uses = {use.id: use for use in self._report.models}
+                if identity not in uses:
+                    self._report.models.append(ModelUse(identity, model.name))
+                if identity in self._needed:
+                    self._needed[identity] += 1
+                elif self._embeds(model) and identity not in self._embedded:
+                    self._needed[identity] = 1
+                    self._embedded.add(identity)
+                    self._write_model(container, model)
+
+    def _write_model(self, container: ContainerWriter, model: ModelCoder, flags: int = 0) -> None:
+        container.add(Kind.MODEL, bytes.fromhex(model.id), model.data, flags)
+        use = next(use for use in self._report.models if use.id == model.id)
+        use.embedded += len(model.data)
+
+    def _write_data(
+        self,
+        container: ContainerWriter,
+        batch: _Batch,
+        chunks: list[ChunkPlan],
+        blocks: list[Group],
+        coded: list[CodedBlock],
+    ) -> None:
+        streams: dict[int, Iterator[bytes]] = {}
+        running: dict[int, hashlib._Hash] = {}
+
+        def jobs() -> Iterator[tuple[ChunkPlan, bytes]]:
+            for chunk in chunks:
+                yield chunk, b"".join(self._bytes(batch, run, streams, running) for run in chunk.runs)
+
+        with closing(ordered_map(_packed, jobs(), self._threads)) as work:
+            for chunk, (section, packed) in zip(chunks, work, strict=True):
+                for content in chunk.ends:
+                    if content in running:
+                        batch.digests[content] = running[content].digest()
+                digest = hashlib.sha256(b"".join(batch.digests[content] for content in chunk.ends)).digest()
+                number = partial(_numbered, self._next_content)
+                head = DataHead(
+                    [coded[number_].block for number_ in chunk.blocks],
+                    joined(number(run) for block in chunk.blocks for run in blocks[block].runs),
+                    section,
+                    joined(number(run) for run in chunk.runs),
+                    digest if chunk.ends else b"",
+                    [end for end in (self._next_content + content for content in chunk.ends) if end in self._void],
+                ).encode()
+                payload = b"".join([*(coded[number_].payload for number_ in chunk.blocks), packed])
+                container.add(Kind.DATA, head, payload)
+                self._account(batch, chunk, blocks, len(head) + len(payload), bool(section and section.packing))
+
+    def _bytes(
+        self, batch: _Batch, run: Run, streams: dict[int, Iterator[bytes]], running: dict[int, hashlib._Hash]
+    ) -> bytes:
+        """A run of a content's bytes. What a streamed file lacks, since it changed meanwhile, is filled with zeros."""
+        item = batch.owners[run.content]
+        if item.stream is None:
+            return item.blob[run.start : run.start + run.length]
+        if run.content not in streams:
+            streams[run.content] = item.stream(plan.CHUNK_BYTES)
+            running[run.content] = hashlib.sha256()
+        try:
+            data = next(streams[run.content], b"")
+            if len(data) != run.length:
+                raise ChangedError(f"{item.entry.name}: changed while it was being stored")
+            if run.start + run.length == item.entry.size and next(streams[run.content], b""):
+                raise ChangedError(f"{item.entry.name}: grew while it was being stored")
+        except (OSError, BitsBackError) as error:
+            self._make_void(batch, item, str(error).removeprefix(f"{item.entry.name}: "))
+            streams[run.content] = iter(())
+            data = bytes(run.length)
+        running[run.content].update(data)
+        return data
+
+    def _make_void(self, batch: _Batch, item: Item, reason: str) -> None:
+        """Let the members that name this item's content not count: they are skipped after all."""
+        content = self._next_content + next(i for i, owner in enumerate(batch.owners) if owner is item)
+        if content not in self._void:
+            self._void.add(content)
+            for row in [row for row, number in enumerate(batch.names) if number == content]:
+                self._report.skipped.append(Skipped(batch.items[row].entry.name, reason))
+                self._report.members.remove(batch.kept[row])
+
+    def _account(self, batch: _Batch, chunk: ChunkPlan, blocks: list[Group], size: int, is_packed: bool) -> None:
+        by_owner = {id(item): kept for item, kept in zip(batch.items, batch.kept, strict=True)}
+        self._report.samples += sum(blocks[number].samples for number in chunk.blocks)
+        if not chunk.blocks:
+            self._report.other_bytes += size
+        for run in chunk.runs:
+            kept = by_owner[id(batch.owners[run.content])]
+            if not kept.how:
+                kept.how = "packed" if is_packed else "stored"
+                kept.reason = kept.reason or "kept byte by byte"
+        for content in chunk.ends:
+            kept = by_owner[id(batch.owners[content])]
+            self._progress(kept.size - kept.size // 2)
 
 
-def _too_large(item: Item, limits: Limits) -> str:
-    """What keeps a reader with these limits from taking the images, in words; or nothing."""
-    parts = item.picture.parts
-    pixels = max((part.shape[1] * part.shape[2] for part in parts), default=0)
-    if pixels > limits.pixels:
-        return f"an image of {pixels:,} pixels is over the limit of {limits.pixels:,}"
-    sizes = [part[0].nbytes for part in parts] + ([len(item.blob)] if parts else [])
-    if max(sizes, default=0) > limits.chunk or item.words > MAX_HEAD:
-        return "an image, or its metadata, is too large for a chunk"
-    return ""
+_NOWHERE, _COMING = -1, -2
+"""In the place of a content's number: there is none; it will have one when its batch is full."""
+
+_BLOCK_COST = 24
+"""About what a block adds to a head."""
+
+
+def _packed(job: tuple[ChunkPlan, bytes], threads: int) -> tuple[Bytes | None, bytes]:
+    chunk, data = job
+    return pack_bytes(data, chunk.packable or data.count(0) == len(data))
+
+
+def _hash_of(listing: Iterable[Entry]) -> bytes:
+    digest = hashlib.sha256()
+    for entry in listing:
+        digest.update(repr(entry).encode("utf-8", "surrogatepass"))
+    return digest.digest()
+
+
+def _coded(one: CodedBlock) -> bytes:
+    return one.block.check.to_bytes(8, "little") + len(one.payload).to_bytes(8, "little")
+
+
+def _numbered(first: int, run: Run) -> Piece:
+    return Piece(first + run.content, run.part, run.start, run.length)
 
 
 def write_archive(
     stream: BinaryIO,
     items: Iterable[Item],
     library: Library | None = None,
+    settings: Settings | None = None,
     *,
-    effort: Effort = "normal",
-    threads: int = 0,
-    verify: bool = True,
-    embed_models: bool = False,
     progress: Progress | None = None,
-    planner: Planner | None = None,
     skipped: list[Skipped] | None = None,
+    listing: Iterable[Entry] | None = None,
 ) -> Report:
     """Write an archive of ``items`` to ``stream`` (which may be a pipe) and say what was done.
 
-    The bytes depend on the items, the library, the effort and the planner only. ``skipped`` is the list that ``items``
-    adds to while it is being consumed. Errors of the stream (a full disk) come through as OSError.
+    ``skipped`` is the list that ``items`` adds to while it is being consumed; ``listing`` what is going to come, if
+    ``items`` is no list: see :meth:`Writer.write`.
     """
     began = time.perf_counter()
-    library = library or Library()
     report = Report(skipped=[] if skipped is None else skipped)
-    entries: dict[int, Entry] = {}
-    models: dict[str, ModelUse] = {}
-    container = ContainerWriter(stream)
-
-    def listed() -> Iterator[Item]:
-        for item in items:
-            entries[item.ordinal] = Entry(item.name, item.size, reason=item.picture.note, exact=item.picture.exact)
-            if progress:
-                progress(item.size // 2)
-            yield item
-
-    other_bytes = 0
-    plans = (planner or Planner()).plans(listed())
-    threads = pool.thread_count(threads)
-
-    def share(plan: Plan) -> int:
-        return pool.share(plan.samples, threads)
-
-    def code(plan: Plan, threads: int) -> Coded:
-        return encode_chunk(plan, library, effort=effort, verify=verify, threads=threads)
-
-    work = pool.ordered_map(code, plans, threads, share)
-    with closing(work):
-        for coded in work:
-            if (model := coded.model) and model.id not in models:
-                models[model.id] = ModelUse(model.id, model.name, len(model.data) if embed_models else 0)
-                if embed_models:
-                    container.add(Kind.MODEL, bytes.fromhex(model.id), model.data, OPTIONAL)
-            container.add(Kind.CHUNK, coded.head, coded.payload)
-            if not coded.samples:
-                other_bytes += len(coded.head) + len(coded.payload)
-            _note(coded, entries, report)
-            if progress:
-                progress(sum(run.share for run in coded.plan.runs) // 2)
-    report.bytes_out = container.finish()
-    report.image_bytes = report.bytes_out - other_bytes
-    report.entries = [entries[ordinal] for ordinal in sorted(entries)]
-    report.bytes_in = sum(entry.size for entry in report.entries)
-    report.models = list(models.values())
+    Writer(stream, library or Library(), settings or Settings(), report, progress).write(items, listing)
     report.warnings = list(dict.fromkeys(report.warnings))
     report.seconds = time.perf_counter() - began
     return report
 
 
-def _note(coded: Coded, entries: dict[int, Entry], report: Report) -> None:
-    """Fill in how the files of a finished chunk were kept."""
-    report.warnings += coded.warnings
-    report.samples += coded.samples
-    plan = coded.plan
-    for ordinal in sorted({item.ordinal for item in plan.homes} | {run.item.ordinal for run in plan.runs}):
-        entry = entries[ordinal]
-        if coded.label not in entry.route.split(", "):
-            entry.route = f"{entry.route}, {coded.label}" if entry.route else coded.label
-        entry.reason = entry.reason or coded.reason
-        entry.exact = entry.exact or not coded.samples
-    for run in plan.runs:
-        entries[run.item.ordinal].images += run.length if run.part else 0
-    for item in plan.homes:
-        entries[item.ordinal].size = item.size
-
-
-__all__ = ["Entry", "Item", "ModelUse", "Progress", "Report", "items_of", "write_archive"]
+__all__ = ["Continued", "Kept", "ModelUse", "Progress", "Report", "Settings", "Writer", "write_archive"]

@@ -9,26 +9,33 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 import bitsback
 from bitsback.cli.exits import FAILED, OK, USAGE
-from bitsback.cli.output import say, tell_progress
+from bitsback.cli.output import STDOUT, prepare, say, silence, standard_output, tell_progress
 from bitsback.errors import BitsBackError
 
 _COMMANDS = {
     "compress": "Put images, arrays and folders into an archive.",
     "decompress": "Take files out of an archive.",
+    "get": "Take a few files out of an archive, quickly.",
     "list": "Show what is in an archive, without decoding it.",
     "test": "Decode everything and check everything, writing nothing.",
     "info": "Show an archive's format, models, blocks and totals.",
+    "add": "Add files and folders to an archive, in place.",
+    "remove": "Take files and folders out of an archive for good.",
+    "merge": "Put several archives into one.",
+    "recover": "Save what is whole in a damaged archive.",
     "models": "Show, add and remove models.",
     "train": "Make a model of your own images.",
     "lab": "Look into a model; reproduce the paper.",
     "bench": "Compare with gzip, bz2, xz, PNG, WebP and JPEG XL on your images.",
 }
+
+_ALIASES = {"extract": "decompress"}
 
 
 class Interrupted(BaseException):
@@ -38,13 +45,29 @@ class Interrupted(BaseException):
         self.number = number
 
 
+class _Raised(Exception):
+    """Carries an error past click, which takes the end of a file for Ctrl-C and a broken pipe for its own affair."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
 class _Lazy(click.Group):
     """A group that imports a command's module only to run it or to show its help."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            raise _Raised(error) from error
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(_COMMANDS)
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        name = _ALIASES.get(name, name)
         if name not in _COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"bitsback.cli.{name}"), f"{name}_command")
@@ -60,8 +83,8 @@ class _Lazy(click.Group):
 def app() -> None:
     """Practical lossless compression of images with latent-variable models.
 
-    Exit codes: 0 done; 1 an input failed or an archive is damaged; 2 wrong usage; 3 done, but something was left out;
-    128 + n stopped by signal n (130: Ctrl-C). Others may come. Signal USR1: say how far the work is.
+    Exit codes: 0 done; 1 an input failed or an archive is damaged; 2 wrong usage; 3 done, but something was left out or
+    is not as it was; 128 + n stopped by signal n (130: Ctrl-C). Others may come. Signal USR1: say how far the work is.
 
     Environment: BITSBACK_THREADS, BITSBACK_MODEL_PATH, XDG_DATA_HOME, NO_COLOR.
     """
@@ -70,16 +93,35 @@ def app() -> None:
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """What :func:`bitsback.cli.main` does."""
     try:
+        prepare()
         with _signals():
-            code = app.main(arguments, prog_name="bitsback", standalone_mode=False) or OK
-            sys.stdout.flush()
+            code = _attempt(arguments)
     except Interrupted as stop:
         _stop(stop.number)
-    except (click.Abort, KeyboardInterrupt):
+    except KeyboardInterrupt:
         _stop(signal.SIGINT)
-    except BaseException as error:
-        code = _explain(error)
+    if code:
+        try:
+            sys.stdout.flush()
+        except (OSError, ValueError):
+            silence(sys.stdout)
     sys.exit(code)
+
+
+def _attempt(arguments: Sequence[str] | None) -> int:
+    """Run a command; every error but an interruption becomes a line and an exit code."""
+    try:
+        code: int = app.main(arguments, prog_name="bitsback", standalone_mode=False) or OK
+        with standard_output():
+            return code
+    except (Interrupted, KeyboardInterrupt):
+        raise
+    except _Raised as raised:
+        if isinstance(raised.error, KeyboardInterrupt):
+            raise raised.error from None
+        return _explain(raised.error)
+    except BaseException as error:
+        return _explain(error)
 
 
 def _explain(error: BaseException) -> int:
@@ -92,31 +134,30 @@ def _explain(error: BaseException) -> int:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "bitsback"
         say(f"{error.format_message()} (try: {command} --help)", error=True)
         return USAGE
-    if isinstance(error, OSError):
-        if error.errno == errno.EPIPE:
-            _silence_stdout()
-            return FAILED
-        where = f"{error.filename}: " if isinstance(error.filename, str) else ""
-        say(f"{where}{(error.strerror or str(error)).lower()}", error=True)
-        if error.errno == errno.ENOSPC:
-            _silence_stdout()
-        return FAILED
-    if isinstance(error, BitsBackError):
-        say(str(error), error=True)
-    elif isinstance(error, MemoryError):
-        say("not enough memory (-T 1 needs less, and -M sets a limit)", error=True)
-    else:
-        say(f"internal error, please report it: {type(error).__name__}: {error}", error=True)
+    words = _words(error)
+    if words:
+        say(words, error=True)
+    if isinstance(error, OSError) and error.filename in (None, STDOUT):
+        silence(sys.stdout)
     return FAILED
 
 
-def _silence_stdout() -> None:
-    """Nobody takes our output any more: let the interpreter's last flush go nowhere instead of failing."""
-    try:
-        descriptor = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(descriptor, sys.stdout.fileno())
-    except (OSError, ValueError):
-        return
+def _words(error: BaseException) -> str:
+    """An error in words; nothing if whoever read our output simply wants no more of it."""
+    if isinstance(error, OSError):
+        if error.errno == errno.EPIPE and error.filename in (None, STDOUT):
+            return ""
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+        return f"{f'{name}: ' if name else ''}{(error.strerror or str(error) or type(error).__name__).lower()}"
+    if isinstance(error, BitsBackError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory (-T 1 needs less, and -M sets a limit)"
+    if isinstance(error, RecursionError):
+        return "something is nested too deeply"
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return "the system does not allow as many threads (-T 1 needs none)"
+    return f"internal error, please report it: {type(error).__name__}: {error}"
 
 
 @contextmanager
@@ -153,5 +194,4 @@ def _signals() -> Iterator[None]:
 def _stop(number: int) -> NoReturn:
     """Leave at once: threads that still work on a chunk have nothing more to say."""
     say("stopped; nothing half-written was left", error=True)
-    sys.stderr.flush()
     os._exit(128 + number)

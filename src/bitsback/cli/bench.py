@@ -7,7 +7,6 @@ import lzma
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import click
@@ -99,12 +98,15 @@ def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int]:
     """The images of all inputs by kind, thinned out evenly to ``limit``; and how many there were."""
     import numpy as np
 
-    from bitsback.files import find, read
+    from bitsback.archive.gather import gather, read_whole
+    from bitsback.archive.member import Type
+    from bitsback.files import parse
 
-    sources, skipped = find([Path(name) for name in inputs])
+    sources, skipped = gather(inputs)
     for one in skipped:
         say(f"skipped {one.name}: {one.reason}")
-    parts = [part for source in sources for part in read(source).parts]
+    files = [source for source in sources if source.entry.type == Type.FILE]
+    parts = [part for file in files for part in parse(read_whole(file), file.name).parts]
     total = sum(len(part) for part in parts)
     wanted = np.zeros(total, bool)
     wanted[np.arange(min(limit, total)) * total // max(min(limit, total), 1)] = True
@@ -127,20 +129,20 @@ def _warm_up(groups: Groups, library: Any, effort: Any) -> None:
 def _bitsback(groups: Groups, library: Any, effort: Any, threads: int) -> Measured:
     import numpy as np
 
-    from bitsback import api
-    from bitsback.archive import Archive, write_archive
+    from bitsback.archive import Archive, Settings, taken, write_archive
+    from bitsback.archive.intake import array_item
 
-    items = [api.array_item(_squeezed(group), n, f"{n}.npy") for n, group in enumerate(groups)]
+    items = [array_item(_squeezed(group), f"{n}.npy") for n, group in enumerate(groups)]
     stream = io.BytesIO()
     began = time.perf_counter()
-    report = write_archive(stream, items, library, effort=effort, threads=threads, verify=False)
+    report = write_archive(stream, items, library, Settings(effort, threads, embed=False))
     encode = time.perf_counter() - began
     began = time.perf_counter()
-    decoded = {member.ordinal: data for member, data in Archive(stream, library=library).files(threads=threads)}
+    archive = Archive(stream, library=library)
+    decoded = {member.name: b"".join(taken(data)) for member, data in archive.contents(threads=threads)}
     decode = time.perf_counter() - began
     for number, group in enumerate(groups):
-        data = decoded[number]
-        _compare(np.load(io.BytesIO(data if isinstance(data, bytes) else b"")), _squeezed(group), "bitsback")
+        _compare(np.load(io.BytesIO(decoded[f"{number}.npy"])), _squeezed(group), "bitsback")
     return report.bytes_out, encode, decode
 
 

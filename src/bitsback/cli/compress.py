@@ -1,9 +1,12 @@
 """``bitsback compress``."""
 
 import os
+import stat
 import sys
+import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +15,14 @@ import click
 
 from bitsback.cli import options
 from bitsback.cli.exits import OK, SKIPPED
-from bitsback.cli.output import count_words, progress_bar, say, size_words, write_json
+from bitsback.cli.output import progress_bar, say, standard_output, write_json
+from bitsback.cli.source import spool_into
+from bitsback.cli.stored import facts, tell, tell_models
 
 if TYPE_CHECKING:
     from bitsback.archive import Report
-    from bitsback.files import Source
+    from bitsback.archive.gather import Source
+    from bitsback.files import Skipped
 
 SUFFIX = ".bba"
 
@@ -26,15 +32,9 @@ SUFFIX = ".bba"
 @click.option("-o", "--output", metavar="FILE", help="The archive; - is standard output. Default: INPUT.bba.")
 @options.force
 @click.option("-k", "--keep", is_flag=True, help="Keep the inputs. That is the default.")
-@click.option("--rm", "remove", is_flag=True, help="Delete the inputs once the archive is verified and on disk.")
-@click.option(
-    "-m", "--model", default="auto", metavar="MODEL",
-    help="A model's name or file, to be used wherever it fits, even where something else would be smaller; auto, the "
-    "default, finds the best; none does without.",
-)  # fmt: skip
-@options.effort
-@click.option("--embed-model", is_flag=True, help="Put the models that are used into the archive.")
-@click.option("--no-verify", is_flag=True, help="Do not decode what was coded to compare it.")
+@click.option("--rm", "remove", is_flag=True, help="Delete what is in the archive, once that is verified and on disk.")
+@options.storing
+@options.parity
 @click.option(
     "--files0-from", type=click.File("rb"), metavar="FILE", help="Read input names, NUL after each, from FILE."
 )
@@ -49,8 +49,12 @@ def compress_command(
     remove: bool,
     model: str,
     effort: Any,
-    embed_model: bool,
+    embed_model: bool | None,
+    block: int,
+    store_sha256: bool,
+    exclude: tuple[str, ...],
     no_verify: bool,
+    parity: float,
     files0_from: Any,
     stdin_name: str,
     memory_limit: int,
@@ -62,61 +66,60 @@ def compress_command(
 ) -> int:
     """Put images, arrays and folders into an archive.
 
-    Folders are taken with all that is in them. What is no image, or no image that a model or the predictor makes
-    smaller, is stored as it is: nothing is dropped but links and devices, and those are named. INPUT - is standard
-    input.
+    Names are those that tar gives: the paths as they were written, without / or .. at the beginning. Folders are taken
+    with all that is in them, links as links. What is no image, or none that can be made smaller, is stored as it is:
+    nothing is dropped but pipes, sockets and devices, and those are named. INPUT - is standard input.
+
+    The finished archive is opened, and all of it compared with what went in. --rm then deletes what has not changed
+    meanwhile, and folders that are empty after that.
     """
     if files0_from:
         inputs += tuple(os.fsdecode(name) for name in files0_from.read().split(b"\0") if name)
     output = _output(inputs, output)
-    if remove and (keep or no_verify or "-" in inputs or output == "-"):
-        raise click.UsageError("--rm needs inputs and an output on disk, and goes with neither --keep nor --no-verify")
-    if as_json and output == "-":
-        raise click.UsageError("--json and the archive cannot both go to standard output")
-    if output == "-" and sys.stdout.isatty():
-        raise click.UsageError("an archive is not for a terminal: give a file with -o, or redirect the output")
+    if remove and (keep or no_verify or "-" in inputs):
+        raise click.UsageError("--rm needs inputs on disk, and goes with neither --keep nor --no-verify")
+    _check_output(output, remove, as_json, parity)
 
     from bitsback import api
-    from bitsback.archive.plan import Item
-    from bitsback.archive.writer import items_of
+    from bitsback.archive import gather
+    from bitsback.archive.intake import items_of
     from bitsback.errors import ImageError
-    from bitsback.files import Skipped, check_name, find, parse
 
     began = time.perf_counter()
-    sources: list[Source] = []
-    skipped: list[Skipped] = []
-    items: Iterable[Item]
-    if inputs == ("-",):
-        check_name(stdin_name)
-        data = sys.stdin.buffer.read()
-        items = [Item(0, stdin_name, len(data), None, None, parse(data, stdin_name), lambda: data)]
-    else:
-        sources, skipped = find([Path(name) for name in inputs])
+    limits = options.limits(memory_limit, max_pixels)
+    settings = api.settings_for(effort, threads, embed_model, block, store_sha256)
+    library = api.library_for(model)
+    with ExitStack() as stack:
+        skipped: list[Skipped] = []
+        if inputs == ("-",):
+            sources = [stack.enter_context(_standard_input(stdin_name))]
+        else:
+            sources, skipped = gather.gather(inputs, exclude=exclude, tell=say)
         if not sources:
             raise ImageError("; ".join(["nothing to store", *(f"{one.name}: {one.reason}" for one in skipped[:1])]))
-        items = items_of(sources, skipped, options.limits(memory_limit, max_pixels))
-    with progress_bar("compressing", sum(source.size for source in sources), wanted=not no_progress) as bar:
+        total = sum(source.size for source in sources)
         report = api.store(
-            items,
-            sys.stdout.buffer if output == "-" else output,
-            library=api.library_for(model),
-            effort=effort,
+            items_of(sources, skipped, limits, threads),
+            stack.enter_context(standard_output()) if output == "-" else output,
+            library=library,
+            settings=settings,
             sources=sources,
             skipped=skipped,
-            threads=threads,
-            verify=not no_verify,
+            check=not no_verify,
             force=force,
-            embed_model=embed_model,
-            progress=bar,
+            limits=limits,
+            progress=stack.enter_context(progress_bar("compressing", total, wanted=not no_progress)),
+            **({"parity": parity} if parity else {}),
         )
-    if remove:
-        _remove(sources, report)
+    left = _remove(sources, report) if remove else []
     report.seconds = time.perf_counter() - began
     if as_json:
-        write_json({"output": output} | _facts(report))
-    _tell(report, verbose)
-    _tell_models(report, embed_model)
-    return SKIPPED if report.skipped else OK
+        write_json({"output": output} | facts(report) | {"not_deleted": [asdict(one) for one in left]})
+    tell(report, verbose)
+    for one in left:
+        say(f"{one.name}: {one.reason}")
+    tell_models(report, embed_model)
+    return SKIPPED if report.skipped or left else OK
 
 
 def _output(inputs: tuple[str, ...], output: str | None) -> str:
@@ -137,80 +140,56 @@ def _output(inputs: tuple[str, ...], output: str | None) -> str:
     return str(path.with_name(path.name + SUFFIX)) if path.name else f"archive{SUFFIX}"
 
 
-def _remove(sources: "list[Source]", report: "Report") -> None:
-    """Delete what is safely in the archive and has not changed since it was read."""
-    from bitsback.files import Skipped
-
-    stored = {entry.name for entry in report.entries}
-    for source in sources:
-        if source.name not in stored:
-            continue
-        info = source.path.lstat()
-        if (info.st_mtime_ns, info.st_size) != (source.mtime_ns, source.size):
-            report.skipped.append(Skipped(source.name, "not deleted: it changed while it was being stored"))
-        else:
-            source.path.unlink()
-
-
-def _tell(report: "Report", verbose: int) -> None:
-    """The report in words, on stderr; its last line is the summary."""
-    if verbose:
-        for entry in report.entries:
-            exact = "" if entry.exact else "; same pixels and metadata, other file bytes"
-            say(f"{entry.name}: {entry.route} ({entry.reason}{exact})")
-    else:
-        for entry in report.entries:
-            if entry.reason.startswith(entry.name):  # the images room's note about a file that claims to be an image
-                say(entry.reason)
-    for warning in report.warnings:
-        say(f"warning: {warning}")
-    for one in report.skipped:
-        say(f"skipped {one.name}: {one.reason}")
-    others = sum(not entry.images for entry in report.entries)
-    parts = [count_words(report.images, "image")]
-    if others:
-        parts[0] += f" and {count_words(others, 'other file')}" if report.images else ""
-        parts[0] = parts[0] if report.images else count_words(others, "file")
-    parts.append(f"{size_words(report.bytes_in)} -> {size_words(report.bytes_out)}")
-    for model in report.models:
-        if model.embedded:
-            parts.append(f"with the model {model.name} ({size_words(model.embedded)}) inside")
-    parts.append(f"ratio {report.ratio:.2f}")
-    if report.bits_per_dim is not None:
-        parts.append(f"{report.bits_per_dim:.3f} bits/dim")
-    parts.append(f"{report.seconds:.1f} s")
-    say(", ".join(parts))
+def _check_output(output: str, remove: bool, as_json: bool, parity: float) -> None:
+    """Refuse what does not go with an output that cannot be read again."""
+    if as_json and output == "-":
+        raise click.UsageError("--json and the archive cannot both go to standard output")
+    if output == "-" and sys.stdout.isatty():
+        raise click.UsageError("an archive is not for a terminal: give a file with -o, or redirect the output")
+    if not remove and not parity:
+        return
+    try:
+        readable = output != "-" and stat.S_ISREG(Path(output).stat().st_mode)
+    except OSError:
+        readable = True  # it is going to be a file
+    if not readable:
+        what = "--rm" if remove else "--parity"
+        raise click.UsageError(
+            f"{what} needs an archive that can be read again: no pipe, no device, no standard output"
+        )
 
 
-def _tell_models(report: "Report", embed: bool) -> None:
-    """What whoever decompresses should know about models."""
-    from bitsback import Model
-    from bitsback.errors import ModelNotFoundError
+@contextmanager
+def _standard_input(name: str) -> "Iterator[Source]":
+    """What comes in through standard input, in a temporary file: it may be larger than memory."""
+    from bitsback.archive.gather import Source, Stamp, member_name
+    from bitsback.archive.member import Entry
 
-    if embed and not report.models:
-        say("no model was used, so none is in the archive")
-    for model in report.models:
-        try:
-            known = model.embedded or Model.find(model.id)
-        except ModelNotFoundError:
-            known = None
-        if not known:
-            say(
-                f"the archive needs the model {model.name}, which is not installed: keep its file, or use --embed-model"
-            )
+    if not name or member_name(name) != (name, ""):
+        raise click.UsageError(f"--stdin-name {name}: not a name that a file in an archive can have")
+    with tempfile.TemporaryDirectory(prefix="bitsback-") as folder:
+        path = Path(folder, "input")
+        with path.open("wb") as file:
+            size = spool_into(file, sys.stdin.buffer)
+        yield Source(Entry(name, size=size), str(path), Stamp.of(path.stat()))
 
 
-def _facts(report: "Report") -> dict[str, Any]:
-    return {
-        "images": report.images,
-        "files": len(report.entries),
-        "bytes_in": report.bytes_in,
-        "bytes_out": report.bytes_out,
-        "ratio": report.ratio,
-        "bits_per_dim": report.bits_per_dim,
-        "seconds": round(report.seconds, 3),
-        "members": [asdict(entry) for entry in report.entries],
-        "skipped": [asdict(one) for one in report.skipped],
-        "warnings": report.warnings,
-        "models": [asdict(model) for model in report.models],
-    }
+def _remove(sources: "list[Source]", report: "Report") -> "list[Skipped]":
+    """Delete what is safely in the archive and has not changed since it was read; say what was not deleted.
+
+    That a folder is left since there is something in it needs no words.
+    """
+    from bitsback.archive import Type, gather
+
+    stored = {kept.name for kept in report.members}
+    left = gather.remove(source for source in sources if source.name in stored)
+    folders = {source.name: source.path for source in sources if source.entry.type == Type.FOLDER}
+    return [one for one in left if one.name not in folders or not _holds_something(folders[one.name])]
+
+
+def _holds_something(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as found:
+            return next(found, None) is not None
+    except OSError:
+        return False

@@ -93,17 +93,22 @@ def _read(model: "Model", inputs: Sequence[str]) -> tuple[list[Any], list[str], 
     """The images that the model takes, at most ``MOST`` of them, and their names; and how many files were left out."""
     if not inputs:
         return [], [], 0
-    from bitsback.files import find, read
+    from bitsback.archive.gather import gather, read_whole
+    from bitsback.archive.member import Type
+    from bitsback.files import parse
     from bitsback.lab.model import fitting
 
-    sources, skipped = find([Path(name) for name in inputs])
+    sources, skipped = gather(inputs)
     for one in skipped:
         say(f"skipped {one.name}: {one.reason}")
     left_out = len(skipped)
     images: list[Any] = []
     names: list[str] = []
     for source in sources:
-        parts = [fit for part in read(source).parts if (fit := fitting(model, part)) is not None]
+        if source.entry.type != Type.FILE:
+            continue
+        picture = parse(read_whole(source), source.name)
+        parts = [fit for part in picture.parts if (fit := fitting(model, part)) is not None]
         if not parts:
             say(f"skipped {source.name}: not {model.takes}")
             left_out += 1

@@ -1,48 +1,74 @@
 """``bitsback list``."""
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bitsback.archive.member import Type
 from bitsback.cli import options
-from bitsback.cli.output import printable, write_json
-from bitsback.cli.source import archive_input
+from bitsback.cli.exits import FAILED, OK, SKIPPED
+from bitsback.cli.output import printable, say, standard_output, write_json, write_line
+from bitsback.cli.source import archive_input, warn_of_tail
+from bitsback.cli.stored import TYPE_WORDS
 
 if TYPE_CHECKING:
     from bitsback.archive import Archive, Member
+    from bitsback.errors import BitsBackError
 
 
 @click.command("list")
 @click.argument("archive")
+@click.option("--sha256", is_flag=True, help="Print SHA-256 and name of each file, for sha256sum -c.")
 @options.models
+@options.decoding
+@options.threads
 @options.verbose
 @options.quiet
 @options.as_json
-def list_command(archive: str, models: tuple[str, ...], verbose: int, as_json: bool) -> int:
+def list_command(
+    archive: str,
+    sha256: bool,
+    models: tuple[str, ...],
+    memory_limit: int,
+    max_pixels: int,
+    threads: int,
+    verbose: int,
+    as_json: bool,
+) -> int:
     """Show what is in an archive, without decoding it.
 
-    A line for each file: size, images, how it is kept, name. -v adds permissions, time, type of the samples, and
-    the byte at which its first block begins.
+    A line for each member: size, images, how it is kept, name. The size is -, if the file comes back with the same
+    pixels but perhaps in other bytes. -v adds permissions, time, type of the samples, and how many samples or bytes
+    are decoded to read one image, or the file, at worst.
+
+    --sha256 decodes the files that come back byte for byte, unless the archive keeps their SHA-256 (--store-sha256).
     """
-    with archive_input(archive, models=models, spool=False) as opened:
+    if sha256 and (as_json or verbose):
+        raise click.UsageError("--sha256 goes with neither --json nor --verbose")
+    limits = options.limits(memory_limit, max_pixels)
+    with archive_input(archive, limits=limits, models=models, spool=sha256) as opened:
+        code = SKIPPED if warn_of_tail(opened, archive) else OK
+        if sha256:
+            return _print_sha256(opened, threads) or code
         names = model_names(opened)
-        first: dict[int, int] = {}
-        for chunk in opened.chunks:
-            for ordinal in chunk.ordinals():
-                first.setdefault(ordinal, chunk.block.offset)
         if as_json:
             for member in opened.members:
-                write_json(_facts(member, names, first[member.ordinal]))
-            return 0
-        width = max((len(f"{member.size:,}") for member in opened.members), default=1)
-        for member in opened.members:
-            how, name = printable(_route(member, names)), printable(member.name)
-            line = f"{member.size:>{width},}  {_shapes(member):<14}  {how:<22}  {name}"
+                write_json(_facts(member, names, _cost(opened, member)))
+            return code
+        sizes = [_size(member) for member in opened.members]
+        width = max(map(len, sizes), default=1)
+        for member, size in zip(opened.members, sizes, strict=True):
+            how, name = printable(_how(member, names)), printable(_name(member))
+            line = f"{size:>{width}}  {_shapes(member):<14}  {how:<22}  {name}"
             if verbose:
-                line = f"{_mode(member)}  {_time(member)}  {_types(member):<6}  {first[member.ordinal]:>10}  {line}"
-            click.echo(line)
-    return 0
+                cost = _cost(opened, member)
+                line = f"{_mode(member)}  {_time(member)}  {_types(member):<6}  {f'{cost:,}':>10}  {line}"
+            write_line(line)
+        if verbose:
+            _tell_cost(opened)
+    return code
 
 
 def model_names(archive: "Archive") -> dict[str, str]:
@@ -58,9 +84,24 @@ def model_names(archive: "Archive") -> dict[str, str]:
     return names
 
 
-def _route(member: "Member", names: dict[str, str]) -> str:
-    models = [names[model] for model in member.models]
-    return ", ".join(f"model {' '.join(models)}" if route == "model" else route for route in member.routes)
+def _size(member: "Member") -> str:
+    known = member.content is not None and member.exact
+    return f"{member.size:,}" if known else "-"
+
+
+def _name(member: "Member") -> str:
+    """With what tells the types apart: ``folder/``, ``link -> target``, ``another name => file``."""
+    if member.type == Type.FOLDER:
+        return f"{member.name}/"
+    arrow = {Type.SYMLINK: "->", Type.HARDLINK: "=>"}.get(member.type)
+    return f"{member.name} {arrow} {member.target}" if arrow else member.name
+
+
+def _how(member: "Member", names: dict[str, str]) -> str:
+    if member.content is None:
+        return TYPE_WORDS[member.type]
+    how = ", ".join(member.how)
+    return f"{how} {' '.join(names[model] for model in member.models)}" if member.models else how
 
 
 def _shapes(member: "Member") -> str:
@@ -83,23 +124,98 @@ def _mode(member: "Member") -> str:
 
 
 def _time(member: "Member") -> str:
-    if member.mtime_ns is None:
-        return f"{'-':<19}"
+    return f"{'-':<19}" if member.mtime_ns is None else time_words(member.mtime_ns)
+
+
+CYCLE_YEARS, CYCLE_SECONDS = 400, 146_097 * 86_400
+"""After so many years the calendar repeats."""
+
+
+def time_words(ns: int) -> str:
+    """A time in words: of this place; for years that its system does not know, of Greenwich.
+
+    >>> time_words(-(10**28))
+    '-316885678-11-18 14:13:20Z'
+    """
+    seconds = ns // 10**9
     try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(member.mtime_ns // 10**9))
+        year, *rest = time.localtime(seconds)[:6]
+        zone = ""
     except (OverflowError, ValueError, OSError):
-        return f"{'?':<19}"
+        cycles, left = divmod(seconds, CYCLE_SECONDS)
+        like = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=left)
+        year, *rest = like.timetuple()[:6]
+        year, zone = year + CYCLE_YEARS * cycles, "Z"
+    month, day, hour, minute, second = rest
+    return f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{zone}"
 
 
-def _facts(member: "Member", names: dict[str, str], block: int) -> dict[str, Any]:
+def _cost(archive: "Archive", member: "Member") -> int:
+    """Samples that are decoded for one image at worst; for other files, bytes that are unpacked."""
+    images, others = 0, 0
+    for place in archive.structure.places.get(-1 if member.content is None else member.content, ()):
+        if place.piece.part:
+            images = max(images, *(block.samples for block in archive.structure.blocks(place)))
+        elif (section := archive.structure.chunks[place.chunk].head.data) is not None:
+            others = max(others, section.size)
+    return images if member.parts else others
+
+
+def _tell_cost(archive: "Archive") -> None:
+    sizes = [block.samples for data in archive.structure.chunks for block in data.head.blocks]
+    if sizes:
+        say(f"{len(sizes):,} blocks of {min(sizes):,} to {max(sizes):,} samples: no image takes more than that")
+
+
+def _print_sha256(archive: "Archive", threads: int) -> int:
+    """A line for each file that comes back byte for byte, as sha256sum writes them."""
+    from bitsback.archive.folders import encode
+
+    code = OK
+    digests = _digests(archive, threads)
+    with standard_output() as stream:
+        for member in archive.members:
+            if member.content is None:
+                continue
+            digest = digests.get(member.ordinal)
+            if digest is None:
+                say(f"skipped {member.name}: comes back with the same pixels, but perhaps in other bytes")
+                code = code or SKIPPED
+            elif isinstance(digest, Exception):
+                say(f"lost {member.name}: {str(digest).removeprefix(f'{member.name!r}: ')}", error=True)
+                code = FAILED
+            else:
+                name = encode(member.name)
+                escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
+                mark = b"" if escaped == name else b"\\"
+                stream.write(mark + digest.hex().encode() + b"  " + escaped + b"\n")
+    return code
+
+
+def _digests(archive: "Archive", threads: int) -> "dict[int, bytes | BitsBackError]":
+    """By ordinal, the SHA-256 of the files that come back byte for byte, or why there is none."""
+    files = [member for member in archive.members if member.content is not None and member.exact]
+    found: dict[int, bytes | BitsBackError] = {
+        member.ordinal: bytes.fromhex(member.sha256) for member in files if member.sha256
+    }
+    rest = [member for member in files if member.ordinal not in found]
+    found |= {member.ordinal: digest for member, digest in archive.digests(rest, threads=threads)}
+    return found
+
+
+def _facts(member: "Member", names: dict[str, str], cost: int) -> dict[str, Any]:
     return {
         "name": member.name,
-        "size": member.size,
+        "type": TYPE_WORDS[member.type],
+        "size": member.size if member.content is not None and member.exact else None,
+        "exact": member.exact,
+        "target": member.target or None,
         "images": member.images,
         "parts": [{"shape": [part.count, *part.shape], "dtype": part.dtype} for part in member.parts],
-        "routes": list(member.routes),
+        "how": list(member.how) if member.content is not None else [],
         "models": [{"id": model, "name": names[model]} for model in member.models],
         "mtime_ns": member.mtime_ns,
         "mode": member.mode,
-        "block": block,
+        "sha256": member.sha256 or None,
+        "cost": cost,
     }

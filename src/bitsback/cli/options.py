@@ -11,22 +11,55 @@ from bitsback.cli.output import set_quiet
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+MIN_BLOCK, MAX_BLOCK = 1 << 10, 1 << 24
+"""Samples of a block: those of :mod:`bitsback.archive.plan`, which takes its time to import."""
+
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _UNITS |= {f"{unit}i": 1 << 10 * power for power, unit in enumerate(("k", "m", "g", "t"), 1)}
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
-    """Bytes, with or without a unit: 500M, 2GiB."""
+    """A number with or without a unit: bytes (500M, 2GiB), or samples (64Ki)."""
 
     name = "size"
+
+    def __init__(self, what: str = "a size such as 500M or 2GiB", unit: str = "b") -> None:
+        self._what, self._unit = what, unit
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"(\d+)\s*([kmgt]?i?)b?", str(value).lower())
+        match = re.fullmatch(rf"([0-9]+)\s*([kmgt]?i?){self._unit}?", str(value).lower())
         if not match or match[2] not in _UNITS:
-            self.fail(f"{value!r} is not a size such as 500M or 2GiB", param, ctx)
+            self.fail(f"{value!r} is not {self._what}", param, ctx)
         return int(match[1]) * _UNITS[match[2]]
+
+
+class Samples(Size):
+    """How many samples a block has."""
+
+    def __init__(self) -> None:
+        super().__init__("a number of samples such as 64Ki or 1Mi", "")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        samples = super().convert(value, param, ctx)
+        if value != 0 and not MIN_BLOCK <= samples <= MAX_BLOCK:
+            self.fail(f"a block has 1Ki to 16Mi samples, not {value}", param, ctx)
+        return samples
+
+
+class Percent(click.ParamType):  # type: ignore[type-arg]
+    """A share: 5 or 5%."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%?", str(value))
+        if not match or not 0 < float(match[1]) <= 100:
+            self.fail(f"{value!r} is not a share such as 5%, of more than nothing and at most 100%", param, ctx)
+        return float(match[1])
 
 
 def _quiet(context: click.Context, parameter: click.Parameter, value: int) -> None:
@@ -45,13 +78,51 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Write the facts 
 no_progress = click.option("--no-progress", is_flag=True, help="No progress bar, not even on a terminal.")
 models = click.option(
     "-m", "--model", "models", multiple=True, metavar="FILE",
-    help="A model file that the archive needs and that is not installed. May be repeated.",
+    help="A model file that the archive needs, and that is neither in it nor installed. May be repeated.",
 )  # fmt: skip
 force = click.option("-f", "--force", is_flag=True, help="Overwrite what is there. Nothing else ever does.")
 effort = click.option(
     "-e", "--effort", type=click.Choice(["fast", "normal", "max"]), default="normal",
     help="fast: only models made for speed, chosen by a glance; max: everything is tried. Default: normal.",
 )  # fmt: skip
+model = click.option(
+    "-m", "--model", default="auto", metavar="MODEL",
+    help="A model's name or file, to be used wherever it fits, even where something else would be smaller; auto, the "
+    "default, finds the best; none does without.",
+)  # fmt: skip
+embed_model = click.option(
+    "--embed-model/--no-embed-model", default=None,
+    help="Put all the models that are used into the archive, or none. Default: those that do not come with bitsback.",
+)  # fmt: skip
+block = click.option(
+    "--block", type=Samples(), default=0, metavar="SAMPLES",
+    help="How many samples are coded together, and decoded to read one image: 64Ki, 1Mi ... Default: what takes about "
+    "a tenth of a second.",
+)  # fmt: skip
+store_sha256 = click.option(
+    "--store-sha256", is_flag=True, help="Keep the SHA-256 of each file, 32 bytes each, for list --sha256."
+)
+no_verify = click.option(
+    "--no-verify", is_flag=True, help="Do not open the finished archive and compare it with the inputs."
+)
+parity = click.option(
+    "--parity", type=Percent(), default=0.0, metavar="PERCENT",
+    help="Write so much more that recover can repair damage to as large a share of the archive. Needs an output that "
+    "can be read again.",
+)  # fmt: skip
+exclude = click.option(
+    "--exclude", multiple=True, metavar="PATTERN",
+    help="Leave out what has such a name, as in .gitignore: '*.tmp' in whatever folder, 'a/*/raw' from the beginning "
+    "of the name, 'cache/' for folders only. May be repeated.",
+)  # fmt: skip
+preserve = click.option(
+    "-p", "--preserve", is_flag=True,
+    help="Restore permissions whole, without regard to the umask, and symbolic links wherever they lead.",
+)  # fmt: skip
+skip_existing = click.option(
+    "-k", "--skip-existing", is_flag=True, help="Leave files alone that are there (then exit with 3)."
+)
+directory = click.option("-C", "--directory", metavar="DIR", help="Where the files go; made if need be. Default: here.")
 memory_limit = click.option(
     "-M", "--memory-limit", type=Size(), default=DEFAULT_LIMITS.memory, metavar="SIZE",
     help="The most memory that one file may need when it is decoded. Default: 2GiB.",
@@ -80,3 +151,4 @@ def combined(*options: Callable[[Function], Function]) -> Callable[[Function], F
 
 common = combined(threads, verbose, quiet, no_progress, as_json)
 decoding = combined(memory_limit, max_pixels)
+storing = combined(model, effort, embed_model, block, store_sha256, exclude, no_verify)

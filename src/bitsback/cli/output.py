@@ -1,21 +1,70 @@
 """What goes to the screen: messages and progress on stderr, data on stdout."""
 
 import json
+import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-import click
+from typing import Any, BinaryIO, TextIO
 
 from bitsback.report import words
 
 size_words, count_words = words.size, words.count
 
+STDOUT = "standard output"
+"""What errors call it."""
 
 _quiet = 0
+
+
+def prepare() -> None:
+    """Make the three standard streams something that can be used, whatever state they are in.
+
+    What stands in the way of a message is never an error: characters that a stream cannot hold are spelt out, and where
+    there is no standard error, nothing is written. Reading or writing the others fails, when it is tried, if they are
+    closed; and no file that is opened later takes their place.
+    """
+    if sys.stdin is None and not _is_open(0):
+        _take(0, os.pipe()[::-1])
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stdout is None and not _is_open(1):
+        _take(1, [os.open(os.devnull, os.O_RDONLY)])
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    if sys.stderr is None and not _is_open(2):
+        _take(2, [os.open(os.devnull, os.O_WRONLY)])
+        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _take(number: int, opened: Sequence[int]) -> None:
+    """Let a standard stream's number mean the first of these descriptors, and nothing the others."""
+    os.dup2(opened[0], number)
+    for descriptor in opened:
+        if descriptor != number:
+            os.close(descriptor)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def silence(stream: TextIO | None) -> None:
+    """Nobody takes what goes there any more: let the interpreter's last flush go nowhere instead of failing."""
+    try:
+        assert stream is not None
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
+    except (OSError, ValueError, AssertionError):
+        return
 
 
 def set_quiet(level: int) -> None:
@@ -29,10 +78,14 @@ def is_quiet() -> bool:
 
 
 def say(message: str, *, error: bool = False) -> None:
-    """One line on stderr, whatever is in it."""
-    if _quiet < (2 if error else 1):
-        prefix = "bitsback: " if error else ""
-        click.echo(f"{prefix}{printable(message)}", err=True)
+    """One line on stderr, whatever is in it. Where it cannot be written, nobody is told, and the work goes on."""
+    if _quiet >= (2 if error else 1) or sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(f"{'bitsback: ' if error else ''}{printable(message)}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        silence(sys.stderr)
 
 
 def printable(text: str) -> str:
@@ -41,19 +94,42 @@ def printable(text: str) -> str:
     >>> printable("a\\x1b[2J\\nb")
     'a\\\\x1b[2J\\\\nb'
     """
+    if text.isprintable():
+        return text
     return "".join(
         char if char == " " or unicodedata.category(char)[0] not in "CZ" else ascii(char)[1:-1] for char in text
     )
+
+
+@contextmanager
+def standard_output() -> Iterator[BinaryIO]:
+    """Where data go. Errors of the system are told with its name."""
+    try:
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        error.filename = error.filename or STDOUT
+        raise
+
+
+def write_line(text: str) -> None:
+    """One line on stdout."""
+    try:
+        sys.stdout.write(f"{text}\n")
+    except OSError as error:
+        error.filename = STDOUT
+        raise
 
 
 def write_json(value: Any) -> None:
     """One line of JSON on stdout."""
     text = json.dumps(value, ensure_ascii=False)
     try:
-        text.encode()
-    except UnicodeEncodeError:  # names of files may hold bytes that are no text
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # names of files may hold bytes that are no text, and not every terminal has all letters
         text = json.dumps(value)
-    click.echo(text)
+    write_line(text)
 
 
 @dataclass(slots=True)

@@ -1,18 +1,47 @@
 """Where an archive is read from: a path, or standard input."""
 
-import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.cli.output import say
 from bitsback.errors import BitsBackError, OutputExistsError
 
 if TYPE_CHECKING:
-    from bitsback.archive import Archive
+    from bitsback.archive import Archive, Library, Member
+
+STDIN = "standard input"
+
+
+@contextmanager
+def archive_file(name: str, *, spool: bool = True) -> Iterator[BinaryIO]:
+    """The file ``name``, or standard input for ``-``, to be read from anywhere; errors have its name in front.
+
+    What comes through a pipe is put into a temporary file first, or refused unless ``spool``.
+    """
+    shown = STDIN if name == "-" else name
+    with ExitStack() as stack:
+        try:
+            given = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
+            if given.seekable():
+                yield given
+            elif spool:
+                file = stack.enter_context(tempfile.TemporaryFile())
+                spool_into(file, given)
+                yield file
+            else:
+                raise BitsBackError("a pipe, and the index is at the archive's end: give a file")
+        except OutputExistsError:
+            raise
+        except BitsBackError as error:
+            raise type(error)(f"{shown}: {error}") from error
+        except OSError as error:
+            error.filename = error.filename or shown
+            raise
 
 
 @contextmanager
@@ -24,29 +53,58 @@ def archive_input(
     models: Sequence[str] = (),
     spool: bool = True,
 ) -> "Iterator[Archive]":
-    """The archive ``name``, or that on standard input for ``-``; errors are told with its name in front.
+    """The archive ``name``; as for :func:`archive_file`. ``models``: names or files of those that it may need."""
+    from bitsback.archive.reader import Archive
 
-    ``models`` are names or files of models that it may need. What comes through a pipe is put into a temporary file
-    first, or refused unless ``spool``.
-    """
-    from bitsback import Model, api
+    library = library_of(models)
+    with (
+        archive_file(name, spool=spool) as file,
+        Archive(file, library=library, limits=limits, damaged=damaged) as archive,
+    ):
+        yield archive
 
-    shown = "standard input" if name == "-" else name
-    with ExitStack() as stack:
-        loaded = [Model.load(model) for model in models]
-        file: BinaryIO
-        if name != "-":
-            file = stack.enter_context(Path(name).open("rb"))
-        elif sys.stdin.buffer.seekable():
-            file = sys.stdin.buffer
-        elif spool:
-            file = stack.enter_context(tempfile.TemporaryFile())
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        else:
-            raise BitsBackError("standard input is a pipe, and the index is at the archive's end: give a file")
+
+def library_of(models: Sequence[str]) -> "Library":
+    """A library with models that are given by name, or by the path of their file."""
+    from bitsback.archive.library import Library
+
+    if not models:
+        return Library()
+    from bitsback.models import Model
+
+    return Library([Model.load(model) for model in models])
+
+
+def check_models(archive: "Archive", members: "Iterable[Member]") -> None:
+    """Raise ModelNotFoundError, once, if a model that the members need is not at hand: that is no damage."""
+    for identity in sorted({model for member in members for model in member.models}):
+        archive.model(identity)
+
+
+def spool_into(file: BinaryIO, given: BinaryIO) -> int:
+    """Copy a stream into a temporary file; how many bytes. A full disk is told with the folder's name."""
+    size = 0
+    while True:
+        where = STDIN
         try:
-            yield stack.enter_context(api.open(file, models=loaded, limits=limits, damaged=damaged))
-        except OutputExistsError:
+            piece = given.read(1 << 20)
+            where = tempfile.gettempdir()
+            file.write(piece)
+            file.flush()
+        except OSError as error:
+            error.filename = error.filename or where
             raise
-        except BitsBackError as error:
-            raise type(error)(f"{shown}: {error}") from error
+        if not piece:
+            return size
+        size += len(piece)
+
+
+def warn_of_tail(archive: "Archive", name: str) -> bool:
+    """Say so if something stands behind the archive's end that does not count. Whether it does."""
+    tail = archive.structure.tail
+    if tail:
+        say(
+            f"warning: {STDIN if name == '-' else name}: {tail:,} bytes behind its end do not count, as of an add that "
+            "was cut off: this is the archive as it was before"
+        )
+    return tail > 0

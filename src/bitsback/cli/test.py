@@ -1,12 +1,26 @@
 """``bitsback test``."""
 
+from dataclasses import dataclass, field
+from typing import Any
+
 import click
 
+from bitsback.archive.limits import Limits
 from bitsback.cli import options
-from bitsback.cli.exits import FAILED, OK
+from bitsback.cli.exits import FAILED, OK, SKIPPED
 from bitsback.cli.output import count_words, progress_bar, say, write_json
-from bitsback.cli.source import archive_input
-from bitsback.errors import BitsBackError
+from bitsback.cli.source import archive_file, check_models, library_of
+from bitsback.errors import BitsBackError, FormatError, UnsupportedVersionError
+
+
+@dataclass
+class _Result:
+    """What came out for one archive."""
+
+    images: int = 0
+    files: int = 0
+    tail: int = 0
+    problems: list[str] = field(default_factory=list)
 
 
 @click.command("test")
@@ -26,24 +40,48 @@ def test_command(
 ) -> int:
     """Decode everything and check everything, writing nothing.
 
-    The first damage of each archive is named, with its block and its files. The worst result decides the exit code.
+    All that is damaged is named, with the files that suffer from it. The worst result decides the exit code.
     """
-    worst = OK
+    code = OK
+    library = library_of(models)
     for name in archives:
         try:
-            with archive_input(name, limits=options.limits(memory_limit, max_pixels), models=models) as opened:
-                total = sum(member.size for member in opened.members)
-                with progress_bar("testing", total, wanted=not no_progress) as bar:
-                    opened.test(threads=threads, progress=bar)
-                words = f"{count_words(len(opened), 'image')} in {count_words(len(opened.members), 'file')}"
-        except (BitsBackError, OSError) as error:
-            worst = FAILED
-            reason = f"{name}: {(error.strerror or '').lower()}" if isinstance(error, OSError) else str(error)
-            say(reason, error=True)
-            if as_json:
-                write_json({"archive": name, "ok": False, "error": reason})
+            result = _test(name, library, options.limits(memory_limit, max_pixels), threads, not no_progress)
+        except BitsBackError as error:
+            result = _Result(problems=[str(error)])
+        except OSError as error:
+            result = _Result(problems=[f"{name}: {(error.strerror or str(error)).lower()}"])
+        for problem in result.problems:
+            say(problem, error=True)
+        facts: dict[str, Any] = {"archive": name, "ok": not result.problems}
+        if result.problems:
+            code = FAILED
+            facts["problems"] = result.problems
         else:
-            say(f"{name}: ok, {words}")
-            if as_json:
-                write_json({"archive": name, "ok": True, "images": len(opened), "files": len(opened.members)})
-    return worst
+            say(f"{name}: ok, {count_words(result.images, 'image')} in {count_words(result.files, 'file')}")
+            code = code or (SKIPPED if result.tail else OK)
+        if as_json:
+            write_json(facts | {"images": result.images, "files": result.files, "tail": result.tail})
+    return code
+
+
+def _test(name: str, library: Any, limits: Limits, threads: int, wanted: bool) -> _Result:
+    from bitsback.archive.member import Type
+    from bitsback.archive.reader import Archive
+
+    with archive_file(name) as file:
+        try:
+            archive = Archive(file, library=library, limits=limits)
+        except UnsupportedVersionError:
+            raise
+        except FormatError:  # there may be more to say than why it does not open
+            archive = Archive(file, library=library, limits=limits, damaged=True)
+            if not archive.problems or not archive.structure.all_chunks:
+                raise
+        if not archive.damaged:
+            check_models(archive, archive.members)
+        total = sum(member.size for member in archive.members)
+        with progress_bar("testing", total, wanted=wanted) as bar:
+            problems = archive.test(threads=threads, progress=bar)
+    files = sum(member.type in (Type.FILE, Type.HARDLINK) for member in archive.members)
+    return _Result(len(archive), files, archive.structure.tail, [f"{name}: {problem}" for problem in problems])

@@ -261,8 +261,8 @@ def _sharpening() -> NDArray[np.float32]:
     for shift in (-1, 0, 1):
         one[np.arange(SIDE), np.clip(np.arange(SIDE) + shift, 0, SIDE - 1)] += 1 / 3
     matrix = np.eye(SIDE * SIDE) - np.kron(one, one)
-    result: NDArray[np.float32] = (matrix - matrix.mean(0)).T.astype(np.float32)
-    return result
+    sharpened: NDArray[np.float32] = (matrix - matrix.mean(0)).T.astype(np.float32)
+    return sharpened
 
 
 @kernel

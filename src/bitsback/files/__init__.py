@@ -1,7 +1,6 @@
 """Image files and arrays, in and out, with their metadata.
 
-    sources, skipped = find([Path("folder")])     what there is to store
-    picture = read(sources[0])                    pixels, recipe, blob - or the file's bytes, if it is no image
+    picture = parse(data, "a.png")       pixels, recipe, blob - or the file's bytes, if it is no image
     data = write(picture.recipe, picture.blob, picture.parts)
 
 The contract is *pixel-exact, metadata kept*: pixels, bit depth, palette, text, colour profiles, tags and member names
@@ -11,15 +10,12 @@ WebP, JPEG XL, compressed TIFF) are kept as their bytes and gain nothing. No par
 again when it is read, and unless the result holds the same content, the file's own bytes are kept instead.
 """
 
-from bitsback.files.files import from_array as from_array
+from bitsback.files.arrays import npy_bytes as npy_bytes
 from bitsback.files.files import parse as parse
-from bitsback.files.files import read as read
 from bitsback.files.files import write as write
-from bitsback.files.find import find as find
+from bitsback.files.formats import MAGIC_BYTES as MAGIC_BYTES
+from bitsback.files.formats import prepare as prepare
+from bitsback.files.formats import recognise as recognise
 from bitsback.files.levels import levels as levels
-from bitsback.files.names import check_name as check_name
 from bitsback.files.picture import Picture as Picture
 from bitsback.files.picture import Skipped as Skipped
-from bitsback.files.picture import Source as Source
-
-__all__ = ["Picture", "Skipped", "Source", "check_name", "find", "from_array", "levels", "parse", "read", "write"]

@@ -13,14 +13,18 @@ axes are understood only matters for compression:
 
 from __future__ import annotations
 
+import io
 import math
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
 from bitsback.files import words as from_words
 from bitsback.files.picture import Buffer, Content
-from bitsback.files.raster import Layout, Place, Shape, read_place
+from bitsback.files.raster import Layout, Place, Shape, read_place, read_raster
 
 _HEADER = re.compile(
     rb"\{\s*'descr':\s*'([^']*)',\s*'fortran_order':\s*(True|False),\s*'shape':\s*\(([\d, ]*)\),?\s*\}\s*"
@@ -35,6 +39,48 @@ _NUMBERS = {"i1", "i2", "i4", "i8", "u4", "u8", "f2", "f4", "f8", "c8", "c16", "
 """Integers, floats, complex numbers, spans of time and dates."""
 
 _MAX_AXES = 8
+
+
+def check_array(array: NDArray[Any]) -> None:
+    """Raise ImageError, with the reason, for an array that would not come back from an ``.npy`` file as it is.
+
+    That is one with a mask, with Python objects, or of a type that NumPy's format does not know, such as bfloat16.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        raise ImageError("a masked array cannot be stored as one: store array.data and array.mask, or array.filled()")
+    if array.dtype.hasobject:
+        raise ImageError("an array of Python objects cannot be stored")
+    try:
+        known = np.lib.format.descr_to_dtype(np.lib.format.dtype_to_descr(array.dtype))
+    except (ValueError, TypeError) as error:
+        raise ImageError(f"an array of {array.dtype} cannot be stored ({error})") from None
+    if known != array.dtype:
+        size = array.dtype.itemsize
+        hint = f": array.view(np.uint{8 * size}) can be" if array.dtype.names is None and size in (1, 2, 4, 8) else ""
+        raise ImageError(f"an array of {array.dtype} cannot be stored, as NumPy's format has no such type{hint}")
+
+
+def npy_bytes(array: NDArray[Any]) -> bytes:
+    """The ``.npy`` file that ``numpy.save`` makes of an array. Raises ImageError as :func:`check_array` does."""
+    check_array(array)
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, allow_pickle=False)
+    return file.getvalue()
+
+
+def read_array(array: NDArray[Any]) -> Content | None:
+    """What :func:`read_npy` makes of :func:`npy_bytes`, but with a view of the array instead of a copy; None if it is
+    not of samples, or does not lie in memory in the order of a file."""
+    check_array(array)
+    flat = array if array.flags.c_contiguous else array.T
+    if array.dtype.str not in _TYPES or not flat.flags.c_contiguous or array.ndim < 2 or array.size == 0:
+        return None
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    head = file.getvalue()
+    place = _place(len(head), list(array.shape), _TYPES[array.dtype.str], flat is not array)
+    raster = np.asarray(flat).reshape(-1).view(np.uint8).data.toreadonly()
+    return read_raster("npy", raster, place, head)
 
 
 HEAD = 1 << 17

@@ -1,95 +1,106 @@
-"""The formats by name: which one a file's first bytes announce, and how it is read and written.
+"""The table of formats: which one a file's first bytes announce, and how it is read and written.
 
-The modules are imported when they are needed, so that a folder of text never waits for the compiler.
+A new format is a module with a ``read`` (and, unless its pixels lie in the file as they are, a ``write``), and a row
+here. Modules are imported when they are needed, so that a folder of text never waits for the compiler;
+:func:`prepare` does so before threads are started, in which nothing should be imported.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
 from bitsback.files.picture import Buffer, Content, Images, Recipe
 
-_MAGIC = (
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"\x93NUMPY", "npy"),
-    (b"PK\x03\x04", "npz"),
-    (b"\x1f\x8b\x08", "gzip"),
-    (b"II*\x00", "tiff"),
-    (b"MM\x00*", "tiff"),
-    (b"\x00\x00\x08\x03", "idx"),
-    (b"\x00\x00\x08\x04", "idx"),
-    (b"BM", "bmp"),
-    *((b"P%d%c" % (kind, space), "pnm") for kind in range(1, 7) for space in b" \t\r\n#"),
-)
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A row of the table.
+
+    ``reader`` and ``writer`` are functions, as module and name; formats without a reader only occur in recipes.
+    ``certain``: the magic is long enough to say that the file was meant to be one; a text may begin with ``BM`` or
+    ``P5``, too. ``also``: modules that reading and writing import later.
+    """
+
+    name: str
+    magic: tuple[bytes, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    reader: tuple[str, str] | None = None
+    writer: tuple[str, str] = ("raster", "write_place")
+    certain: bool = True
+    also: tuple[str, ...] = ()
+
+
+_NETPBM = tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n#")
+
+FORMATS = {
+    row.name: row
+    for row in (
+        Format("png", (b"\x89PNG\r\n\x1a\n",), (".png", ".apng"), ("png", "read"), ("png", "write"), also=("filters",)),
+        Format("npy", (b"\x93NUMPY",), (".npy",), ("arrays", "read_npy")),
+        Format("idx", (b"\x00\x00\x08\x03", b"\x00\x00\x08\x04"), (), ("arrays", "read_idx")),
+        Format("tiff", (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"), (".tif", ".tiff"), ("tiff", "read")),
+        Format("bmp", (b"BM",), (".bmp", ".dib"), ("bmp", "read"), certain=False),
+        Format("pnm", _NETPBM, (".pbm", ".pgm", ".ppm", ".pnm"), ("pnm", "read"), ("pnm", "write"), certain=False),
+        Format("npz", (b"PK\x03\x04",), (".npz",), ("npz", "read"), ("npz", "write"), certain=False),
+        Format("gzip", (b"\x1f\x8b\x08",), (".gz",), ("gz", "read"), ("gz", "write"), certain=False),
+        Format("words", writer=("words", "write")),
+    )
+}
+
+MAGIC_BYTES = max(len(magic) for row in FORMATS.values() for magic in row.magic)
+"""First bytes of a file that :func:`recognise` looks at."""
+
+_BY_MAGIC = [(magic, row.name) for row in FORMATS.values() for magic in row.magic]
+_BY_SUFFIX = {suffix: row.name for row in FORMATS.values() for suffix in row.suffixes}
 
 
 def recognise(data: Buffer) -> str | None:
     """The format that the first bytes announce."""
-    head = bytes(data[:8])
-    return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+    head = bytes(data[:MAGIC_BYTES])
+    return next((name for magic, name in _BY_MAGIC if head.startswith(magic)), None)
+
+
+def claimed(suffix: str) -> str | None:
+    """The format that a name with this suffix claims, upper or lower case."""
+    return _BY_SUFFIX.get(suffix.lower())
 
 
 def read(name: str, data: Buffer) -> Content:
     """Take apart a file of the format ``name``. Raises ImageError; on damaged files also the errors of parsing
     (ValueError, IndexError, struct.error ...)."""
-    if name == "png":
-        from bitsback.files import png
-
-        return png.read(data)
-    if name == "npz":
-        from bitsback.files import npz
-
-        return npz.read(data)
-    if name == "gzip":
-        from bitsback.files import gz
-
-        return gz.read(data)
-    if name in ("npy", "idx"):
-        from bitsback.files import arrays
-
-        return arrays.read_npy(data) if name == "npy" else arrays.read_idx(data)
-    if name == "bmp":
-        from bitsback.files import bmp
-
-        return bmp.read(data)
-    if name == "tiff":
-        from bitsback.files import tiff
-
-        return tiff.read(data)
-    from bitsback.files import pnm
-
-    return pnm.read(data)
+    reader = FORMATS[name].reader
+    if reader is None:
+        raise ValueError(f"no files are of the format {name!r}")
+    content: Content = _function(*reader)(data)
+    return content
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     """The file again. Raises ValueError, KeyError, TypeError ... if recipe, blob and parts do not fit together."""
     name = recipe["format"]
-    if name == "png":
-        from bitsback.files import png
+    if name not in FORMATS:
+        raise ValueError(f"unknown image format {name!r}")
+    data: bytes = _function(*FORMATS[name].writer)(recipe, blob, parts)
+    return data
 
-        return png.write(recipe, blob, parts)
-    if name == "npz":
-        from bitsback.files import npz
 
-        return npz.write(recipe, blob, parts)
-    if name == "gzip":
-        from bitsback.files import gz
-
-        return gz.write(recipe, blob, parts)
-    if name == "words":
-        from bitsback.files import words
-
-        return words.write(recipe, blob, parts)
-    if name == "pnm":
-        from bitsback.files import pnm
-
-        return pnm.write(recipe, blob, parts)
-    if name in ("npy", "idx", "bmp", "tiff"):
-        from bitsback.files import raster
-
-        return raster.write_place(recipe, blob, parts)
-    raise ValueError(f"unknown image format {name!r}")
+def prepare(names: Iterable[str]) -> None:
+    """Import now what reading and writing these formats will need; names that are unknown need nothing."""
+    for name in names:
+        if (row := FORMATS.get(name)) is not None:
+            for module in (*(row.reader or ())[:1], row.writer[0], *row.also):
+                import_module(f"bitsback.files.{module}")
 
 
 def holds(name: str, data: Buffer, content: Content) -> bool:
     """Whether ``content``, written and read again, is the same as before."""
     again = write(content.recipe, content.blob, content.parts)
     return again == data or read(name, again).same(content)
+
+
+def _function(module: str, name: str) -> Callable[..., Any]:
+    function: Callable[..., Any] = getattr(import_module(f"bitsback.files.{module}"), name)
+    return function

@@ -10,7 +10,7 @@ import zlib
 
 from bitsback.errors import ImageError
 from bitsback.files import formats
-from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, Recipe
+from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, NoImageError, Recipe
 
 _INNER = ("idx", "npy", "pnm", "bmp", "tiff")
 
@@ -22,12 +22,12 @@ def read(data: Buffer) -> Content:
     inner = _inflate(view[start:])
     kind = formats.recognise(inner)
     if kind not in _INNER:
-        raise ImageError("")
+        raise NoImageError
     content = formats.read(kind, inner)
     if not content.sure and not formats.holds(kind, inner, content):
         raise ImageError("the file in the gzip file would not come back unchanged")
     recipe: Recipe = {"format": "gzip", "header": start, "inner": content.recipe}
-    return Content(content.parts, recipe, bytes(view[:start]) + content.blob, sure=True)
+    return Content(content.parts, recipe, bytes(view[:start]) + content.blob, sure=True, exact=False)
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
@@ -60,7 +60,7 @@ def _inflate(body: memoryview) -> bytes:
     try:
         head = stream.decompress(body, 16)
         if formats.recognise(head) not in _INNER:
-            raise ImageError("")
+            raise NoImageError
         inner = head + stream.decompress(stream.unconsumed_tail, MAX_SAMPLES)
     except zlib.error as error:
         raise ImageError(f"damaged gzip content ({error})") from None

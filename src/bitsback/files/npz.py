@@ -13,7 +13,7 @@ from typing import Any
 
 from bitsback.errors import ImageError
 from bitsback.files import formats, words
-from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, Recipe
+from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, NoImageError, Recipe
 
 _FIELDS = ("compress_type", "create_system", "create_version", "extract_version", "internal_attr", "external_attr")
 
@@ -23,7 +23,7 @@ def read(data: Buffer) -> Content:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = archive.infolist()
         if not infos or not all(info.filename.endswith(".npy") for info in infos):
-            raise ImageError("")
+            raise NoImageError
         if len({info.filename for info in infos}) < len(infos):
             raise ImageError("an archive with two members of one name")
         if sum(info.file_size for info in infos) > MAX_SAMPLES:

@@ -1,4 +1,4 @@
-"""What the room hands out: where a file is, what was left out, and what a file holds.
+"""What the room hands out: what a file holds, and what was left out.
 
 A file is taken apart into *pixels* (``parts``), a *recipe* (what kind of file: small, and the same for similar files)
 and a *blob* (its metadata, byte for byte). The three together give the file back; a file that cannot be taken apart
@@ -8,11 +8,12 @@ without loss is kept as its own bytes (``raw``).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bitsback.errors import ImageError
 
 Images = NDArray[Any]
 """Images of one shape: (n, height, width, channels), uint8 or uint16, C-contiguous, n >= 1, channels 1 to 4."""
@@ -21,25 +22,10 @@ Recipe = dict[str, Any]
 """JSON-able; ``recipe["format"]`` names the format module that wrote it. Empty for a file that is kept raw."""
 
 Buffer = bytes | memoryview
-"""A file's bytes, read or mapped. Slices of a memoryview cost nothing."""
+"""A file's bytes. Slices of a memoryview cost nothing."""
 
 MAX_SAMPLES = 1 << 28
 """The largest picture that is *inflated* (PNG, gzip, npz): 2^28 bytes. What is larger stays as its file's bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A regular file that is to be stored.
-
-    ``name`` is the member's name: POSIX, relative, NFC. ``mode`` holds the permission bits (``st_mode & 0o7777``),
-    ``mtime_ns`` nanoseconds since 1970, ``size`` bytes.
-    """
-
-    path: Path
-    name: str
-    mtime_ns: int
-    mode: int
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +44,7 @@ class Picture:
     bytes, and recipe and blob are empty.
 
     ``exact`` says that the file comes back byte for byte on this machine (and not "only" the same pixels and
-    metadata, compressed anew). ``note`` is empty, or one line about why an image file was kept raw.
+    metadata, compressed anew). ``note`` is empty, or one line about why what seems to be an image file was kept raw.
     """
 
     parts: list[Images] = field(default_factory=list)
@@ -69,13 +55,21 @@ class Picture:
     note: str = ""
 
 
+class NoImageError(ImageError):
+    """The file makes no claim to hold images, so that nobody needs to be told why it is kept as its bytes."""
+
+
 class Content(NamedTuple):
-    """What a format module returns. ``sure`` says that it has made sure itself that nothing is lost."""
+    """What a format module returns.
+
+    ``sure`` says that it has made sure itself that nothing is lost, and ``exact`` then, that the same bytes come back.
+    """
 
     parts: list[Images]
     recipe: Recipe
     blob: bytes = b""
     sure: bool = False
+    exact: bool = True
 
     def same(self, other: Content) -> bool:
         """Whether both hold the same pixels, recipe and metadata."""

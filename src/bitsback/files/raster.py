@@ -138,11 +138,15 @@ def read_place(kind: str, data: Buffer, place: Place) -> Content:
     blob = bytes(view[:start]) + bytes(view[start + size :])
     if len(blob) > size + (1 << 16):
         raise ImageError("most of the file is not this image")
-    raster = view[start : start + size]
+    return read_raster(kind, view[start : start + size], place, blob)
+
+
+def read_raster(kind: str, raster: Buffer, place: Place, blob: bytes) -> Content:
+    """The content of a file with this raster and, around it, this blob."""
     part = unpack(raster, place.shape, place.layout)
     if part.flags.writeable and pack(part, place.layout) != bytes(raster):  # a copy: has it kept everything?
         raise ImageError("its rows are padded with something other than zeros")
-    recipe: Recipe = {"format": kind, "head": start, "layout": _without_defaults(place.layout)}
+    recipe: Recipe = {"format": kind, "head": place.start, "layout": _without_defaults(place.layout)}
     return Content([part], recipe, blob, sure=True)
 
 

@@ -19,6 +19,8 @@ _SAMPLES, _COUNTS, _PLANAR, _TILES, _SUB_PAGES, _SIGN = 277, 279, 284, 322, 330,
 def read(data: Buffer) -> Content:
     """Take a TIFF file apart. Raises ImageError if it is damaged or not plain."""
     order = "<" if bytes(data[:2]) == b"II" else ">"
+    if data[2:4] in (b"+\x00", b"\x00+"):
+        raise ImageError("a BigTIFF")
     tags = _tags(data, order)
     for tag, plain, reason in (
         (_COMPRESSION, 1, "a compressed TIFF"),

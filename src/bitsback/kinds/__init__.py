@@ -14,3 +14,8 @@ _WITHOUT_WEIGHTS: tuple[Coder, ...] = (plain.CODER, adaptive.CODER)
 WITHOUT_WEIGHTS = {coder.tag: coder for coder in _WITHOUT_WEIGHTS}
 
 AnyConfig = ContextConfig | VAEConfig
+
+NAMES: dict[int, str] = {coder.tag: coder.name for coder in _WITHOUT_WEIGHTS} | {
+    config.TAG: str(config.__struct_config__.tag) for config in (ContextConfig, VAEConfig)
+}
+"""What kinds are called, by tag."""

@@ -31,45 +31,53 @@ COUNT, HEIGHT, WIDTH = 4, 11, 13
 """Of the known images of a model: how many, and how large if it takes any size. Odd sizes leave blocks half empty."""
 
 _proved: set[str] = set()
+_begun: set[str] = set()
+"""What is being proved: it is used while it is."""
 _lock = threading.RLock()
 
 
-def once(what: str, key: str, compute: Callable[[], str], answer: str) -> None:
-    """Compare with a known answer, if that was not done before with these kernels on this machine.
+def once(what: str, key: str, holds: Callable[[], bool]) -> None:
+    """Look whether a known answer holds, if that was not done before with these kernels on this machine.
 
     Args:
         what: it is that is proved, for people.
-        key: of letters and digits, another one for everything that has another answer or is computed otherwise.
-        compute: gives the answer that is compared.
+        key: another one for everything that has another answer or is computed otherwise.
+        holds: codes something and compares.
 
     Raises:
-        InexactEngineError: it is another one.
+        InexactEngineError: it does not hold.
     """
-    key = hashlib.sha256(f"{key} {answer}".encode()).hexdigest()
     if key in _proved:
         return
     with _lock:
-        folder = _folder()
-        mark = folder / f"{key[:32]}.proved" if folder else None
-        if key not in _proved and not (mark and mark.exists()):
-            if compute() != answer:
-                raise InexactEngineError(
-                    f"{what} is not computed here as it is everywhere else, so nothing is coded: the compiled kernels "
-                    "are stale or broken, or this processor is not supported"
-                )
-            if mark:
-                _remember(mark)
+        if key in _begun or key in _proved:
+            return
+        _begun.add(key)
+        try:
+            _look(what, key, holds)
+        finally:
+            _begun.remove(key)
         _proved.add(key)
+
+
+def _look(what: str, key: str, holds: Callable[[], bool]) -> None:
+    folder = _folder()
+    mark = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.proved" if folder else None
+    if mark and mark.exists():
+        return
+    if not holds():
+        raise InexactEngineError(
+            f"{what} is not computed here as it is everywhere else, so nothing is coded with it: the compiled kernels "
+            "are stale or broken, or this processor is not supported"
+        )
+    if mark:
+        with suppress(OSError):  # then the next process proves it again
+            mark.touch()
 
 
 def _folder() -> Path | None:
     """Where the compiled kernels of this set are kept; None if they are not."""
     return None  # TODO: ask bitsback.kernels, once it has a folder for each set of kernels
-
-
-def _remember(mark: Path) -> None:
-    with suppress(OSError):  # then the next process proves it again
-        mark.touch()
 
 
 # Models ---------------------------------------------------------------------------------------------------------------

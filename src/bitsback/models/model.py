@@ -298,7 +298,7 @@ class Model:
     def _prove(self, compute: Callable[[Trained, ImageSpec], str], answer: str) -> None:
         trained = self.trained
         key = f"{self.tag} {self.id} {compute.__name__}"
-        proof.once(f"the model {self.name}", key, lambda: compute(trained, self.config.image), answer)
+        proof.once(f"the model {self.name}", key, lambda: compute(trained, self.config.image) == answer)
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         return self.config.image.fits(shape)

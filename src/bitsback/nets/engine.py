@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import InexactEngineError, ModelError
-from bitsback.nets import reference
+from bitsback.nets import cost, reference
 from bitsback.nets.layers import NetSpec, Network, Shuffle
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,9 @@ def output_hash(outputs: NDArray[np.uint8]) -> str:
 
 def self_test_hash(network: Network) -> str:
     """The hash that belongs into a model file, by the reference; a final shuffle is left out."""
-    return output_hash(reference.run(without_shuffle(network), self_test_input(network.spec)))
+    plain = without_shuffle(network)
+    run = in_batches(lambda x: reference.run(plain, x), cost.batch(network.spec))
+    return output_hash(run(self_test_input(network.spec)))
 
 
 def build(network: Network, engine: str, threads: int = 1) -> Runner:
@@ -156,7 +158,7 @@ def choose(networks: Sequence[tuple[Network, str]], engines: Sequence[str] = ENG
         try:
             runs = [build(network, engine, threads) for network, _ in networks]
             exact = all(
-                output_hash(run(self_test_input(network.spec))) == expected
+                output_hash(in_batches(run, cost.batch(network.spec))(self_test_input(network.spec))) == expected
                 for run, (network, expected) in zip(runs, networks, strict=True)
             )
         except ModelError:

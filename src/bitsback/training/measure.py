@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.api import array_item
-from bitsback.archive import Archive, Library, write_archive
+from bitsback.archive import Archive, Library, Settings, write_archive
+from bitsback.archive.intake import array_item
 from bitsback.data import peers
 from bitsback.errors import CodecError
 from bitsback.models import Model
@@ -40,7 +40,7 @@ def table(
         shown = f"{name} ({route})" if kind == "shipped" and route else name
         rows.append(Row(shown, len(data), 8 * len(data) / samples, kind))
         if kind == "new":
-            _check(data, images, library, threads)
+            _check(data, images, library)
     sizes = {}
     for name, size in peers.file_sizes(images, threads=threads).items():
         if size is not None:
@@ -54,10 +54,10 @@ def archive(images: Sequence[Image], library: Library, threads: int) -> tuple[by
     groups: dict[tuple[int, ...], list[Image]] = {}
     for image in images:
         groups.setdefault(image.shape, []).append(image)
-    items = [array_item(_squeezed(np.stack(group)), n, f"{n}.npy") for n, group in enumerate(groups.values())]
+    items = [array_item(_squeezed(np.stack(group)), f"{n}.npy") for n, group in enumerate(groups.values())]
     stream = io.BytesIO()
-    report = write_archive(stream, items, library, threads=threads, verify=False)
-    routes = [entry.route for entry in report.entries for _ in range(entry.images)]
+    report = write_archive(stream, items, library, Settings(threads=threads, embed=False))
+    routes = [kept.how for kept in report.members for _ in range(kept.images)]
     return stream.getvalue(), max(sorted(set(routes)), key=routes.count) if routes else ""
 
 
@@ -65,15 +65,14 @@ def _squeezed(group: Image) -> Image:
     return group[..., 0] if group.shape[-1] == 1 else group
 
 
-def _check(data: bytes, images: Sequence[Image], library: Library, threads: int) -> None:
+def _check(data: bytes, images: Sequence[Image], library: Library) -> None:
     wanted: dict[tuple[int, ...], list[Image]] = {}
     for image in images:
         wanted.setdefault(image.shape, []).append(image)
     groups = list(wanted.values())
-    decoded = {member.ordinal: one for member, one in Archive(io.BytesIO(data), library=library).files(threads=threads)}
+    archive = Archive(data, library=library)
     for n, group in enumerate(groups):
-        found = decoded[n]
-        if not isinstance(found, bytes) or not np.array_equal(np.load(io.BytesIO(found)), _squeezed(np.stack(group))):
+        if not np.array_equal(np.load(io.BytesIO(archive.read(f"{n}.npy"))), _squeezed(np.stack(group))):
             raise CodecError("the archive of the held-out images does not decode to them; please report this")
 
 

@@ -1,12 +1,12 @@
-"""The package against a decoder of predictor payloads that was written from docs/format.md alone."""
+"""The package against a decoder of adaptive payloads that was written from docs/format.md alone."""
 
 import numpy as np
 import pytest
 
+from adaptive_reader import Bands, decoded
 from bitsback.kinds.adaptive import bands
-from bitsback.kinds.adaptive import payload as predictor
+from bitsback.kinds.adaptive import payload as coding
 from bitsback.kinds.adaptive.payload import encode, encode_as
-from predictor_reader import Bands, decoded
 
 
 def picture(n, channels, dtype, shape=(11, 17)):
@@ -26,7 +26,7 @@ def agrees(payload, images):
     n, height, width, channels = images.shape
     again = decoded(payload, n, height, width, channels, images.itemsize)
     assert np.array_equal(again, images)
-    assert np.array_equal(predictor.decode(payload, n, images.shape[1:], images.dtype), images)
+    assert np.array_equal(coding.decode(payload, n, images.shape[1:], images.dtype), images)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

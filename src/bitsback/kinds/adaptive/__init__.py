@@ -7,13 +7,14 @@ from importlib import import_module
 import numpy as np
 from numpy.typing import DTypeLike
 
+from bitsback.kinds.adaptive.cost import decoding
 from bitsback.kinds.base import Images, Shape
 
 
 class Adaptive:
     """The coder. Takes any images."""
 
-    tag, id, name, learns, pace = 1, "", "adaptive", True, 1 << 19
+    tag, id, name, learns, pace = 1, "", "adaptive", True, 1 << 18
 
     def accepts(self, shape: Shape, dtype: DTypeLike, levels: int | None = None) -> bool:
         return np.dtype(dtype) in (np.uint8, np.uint16)
@@ -29,14 +30,15 @@ class Adaptive:
         return coding.decode(payload, count, shape, dtype)
 
     def memory(self, count: int, shape: Shape, dtype: DTypeLike, payload: int, threads: int = 1) -> int:
-        samples = count * shape[0] * shape[1] * shape[2]
-        return 16 * samples + payload + (64 << 20)
+        return decoding((count, *shape), payload)
 
     def prepare(self) -> None:
         import_module("bitsback.kinds.adaptive.payload")
 
     def prove(self) -> None:
-        """To come with the known answers."""
+        from bitsback.kinds.adaptive import payload as coding
+
+        coding.prove()
 
 
 CODER = Adaptive()

@@ -13,6 +13,7 @@ import numpy as np
 
 from bitsback.ans import Stack
 from bitsback.errors import FormatError, TruncatedError
+from bitsback.kinds.varint import read_varint, varint
 
 Code = Callable[..., int]
 """``code(heads, tail, length, decoding, first, last, starts, freqs)``, a kernel with its other arguments bound."""
@@ -41,7 +42,7 @@ def decode(code: Code, rows: int, row_symbols: int, data: memoryview) -> None:
         words, data = read_varint(data)
         size = 8 + 4 * words
         if size > len(data):
-            raise TruncatedError("the predictor's payload ends within a band of rows")
+            raise TruncatedError("the payload ends within a band of rows")
         stack = Stack.from_bytes(data[:size])
         data = data[size:]
         stack.pull(
@@ -50,38 +51,10 @@ def decode(code: Code, rows: int, row_symbols: int, data: memoryview) -> None:
         if not stack.is_initial():
             raise FormatError("a band of rows holds more than its samples")
     if data:
-        raise FormatError("the predictor's payload holds more than the images")
+        raise FormatError("the payload holds more than the images")
 
 
 def _bands(rows: int, row_symbols: int) -> Iterator[tuple[int, int]]:
     height = max(1, BAND // row_symbols)
     for first in range(0, rows, height):
         yield first, min(first + height, rows)
-
-
-def varint(value: int) -> bytes:
-    """An unsigned integer in LEB128, as everywhere in the format.
-
-    >>> varint(300)
-    b'\\xac\\x02'
-    """
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*out, value])
-
-
-def read_varint(data: memoryview) -> tuple[int, memoryview]:
-    """(value, the rest of the data).
-
-    >>> value, rest = read_varint(memoryview(varint(300) + b"."))
-    >>> value, bytes(rest)
-    (300, b'.')
-    """
-    value = 0
-    for at, byte in enumerate(data[:10]):
-        value |= (byte & 127) << (7 * at)
-        if byte < 128:
-            return value, data[at + 1 :]
-    raise TruncatedError("the predictor's payload ends within a number")

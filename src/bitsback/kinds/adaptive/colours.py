@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import FormatError
+from bitsback.kinds.adaptive.cost import SLAB
 
 MOST = 1 << 16
 """The largest number of colours in a table."""
@@ -62,5 +63,9 @@ def paint(indices: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:
     """Indices (n, H, W, C') -> pixels; with colours of several channels, C' must be 1. FormatError beyond the table."""
     if int(indices.max()) >= len(table):
         raise FormatError("a pixel has a colour beyond the palette")
-    painted: NDArray[Any] = table[indices[..., 0]] if table.shape[1] > 1 else table[:, 0][indices]
-    return np.ascontiguousarray(painted)
+    channels = table.shape[1]
+    painted = np.empty((indices.size, channels), table.dtype)
+    step = max(1, SLAB // channels)  # as NumPy makes 64-bit indices of all that it is given
+    for first in range(0, indices.size, step):
+        painted[first : first + step] = table[indices.reshape(-1)[first : first + step]]
+    return painted.reshape(*indices.shape[: 3 if channels > 1 else 4], *table.shape[1 if channels > 1 else 2 :])

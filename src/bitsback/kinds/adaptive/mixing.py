@@ -27,6 +27,7 @@ from bitsback.codecs.tables import ORIGIN, STEPS, load, sigmoid
 from bitsback.errors import FormatError
 from bitsback.kernels import helper, kernel
 from bitsback.kinds.adaptive import bands
+from bitsback.kinds.adaptive.cost import SLOTS_LOG2, learnable
 
 QUESTIONS = 4
 """Colours to ask about before the bits are spelled out."""
@@ -52,7 +53,7 @@ class State(NamedTuple):
 
 def new_state(width: int, pixels: int) -> State:
     """The state before the first of so many pixels."""
-    size = min(max(pixels.bit_length() + 3, 12), 22)
+    size = min(max(pixels.bit_length() + 3, 12), SLOTS_LOG2)
     return State(
         np.zeros((3, width + 2 * _MARGIN), np.int64),
         np.full(1 << size, 1 << 31, np.uint32),
@@ -180,6 +181,11 @@ def code(heads, tail, length, decoding, values, height, first, last, bits, state
 # Images <-> bytes -----------------------------------------------------------------------------------------------------
 
 
+def takes(whole: tuple[int, int, int, int]) -> bool:
+    """Whether images of this shape may be coded so: of one channel, and not of a few long rows."""
+    return whole[3] == 1 and learnable(whole)
+
+
 def encode(images: NDArray[Any]) -> bytes:
     """Code uint8 or uint16 images of one channel (n, H, W, 1): the bits of a value (u8), then bands of rows."""
     count, height, width, _ = images.shape
@@ -192,7 +198,7 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     """The inverse: images of the shape ``whole``."""
     count, height, width, _ = whole
     if not data or not 1 <= data[0] <= 8 * dtype.itemsize:
-        raise FormatError("the predictor's payload does not say how many bits its values have")
+        raise FormatError("the payload does not say how many bits its values have")
     values = np.zeros((count * height, width), np.int32)
     bands.decode(_bound(values, height, data[0]), count * height, width, data[1:])
     return values.astype(dtype).reshape(whole)

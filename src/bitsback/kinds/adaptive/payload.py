@@ -7,7 +7,7 @@ A payload is a tag byte and a body. The tag says how the images were coded:
     0x80        mixing    counted contexts, for drawn images of one channel: :mod:`.mixing`
     0xC0        palette   colours, then a payload of their indices (one channel): :mod:`.colours`
     0xC1        levels    sample values that occur, then a payload of their ranks
-    0xC2        apart     a payload for each image
+    0xC2        apart     a payload for each image, if they are at most 16
 
 The encoder tries what may pay on a sample of the images and keeps the smallest. Whatever the images are, a payload is
 at most one byte longer than their samples.
@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bitsback.errors import CodecError, FormatError, TruncatedError
-from bitsback.kinds.adaptive import bands, colours, mixing, serial, smooth
+from bitsback.kinds.adaptive import colours, known, mixing, serial, smooth
+from bitsback.kinds.adaptive.cost import Whole
+from bitsback.kinds.varint import read_varint, varint
 
 Images = NDArray[Any]
 """(n, height, width, channels), uint8 or uint16."""
-
-Whole = tuple[int, int, int, int]
 
 SMOOTH, MIXING, PALETTE, LEVELS, APART = 0x40, 0x80, 0xC0, 0xC1, 0xC2
 
@@ -59,7 +59,7 @@ def encode(images: Images) -> bytes:
     Raises CodecError for another type or number of axes.
     """
     if images.ndim != 4 or images.dtype not in (np.uint8, np.uint16):
-        raise CodecError(f"the predictor takes uint8 or uint16 (n, H, W, C), not {images.dtype} {images.shape}")
+        raise CodecError(f"the adaptive kind takes uint8 or uint16 (n, H, W, C), not {images.dtype} {images.shape}")
     if images.size == 0:
         return b"\x00"
     images = np.ascontiguousarray(images)
@@ -76,18 +76,22 @@ def decode(payload: bytes, count: int, shape: tuple[int, int, int], dtype: DType
     dtype = np.dtype(dtype)
     whole = (count, *shape)
     if dtype not in (np.uint8, np.uint16) or min(whole) < 0:
-        raise FormatError(f"the predictor holds no images of type {dtype} and shape {whole}")
+        raise FormatError(f"the adaptive kind has no images of type {dtype} and shape {whole}")
     if not payload:
-        raise TruncatedError("the predictor's payload is empty")
+        raise TruncatedError("the payload is empty")
     if 0 in whole:
         if payload != b"\x00":
-            raise FormatError("the predictor's payload holds more than the images")
+            raise FormatError("the payload holds more than the images")
         return np.empty(whole, dtype)
     return _decode(memoryview(payload), whole, dtype, frozenset())
 
 
 def encode_as(images: Images, tag: int) -> bytes:
-    """The payload of a variant without others in it. Raises nothing if the variant takes such images."""
+    """The payload of a variant without others in it.
+
+    Raises nothing if the variant takes such images, but InexactEngineError if it is not computed here as everywhere.
+    """
+    known.prove_encoding(known.group(tag, images.dtype), encode_as)
     if tag == MIXING:
         body = mixing.encode(images)
     elif tag & 0xC0 == SMOOTH:
@@ -97,38 +101,50 @@ def encode_as(images: Images, tag: int) -> bytes:
     return bytes([tag]) + body
 
 
+def _decode_known(payload: bytes, whole: Whole, dtype: np.dtype[Any]) -> Images:
+    return _decode(memoryview(payload), whole, dtype, frozenset())
+
+
 def _decode(payload: memoryview, whole: Whole, dtype: np.dtype[Any], within: frozenset[int]) -> Images:
     """Images from a payload within others of the tags ``within``: each of these at most once, and not in this order."""
     if not payload:
-        raise TruncatedError("the predictor's payload is empty")
+        raise TruncatedError("the payload is empty")
     tag, body = payload[0], payload[1:]
-    if tag == APART and not within and whole[0] > 1:
+    known.prove_decoding(known.group(tag, dtype), _decode_known)
+    if tag == APART and not within and 1 < whole[0] <= _APART_IMAGES:
         images = np.empty(whole, dtype)
         for image in images:
-            size, body = bands.read_varint(body)
+            size, body = read_varint(body)
             if size > len(body):
-                raise TruncatedError("the predictor's payload ends within an image")
+                raise TruncatedError("the payload ends within an image")
             image[:] = _decode(body[:size], (1, *whole[1:]), dtype, within | {tag})[0]
             body = body[size:]
         if body:
-            raise FormatError("the predictor's payload holds more than the images")
+            raise FormatError("the payload holds more than the images")
         return images
     if tag in (PALETTE, LEVELS) and not within & {PALETTE, LEVELS}:
         channels = whole[3] if tag == PALETTE else 1
-        count, body = bands.read_varint(body)
-        size, body = bands.read_varint(body)
+        count, body = read_varint(body)
+        size, body = read_varint(body)
         if not 1 <= count <= min(colours.MOST, whole[0] * whole[1] * whole[2] * (1 if tag == PALETTE else whole[3])):
-            raise FormatError(f"the predictor's payload announces {count} colours")
+            raise FormatError(f"the payload announces {count} colours")
         if size > len(body):
-            raise TruncatedError("the predictor's payload ends within its colours")
+            raise TruncatedError("the payload ends within its colours")
         table = _decode(body[:size], (1, 1, count, channels), dtype, within | {PALETTE, LEVELS})[0, 0]
         inner = (*whole[:3], 1) if tag == PALETTE else whole
         return colours.paint(_decode(body[size:], inner, colours.index_type(count), within | {tag}), table)
-    if tag == MIXING and whole[3] == 1:
+    if tag == MIXING and mixing.takes(whole):
         return mixing.decode(body, whole, dtype)
-    if tag & 0xF8 == SMOOTH and (whole[3] >= 3 or not tag & 3) and (whole[3] in (2, 4) or not tag & smooth.CLEAR):
+    if tag & 0xF8 == SMOOTH and smooth.takes(whole, tag - SMOOTH):
         return smooth.decode(body, whole, dtype, tag - SMOOTH)
     return serial.decode(body, whole, dtype, tag)
+
+
+def prove() -> None:
+    """Prove all variants, which coding does with each as it comes up; InexactEngineError as there."""
+    for name in known.KNOWN:
+        known.prove_encoding(name, encode_as)
+        known.prove_decoding(name, _decode_known)
 
 
 # Choosing -------------------------------------------------------------------------------------------------------------
@@ -160,7 +176,7 @@ def _encode_apart(images: Images) -> bytes | None:
     if len(kinds) == 1:
         return None
     payloads = [_smallest(image[None], close) for image, close in zip(images, choices, strict=True)]
-    return bytes([APART]) + b"".join(bands.varint(len(payload)) + payload for payload in payloads)
+    return bytes([APART]) + b"".join(varint(len(payload)) + payload for payload in payloads)
 
 
 def _smallest(images: Images, choices: list[_Choice]) -> bytes:
@@ -200,9 +216,16 @@ def _forms(images: Images) -> Iterator[_Form]:
         if tag == LEVELS and not _sparse(found.table):
             continue
         shape = (count, height, width, 1) if tag == PALETTE else images.shape
-        said = min((encode_as(found.table[None, None], kind) for kind in (0, 0x10, 0x14, 0x20, SMOOTH)), key=len)
-        prefix = bytes([tag]) + bands.varint(len(found.table)) + bands.varint(len(said)) + said
+        said = _smallest_table(found.table[None, None])
+        prefix = bytes([tag]) + varint(len(found.table)) + varint(len(said)) + said
         yield _Form(prefix, found.indices.reshape(shape))
+
+
+def _smallest_table(table: Images) -> bytes:
+    """The payload of colours or levels, (1, 1, n, channels)."""
+    tags = [0, serial.LZMA, serial.LZMA | serial.MEDIAN, serial.DEFLATE]
+    tags += [SMOOTH] if smooth.takes(table.shape, 0) else []
+    return min((encode_as(table, tag) for tag in tags), key=len)
 
 
 def _sparse(levels: Images) -> bool:
@@ -220,9 +243,9 @@ def _variants(images: Images, sample: Images) -> Iterator[int]:
         yield serial.TWO_VALUES | serial.LZMA
     else:
         yield serial.MEDIAN | serial.LZMA
-    first = SMOOTH + (smooth.CLEAR if smooth.can_be_clear(images) else 0)
-    yield from range(first, first + (smooth.TRANSFORMS if images.shape[3] >= 3 else 1))
-    if images.shape[3] == 1 and len(np.unique(sample)) <= _MIXED_LEVELS:
+    clear = smooth.CLEAR if smooth.can_be_clear(images) else 0
+    yield from (SMOOTH + how for how in range(clear, clear + smooth.TRANSFORMS) if smooth.takes(images.shape, how))
+    if mixing.takes(images.shape) and len(np.unique(sample)) <= _MIXED_LEVELS:
         yield MIXING
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import lzma
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from bitsback.errors import FormatError, TruncatedError
 from bitsback.kernels import kernel
+from bitsback.kinds.adaptive.cost import SLAB
 
 Images = NDArray[Any]
 """(n, height, width, channels), uint8 or uint16."""
@@ -43,11 +45,16 @@ def encode(images: Images, tag: int) -> bytes:
 
 def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], tag: int) -> Images:
     """The inverse: images of the shape ``whole``. FormatError if the variant is not one, or the body not its own."""
+    return _restore(unpacked(data, whole, dtype, tag), whole, dtype, tag)
+
+
+def unpacked(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], tag: int) -> bytes:
+    """What the compressor was given. FormatError as :func:`decode`."""
     transform = tag & 3
     known = tag < 0x30 and transform < 3 and not (tag & TWO_VALUES and tag & (MEDIAN | 3))
     if not known or (transform and (whole[3] < 3 or not tag & MEDIAN)):
-        raise FormatError(f"the predictor knows no variant {tag}")
-    return _restore(_decompress(data, tag & 0x30, _serial_size(whole, dtype, tag)), whole, dtype, tag)
+        raise FormatError(f"the payload is of an unknown variant {tag}")
+    return _decompress(data, tag & 0x30, _serial_size(whole, dtype, tag))
 
 
 # Serialising: images <-> bytes ----------------------------------------------------------------------------------------
@@ -77,15 +84,28 @@ def _restore(data: bytes, whole: tuple[int, int, int, int], dtype: np.dtype[Any]
     count, height, width, channels = whole
     little = dtype.newbyteorder("<")
     if tag & TWO_VALUES:
-        values = np.frombuffer(data, little, 2).astype(dtype)
+        low, high = np.frombuffer(data, little, 2).astype(dtype)
         packed = np.frombuffer(data, np.uint8, offset=2 * dtype.itemsize).reshape(count * height, -1)
-        return values[np.unpackbits(packed, axis=1, count=width * channels)].reshape(whole)
+        bits = np.unpackbits(packed, axis=1, count=width * channels).view(np.bool)
+        images: Images = np.where(bits, high, low).reshape(whole)
+        return images
     if not tag & MEDIAN:
         return np.frombuffer(data, little).astype(dtype).reshape(whole)
-    shape = (channels, count, height, width)
-    planes = _unzigzag(_values_by_weight(data, dtype)).reshape(channels * count, height, width)
-    _undo_median(planes)
-    return np.ascontiguousarray(_untransformed(planes.reshape(shape), tag & 3).transpose(1, 2, 3, 0))
+    planes = _values_by_weight(data, dtype)
+    for part in _slabs(planes.size, 1):
+        planes[part] = _unzigzag(planes[part])
+    _undo_median(planes.reshape(channels * count, height, width))
+    planes = planes.reshape(channels, -1)
+    images = np.empty((planes.shape[1], channels), dtype)
+    for part in _slabs(planes.shape[1], channels):
+        images[part] = _untransformed(planes[:, part], tag & 3).T
+    return images.reshape(whole)
+
+
+def _slabs(count: int, size: int) -> Iterator[slice]:
+    """Some of so many things of ``size`` samples at a time, so that intermediate results take little memory."""
+    step = max(1, SLAB // size)
+    return (slice(first, first + step) for first in range(0, count, step))
 
 
 def _bytes_by_weight(values: Images) -> bytes:
@@ -98,8 +118,10 @@ def _bytes_by_weight(values: Images) -> bytes:
 def _values_by_weight(data: bytes, dtype: np.dtype[Any]) -> Images:
     if dtype == np.uint8:
         return np.frombuffer(data, np.uint8).copy()
-    high, low = np.frombuffer(data, np.uint8).reshape(2, -1).astype(np.uint16)
-    values: Images = (high << 8) | low
+    high, low = np.frombuffer(data, np.uint8).reshape(2, -1)
+    values: Images = high.astype(np.uint16)
+    values <<= 8
+    values |= low
     return values
 
 
@@ -116,14 +138,14 @@ def _unzigzag(mapped: Images) -> Images:
     return residuals
 
 
-# Colour: planes (C, n, H, W), reversible modulo the type's size -------------------------------------------------------
+# Colour: planes (C, ...), reversible modulo the type's size -------------------------------------------------------
 
 
 def _transformed(planes: Images, transform: int) -> Images:
     if not transform:
         return planes
     red, green, blue = planes[:3]
-    middle = planes.dtype.type(1 << (planes.itemsize * 8 - 1))  # differences are centred, for the predictor's sake
+    middle = planes.dtype.type(1 << (planes.itemsize * 8 - 1))  # differences are centred, for the prediction's sake
     if transform == SUBTRACT_GREEN:
         first, second, third = green, red - green + middle, blue - green + middle
     else:
@@ -212,7 +234,7 @@ def _decompress(body: memoryview, method: int, size: int) -> bytes:
     """Exactly ``size`` bytes, or FormatError."""
     if method == 0:
         if len(body) != size:
-            raise FormatError(f"the predictor's payload holds {len(body)} bytes instead of {size}")
+            raise FormatError(f"the payload holds {len(body)} bytes instead of {size}")
         return bytes(body)
     try:
         if method == LZMA:
@@ -223,8 +245,8 @@ def _decompress(body: memoryview, method: int, size: int) -> bytes:
             inflater = zlib.decompressobj(-15)
             data, ended, rest = inflater.decompress(body, size + 1), inflater.eof, inflater.unused_data
     except (lzma.LZMAError, zlib.error) as error:
-        raise FormatError(f"the predictor's payload is damaged ({error})") from None
+        raise FormatError(f"the payload is damaged ({error})") from None
     if len(data) != size or not ended or rest:
         kind = TruncatedError if len(data) < size else FormatError
-        raise kind(f"the predictor's payload does not hold the {size} bytes of its images")
+        raise kind(f"the payload does not hold the {size} bytes of its images")
     return data

@@ -30,6 +30,8 @@ from bitsback.codecs.tables import ORIGIN, load, sigmoid
 from bitsback.errors import FormatError
 from bitsback.kernels import helper, kernel
 from bitsback.kinds.adaptive import bands
+from bitsback.kinds.adaptive.cost import SLAB, learnable
+from bitsback.kinds.varint import read_varint, varint
 
 _OWN, _OTHER = 10, 6
 """Neighbours in the same channel, and in each of up to two channels before it."""
@@ -232,6 +234,13 @@ CLEAR = 4
 """Added to a transform: the last channel, opacity, comes first, and where it is 0 all others are 0 and not coded."""
 
 
+def takes(whole: tuple[int, int, int, int], how: int) -> bool:
+    """Whether images of this shape may be coded so: colours are transformed where there are three, opacity is the last
+    of two or four channels, and what is learned must not take too much memory."""
+    channels = whole[3]
+    return (channels >= 3 or not how % CLEAR) and (channels in (2, 4) or how < CLEAR) and learnable(whole)
+
+
 def can_be_clear(images: NDArray[Any]) -> bool:
     """Whether the last channel has zeros, and is one without which all others are zero."""
     if images.shape[3] not in (2, 4):
@@ -248,25 +257,26 @@ def encode(images: NDArray[Any], how: int) -> bytes:
     count, height, width, channels = images.shape
     most = int(images.max())
     samples = images.reshape(count * height, width, channels).astype(np.int32)
-    for rows in _slabs(samples):
-        samples[rows] = _transformed(samples[rows], most, how)
+    for part in _slabs(flat := samples.reshape(-1, 1, channels)):
+        flat[part] = _transformed(flat[part], most, how)
     code = _bound(samples, height, most, how)
     row = width * channels
-    return bands.varint(most) + bands.encode(code, count * height, row, row, 24)
+    return varint(most) + bands.encode(code, count * height, row, row, 24)
 
 
 def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], how: int) -> NDArray[Any]:
     """The inverse: images of the shape ``whole``."""
     count, height, width, channels = whole
-    most, data = bands.read_varint(data)
+    most, data = read_varint(data)
     if most > np.iinfo(dtype).max:
-        raise FormatError(f"the predictor's payload announces samples up to {most}")
+        raise FormatError(f"the payload announces samples up to {most}")
     samples = np.zeros((count * height, width, channels), np.int32)
     code = _bound(samples, height, most, how)
     bands.decode(code, count * height, width * channels, data)
-    images = np.empty(samples.shape, dtype)
-    for rows in _slabs(samples):
-        images[rows] = _untransformed(samples[rows], most, how)
+    flat = samples.reshape(-1, 1, channels)
+    images = np.empty(flat.shape, dtype)
+    for part in _slabs(flat):
+        images[part] = _untransformed(flat[part], most, how)
     return images.reshape(whole)
 
 
@@ -292,8 +302,8 @@ def _bound(samples: NDArray[np.int32], height: int, most: int, how: int) -> band
 
 
 def _slabs(samples: NDArray[np.int32]) -> Iterator[slice]:
-    """Some rows at a time, so that the intermediate results of a transform take little memory."""
-    step = max(1, (1 << 18) // samples[0].size)
+    """Some pixels at a time, so that the intermediate results of a transform take little memory."""
+    step = max(1, SLAB // samples[0].size)
     return (slice(first, first + step) for first in range(0, len(samples), step))
 
 

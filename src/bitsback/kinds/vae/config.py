@@ -108,7 +108,7 @@ class VAEConfig(ModelConfig, frozen=True, forbid_unknown_fields=True, omit_defau
     def build(self, tensors: Tensors, engines: Sequence[str], threads: int, batch: int) -> VAE:
         from bitsback.kinds.vae.distributions import VAE  # it loads the compiler, which reading a model does without
 
-        return VAE(self, tensors, engines, threads, min(batch, cost.batch(self.values)))
+        return VAE(self, tensors, engines, threads, batch)
 
     def with_self_test(self, tensors: Tensors) -> Self:
         from bitsback.nets.engine import self_test_hash

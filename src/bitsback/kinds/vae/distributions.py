@@ -21,6 +21,7 @@ from bitsback.kinds.noise import noise
 from bitsback.kinds.vae import chain
 from bitsback.kinds.vae.chain import Images
 from bitsback.kinds.vae.config import VAEConfig
+from bitsback.nets import cost
 from bitsback.nets.engine import ENGINES, choose, in_batches, reading_order
 from bitsback.nets.layers import Network
 
@@ -54,7 +55,10 @@ class VAE(WithLatents):
         decoder = Network.from_tensors(config.decoder, tensors, "decoder")
         hashes = config.self_test
         runs = choose([(encoder, hashes.encoder), (decoder, hashes.decoder)], engines, threads)
-        self._encoder, self._decoder = (in_batches(run, batch) for run in runs)
+        specs = (config.encoder, config.decoder)
+        self._encoder, self._decoder = (
+            in_batches(run, min(batch, cost.batch(spec))) for run, spec in zip(runs, specs, strict=True)
+        )
         self._order = reading_order(config.decoder)
         self._context = config.context_network(tensors)
         self.config: VAEConfig = config

@@ -1,4 +1,4 @@
-"""A second decoder of predictor payloads, written from docs/format.md ("predictor route"), not from the code.
+"""A second decoder of adaptive payloads, written from docs/format.md ("adaptive kind"), not from the code.
 
 It computes with Python's integers, one sample at a time, and shares nothing with the package but the bytes of a table.
 It is slow; that it agrees with the package shows that the text is complete.

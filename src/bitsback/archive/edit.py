@@ -1,0 +1,296 @@
+"""Archives that change: members added without rewriting; archives put together anew from the members that stay.
+
+Adding writes new chunks, an index and a footer behind what is there, so that at any moment the file is the old
+archive, perhaps with something after it that readers pass over, or the new one. All else makes a new file: payloads
+are taken over as they are, and only a block that loses some of its images is coded again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from bitsback.archive.coding import encode_block, pack_bytes
+from bitsback.archive.container import COPY, HERE, ContainerWriter, Header, Kind
+from bitsback.archive.directory import Content, Directory, Row
+from bitsback.archive.head import Block, Bytes, DataHead, Piece, joined
+from bitsback.archive.item import Item
+from bitsback.archive.library import Library
+from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.archive.member import Entry
+from bitsback.archive.plan import Key, Load, Room
+from bitsback.archive.protect import protect, share_of
+from bitsback.archive.reader import Archive
+from bitsback.archive.report import Report
+from bitsback.archive.structure import DataChunk, Member, relinked
+from bitsback.archive.verify import verify
+from bitsback.archive.writer import Continued, Progress, Settings, Writer
+from bitsback.errors import BitsBackError, ChecksumError, OutputExistsError
+from bitsback.files import Skipped
+
+
+def append(
+    path: Path,
+    items: Iterable[Item],
+    library: Library,
+    settings: Settings,
+    *,
+    keep_old: bool = False,
+    check: bool = True,
+    limits: Limits = DEFAULT_LIMITS,
+    progress: Progress | None = None,
+    skipped: list[Skipped] | None = None,
+    listing: Iterable[Entry] | None = None,
+) -> Report:
+    """Add members to the archive at ``path``, in place. A name that is there already is superseded.
+
+    If the archive has parity, what is added gets its own.
+
+    Should anything fail, the file is cut back to what it was; should the process die, readers find the old archive.
+
+    Raises:
+        OutputExistsError: with ``keep_old``, a name is there already. OSError: the disk is full, and the like.
+        FormatError: it is no sound archive, or what was written does not read back.
+    """
+    began = time.perf_counter()
+    report = Report(skipped=[] if skipped is None else skipped)
+    with Archive(path, library=library, limits=limits) as archive:
+        structure = archive.structure
+        share = share_of(structure)
+        assert structure.header is not None and structure.end is not None
+        continued = Continued(
+            structure.header,
+            structure.end,
+            structure.next_member,
+            structure.next_content,
+            {member.name: member.ordinal for member in archive.members},
+            {chunk.head.hex() for chunk in structure.each(Kind.MODEL)},
+        )
+
+    def seen() -> Iterator[Item]:
+        for item in items:
+            if keep_old and item.entry.name in continued.names:
+                raise OutputExistsError(f"{item.entry.name!r}: is in the archive already")
+            yield item
+
+    with path.open("r+b") as file:
+        file.truncate(continued.end.size)  # what a killed run left behind
+        file.seek(continued.end.size)
+        try:
+            Writer(file, library, settings, report, progress, continued).write(seen(), listing)
+            if share:
+                report.bytes_out += protect(file, share, limits)
+            file.flush()
+            os.fsync(file.fileno())
+            if check:
+                with Archive(path, library=library, limits=limits) as archive:
+                    verify(archive, report, first=continued.members, threads=settings.threads)
+        except BaseException:
+            file.truncate(continued.end.size)
+            os.fsync(file.fileno())
+            raise
+    report.warnings = list(dict.fromkeys(report.warnings))
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What was put together: members of the new archive, and those left out because their data are lost."""
+
+    members: list[Member]
+    lost: list[Member]
+    size: int = 0
+
+
+def rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], stream: BinaryIO, *, threads: int = 0) -> Rebuilt:
+    """Write a new archive of the chosen members of some archives, in this order; of equal names the last one counts.
+
+    Damaged archives may be among them (``damaged=True``): what is lost is left out.
+    """
+    counted = {member.name: (number, member.ordinal) for number, (_, members) in enumerate(parts) for member in members}
+    out = Rebuilt([], [])
+    system = parts[0][0].structure.system if parts else HERE
+    first_content = 0
+    hashed = hashlib.sha256(b"rebuilt")
+    chosen: list[_Chosen] = []
+    for number, (archive, members) in enumerate(parts):
+        kept = [member for member in members if counted[member.name] == (number, member.ordinal)]
+        sound, lost = _sound(archive, kept, threads) if archive.damaged else (kept, [])
+        directories, renumbered = _directories(archive, relinked(sound), len(out.members), first_content)
+        encoded = [directory.encode(system) for directory in directories]
+        data = [data for data in archive.structure.chunks if data.contents & renumbered.keys()]
+        chosen.append(_Chosen(archive, encoded, renumbered, data))
+        out.members += sound
+        out.lost += lost
+        first_content += len(renumbered)
+        for some in (*(some for pair in encoded for some in pair), *(one.head.digest for one in data)):
+            hashed.update(some)
+    container = ContainerWriter(stream, Header(int.from_bytes(hashed.digest()[:8], "little"), system))
+    models: set[str] = set()
+    for one in chosen:
+        _copy(container, one, models)
+    out.size = container.finish()
+    return out
+
+
+class _Chosen(NamedTuple):
+    """What is taken of an archive: directories that are ready, contents with their new numbers, and chunks of data."""
+
+    archive: Archive
+    directories: list[tuple[bytes, bytes]]
+    renumbered: dict[int, int]
+    data: list[DataChunk]
+
+
+def _sound(archive: Archive, members: Sequence[Member], threads: int) -> tuple[list[Member], list[Member]]:
+    """Members whose content can be had, and the others, with what is wrong."""
+    wrong: dict[int, str] = {}
+    for member, digest in archive.digests(members, threads=threads):
+        if isinstance(digest, BitsBackError):
+            wrong[member.ordinal] = str(digest).removeprefix(f"{member.name!r}: ")
+    lost = [replace(member, problem=wrong[member.ordinal]) for member in members if member.ordinal in wrong]
+    return [member for member in members if member.ordinal not in wrong], lost
+
+
+def _directories(
+    archive: Archive, members: Sequence[Member], first_member: int, first_content: int
+) -> tuple[list[Directory], dict[int, int]]:
+    """New directories of members of one archive, and the new numbers of their contents."""
+    renumbered: dict[int, int] = {}
+    out = []
+    known = archive.structure.contents
+    for batch in _batches(known, members):
+        first = len(renumbered)
+        for member in batch:
+            if member.content is not None and member.content not in renumbered:
+                renumbered[member.content] = first_content + len(renumbered)
+        rows = [
+            Row(replace(member.entry, size=0), renumbered[member.content] if member.content is not None else None)
+            for member in batch
+        ]
+        contents = [known[old] for old in list(renumbered)[first:]]
+        out.append(Directory(first_member, first_content + first, rows, contents))
+        first_member += len(batch)
+    return out, renumbered
+
+
+def _batches(contents: Mapping[int, Content], members: Sequence[Member]) -> Iterator[list[Member]]:
+    """Members that share a directory, as a writer would take them."""
+    batch: list[Member] = []
+    room = Room()
+    for member in members:
+        recipe = contents[member.content].recipe if member.content is not None else None
+        load = Load(0, len(member.name) + len(member.target) + len(recipe or ""), len(member.parts))
+        if not room.takes(load):
+            yield batch
+            batch, room = [], Room()
+            room.takes(load)
+        batch.append(member)
+    if batch:
+        yield batch
+
+
+def _copy(container: ContainerWriter, chosen: _Chosen, models: set[str]) -> None:
+    """Directories, models and data of one archive, and second copies of what several chunks of data need.
+
+    ``models``: those that are in the new archive already; grows.
+    """
+    archive = chosen.archive
+    for head, payload in chosen.directories:
+        container.add(Kind.DIRECTORY, head, payload)
+    needed = {block.model.hex() for data in chosen.data for block in data.head.blocks if block.model} - models
+    inside = sorted({chunk.head.hex() for chunk in archive.structure.each(Kind.MODEL)} & needed)
+    models.update(inside)
+    for identity in inside:
+        container.add(Kind.MODEL, bytes.fromhex(identity), archive.model(identity).data)
+    for data in chosen.data:
+        container.add(Kind.DATA, *_chunk(archive, data, chosen.renumbered))
+    if len(chosen.data) > 1:
+        for head, payload in chosen.directories:
+            container.add(Kind.DIRECTORY, head, payload, COPY)
+        for identity in inside:
+            container.add(Kind.MODEL, bytes.fromhex(identity), archive.model(identity).data, COPY)
+
+
+def _chunk(archive: Archive, data: DataChunk, renumbered: dict[int, int]) -> tuple[bytes, bytes]:
+    """Head and payload of a chunk without what is not wanted of it."""
+    blocks: list[Block] = []
+    payloads: list[bytes] = []
+    image_pieces: list[Piece] = []
+    whole = archive.payload(data)
+    for which, block in enumerate(data.head.blocks):
+        pieces = list(_within(data.head.image_pieces, data.firsts[which], data.firsts[which + 1]))
+        wanted = [(at, piece) for at, piece in pieces if piece.content in renumbered]
+        if not wanted:
+            continue
+        payload = whole[data.starts[which] : data.starts[which + 1]] if whole else archive.block_payload(data, which)
+        if len(wanted) < len(pieces):
+            images = archive.block_images(data, which)
+            images = np.concatenate([images[at : at + piece.length] for at, piece in wanted])
+            key = Key(block.shape, block.dtype, block.levels)
+            again = encode_block(images, key, [archive.library.coder(block.tag, block.model.hex())], verify=True)
+            block, payload = again.block, again.payload
+        blocks.append(block)
+        payloads.append(payload)
+        image_pieces += [piece._replace(content=renumbered[piece.content]) for _, piece in wanted]
+    section, packed, byte_pieces = _bytes(archive, data, whole, renumbered)
+    digest = data.head.digest
+    ends = [content for content in data.ends if content in renumbered]
+    if ends != data.ends or sorted(ends, key=renumbered.__getitem__) != ends:
+        digest = _digest(archive, sorted(ends, key=renumbered.__getitem__))
+    head = DataHead(blocks, joined(image_pieces), section, joined(byte_pieces), digest if ends else b"")
+    return head.encode(), b"".join([*payloads, packed])
+
+
+def _bytes(
+    archive: Archive, data: DataChunk, whole: bytes | None, renumbered: dict[int, int]
+) -> tuple[Bytes | None, bytes, list[Piece]]:
+    """The bytes of a chunk: as they are, or those that are wanted packed anew."""
+    section = data.head.data
+    if section is None:
+        return None, b"", []
+    wanted = [
+        (at, piece) for at, piece in _within(data.head.byte_pieces, 0, section.size) if piece.content in renumbered
+    ]
+    pieces = [piece._replace(content=renumbered[piece.content]) for _, piece in wanted]
+    if not pieces:
+        return None, b"", []
+    if len(pieces) == len(data.head.byte_pieces):
+        return section, whole[data.starts[-1] :] if whole else archive.packed_bytes(data), pieces
+    unpacked = archive.unpacked_bytes(data)
+    kept = b"".join(unpacked[at : at + piece.length] for at, piece in wanted)
+    return *pack_bytes(kept, bool(section.packing)), pieces
+
+
+def _within(pieces: Sequence[Piece], start: int, stop: int) -> Iterator[tuple[int, Piece]]:
+    """The pieces that lie between two places, cut to them, and where each begins after ``start``."""
+    at = 0
+    for piece in pieces:
+        first, last = max(at, start), min(at + piece.length, stop)
+        if first < last:
+            yield first - start, piece._replace(start=piece.start + first - at, length=last - first)
+        at += piece.length
+
+
+def _digest(archive: Archive, contents: Sequence[int]) -> bytes:
+    """The digest of a chunk in which these contents end."""
+    members = {member.content: member for member in archive.members}
+    digests: dict[int | None, bytes] = {}
+    for member, digest in archive.digests([members[content] for content in contents]):
+        if isinstance(digest, BitsBackError):
+            raise digest
+        digests[member.content] = digest
+    if len(digests) != len(contents):
+        raise ChecksumError("a content is missing")
+    return hashlib.sha256(b"".join(digests[content] for content in contents)).digest()
+
+
+__all__ = ["Rebuilt", "append", "rebuild"]

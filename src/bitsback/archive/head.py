@@ -1,0 +1,294 @@
+"""The head of a data chunk: its blocks of images, its bytes, and which contents they are pieces of.
+
+A *block* is what is coded, and decoded, together: images of one shape and type, on their own, so that one image costs
+the decoding of its block alone. The payload of a chunk is its blocks one after the other, then its packed bytes. A
+*piece* is a run of images, or of bytes, of one content. Layout: ``docs/format.md``.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from bitsback.archive.fields import (
+    Cursor,
+    ascending,
+    column,
+    fields,
+    read_ascending,
+    read_column,
+    read_fields,
+    read_steps,
+    steps,
+    varint,
+    varints,
+)
+from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.archive.packing import PACKINGS, Packing, pack, unpack
+from bitsback.errors import FormatError, LimitError, UnsupportedVersionError
+from bitsback.kinds.base import Shape
+
+MAX_PIECES = 1 << 17
+"""Pieces of images in one chunk, and of bytes."""
+MAX_BLOCKS = 1 << 16
+"""Blocks in one chunk."""
+
+DTYPES = {1: "uint8", 2: "uint16"}
+"""Bytes of a sample to its NumPy type. In payloads and checks, samples are little-endian."""
+
+
+class _Tag(IntEnum):
+    """Fields of a head, in the order in which they are stored."""
+
+    MODELS = 1
+    BLOCKS = 2
+    IMAGE_PIECES = 3
+    BYTES = 4
+    BYTE_PIECES = 5
+    VOID = 6
+
+
+_TAGS = frozenset(_Tag)
+
+
+class Piece(NamedTuple):
+    """A run of one content's images or bytes inside a chunk."""
+
+    content: int
+    """The content's number."""
+    part: int
+    """0: bytes of the blob; k >= 1: images of the k-th array."""
+    start: int
+    length: int
+
+
+def joined(pieces: Iterable[Piece]) -> list[Piece]:
+    """Pieces that follow one another, of one part of one content, as one.
+
+    >>> joined([Piece(7, 1, 0, 2), Piece(7, 1, 2, 3), Piece(8, 1, 0, 1)])
+    [Piece(content=7, part=1, start=0, length=5), Piece(content=8, part=1, start=0, length=1)]
+    """
+    out: list[Piece] = []
+    for piece in pieces:
+        if out and out[-1][:2] == piece[:2] and out[-1].start + out[-1].length == piece.start:
+            out[-1] = out[-1]._replace(length=out[-1].length + piece.length)
+        else:
+            out.append(piece)
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """``count`` images of one shape and type, coded by one coder."""
+
+    tag: int
+    """The kind of the coder."""
+    sample_bytes: int
+    shape: Shape
+    count: int
+    size: int
+    """Bytes in the payload."""
+    check: int
+    """XXH3-64 of the decoded samples, C order, little-endian."""
+    levels: tuple[int, int] | None = None
+    """The two values that coded samples 0 and 1 stand for, or None."""
+    model: bytes = b""
+    """SHA-256 of the coder's weights; empty if it has none."""
+
+    @property
+    def dtype(self) -> str:
+        return DTYPES[self.sample_bytes]
+
+    @property
+    def coded_dtype(self) -> str:
+        """The type of the samples that the coder sees."""
+        return "uint8" if self.levels else self.dtype
+
+    @property
+    def samples(self) -> int:
+        """Samples of all its images."""
+        height, width, channels = self.shape
+        return self.count * height * width * channels
+
+
+@dataclass(frozen=True, slots=True)
+class Bytes:
+    """The packed bytes that follow the blocks."""
+
+    packing: Packing
+    size: int
+    """Once unpacked."""
+    check: int
+    """XXH3-64 of the unpacked bytes."""
+    packed: int
+    """Bytes in the payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataHead:
+    """Everything about a data chunk but its payload."""
+
+    blocks: Sequence[Block] = ()
+    image_pieces: Sequence[Piece] = ()
+    """What the blocks hold, in order."""
+    data: Bytes | None = None
+    byte_pieces: Sequence[Piece] = ()
+    digest: bytes = b""
+    """SHA-256 over the SHA-256 of each content that ends in here, by number; empty if none does."""
+    void: Sequence[int] = ()
+    """Of the contents that end in here, those that are not what the file was, since it changed meanwhile; ascending.
+    Members that name them do not count."""
+
+    def encode(self) -> bytes:
+        """The head's bytes: the digest, a packing byte, the unpacked size if packed, and the fields."""
+        models = list(dict.fromkeys(block.model for block in self.blocks if block.model))
+        body = fields(
+            {
+                _Tag.MODELS: b"".join(models) or None,
+                _Tag.BLOCKS: b"".join(_block(block, models) for block in self.blocks) or None,
+                _Tag.IMAGE_PIECES: _pieces(self.image_pieces) if self.image_pieces else None,
+                _Tag.BYTES: _bytes(self.data) if self.data else None,
+                _Tag.BYTE_PIECES: _pieces(self.byte_pieces) if self.byte_pieces else None,
+                _Tag.VOID: ascending(self.void) or None,
+            }
+        )
+        how, packed = pack(body)
+        start = bytes([len(self.digest)]) + self.digest + bytes([how])
+        return start + (b"" if how == Packing.STORED else varint(len(body))) + packed
+
+
+def _block(block: Block, models: list[bytes]) -> bytes:
+    levels = block.levels or ()
+    which = models.index(block.model) + 1 if block.model else 0
+    return (
+        bytes([block.tag, block.sample_bytes, len(levels)])
+        + varints((which, *block.shape, block.count, block.size, *levels))
+        + struct.pack("<Q", block.check)
+    )
+
+
+def _bytes(data: Bytes) -> bytes:
+    return bytes([data.packing]) + varints((data.size, data.packed)) + struct.pack("<Q", data.check)
+
+
+def _pieces(pieces: Sequence[Piece]) -> bytes:
+    columns = (
+        steps(piece.content for piece in pieces),
+        column([piece.part for piece in pieces]),
+        column([piece.start for piece in pieces]),
+        column([piece.length for piece in pieces]),
+    )
+    return varint(len(pieces)) + b"".join(varint(len(data)) + data for data in columns)
+
+
+def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DataHead:
+    """Read a chunk's head and check everything that can be checked without payload and directory.
+
+    Raises FormatError, UnsupportedVersionError or LimitError.
+
+    >>> head = DataHead(data=Bytes(Packing.STORED, 3, 99, 3), byte_pieces=(Piece(0, 0, 0, 3),), digest=bytes(32))
+    >>> decode_head(head.encode()) == head
+    True
+    """
+    cursor = Cursor(data)
+    digest = cursor.take(cursor.take(1)[0])
+    if len(digest) not in (0, 32):
+        raise FormatError("the digest of a chunk is no SHA-256")
+    (how,) = cursor.take(1)
+    if how == Packing.STORED:
+        body = cursor.take(cursor.left)
+    else:
+        size = cursor.varint()
+        if size > limits.head:
+            raise LimitError(f"a chunk's head unpacks to {size} bytes, over the limit of {limits.head}")
+        body = unpack(how, cursor.take(cursor.left), size)
+    known = read_fields(body, _TAGS)
+    models = known.get(_Tag.MODELS, b"")
+    if len(models) % 32:
+        raise FormatError("a list of models is cut short")
+    blocks = _read_blocks(known.get(_Tag.BLOCKS, b""), [models[i : i + 32] for i in range(0, len(models), 32)], limits)
+    image_pieces = _read_pieces(known.get(_Tag.IMAGE_PIECES))
+    section = _read_bytes(known[_Tag.BYTES], limits) if _Tag.BYTES in known else None
+    byte_pieces = _read_pieces(known.get(_Tag.BYTE_PIECES))
+    void = read_ascending(known.get(_Tag.VOID, b""), 2 * MAX_PIECES)
+    head = DataHead(tuple(blocks), tuple(image_pieces), section, tuple(byte_pieces), digest, tuple(void))
+    if sum(piece.length for piece in image_pieces) != sum(block.count for block in blocks) or any(
+        not piece.part for piece in image_pieces
+    ):
+        raise FormatError("a chunk's pieces do not add up to its images")
+    if sum(piece.length for piece in byte_pieces) != (section.size if section else 0) or any(
+        piece.part for piece in byte_pieces
+    ):
+        raise FormatError("a chunk's pieces do not add up to its bytes")
+    return head
+
+
+def _read_blocks(data: bytes, models: list[bytes], limits: Limits) -> list[Block]:
+    cursor = Cursor(data)
+    blocks: list[Block] = []
+    while cursor.left:
+        if len(blocks) == MAX_BLOCKS:
+            raise LimitError(f"more than {MAX_BLOCKS} blocks in one chunk")
+        tag, sample_bytes, level_count = cursor.take(3)
+        which, height, width, channels, count, size = (cursor.varint() for _ in range(6))
+        if sample_bytes not in DTYPES or level_count not in (0, 2):
+            raise UnsupportedVersionError("images are coded in a way that is unknown to this version")
+        if which > len(models) or not (height and width and channels and count):
+            raise FormatError("a block names a model that is not there, or announces images without samples")
+        if height * width > limits.pixels:
+            raise LimitError(f"an image of {height} x {width} pixels is over the limit of {limits.pixels}")
+        if count * height * width * channels * sample_bytes > limits.chunk:
+            raise LimitError(f"a block decodes to more than the limit of {limits.chunk} bytes")
+        levels = (cursor.varint(), cursor.varint()) if level_count else None
+        if levels and max(levels) >= 1 << 8 * sample_bytes:
+            raise FormatError("a level does not fit its sample type")
+        (check,) = struct.unpack("<Q", cursor.take(8))
+        model = models[which - 1] if which else b""
+        blocks.append(Block(tag, sample_bytes, (height, width, channels), count, size, check, levels, model))
+    return blocks
+
+
+def _read_bytes(data: bytes, limits: Limits) -> Bytes:
+    cursor = Cursor(data)
+    (packing,) = cursor.take(1)
+    size, packed = cursor.varint(), cursor.varint()
+    (check,) = struct.unpack("<Q", cursor.take(8))
+    if cursor.left:
+        raise FormatError("a section of bytes has bytes left over")
+    if packing not in PACKINGS:
+        raise UnsupportedVersionError(f"packing {packing} is unknown to this version")
+    if not size:
+        raise FormatError("a section of no bytes")
+    if size > limits.section:
+        raise LimitError(f"a chunk unpacks to more than the limit of {limits.section} bytes")
+    return Bytes(Packing(packing), size, check, packed)
+
+
+def _read_pieces(data: bytes | None) -> list[Piece]:
+    if data is None:
+        return []
+    cursor = Cursor(data)
+    rows = cursor.varint()
+    if rows > MAX_PIECES:
+        raise LimitError(f"{rows} pieces in one chunk are over the limit of {MAX_PIECES}")
+    contents, parts, starts, lengths = (cursor.take(cursor.varint()) for _ in range(4))
+    if cursor.left:
+        raise FormatError("a list of pieces has bytes left over")
+    pieces = list(
+        map(
+            Piece,
+            read_steps(contents, rows),
+            read_column(parts, rows),
+            read_column(starts, rows),
+            read_column(lengths, rows),
+        )
+    )
+    if any(piece.content < 0 or not piece.length for piece in pieces):
+        raise FormatError("a piece of nothing")
+    return pieces
+
+
+__all__ = ["Block", "Bytes", "DataHead", "Piece", "decode_head", "joined"]

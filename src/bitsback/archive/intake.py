@@ -1,0 +1,108 @@
+"""From sources on disk, or an array, to items for the writer: read, taken apart, hashed, by several threads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from functools import partial
+from typing import Any
+
+from numpy.typing import NDArray
+
+from bitsback import files
+from bitsback.archive.directory import MAX_RECIPE, MAX_ROWS
+from bitsback.archive.gather import Source, read_image, read_pieces, read_start, read_whole
+from bitsback.archive.item import Item, recipe_text
+from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.archive.member import Entry, Type
+from bitsback.errors import BitsBackError, InputError
+from bitsback.files import Picture, Skipped
+from bitsback.threads import ordered_map, thread_count
+
+
+def items_of(
+    sources: Iterable[Source], skipped: list[Skipped], limits: Limits = DEFAULT_LIMITS, threads: int = 1
+) -> Iterator[Item]:
+    """Read the sources, in order.
+
+    One that cannot be read goes on the list of skipped ones; an image with too many pixels, or that takes too much
+    memory, is kept as its file's bytes.
+    """
+    taken: set[str] = set()
+
+    def one(source: Source, threads: int) -> Item | Skipped:
+        try:
+            return _item(source, limits)
+        except InputError as error:
+            return Skipped(source.name, error.reason)
+
+    def prepared() -> Iterator[Source]:
+        for source in sources:
+            with suppress(BitsBackError):  # who reads it will say what is wrong
+                if source.entry.type == Type.FILE:
+                    files.prepare(filter(None, [files.recognise(read_start(source, files.MAGIC_BYTES))]))
+            yield source
+
+    with closing(ordered_map(one, prepared(), thread_count(threads))) as work:
+        for item in work:
+            if isinstance(item, Item) and item.entry.type == Type.HARDLINK and item.entry.target not in taken:
+                reason = f"a hard link to {item.entry.target!r}, which is not stored"
+                item = Skipped(item.entry.name, reason)
+            if isinstance(item, Skipped):
+                skipped.append(item)
+                continue
+            if item.linked:
+                taken.add(item.entry.name)
+            yield item
+
+
+def _item(source: Source, limits: Limits) -> Item:
+    entry, linked = source.entry, source.stamp.links > 1
+    if entry.type != Type.FILE:
+        return Item(entry)
+    data = read_image(source, limits.memory // 4)
+    if data is None:
+        start = read_start(source, 1 << 16)
+        return Item(entry, stream=partial(read_pieces, source), start=start, linked=linked)
+    picture = _within(files.parse(data, source.name), data, limits)
+    digest = hashlib.sha256(data).digest()
+    return Item(entry, picture, partial(read_whole, source), sha256=digest, linked=linked)
+
+
+def _within(picture: Picture, data: bytes, limits: Limits) -> Picture:
+    """The picture, or the file's bytes if no reader with these limits would put it together again."""
+    if not picture.parts:
+        return picture
+    pixels = max(part.shape[1] * part.shape[2] for part in picture.parts)
+    needed = len(picture.blob) + 2 * sum(part.nbytes for part in picture.parts)
+    recipe = len(recipe_text(picture.recipe).encode())
+    largest = max(part[0].nbytes for part in picture.parts)
+    if pixels > limits.pixels:
+        note = f"an image of {pixels:,} pixels is over the limit of {limits.pixels:,}"
+    elif needed > limits.memory:
+        note = f"needs {needed:,} bytes of memory, over the limit of {limits.memory:,} (-M raises it)"
+    elif largest > limits.chunk:
+        note = f"an image of {largest:,} bytes is over the limit of {limits.chunk:,}"
+    elif len(picture.parts) > MAX_ROWS or recipe > MAX_RECIPE:
+        note = f"{len(picture.parts):,} arrays are too many to take the file apart"
+    else:
+        return picture
+    return Picture(raw=data, note=note)
+
+
+def array_item(array: NDArray[Any], name: str) -> Item:
+    """An array as a ``.npy`` file that never was on disk: without time and mode.
+
+    Raises ImageError for one that would not come back as it is: with a mask, of objects, of bfloat16 ...
+    """
+    return data_item(files.npy_bytes(array), name)
+
+
+def data_item(data: bytes, name: str) -> Item:
+    """Bytes as a file that never was on disk."""
+    picture = _within(files.parse(data, name), data, DEFAULT_LIMITS)
+    return Item(Entry(name, size=len(data)), picture, lambda: data, sha256=hashlib.sha256(data).digest())
+
+
+__all__ = ["array_item", "data_item", "items_of"]

@@ -1,0 +1,92 @@
+"""Patterns for names that are to be left out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from bitsback.errors import BitsBackError
+
+
+class Exclude:
+    """Decides what is left out, by patterns as ``.gitignore`` has them.
+
+    - ``*.tmp``, ``.git``, ``Thumbs.db``: without a slash, anything of that name, in whatever folder;
+    - ``scans/raw``, ``scans/*/*.png``, ``/notes.txt``: with a slash, what has this name in the archive, from its
+      beginning;
+    - ``*`` and ``?`` stand for any characters and for one, ``[a-z]`` and ``[!a-z]`` for one of, or none of some; none
+      of them for a slash. ``**/`` stands for any number of folders, ``/**`` for everything below;
+    - a slash at the end means folders only.
+
+    A folder that is left out is so with all that is in it. Case counts; composed and decomposed accents do not.
+
+    >>> exclude = Exclude(["*.tmp", "scans/raw/", "a/**/z"])
+    >>> [exclude(name) for name in ("x/y.tmp", "y.tmp/z", "scans/raw/1.png", "scans/raw", "a/z", "a/b/c/z", "b/a/z")]
+    [True, True, True, False, True, True, False]
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._anywhere: list[tuple[re.Pattern[str], bool]] = []
+        self._whole: list[tuple[re.Pattern[str], bool]] = []
+        for pattern in patterns:
+            bare = _composed(pattern.removeprefix("./").rstrip("/"))
+            if not bare:
+                raise BitsBackError(f"{pattern!r}: a pattern that stands for nothing")
+            where = self._whole if "/" in bare else self._anywhere
+            where.append((re.compile(_expression(bare.lstrip("/")), re.DOTALL), pattern.endswith("/")))
+
+    def __call__(self, name: str, *, folder: bool = False) -> bool:
+        """Whether ``name``, the name of a folder or of something else, or a folder above it is left out."""
+        if not self._anywhere and not self._whole:
+            return False
+        ends = [at for at, char in enumerate(name) if char == "/"]
+        return any(self.alone(name[:end], folder=True) for end in ends) or self.alone(name, folder=folder)
+
+    def alone(self, name: str, *, folder: bool) -> bool:
+        """Whether ``name`` itself is left out, not looking at the folders above it."""
+        name = _composed(name)
+        last = name.rpartition("/")[2]
+        return any((folder or not only) and match.fullmatch(last) for match, only in self._anywhere) or any(
+            (folder or not only) and match.fullmatch(name) for match, only in self._whole
+        )
+
+
+def _composed(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+_TOKEN = re.compile(r"(?:(?<=/)|\A)\*\*/|/\*\*\Z|\*+|\?|\[(!?)(\]?[^\]/]*)\]|.", re.DOTALL)
+
+
+def _expression(pattern: str) -> str:
+    """The pattern as a regular expression."""
+
+    def one(match: re.Match[str]) -> str:
+        text = match[0]
+        if text == "**/":
+            return "(?:[^/]+/)*"
+        if text == "/**":
+            return "/.+"
+        if text[0] == "*":
+            return "[^/]*"
+        if text == "?":
+            return "[^/]"
+        if match[2] is not None:
+            return _set(bool(match[1]), match[2])
+        return re.escape(text)
+
+    return _TOKEN.sub(one, pattern)
+
+
+def _set(inverse: bool, chars: str) -> str:
+    """``[...]``, of which nothing is special but ranges."""
+    parts = re.findall(r"(?s)(.)-(.)|(.)", chars)
+    ranges = "".join(
+        re.escape(one) if one else f"{re.escape(low)}-{re.escape(high)}"
+        for low, high, one in parts
+        if one or low <= high
+    )
+    if inverse:
+        return f"[^/{ranges}]"
+    return f"(?!/)[{ranges}]" if ranges else "(?!)"

@@ -1,0 +1,189 @@
+"""What is left of a damaged file: all chunks that are whole, or nearly, and that belong to this archive.
+
+A file is searched from its beginning for chunks whose frame and head are whole. Behind a chunk whose payload is whole
+too the search goes on at its end, so an archive stored inside is seen only where the chunk around it is damaged. Then
+it must not be mistaken for the archive itself, be it an older copy of the same, and its chunks say by themselves that
+they are not: each names the run that wrote it, and the byte at which it stood. A run is called by what it was going to
+write, so a run in which an archive is stored is never one of that archive's own. Hence
+
+- the runs are the archive's that the header names, or a chunk that stands in its own place (one of an archive inside
+  never does); and those that an index of such a run names;
+- if there are none, as when bytes are missing at the beginning and the header with them, the run of the last chunk that
+  stands *before* its place (one of an archive inside stands behind it);
+- of these runs every chunk is taken, wherever it stands: a run's chunk of one number is the same in every copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from bitsback.archive.container import (
+    FOOTER_SIZE,
+    HEADER_SIZE,
+    HERE,
+    MAGIC,
+    MAJOR,
+    MINOR,
+    OPTIONAL,
+    SYNC,
+    Chunk,
+    File,
+    Finder,
+    Index,
+    Kind,
+    System,
+    head_size_at,
+    read_chunk,
+    read_footer,
+    read_header,
+    read_payload,
+)
+from bitsback.archive.limits import Limits
+from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
+
+
+@dataclass(slots=True)
+class Salvaged:
+    """Chunks by number, without indexes; members that do not count; what is wrong, in words."""
+
+    chunks: list[Chunk] = field(default_factory=list)
+    removed: set[int] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+    incomplete: bool = False
+    """Whether there may have been more of which nothing is left, not even a name."""
+    system: System = HERE
+    version: tuple[int, int] = (MAJOR, MINOR)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A chunk, and whether its payload is whole."""
+
+    chunk: Chunk
+    sound: bool
+
+    @property
+    def moved(self) -> int:
+        """By how many bytes it stands behind its place."""
+        return self.chunk.offset - self.chunk.place
+
+
+def salvage(file: File, limits: Limits) -> Salvaged:
+    """Find what is whole. Takes time in proportion to the size of the file, whatever is in it.
+
+    Raises UnsupportedVersionError if the header is sound and of another version; LimitError for a file made to be slow.
+    """
+    out = Salvaged()
+    own: set[int] = set()
+    try:
+        header = read_header(file)
+        out.system, out.version = header.system, header.version
+        own.add(header.id)
+    except UnsupportedVersionError:
+        raise
+    except FormatError as error:
+        out.problems.append(f"header: {error}")
+    found = list(_search(file, limits))
+    own |= {one.chunk.run for one in found if not one.moved}
+    if not own:
+        own |= {one.chunk.run for one in [one for one in found if one.moved < 0][-1:]}
+    indexes = {one.chunk: index for one in found if (index := _index(file, one))}
+    while more := {run for chunk, index in indexes.items() if chunk.run in own for run in index.runs} - own:
+        own |= more
+    taken = _taken(found, own)
+    out.problems += _report(file, found, taken, own)
+    for one in taken:
+        if one.chunk in indexes:
+            out.removed |= set(indexes[one.chunk].removed)
+    out.chunks = [one.chunk for one in taken if one.chunk.kind != Kind.INDEX]
+    out.incomplete = _incomplete([one.chunk for one in taken], read_footer(file, file.size))
+    return out
+
+
+def _search(file: File, limits: Limits) -> Iterator[_Found]:
+    """All chunks with a whole frame and head that are not inside of a whole one."""
+    budget = 8 * file.size + (64 << 20)  # bytes of heads and payloads that are looked at: hostile ones may overlap
+    finder = Finder(file, SYNC)
+    offset = 0
+    while (at := finder.find(offset)) >= 0:
+        offset = at + 1
+        try:
+            size = head_size_at(file, at)
+            budget -= size if size <= limits.head else 0
+            chunk = read_chunk(file, at, None, limits)
+        except (FormatError, LimitError):
+            pass
+        else:
+            budget -= chunk.payload_size if chunk.end <= file.size else 0
+            sound = chunk.end <= file.size and file.check_sum(chunk.payload_offset, chunk.payload_size) == (
+                chunk.payload_check
+            )
+            yield _Found(chunk, sound)
+            offset = chunk.end if sound else chunk.payload_offset
+        if budget < 0:
+            raise LimitError("too much of the file looks like chunks and is none")
+
+
+def _incomplete(taken: list[Chunk], footer: tuple[int, int] | None) -> bool:
+    """Whether more may have stood there than is known.
+
+    A lone chunk that is missing is a directory or a model, of which there is another copy, or data, whose files the
+    directory names. A batch of files is at least two.
+    """
+    if not taken:
+        return True
+    last = taken[-1]
+    ends = last.kind == Kind.INDEX or (footer is not None and footer[0] == last.place + last.end - last.offset)
+    numbers = [-1, *(chunk.number for chunk in taken)]
+    return not ends or any(b - a > 2 for a, b in pairwise(numbers))
+
+
+def _index(file: File, one: _Found) -> Index | None:
+    if one.chunk.kind != Kind.INDEX or not one.sound:
+        return None
+    try:
+        return Index.decode(read_payload(file, one.chunk))
+    except BitsBackError:
+        return None
+
+
+def _taken(found: list[_Found], own: set[int]) -> list[_Found]:
+    """Of each number one chunk: one in its place, if it is whole, before others."""
+    best: dict[int, _Found] = {}
+    for one in found:
+        if one.chunk.run in own:
+            other = best.get(one.chunk.number)
+            if other is None or (one.sound, not one.moved) > (other.sound, not other.moved):
+                best[one.chunk.number] = one
+    return [one for _, one in sorted(best.items())]
+
+
+def _report(file: File, found: list[_Found], taken: list[_Found], own: set[int]) -> Iterator[str]:
+    """What is damaged or out of place, in words, in the order of the file."""
+    at, last = HEADER_SIZE, None
+    if not own and found:
+        inside = next(one for one in found)
+        where = f"another archive begins at byte {inside.moved}" if _begins(file, inside.moved) else "another archive"
+        yield f"nothing of this archive itself was found, only parts of what was stored in it: {where}"
+    for one in sorted(taken, key=lambda one: one.chunk.offset):
+        chunk = one.chunk
+        if chunk.offset > at:
+            yield f"bytes {at} to {chunk.offset} are damaged, or belong to no chunk"
+        if not chunk.is_known and not chunk.flags & OPTIONAL:
+            yield f"chunk at byte {chunk.offset}: kind {chunk.kind} is unknown to this version"
+        if not one.sound:
+            yield f"chunk at byte {chunk.offset}: the payload is damaged"
+        at, last = max(at, chunk.end if one.sound else chunk.payload_offset), chunk
+        if chunk.kind == Kind.INDEX and at + FOOTER_SIZE <= file.size and read_footer(file, at + FOOTER_SIZE):
+            at += FOOTER_SIZE
+    if at != file.size or last is None or last.kind != Kind.INDEX:
+        yield f"the end is missing or damaged, from byte {min(at, file.size)} on"
+
+
+def _begins(file: File, offset: int) -> bool:
+    return 0 <= offset <= file.size - len(MAGIC) and file.read(offset, len(MAGIC)) == MAGIC
+
+
+__all__ = ["Salvaged", "salvage"]

@@ -1,0 +1,110 @@
+"""``bitsback recover``."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bitsback.cli import options
+from bitsback.cli.decompress import facts, tell
+from bitsback.cli.exits import FAILED, OK, SKIPPED
+from bitsback.cli.output import count_words, progress_bar, say, size_words, write_json
+from bitsback.cli.source import archive_file, library_of
+
+if TYPE_CHECKING:
+    from bitsback.archive import Archive
+
+
+@click.command("recover")
+@click.argument("archive", metavar="BROKEN")
+@options.directory
+@click.option("-o", "--output", metavar="FILE", help="Make a new archive of what is whole.")
+@options.force
+@options.skip_existing
+@options.preserve
+@options.models
+@options.decoding
+@options.common
+def recover_command(
+    archive: str,
+    directory: str | None,
+    output: str | None,
+    force: bool,
+    skip_existing: bool,
+    preserve: bool,
+    models: tuple[str, ...],
+    memory_limit: int,
+    max_pixels: int,
+    threads: int,
+    verbose: int,
+    no_progress: bool,
+    as_json: bool,
+) -> int:
+    """Save what is whole in a damaged archive: into a folder (-C), or as a new archive (-o).
+
+    All damage is listed, and each file that is lost. Nothing is handed out that is not what was stored. Exit code 0
+    means that no file was lost, 1 that some were, or that it cannot be known.
+    """
+    if (directory is None) == (output is None):
+        raise click.UsageError("say where to: -C DIR for the files, or -o FILE for a new archive")
+    if output is not None and (skip_existing or preserve):
+        raise click.UsageError("-k and -p go with -C")
+    if force and skip_existing:
+        raise click.UsageError("--force and --skip-existing do not go together")
+
+    from bitsback.archive.protect import mended
+    from bitsback.archive.reader import Archive
+
+    began = time.perf_counter()
+    limits = options.limits(memory_limit, max_pixels)
+    with archive_file(archive) as broken, mended(broken, limits) as (file, repair):
+        if repair.damaged:
+            mended_sectors = len(repair.damaged) - len(repair.lost)
+            say(f"{count_words(mended_sectors, 'sector')} of {len(repair.damaged):,} damaged ones repaired by parity")
+        opened = Archive(file, library=library_of(models), limits=limits, damaged=True)
+        for problem in opened.problems:
+            say(f"damaged: {problem}", error=True)
+        if output is not None:
+            code, found = _into_archive(opened, output, force, threads)
+        else:
+            from bitsback.archive.extract import extract
+
+            total = sum(member.size for member in opened.members)
+            with progress_bar("recovering", total, wanted=not no_progress) as bar:
+                result = extract(
+                    opened,
+                    Path(directory or "."),
+                    overwrite=force,
+                    keep_existing=skip_existing,
+                    preserve=preserve,
+                    damaged=True,
+                    threads=threads,
+                    progress=bar,
+                )
+            seconds = time.perf_counter() - began
+            tell(result, opened.members, seconds, verbose)
+            found = facts(result, seconds)
+            code = FAILED if result.failed else SKIPPED if result.skipped or result.renamed or result.warnings else OK
+        if opened.structure.incomplete:
+            say("whether there were more files, of which nothing is left, cannot be known", error=True)
+            code = FAILED
+    if as_json:
+        write_json({"problems": opened.problems, "incomplete": opened.structure.incomplete} | found)
+    return code
+
+
+def _into_archive(broken: "Archive", output: str, force: bool, threads: int) -> tuple[int, dict[str, Any]]:
+    from bitsback import api
+
+    rebuilt = api.rescue(broken, output, threads=threads, force=force)
+    for member in rebuilt.lost:
+        say(f"lost {member.name}: {member.problem}", error=True)
+    say(f"{count_words(len(rebuilt.members), 'member')} of {len(broken.members):,}, {size_words(rebuilt.size)}")
+    found = {
+        "output": output,
+        "members": len(rebuilt.members),
+        "failed": [{"name": member.name, "reason": member.problem} for member in rebuilt.lost],
+        "bytes_out": rebuilt.size,
+    }
+    return FAILED if rebuilt.lost else OK, found

@@ -1,0 +1,49 @@
+"""``bitsback remove``."""
+
+import click
+
+from bitsback.cli import options
+from bitsback.cli.exits import OK
+from bitsback.cli.output import count_words, say, size_words, write_json
+
+
+@click.command("remove")
+@click.argument("archive")
+@click.argument("members", nargs=-1, required=True, metavar="MEMBER...")
+@click.option("-o", "--output", metavar="FILE", help="Write the new archive there, and leave the old one alone.")
+@options.force
+@options.models
+@options.verbose
+@options.quiet
+@options.as_json
+def remove_command(
+    archive: str,
+    members: tuple[str, ...],
+    output: str | None,
+    force: bool,
+    models: tuple[str, ...],
+    verbose: int,
+    as_json: bool,
+) -> int:
+    """Take files and folders out of an archive for good.
+
+    MEMBERs are names, folders with all that is in them, or patterns such as '*.png'. The archive is written anew
+    without them, and takes the old one's place when it is whole: nothing of them is left in it. Payloads are taken
+    over as they are, but for blocks that lose some of their images.
+    """
+    from bitsback import api
+    from bitsback.cli.source import archive_input
+
+    with archive_input(archive, models=models) as opened:
+        gone = api.select(opened.members, members)
+    rebuilt = api.remove(archive, members, output, models=models, force=force)
+    if verbose:
+        for member in gone:
+            say(f"removed {member.name}")
+    words = f"removed {count_words(len(gone), 'member')}, {len(rebuilt.members):,} are left, {size_words(rebuilt.size)}"
+    say(words)
+    if as_json:
+        names = [member.name for member in gone]
+        where = output or archive
+        write_json({"output": where, "removed": names, "members": len(rebuilt.members), "bytes_out": rebuilt.size})
+    return OK

@@ -1,0 +1,50 @@
+"""What decoding takes, whatever the payload says: known from the images' shape alone."""
+
+from __future__ import annotations
+
+Whole = tuple[int, int, int, int]
+"""Shape of images: (n, height, width, channels)."""
+
+SLOTS_LOG2 = 22
+"""Contexts that :mod:`.mixing` counts in, at most."""
+
+LEARNED = 118_800
+"""Bytes of what :mod:`.smooth` learns for each channel."""
+
+MANY_CHANNELS, FEW_PIXELS = 128, 1 << 13
+"""With more channels, :mod:`.smooth` takes only images of so many pixels in all."""
+
+LONG_ROW, FEW_ROWS = 1 << 19, 4
+"""Of longer rows, in samples, :mod:`.smooth` and :mod:`.mixing` take only so many or more."""
+
+SLAB = 1 << 18
+"""Samples whose colours are transformed, painted and so on at a time."""
+
+
+def learnable(whole: Whole) -> bool:
+    """Whether what is learned, and the last rows, take a small share of the memory that the images take, if much at
+    all: other images are coded without learning. Part of the format."""
+    count, height, width, channels = whole
+    pixels, rows = count * height * width, count * height
+    return (channels <= MANY_CHANNELS or pixels >= FEW_PIXELS) and (width * channels <= LONG_ROW or rows >= FEW_ROWS)
+
+
+def decoding(whole: Whole, payload: int) -> int:
+    """Bytes for images of the shape ``whole`` from a payload of so many bytes, the images included."""
+    count, height, width, channels = whole
+    pixels = count * height * width
+    samples = pixels * channels
+    # int32 samples and what is made of them; more than the indices of a palette, a level or a deflated stream take
+    images = 6 * samples
+    # Of the images, of their indices in a palette, or of the palette
+    colours = min(pixels, 1 << 16, max(1, LONG_ROW // channels))
+    learned = max(map(_learned, (whole, (count, height, width, 1), (1, 1, colours, channels))))
+    slots = 4 << min(max(pixels.bit_length() + 3, 12), SLOTS_LOG2)
+    slabs = 32 * max(min(samples, SLAB), channels)
+    return images + learned + slots + slabs + 2 * payload + (10 << 20)
+
+
+def _learned(whole: Whole) -> int:
+    """Bytes of the state of :mod:`.smooth`, which is larger than that of :mod:`.mixing` but for its slots."""
+    _, _, width, channels = whole
+    return channels * (LEARNED + 40 * (width + 4)) if learnable(whole) else 0

@@ -1,0 +1,210 @@
+"""The known answers of the adaptive kind: payloads of images that a formula makes, for each group of variants.
+
+A group is what is compiled together, so that nothing is compiled to be proved that is not used. See
+:mod:`bitsback.kinds.proof`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b85decode
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.kinds import proof
+from bitsback.kinds.adaptive import serial
+from bitsback.kinds.adaptive.cost import Whole
+
+Images = NDArray[Any]
+
+
+class Known(NamedTuple):
+    """Images, by their shape and type, and the payload of a variant for them in base 85."""
+
+    whole: Whole
+    dtype: str
+    tag: int
+    packed: str
+
+    @property
+    def payload(self) -> bytes:
+        return b85decode(self.packed)
+
+    @property
+    def images(self) -> Images:
+        """Waves, noise and an edge; for variants that want few values, a chequered pattern with faults; all 0 where a
+        last channel of four, opacity, is."""
+        n, y, x, c = np.indices(self.whole, np.int64)
+        noise = (n * 7919 + y * 104729 + x * 1299709 + c * 15485863 + y * x * 32452843) >> 7
+        top = np.iinfo(self.dtype).max
+        if self.tag in FEW:
+            images = np.where((x // 3 + y // 4 + n) % 2 == 0, 1, 3 * (noise % 2)) + c
+            images = np.minimum(images, 1) if self.tag == TWO else images
+        else:
+            waves = (9 * y + 6 * x + 40 * c + (y * x) % 5 + noise % 3) * (1 + top // 400)
+            images = np.minimum(waves + np.where(x > 7, top // 3, 0), top)
+        if self.whole[3] == 4:
+            images[..., 3] = np.where(x[..., 3] > 4, 200, 0)
+            images[images[..., 3] == 0] = 0
+        typed: Images = images.astype(self.dtype)
+        return typed
+
+
+TWO, FEW = 0x18, (0x18, 0x80, 0xC0, 0xC1)
+"""The variants that want two values, or few."""
+
+KNOWN: dict[str, tuple[Known, ...]] = {
+    "smooth": (
+        Known(
+            (1, 9, 11, 3),
+            "uint8",
+            0x42,
+            "LjM6LC;$IiEC2uiw-f+G`zM5}c}lLi_N2HpxW#cI`?);T9rbS3R^RUlA0G|q1Ia`11vOBID3<oq=j??9op8q2q8qOB>IJCMfGph9"
+            "{f5%vTt%@+5&tUMgC70Z7*t-3HV>lxc|POqY4v;mek5H<3!3VC#Wvv#=H7OK?<a@6mbGfyABwy7<E8nV{1tdlz%_PaFPmq@OK)g9"
+            "1s(5l?)Rn;",
+        ),
+        Known(
+            (1, 8, 12, 4),
+            "uint8",
+            0x45,
+            "MgIXED|7%kY1RV(my3_vSDW<|vpHk!Cj4_(H@}{7)gQakgui*-6<y3w{<v>OT>93R?s?|zKZ$6RzL90e?;qVLNA~USRufpTrt#wd"
+            "7?e^D(Qhb?Y(-?&Cy=S|MIwNKjzG<UwfO(lRU~ha-wKTISZ=*5&!m28W7mL~",
+        ),
+        Known(
+            (2, 7, 12, 1),
+            "uint16",
+            0x40,
+            "K>fx7K?oY5ThZtF5({O}m>P_+u2!E+fDOuca3!EVW?}c4hJj}T?FUU-*0mdj2{UJF-RV)VT8RUA9R~y%4#@zJLji;NZVk^Vigf@q"
+            "k&sm4bQFhqkOcIiNd0oPAJpt#VNXIzinUNdKBcD@gE*CRxVVR`l(A0#7N<ECQr*%2O0^dNQ>OPdoLFH0=Giz<++)o3lM1>6w=e@}"
+            "nz)YCFx$tv#HQQ;>qiCTXc~2=JL#OM%#v5?Mp$jgPX2Vew^k0~3uJ}w;E%t#`jCYB5Kzs>TH0s53{xA~q>Ufx?d_e;r7OW&CVZSh"
+            "@jTq(M-g7rR}uonx^!dz^@yv5pq0@76MydI(1@k{lK",
+        ),
+    ),
+    "mixing": (
+        Known(
+            (2, 12, 15, 1),
+            "uint8",
+            0x80,
+            "fC3C~q{n?MM+bGI-;9NU!gUanUuuhduSlfXB89kxKP{~yK>WUp@aTd@rQTy7Ax`n|I$K3o{;i1",
+        ),
+    ),
+    "median uint8": (
+        Known(
+            (1, 7, 11, 3),
+            "uint8",
+            0x16,
+            "7T^Hp0HFi`DFTtDDY9+BQV)1>21ybe{Mkq8x8V*y#?1dWc7}~8xX^-Ieo%oGct|yX|GfP`wkOHKYn#3tw7ol{uC=VZ5QErHS`+-H"
+            "DGY_Qr_TqAtk0=82QRH+!>aoiN_uj=b+k>4HMPknOEV8it3hcNvo=B6y$!e>h(Afde6Eergg3sg*2fE|rJ3AXpA@nG-U?`Iok@Lt"
+            "AY@yzG>_AB#sB",
+        ),
+        Known(
+            (1, 7, 11, 3),
+            "uint8",
+            0x25,
+            "B?ZAjN<={rM8Vh9l?juyV=;VY<3E<ibR&2`BfgVKCV!KeJja>)$;{>HnH;|-6JNfa*A*wPoSgAV&dHg~Ovafz{%HUJtS;omHr8rG"
+            "^^&n#t==t`>1qnASb$sr+sOQ4VPOFjvQ%BY7bU7eMXg$>7MK!iePAsb_UFT*wXLs*{s9",
+        ),
+    ),
+    "median uint16": (
+        Known(
+            (2, 6, 11, 1),
+            "uint16",
+            0x14,
+            "6yN~|0KWtP00L<3bRcB4*bwE0&Beizx8}6z{gYtK1GM+3<+03?8x!@6mlnJ=*wI-oZ%+(@RyEgxy2+CjSWq#Lm*Xeh&wAHeIYRk}"
+            "9ZJp!Oa6lt_Cy(`O!i-c6OL4eL`sH{DBGb%+V*N^V>&EMy?jy+EFlh&g&a{%jO-@Dt*w|JO|NzNJ<_sa89r)L;I+@_ws8XaPy0Tj"
+            "6`m*8)yQUX8nA=V`*~3D+YMk5q>+A55H+jF{Y(Mb+?L>t<0=3E",
+        ),
+    ),
+    "general": (
+        Known(
+            (1, 5, 9, 1),
+            "uint8",
+            0x10,
+            "5CH%z00#^d86GApg$ocDA15a-Hj@(@A|)>}IzgEmCMYvCJ3>dKCN48LK0{4YtpE",
+        ),
+        Known(
+            (1, 5, 9, 1),
+            "uint16",
+            0x20,
+            "AOTtcrT+i`d<3uu&<q3+I1^YHj2jhn3<p38ybjzG{22Tg93Ge=4Sg&OOcBTxv=<y62p}jWq$%ZqOc7WZpc$+n^dZb8NGg0S@rPI#"
+            "cpa=D;3K#v>?%|-EH$-_",
+        ),
+        Known(
+            (1, 5, 9, 1),
+            "uint8",
+            0x18,
+            "7y$qa00IAi|A6y=^ME{n00",
+        ),
+        Known(
+            (1, 7, 9, 3),
+            "uint8",
+            0xC0,
+            "zy}rp009L61OfmA1pxvB0|5d90R;mD0ubN;J^&>H00HQ|reL6D<!q)yT}c75TZ-@vo$+m0ops~o&~$eaZV~4@f7Sp",
+        ),
+        Known(
+            (1, 7, 9, 2),
+            "uint16",
+            0xC1,
+            "!37Hd000310ssR51OO1=0DS-?0{{Sk%*dfDUBW^Pxn3-(hRsuwY&FVgs^ir{ldZs53FpL_FuMQ",
+        ),
+        Known(
+            (2, 3, 9, 1),
+            "uint8",
+            0xC2,
+            "!XOX<02%-X3=|n2CM$&t5EmaOCoeXW6B{BWFETnonE)IB0R|2e7$7AohYArH9wsR;HIfn>BquI0IY5{",
+        ),
+    ),
+}
+
+
+def group(tag: int, dtype: np.dtype[Any]) -> str:
+    """What is proved before the variant ``tag`` is used for images of a type."""
+    if tag & 0xC0 == 0x40:
+        return "smooth"
+    if tag & 0xC0 == 0x80:
+        return "mixing"
+    return f"median {dtype}" if tag < 0x40 and tag & serial.MEDIAN else "general"
+
+
+def prove_encoding(name: str, encode: Callable[[Images, int], bytes]) -> None:
+    """Make sure that ``encode(images, tag)`` gives the payloads of a group; InexactEngineError if not.
+
+    But for variants of variants, which compute nothing of their own.
+    """
+
+    def holds() -> bool:
+        known = [one for one in KNOWN[name] if one.tag < 0xC0]
+        return all(_content(encode(one.images, one.tag), one) == _content(one.payload, one) for one in known)
+
+    _prove(name, "encoding", holds)
+
+
+def prove_decoding(name: str, decode: Callable[[bytes, Whole, np.dtype[Any]], Images]) -> None:
+    """Make sure that ``decode(payload, whole, dtype)`` gives the images of a group; InexactEngineError if not."""
+
+    def holds() -> bool:
+        return all(
+            np.array_equal(decode(one.payload, one.whole, np.dtype(one.dtype)), one.images) for one in KNOWN[name]
+        )
+
+    _prove(name, "decoding", holds)
+
+
+def _prove(name: str, direction: str, holds: Callable[[], bool]) -> None:
+    proof.once(f"the adaptive kind, {name}", f"adaptive {direction} {name} {_digest(name)}", holds)
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha256(repr(KNOWN[name]).encode()).hexdigest()
+
+
+def _content(payload: bytes, known: Known) -> bytes:
+    """The payload, or what a general compressor holds in it, whose bytes depend on the library's version."""
+    if payload[0] >= 0x40:
+        return payload
+    return serial.unpacked(memoryview(payload)[1:], known.whole, np.dtype(known.dtype), payload[0])

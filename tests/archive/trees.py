@@ -1,0 +1,89 @@
+"""Trees of files and links for the tests, and what there is to know about one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+NOBODY = 65534
+
+
+class Thing(NamedTuple):
+    """A file, folder or link as the system shows it."""
+
+    kind: str
+    mode: int
+    mtime_ns: int
+    content: str
+    """SHA-256 of a file, target of a link."""
+    same: bytes
+    """The first name, in order, of those that are hard links to it."""
+
+
+def look(top: Path | str) -> dict[bytes, Thing]:
+    """Everything below a folder, which may be deeper than paths may be long."""
+    found: dict[bytes, Thing] = {}
+    first: dict[tuple[int, int], bytes] = {}
+    stack = [(os.open(top, os.O_RDONLY), b"")]
+    while stack:  # depth first: as many descriptors as levels, at worst
+        descriptor, prefix = stack.pop()
+        for plain in sorted(os.listdir(descriptor)):
+            name = os.fsencode(plain)
+            info = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            path, content, kind = prefix + name, "", "folder" if stat.S_ISDIR(info.st_mode) else "other"
+            if stat.S_ISLNK(info.st_mode):
+                kind, content = "link", os.readlink(plain, dir_fd=descriptor)
+            elif stat.S_ISREG(info.st_mode):
+                with open(os.open(name, os.O_RDONLY, dir_fd=descriptor), "rb") as file:
+                    kind, content = "file", hashlib.sha256(file.read()).hexdigest()
+            same = first.setdefault((info.st_dev, info.st_ino), path) if kind == "file" else b""
+            found[path] = Thing(kind, stat.S_IMODE(info.st_mode), info.st_mtime_ns, content, same)
+            if kind == "folder":
+                stack.append((os.open(name, os.O_RDONLY, dir_fd=descriptor), path + b"/"))
+        os.close(descriptor)
+    return found
+
+
+def deep(top: Path, depth: int, name: str, at: Callable[[int, int], None] = lambda descriptor, level: None) -> None:
+    """A chain of folders; ``at`` is called with each, as a descriptor, and its level."""
+    descriptor = os.open(top, os.O_RDONLY)
+    for level in range(depth):
+        os.mkdir(name, dir_fd=descriptor)
+        below = os.open(name, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = below
+        at(descriptor, level)
+    os.close(descriptor)
+
+
+@contextmanager
+def room() -> Iterator[Path]:
+    """An empty folder for everybody, in which trees may be of any depth: pytest cannot delete those."""
+    with_everybody = Path(tempfile.mkdtemp(prefix="bitsback-test-"))
+    with_everybody.chmod(0o777)
+    try:
+        yield with_everybody
+    finally:
+        if subprocess.run(["rm", "-rf", "--", with_everybody], check=False, capture_output=True).returncode:
+            subprocess.run(["chmod", "-R", "u+rwx", with_everybody], check=False, capture_output=True)
+            subprocess.run(["rm", "-rf", "--", with_everybody], check=True)
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """As a user to whom permissions apply, also where the tests are run by root."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
