@@ -13,7 +13,20 @@ import bitsback
 ROOT = Path(bitsback.__file__).parent
 
 ROOMS = (
-    *("errors", "kernels", "ans", "codecs", "nets", "kinds", "models", "files", "data", "archive", "integrations"),
+    *(
+        "errors",
+        "threads",
+        "kernels",
+        "ans",
+        "codecs",
+        "nets",
+        "kinds",
+        "models",
+        "files",
+        "data",
+        "archive",
+        "integrations",
+    ),
     *("report", "lab", "training", "api", "cli"),
 )
 """From the ground up."""
@@ -114,3 +127,13 @@ def test_a_kind_is_known_outside_by_its_face(kind: str) -> None:
         if any(other.startswith(f"kinds.{kind}.") for other in others) and room(name) not in {"kinds", *may}
     }
     assert users == set()
+
+
+def test_torch_stays_in_its_rooms() -> None:
+    """Nothing that compresses or decompresses may import it."""
+    for name, tree in TREES.items():
+        if room(name) not in ("training", "lab"):
+            for node in ast.walk(tree):
+                found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                found += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                assert not [module for module in found if module.split(".")[0] == "torch"], name
