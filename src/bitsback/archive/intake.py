@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bitsback import files
@@ -91,12 +92,28 @@ def _within(picture: Picture, data: bytes, limits: Limits) -> Picture:
     return Picture(raw=data, note=note)
 
 
+class _Hash:
+    """What a file that is written to it would hash to, and its size."""
+
+    def __init__(self) -> None:
+        self.digest, self.size = hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        self.size += len(data)
+        return len(data)
+
+
 def array_item(array: NDArray[Any], name: str) -> Item:
-    """An array as a ``.npy`` file that never was on disk: without time and mode.
+    """An array as a ``.npy`` file that never was on disk: without time and mode. The array is not copied.
 
     Raises ImageError for one that would not come back as it is: with a mask, of objects, of bfloat16 ...
     """
-    return data_item(files.npy_bytes(array), name)
+    picture = files.from_array(array)
+    file = _Hash()
+    np.lib.format.write_array(file, array, allow_pickle=False)  # type: ignore[arg-type]
+    again = partial(files.npy_bytes, array)
+    return Item(Entry(name, size=file.size), picture, again, sha256=file.digest.digest())
 
 
 def data_item(data: bytes, name: str) -> Item:
