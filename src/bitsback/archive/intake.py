@@ -111,7 +111,7 @@ def array_item(array: NDArray[Any], name: str) -> Item:
     """
     picture = files.from_array(array)
     file = _Hash()
-    np.lib.format.write_array(file, array, allow_pickle=False)  # type: ignore[arg-type]
+    np.lib.format.write_array(file, array, allow_pickle=False)
     again = partial(files.npy_bytes, array)
     return Item(Entry(name, size=file.size), picture, again, sha256=file.digest.digest())
 
