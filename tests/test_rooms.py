@@ -13,8 +13,8 @@ import bitsback
 ROOT = Path(bitsback.__file__).parent
 
 ROOMS = (
-    *("errors", "kernels", "ans", "codecs", "nets", "kinds", "models", "files", "data", "archive", "integrations"),
-    *("report", "lab", "training", "api", "cli"),
+    *("errors", "threads", "kernels", "ans", "codecs", "nets", "kinds", "models", "files", "data", "archive"),
+    *("integrations", "report", "lab", "training", "api", "cli"),
 )
 """From the ground up."""
 
