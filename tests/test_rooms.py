@@ -92,6 +92,14 @@ def test_there_are_no_circles() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+def test_torch_stays_in_its_rooms() -> None:
+    """Nothing that compresses or decompresses imports it."""
+    for name, tree in TREES.items():
+        modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        modules |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert room(name) in ("training", "lab") or "torch" not in {module.split(".")[0] for module in modules}, name
+
+
 KINDS = sorted(path.name for path in (ROOT / "kinds").iterdir() if (path / "__init__.py").exists())
 
 
