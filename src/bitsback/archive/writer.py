@@ -358,7 +358,8 @@ class Writer:
         return True
 
     def _directory(self, batch: _Batch) -> Directory:
-        rows = [Row(replace(item.entry, size=0), number) for item, number in zip(batch.items, batch.names, strict=True)]
+        named = zip(batch.items, batch.names, strict=True)
+        rows = [Row(replace(item.entry, size=0), number) for item, number in named]  # sizes are the contents'
         contents = [
             Content(
                 item.entry.size,
