@@ -148,7 +148,7 @@ def test_a_disk_that_is_full_leaves_the_archive_as_it_was(path: Path, monkeypatc
 
 def test_what_does_not_read_back_is_taken_off_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = path.read_bytes()
-    wrong = Library([FakeModel(wrong=True)], shipped=False, forced=True)
+    wrong = Library([FakeModel(wrong=True)], shipped=False, forced=True, load=FakeModel.from_bytes)
     with pytest.raises(ChecksumError):
         add(path, [image_item("e.npy", digits(30))], library=wrong)
     assert path.read_bytes() == before
