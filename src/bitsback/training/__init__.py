@@ -1,6 +1,6 @@
 """Training: torch modules that learn integer networks, and the way from a folder of images to a model file.
 
-    result = bitsback.training.fit("scans", bitsback.training.Settings(minutes=20))
+    result = bitsback.training.fit("scans", bitsback.training.Regime(minutes=20))
     Path("scans.bbm").write_bytes(result.model.data)
 
 Needs the extra ``train``. Nothing outside of this package imports it but the command ``bitsback train``: what was
@@ -10,14 +10,14 @@ trained here is coded without torch.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bitsback.training.regime import Regime as Regime
+    from bitsback.training.regime import View as View
     from bitsback.training.result import Result as Result
     from bitsback.training.run import fit as fit
-    from bitsback.training.settings import Settings as Settings
-    from bitsback.training.settings import View as View
 
-_PLACES = {"fit": "run", "Settings": "settings", "View": "settings", "Result": "result"}
+_PLACES = {"fit": "run", "Regime": "regime", "View": "regime", "Result": "result"}
 
-__all__ = ["Result", "Settings", "View", "fit"]
+__all__ = ["Regime", "Result", "View", "fit"]
 
 
 def __getattr__(name: str) -> Any:

@@ -47,9 +47,9 @@ from bitsback.training.distributed import Group, join
 from bitsback.training.export import export_context
 from bitsback.training.loop import Run, Schedule, optimise
 from bitsback.training.loop import load as load_weights
+from bitsback.training.regime import Regime, View
 from bitsback.training.result import Point, Result, Row
 from bitsback.training.sampling import surveyor
-from bitsback.training.settings import Settings, View
 from bitsback.training.tasks import ContextTask, Pools
 
 Image = NDArray[np.uint8]
@@ -93,9 +93,7 @@ class _Data:
     notes: list[str] = field(default_factory=list)
 
 
-def fit(
-    dataset: Any, settings: Settings | None = None, *, folder: Path | None = None, view: View | None = None
-) -> Result:
+def fit(dataset: Any, regime: Regime | None = None, *, folder: Path | None = None, view: View | None = None) -> Result:
     """Train a model on images, and measure it.
 
     Args:
@@ -112,30 +110,30 @@ def fit(
         ImageError: there is too little to learn from, or nothing that a model can take. ModelError: ``init`` has
         latents, or is for other images. BitsBackError: the folder holds another run.
 
-    >>> from bitsback.training import Settings, fit
+    >>> from bitsback.training import Regime, fit
     >>> rows = np.random.default_rng(0).integers(0, 9, (200, 24, 1))
     >>> stripes = (rows + np.arange(24) % 5 * 40).astype(np.uint8)
-    >>> result = fit(stripes, Settings(steps=20, size="small", init="none"))
+    >>> result = fit(stripes, Regime(steps=20, size="small", init="none"))
     >>> result.model.shape
     (0, 0, 1)
     """
     if folder is None:
         with tempfile.TemporaryDirectory() as temporary:
-            return fit(dataset, settings, folder=Path(temporary), view=view)
-    return _Fit(dataset, settings or Settings(), folder, view or View()).run()
+            return fit(dataset, regime, folder=Path(temporary), view=view)
+    return _Fit(dataset, regime or Regime(), folder, view or View()).run()
 
 
 class _Fit:
-    def __init__(self, dataset: Any, settings: Settings, folder: Path, view: View) -> None:
+    def __init__(self, dataset: Any, regime: Regime, folder: Path, view: View) -> None:
         self.began = time.monotonic()
-        check_name(settings.name)
-        self.settings, self.folder, self.view = settings, folder, view
-        wanted = settings.device
+        check_name(regime.name)
+        self.regime, self.folder, self.view = regime, folder, view
+        wanted = regime.device
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             raise BitsBackError("there is no CUDA device here")
         self.group: Group = join(self.device)
-        self.threads = thread_count(settings.threads)
+        self.threads = thread_count(regime.threads)
         torch.set_num_threads(1)  # parts of a batch run side by side instead, which leaves the sums in order
         self.notes: list[str] = []
         self.data = self._look(dataset)
@@ -151,7 +149,7 @@ class _Fit:
             run = self._train(task, architecture, run)
         self._note(f"{architecture.name}: {run.step:,} steps in {run.seconds / 60:.1f} minutes; {run.reason}")
         self.view.stage("exporting")
-        model = export_context(task.module, architecture.config(self.settings.name))
+        model = export_context(task.module, architecture.config(self.regime.name))
         images = held_out
         log = [Point(row.step, row.seconds, row.train, row.held_out) for row in run.log]
         rows: list[Row] = []
@@ -173,7 +171,7 @@ class _Fit:
     # Images ------------------------------------------------------------------------------------------------------
 
     def _look(self, dataset: Any) -> _Data:
-        settings, view = self.settings, self.view
+        regime, view = self.regime, self.view
         view.stage("looking at the images")
         if isinstance(dataset, Collection):
             collection = dataset
@@ -182,14 +180,14 @@ class _Fit:
         else:
             paths = [dataset] if isinstance(dataset, str | os.PathLike) else list(dataset)
             collection = Collection.open(paths)
-        summary = look(collection, seed=settings.seed)
+        summary = look(collection, seed=regime.seed)
         self._note(summary.words)
         view.stage("splitting off held-out images")
         found = split(
             collection,
             summary.type,
-            seed=settings.seed,
-            limit=settings.limit,
+            seed=regime.seed,
+            limit=regime.limit,
             threads=self.threads,
             progress=view.advance,
         )
@@ -212,7 +210,7 @@ class _Fit:
     def _held_out(self) -> tuple[list[Image], list[str]]:
         """The held-out images and their names."""
         numbers, samples = self.data.split.held_out, self.data.summary.mean_samples
-        numbers = np.random.default_rng(self.settings.seed).permutation(numbers)[: int(SCORED_SAMPLES / samples) + 1]
+        numbers = np.random.default_rng(self.regime.seed).permutation(numbers)[: int(SCORED_SAMPLES / samples) + 1]
         images, kept = self._load(numbers)
         return images, [self.data.collection.name(i) for i in kept]
 
@@ -230,7 +228,7 @@ class _Fit:
         told = hashlib.sha256()
         for i in [*found.train, *found.held_out]:
             told.update(os.fsencode(collection.name(int(i))) + b"\0")
-        asked = {k: v for k, v in asdict(self.settings).items() if k not in ("threads", "device", "memory")}
+        asked = {k: v for k, v in asdict(self.regime).items() if k not in ("threads", "device", "memory")}
         decided = _Decided(__version__, asked, told.hexdigest())
         if self.group.leads:
             decided = self._kept(decided)
@@ -261,8 +259,8 @@ class _Fit:
 
     def _architectures(self, held_out: Sequence[Image]) -> list[Architecture]:
         """What is to race."""
-        summary, wanted, init = self.data.summary, self.data.type, self.settings.init
-        found = candidates(wanted.channels, wanted.levels, summary.edge, summary.flat, self.settings.size)
+        summary, wanted, init = self.data.summary, self.data.type, self.regime.init
+        found = candidates(wanted.channels, wanted.levels, summary.edge, summary.flat, self.regime.size)
         if init not in ("auto", "none"):
             chosen = from_model(Model.load(init))
             if chosen is None:
@@ -299,7 +297,7 @@ class _Fit:
     def _task(self, architecture: Architecture, held_out: Sequence[Image]) -> ContextTask:
         self.view.stage(f"preparing: {architecture.name}")
         spec, channels, likelihood = architecture.spec, architecture.channels, architecture.likelihood
-        torch.manual_seed(self.settings.seed)
+        torch.manual_seed(self.regime.seed)
         module = TrainableContext(spec, channels, likelihood)
         if architecture.init is not None:
             module.start_from(network_of(architecture.init))
@@ -308,7 +306,7 @@ class _Fit:
         train = self.data.split.train[self.group.rank :: self.group.size]
         per_pixel = 2 * plane_count(spec, channels) + 9 + channels
         per_image = per_pixel * self.data.summary.mean_samples / channels * 1.2
-        at_once = max(8, int(self.settings.memory / per_image))
+        at_once = max(8, int(self.regime.memory / per_image))
         pixels = at_once * self.data.summary.mean_samples / channels
 
         def ordered(images: Sequence[Image]) -> list[Image]:
@@ -317,8 +315,8 @@ class _Fit:
         def images(numbers: NDArray[np.int64]) -> list[Image]:
             return ordered(self._load(numbers)[0])
 
-        pools = Pools(images, train, survey, at_once, max(1, int(pixels / self._schedule(1).batch)), self.settings.seed)
-        return ContextTask(module, pools, survey(ordered(held_out)), self.settings.seed)
+        pools = Pools(images, train, survey, at_once, max(1, int(pixels / self._schedule(1).batch)), self.regime.seed)
+        return ContextTask(module, pools, survey(ordered(held_out)), self.regime.seed)
 
     def _schedule(self, steps: int, tuned: bool = False) -> Schedule:
         """The schedule for so many steps; gentler for a model that is trained further."""
@@ -331,15 +329,15 @@ class _Fit:
         check = max(10, min(2000, steps // CHECKS))
         return Schedule(
             steps, batch, 1e-3 if tuned else 2e-3, min(200, steps // 20 + 1), check=check, patience=0.2, parts=parts,
-            seed=self.settings.seed,
+            seed=self.regime.seed,
         )  # fmt: skip
 
     def _steps(self, architecture: Architecture, task: ContextTask) -> int:
         """How many steps a candidate is to train."""
-        if self.settings.steps is not None:
-            return self.settings.steps
+        if self.regime.steps is not None:
+            return self.regime.steps
         if architecture.name not in self.decided.steps:
-            seconds = self.settings.minutes * 60 * TRAINING_SHARE - (time.monotonic() - self.began)
+            seconds = self.regime.minutes * 60 * TRAINING_SHARE - (time.monotonic() - self.began)
             found = max(100, int(max(seconds, 10) / speed(task, self._schedule(1), self.threads)))
             self.decided.steps[architecture.name] = int(self.group.agree(float(found))[0])
             self._keep(self.decided)
@@ -392,11 +390,11 @@ class _Fit:
 
     def _train(self, task: ContextTask, architecture: Architecture, run: Run) -> Run:
         limit = None
-        if self.settings.steps is None:
+        if self.regime.steps is None:
             if self.decided.overhead < 0:
                 self.decided.overhead = time.monotonic() - self.began - run.seconds
                 self._keep(self.decided)
-            limit = self.settings.minutes * 60 * TRAINING_SHARE - self.decided.overhead
+            limit = self.regime.minutes * 60 * TRAINING_SHARE - self.decided.overhead
         self.view.stage(f"training: {architecture.name}")
         return self._optimise(self.number, architecture, task, None, limit)
 
