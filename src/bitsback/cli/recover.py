@@ -11,6 +11,7 @@ from bitsback.cli.decompress import facts, tell
 from bitsback.cli.exits import FAILED, OK, SKIPPED
 from bitsback.cli.output import count_words, progress_bar, say, size_words, write_json
 from bitsback.cli.source import archive_file, library_of
+from bitsback.errors import BitsBackError
 
 if TYPE_CHECKING:
     from bitsback.archive import Archive
@@ -65,6 +66,8 @@ def recover_command(
         opened = Archive(file, library=library_of(models), limits=limits, damaged=True)
         for problem in opened.problems:
             say(f"damaged: {problem}", error=True)
+        if not opened.members:
+            raise BitsBackError("nothing is left of it")
         if output is not None:
             code, found = _into_archive(opened, output, force, threads)
         else:
@@ -90,7 +93,8 @@ def recover_command(
             say("whether there were more files, of which nothing is left, cannot be known", error=True)
             code = FAILED
     if as_json:
-        write_json({"problems": opened.problems, "incomplete": opened.structure.incomplete} | found)
+        sectors = {"damaged_sectors": len(repair.damaged), "repaired_sectors": len(repair.damaged) - len(repair.lost)}
+        write_json(sectors | {"problems": opened.problems, "incomplete": opened.structure.incomplete} | found)
     return code
 
 
