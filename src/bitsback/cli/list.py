@@ -164,9 +164,8 @@ def _cost(archive: "Archive", member: "Member") -> int:
 def _tell_cost(archive: "Archive") -> None:
     sizes = [block.samples for data in archive.structure.chunks for block in data.head.blocks]
     if sizes:
-        say(
-            f"{count_words(len(sizes), 'block')} of {min(sizes):,} to {max(sizes):,} samples: no image takes more than that"
-        )
+        words = f"{count_words(len(sizes), 'block')} of {min(sizes):,} to {max(sizes):,} samples"
+        say(f"{words}: no image takes more than that")
 
 
 def _print_sha256(archive: "Archive", threads: int) -> int:
