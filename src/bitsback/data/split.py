@@ -271,7 +271,7 @@ def _sum_areas(image, sums):  # type: ignore[no-untyped-def]
         row[:] = 0
         j, beyond = 0, width
         for x in range(width):
-            value = np.int64(0)
+            value = 0
             for c in range(channels):
                 value += image[y, x, c]
             at, end = x * side, (x + 1) * side
