@@ -27,6 +27,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import constriction
@@ -35,15 +36,18 @@ from numpy.typing import NDArray
 
 import measure
 from bitsback.codecs import quarter
-from bitsback.models import Model, file
-from bitsback.models.search import RETIRED, ZOO
-from bitsback.nets.engine import Run, build
+from bitsback.models import Model
+from bitsback.nets.engine import Runner, build
 from bitsback.nets.layers import Network
 from measure import Images
 
 AnsCoder = constriction.stream.stack.AnsCoder
 Floats = NDArray[np.float32]
 Symbols = NDArray[np.int32]
+
+HERE = Path(__file__).parent
+MODELS = {"8-bit": HERE / "plain-vae-8-bit.bbm", "binarised": HERE.parent / "docs" / "lab" / "plain-vae.bbm"}
+"""Variational autoencoders whose pixels are independent of each other given the latents: constriction codes those."""
 
 SEED_WORDS = 64
 ENGINES = ("int8", "float32")
@@ -70,7 +74,7 @@ class Parameters:
         """Ask the model: give it networks that put out every integer, and look at the codecs that it makes of them."""
         every = np.arange(256, dtype=np.uint8)
         config = model.config
-        vae = copy.copy(model.vae)
+        vae = copy.copy(model.trained)
         vae._encoder = lambda _: np.repeat(every[:, None], 2 * config.latents, 1)
         vae._decoder = lambda _: np.broadcast_to(every[:, None, None, None], (256, *config.decoder.output))
         posterior = vae.posterior(np.zeros((256, *model.shape), np.uint8))
@@ -237,8 +241,8 @@ class BitPixels(MixturePixels):
 class Peer:
     """A latent-variable model on constriction's coder."""
 
-    encoder: Run
-    decoder: Run
+    encoder: Runner
+    decoder: Runner
     parameters: Parameters
     latents: int
     binary: bool
@@ -275,14 +279,14 @@ class Peer:
         return self.decoder((z + 128).astype(np.uint8)[None])
 
 
-def faster(networks: list[Network], repeats: int) -> tuple[str, list[Run], dict[str, float]]:
+def faster(networks: list[Network], repeats: int) -> tuple[str, list[Runner], dict[str, float]]:
     """The engine that is the faster one for a batch of one; its runners; microseconds an image of each."""
     inputs = [np.full((1, *network.spec.input), 128, np.uint8) for network in networks]
-    found: dict[str, tuple[float, list[Run]]] = {}
+    found: dict[str, tuple[float, list[Runner]]] = {}
     for engine in ENGINES:
         runs = [build(network, engine) for network in networks]
 
-        def both(runs: list[Run] = runs) -> None:
+        def both(runs: list[Runner] = runs) -> None:
             for _ in range(200):
                 for run, x in zip(runs, inputs, strict=True):
                     run(x)
@@ -302,12 +306,8 @@ def timed(encode: Callable[[], Any], decode: Callable[[Any], Any], repeats: int)
 
 def compare(kind: str, x: Images, repeats: int) -> dict[str, Any]:
     """All figures of one kind of digits."""
-    model = Model.load(ZOO / RETIRED / f"{measure.MODELS[kind]}-0.1.bbm")
-    config, tensors = file.parse(model.data)
-    networks = [
-        Network.from_tensors(config.encoder, tensors, "encoder"),
-        Network.from_tensors(config.decoder, tensors, "decoder"),
-    ]
+    model = Model.load(MODELS[kind])
+    networks = [Network.from_tensors(spec, model.tensors, name) for name, spec in model.config.networks.items()]
     engine, (encoder, decoder), batch_of_one = faster(networks, repeats)
     binary = model.levels == 2
     parameters = Parameters.of(model)
@@ -337,7 +337,7 @@ def compare(kind: str, x: Images, repeats: int) -> dict[str, Any]:
     seed = np.random.default_rng(1).integers(1, 1 << 32, SEED_WORDS, np.uint32)
     result["constriction"] = {}
     for name, pixels in ways.items():
-        peer = Peer(encoder, decoder, parameters, config.latents, binary, pixels(parameters))
+        peer = Peer(encoder, decoder, parameters, model.config.latents, binary, pixels(parameters))
         peer.encode(x[:20], seed)
         words, (again, rest), encoding, decoding = timed(
             lambda peer=peer: peer.encode(x, seed),

@@ -12,10 +12,10 @@ import numpy as np
 
 from bitsback.ans import Stack
 from bitsback.kinds.context.codec import ContextCodec
-from bitsback.kinds.context.network import TABLE_SIZE, AdaptiveSpec, ContextNetwork, ContextSpec, Feature, Memory, Tap
+from bitsback.kinds.context.network import TABLE_SIZE, ContextNetwork, ContextSpec, Feature, Memory, RegressionSpec, Tap
 from bitsback.nets.layers import MAX_ACCUMULATOR, MAX_WIDE_WEIGHT, Weights
 
-Reference = Literal["adaptive", "median", "drawn", "memories"] | None
+Reference = Literal["regression", "median", "drawn", "memories"] | None
 """Kinds of references; "drawn": the median predictor's, with all that version 3 has; "memories": that too, or
 none for two-valued samples, and memories."""
 
@@ -56,7 +56,7 @@ def context_spec(
             f += [Feature(Tap("error", k), Tap("error", c, -3, -4)) for k in range(c)]
         if reference == "drawn":
             f += [Feature(Tap("value", c, -8, 8), Tap("value", other, -8, -8)), Feature(Tap("error", c, -5, 7))]
-        if reference == "adaptive":
+        if reference == "regression":
             f += [Feature(Tap("spread", k)) for k in range(c + 1)]
         if reference == "memories":
             f += [Feature(Tap("memory", k), west) for k in range(2 * c + 2)]
@@ -76,7 +76,7 @@ def context_spec(
         tuple((10,) if c % 2 else (12, 9) for c in range(channels)),
         border,
         maps,
-        AdaptiveSpec(taps, ridge) if reference == "adaptive" else None,
+        RegressionSpec(taps, ridge) if reference == "regression" else None,
         reference in ("median", "drawn") or (reference == "memories" and anchored),
         anchors,
         reference == "drawn",
@@ -164,8 +164,8 @@ def picture(content: str, shape: tuple[int, int, int, int], levels: int = 256, s
 
 
 KINDS: tuple[Kind, ...] = (
-    (3, "adaptive", 0, 256),
-    (1, "adaptive", 3, 256),
+    (3, "regression", 0, 256),
+    (1, "regression", 3, 256),
     (3, "median", 0, 256),
     (1, None, 3, 256),
     (1, None, 3, 2),

@@ -87,8 +87,8 @@ def draw_chains(sizes, elbo):
 def main(quick):
     entropy, rows = rates(range(8, 25, 8) if quick else range(5, 25), 2000 if quick else 100_000)
 
-    model = Model.find(PLAIN_VAE)
-    vae, images = model.vae, digits(4 if quick else 200, seed=6)[..., None]
+    model = Model.load(PLAIN_VAE)
+    vae, images = model.trained, digits(4 if quick else 200, seed=6)[..., None]
     n, finest = len(images), vae.config.latent_bits
     grid = Grid(best_grids(vae, digits(4 if quick else 50, seed=5)[..., None])[2], finest)
     elbo = float(np.mean([model.elbo_bits(images, seed).mean() for seed in range(1 if quick else 10)]))

@@ -2,8 +2,10 @@
 
     python docs/lab/bits_back.py            (--quick: a smaller run, which writes nothing to the page)
 
-The model is the plain VAE of bitsback 0.1: 40 latents of 7 bits, and one probability for each pixel.
+The model is a plain VAE, `plain-vae.bbm`: 40 latents of 7 bits, and one probability for each pixel.
 """
+
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,7 +17,7 @@ from bitsback.codecs.testing import random_stack
 from bitsback.errors import EmptyStackError
 from bitsback.models import Model
 
-PLAIN_VAE = "cf2d3bbe9d9e89eed8ddf2bf33a7af9a086ceca4f4faf88fb7694e3bb21adb59"
+PLAIN_VAE = Path(__file__).with_name("plain-vae.bbm")
 
 
 class Grid:
@@ -110,8 +112,8 @@ def draw(n, curves):
 
 
 def main(quick):
-    model = Model.find(PLAIN_VAE)
-    vae, chains = model.vae, 2 if quick else 8
+    model = Model.load(PLAIN_VAE)
+    vae, chains = model.trained, 2 if quick else 8
     images = digits(chains * (10 if quick else 250), seed=4)[..., None]
     images = np.random.default_rng(4).permutation(images).reshape(chains, -1, 28, 28, 1)
     common, shared, own = best_grids(vae, digits(5 if quick else 50, seed=5)[..., None])

@@ -2,9 +2,11 @@
 
     python docs/lab/lossless.py            (--quick: a smaller run, which writes nothing to the page)
 
-The model is the plain VAE of bitsback 0.1: 40 latents of 7 bits, and one probability for each pixel. All of it is
+The model is a plain VAE, `plain-vae.bbm`: 40 latents of 7 bits, and one probability for each pixel. All of it is
 integer arithmetic, so "the same" below means the same to the last bit.
 """
+
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,7 +18,7 @@ from bitsback.codecs.testing import random_stack
 from bitsback.errors import EmptyStackError
 from bitsback.models import Model
 
-PLAIN_VAE = "cf2d3bbe9d9e89eed8ddf2bf33a7af9a086ceca4f4faf88fb7694e3bb21adb59"
+PLAIN_VAE = Path(__file__).with_name("plain-vae.bbm")
 
 
 # The three distributions, cut into codecs of single symbols
@@ -157,7 +159,7 @@ def pictures(vae, x, z):
 
 
 def main(quick):
-    vae = Model.find(PLAIN_VAE).vae
+    vae = Model.load(PLAIN_VAE).trained
     images = digits(4 if quick else 20, seed=3)[..., None]
     x = images[3]
 

@@ -29,7 +29,7 @@ def cost(codec, images):
 
 def main(quick):
     model = Model.load("digits-binary")
-    codec = model.vae.codec(1)  # bits back inside, and the order as one more latent outside
+    codec = model.trained.codec(1)  # bits back inside, and the order as one more latent outside
     images = [image[None, ..., None] for image in digits(20 if quick else 500, seed=7)]
     assert len({image.tobytes() for image in images}) == len(images)
 

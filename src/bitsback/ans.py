@@ -16,15 +16,15 @@ Symbols are pushed last to first, so that they are popped first to last. Either 
 other, from any state. (Jarek Duda, "Asymmetric numeral systems", arXiv 1311.2540, section 2.2 on range variants.)
 
 Kernels elsewhere are built from the helpers of this module (:func:`peek` and :func:`take`, if not :func:`advance` and
-:func:`refill`) and run with :meth:`Stack.pull`. Heads and what is computed from them are ``np.uint64``, lengths and indices plain integers, and
-the two do not mix (:mod:`bitsback.kernels.values`).
+:func:`refill`) and run with :meth:`Stack.pull`. Heads are words, ``np.uint64``; slots, lengths and indices are integers
+(:mod:`bitsback.kernels.values`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,20 @@ MAX_LANES = 1 << 16
 
 _LOWEST = np.uint64(1 << 32)
 _ONE = np.uint64(1)
+
+
+class Encoder(NamedTuple):
+    """The intervals of all symbols, uint32, which a kernel fills in the order of popping; then they are pushed."""
+
+    starts: npt.NDArray[np.uint32]
+    freqs: npt.NDArray[np.uint32]
+
+
+class Decoder(NamedTuple):
+    """The stack that a kernel pops from. One text can serve both: it is compiled for the one that it is given."""
+
+    heads: npt.NDArray[np.uint64]
+    tail: npt.NDArray[np.uint32]
 
 
 @helper

@@ -8,20 +8,19 @@ from PIL import Image
 
 from bitsback.codecs import LogisticMixture
 from bitsback.models import Model
-from bitsback.models.search import ZOO
 from bitsback.nets.engine import build
 from bitsback.nets.layers import Network
 from helpers import tiny_model
 
 pytest.importorskip("constriction", reason="the extra [bench] is not installed")
 
-WAYS = {"digits-binary": ["BinaryPixels"], "digits": ["CategoricalPixels", "TablePixels", "BitPixels"]}
+WAYS = {"binarised": ["BinaryPixels"], "8-bit": ["CategoricalPixels", "TablePixels", "BitPixels"]}
 
 
 def peer_of(model: Model, pixels: str) -> Any:
     script = import_module("constriction_peer")
     parts = ("encoder", "decoder")
-    networks = [Network.from_tensors(getattr(model.config, part), model._tensors, part) for part in parts]
+    networks = [Network.from_tensors(getattr(model.config, part), model.tensors, part) for part in parts]
     parameters = script.Parameters.of(model)
     runs = [build(network, "float32") for network in networks]
     binary = model.levels == 2
@@ -36,7 +35,7 @@ def sample_digits(levels: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("name", "way"), [(name, way) for name, ways in WAYS.items() for way in ways])
 def test_the_peer_codes_with_the_same_model(name: str, way: str) -> None:
-    model = Model.load(ZOO / "retired" / f"{name}-0.1.bbm")
+    model = Model.load(import_module("constriction_peer").MODELS[name])
     images = sample_digits(model.levels)
     peer = peer_of(model, way)
     seed = np.arange(1, 65, dtype=np.uint32)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitsback.models.inspect import draw
 from helpers import Reader, tiny_model, tiny_model_file
 
 Run = Callable[..., Any]
@@ -24,7 +23,7 @@ def tiny(tmp_path: Path) -> Path:
 def scans(tmp_path: Path) -> Path:
     folder = tmp_path / "scans"
     folder.mkdir()
-    for number, image in enumerate(draw(tiny_model(256), 5)):
+    for number, image in enumerate(tiny_model(256).draw(5)):
         Image.fromarray(image[..., 0]).save(folder / f"{number}.png")
     return folder
 

@@ -11,8 +11,9 @@ import pytest
 
 import bitsback
 from bitsback.archive.container import OPTIONAL, ContainerReader, ContainerWriter, Kind
+from bitsback.cli.output import size_words
+from bitsback.kinds.vae.config import SelfTest
 from bitsback.models import Model, search
-from bitsback.models.inspect import draw
 from helpers import tiny_model_file, with_config
 from models.context_models import context_file, vae_file
 from models.hostile import MAKERS, hostile
@@ -22,7 +23,7 @@ Run = Callable[..., Any]
 OWN = context_file((1, "median", 0, 256), 8, 12)
 """A model with random weights. It fits nothing in the world but the images that are drawn from it."""
 MODEL = Model.from_bytes(OWN)
-NAME, SIZE = "tiny-context-1", "10.4 kB"
+NAME, SIZE = "tiny-context-1", size_words(len(OWN))
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def mine(tmp_path: Path) -> Path:
 @pytest.fixture
 def packed(run: Run, mine: Path, tmp_path: Path) -> Path:
     """An archive of images that only that model can decode."""
-    np.save(tmp_path / "images.npy", draw(MODEL, 9)[..., 0])
+    np.save(tmp_path / "images.npy", MODEL.draw(9)[..., 0])
     assert run("compress", "images.npy", "-m", mine, "-q").code == 0
     return tmp_path / "images.npy.bba"
 
@@ -57,7 +58,7 @@ def test_the_table(run: Run, user: Path, tmp_path: Path, monkeypatch: pytest.Mon
     user.mkdir(parents=True)
     (user / "mine.bbm").write_bytes(OWN)
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "colour.bbm").write_bytes(context_file((3, "adaptive", 0, 256)))
+    (tmp_path / "other" / "colour.bbm").write_bytes(context_file((3, "regression", 0, 256)))
     monkeypatch.setenv("BITSBACK_MODEL_PATH", str(tmp_path / "other"))
     done = run("models")
     assert (done.code, done.err) == (0, [])
@@ -67,7 +68,7 @@ def test_the_table(run: Run, user: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert rows[0][:2] == ["colour", "any size RGB, 8 bits"] and rows[0][3] == "path"
     assert rows[1] == ["mine", "8x12 grey, 8 bits", SIZE, "user", f"sha256:{MODEL.id[:12]}"]
     where = {row[0]: row[3] for row in rows}
-    assert where["photos"] == "shipped" and where["digits-0.1"] == "retired"
+    assert where["photos"] == "shipped"
     assert str(user / "mine.bbm") in run("models", "-v").out.decode()
 
 
@@ -105,7 +106,7 @@ def test_a_card(run: Run, user: Path, mine: Path) -> None:
     [
         (tiny_model_file(2), "6 latents of 8 bits; Bernoulli"),
         (vae_file(256), "context "),
-        (context_file((3, "adaptive", 0, 256)), "adaptive, "),
+        (context_file((3, "regression", 0, 256)), "regression on "),
         (context_file((1, "median", 0, 256)), "median"),
         (context_file((1, None, 0, 2), 8, 12), "no latents; Bernoulli"),
     ],
@@ -115,12 +116,12 @@ def test_all_kinds_of_models_are_described(run: Run, tmp_path: Path, data: bytes
     assert words in run("models", "a.bbm").out.decode()
 
 
-def test_shipped_and_retired_cards_by_name(run: Run) -> None:
-    done = run("models", "photos", "digits-0.1")
+def test_shipped_cards_by_name(run: Run) -> None:
+    done = run("models", "photos", "digits-binary")
     assert done.code == 0
     first, second = done.out.decode().split("\n\n")
     assert "shipped" in first and "held_out_bits_per_dim" in first
-    assert "retired" in second and "encoder" in second
+    assert "shipped" in second and "encoder" in second
 
 
 @pytest.mark.parametrize(
@@ -198,8 +199,8 @@ def test_a_hostile_embedded_model_is_refused_in_one_line(run: Run, packed: Path,
 
 
 def test_a_model_that_does_not_compute_what_it_announces_is_not_installed(run: Run, user: Path, tmp_path: Path) -> None:
-    """Its check is right, but its self-test is not."""
-    wrong = with_config(tiny_model_file(), self_test={"encoder": "0" * 64, "decoder": "0" * 64})
+    """It is sound, but its self-test is not."""
+    wrong = with_config(tiny_model_file(), self_test=SelfTest("0" * 64, "0" * 64))
     (tmp_path / "wrong.bbm").write_bytes(wrong)
     done = run("models", "--add", "wrong.bbm")
     assert done.code == 1 and len(done.err) == 1 and done.err[0].startswith("bitsback: wrong.bbm: no engine")
@@ -210,7 +211,7 @@ def test_a_model_that_does_not_compute_what_it_announces_is_not_installed(run: R
 
 
 def test_add_use_and_remove(run: Run, user: Path, mine: Path, tmp_path: Path) -> None:
-    np.save(tmp_path / "images.npy", draw(MODEL, 9)[..., 0])
+    np.save(tmp_path / "images.npy", MODEL.draw(9)[..., 0])
     done = run("models", "--add", mine)
     assert done.code == 0 and done.err == [f"installed mine: 8x12 grey, 8 bits, {SIZE}, {user / 'mine.bbm'}"]
     assert sorted(path.name for path in user.iterdir()) == ["mine.bbm", "mine.json"]
@@ -227,7 +228,7 @@ def test_add_use_and_remove(run: Run, user: Path, mine: Path, tmp_path: Path) ->
 
 def test_an_installed_model_is_a_candidate(run: Run, user: Path, tmp_path: Path) -> None:
     (tmp_path / "odd.bbm").write_bytes(OWN)
-    np.save(tmp_path / "images.npy", draw(MODEL, 40)[..., 0])
+    np.save(tmp_path / "images.npy", MODEL.draw(40)[..., 0])
     assert "predictor" in run("compress", "images.npy", "-v", "-o", "before.bba").err[0]
     assert run("models", "--add", "odd.bbm", "-q").err == []
     for effort in ("fast", "normal", "max"):

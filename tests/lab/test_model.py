@@ -10,7 +10,6 @@ from PIL import Image
 from bitsback.errors import ImageError
 from bitsback.lab.model import Look, figures, fitting, html, look
 from bitsback.models import Model
-from bitsback.models.inspect import draw
 from helpers import Reader, tiny_model
 from models.context_models import context_file
 
@@ -21,7 +20,7 @@ WITH_LATENTS = ["samples", "again", "information", "traversals", "maps", "extrem
 @pytest.fixture(scope="module")
 def found() -> Look:
     model = tiny_model(256)
-    images = list(draw(model, 12))
+    images = list(model.draw(12))
     return look(model, images, [HOSTILE, *(f"{k}.png" for k in range(11))], samples=5)
 
 
@@ -62,8 +61,8 @@ def test_without_images_there_are_samples() -> None:
 
 def test_a_model_without_latents() -> None:
     pytest.importorskip("matplotlib")
-    model = Model.from_bytes(context_file((3, "adaptive", 0, 256)))
-    images = list(draw(model, 4, (16, 24, 3)))
+    model = Model.from_bytes(context_file((3, "regression", 0, 256)))
+    images = list(model.draw(4, (16, 24, 3)))
     seen = look(model, images, [f"{k}" for k in range(4)], samples=2)
     assert Reader(html(seen)).of("section", "aria-labelledby") == ["samples", "maps", "extremes", "model"]
     assert sorted(figures(seen)) == ["costs.svg", "easiest.png", "hardest.png", "samples.png"]

@@ -2,9 +2,15 @@
 
 from functools import cache
 
+from msgspec import structs
+
+from bitsback.kinds.base import ImageSpec
+from bitsback.kinds.context.config import ContextConfig
 from bitsback.kinds.context.network import ContextNetwork
-from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec, dump, parse, version_of
-from bitsback.nets.engine import self_test_hash
+from bitsback.kinds.likelihoods import BernoulliSpec, LikelihoodSpec, MixtureSpec
+from bitsback.kinds.vae.config import VAEConfig
+from bitsback.models import Model
+from bitsback.models.file import parse
 from bitsback.nets.layers import Conv, Dense, NetSpec, Shuffle, Unflatten
 from contexts import Kind, tiny_context
 from helpers import tiny_model_file
@@ -13,7 +19,7 @@ from nets.networks import random_network
 MAPS = 3
 
 
-def likelihood(network: ContextNetwork) -> BernoulliSpec | MixtureSpec:
+def likelihood(network: ContextNetwork) -> LikelihoodSpec:
     return BernoulliSpec() if network.parameters == 1 else MixtureSpec(network.parameters // 3)
 
 
@@ -21,40 +27,32 @@ def likelihood(network: ContextNetwork) -> BernoulliSpec | MixtureSpec:
 def context_file(kind: Kind, height: int = 0, width: int = 0, colour: tuple[int, ...] | None = None) -> bytes:
     """A model without latents, of images of any size where ``height`` and ``width`` are 0."""
     network, (channels, _, _, levels) = tiny_context(*kind), kind
-    config = Config(
-        version=version_of(network.spec),
-        kind="context",
+    config = ContextConfig(
         name=f"tiny-context-{channels}",
         image=ImageSpec(height, width, channels, 2 if levels == 2 else 256),
         likelihood=likelihood(network),
-        self_test={},
         context=network.spec,
         colour=tuple(range(channels)) if colour is None else colour,
     )
-    return dump(config, network.tensors())
+    return Model.made(config, network.tensors()).data
 
 
 @cache
 def vae_file(levels: int = 256, shuffle: bool = True) -> bytes:
     """:func:`helpers.tiny_model_file` with a context network: a feature map takes the place of the parameters."""
-    config, tensors = parse(tiny_model_file(levels))
+    _, config, tensors = parse(tiny_model_file(levels))
+    assert isinstance(config, VAEConfig)
     network = tiny_context(1, None, MAPS, levels)
     last = (Conv(8, 16 * MAPS, 3), Shuffle(4)) if shuffle else (Conv(8, MAPS, 3),)
     start = Unflatten(8, 2, 3) if shuffle else Unflatten(8, 8, 12)
     spec = NetSpec((config.latents,), (Dense(config.latents, 8 * start.height * start.width), start, *last))
     decoder = random_network(spec, 1)
-    changed = Config(
-        version=2,
-        kind="vae",
+    changed = structs.replace(
+        config,
         name=f"tiny-vae-{levels}",
-        image=config.image,
         likelihood=likelihood(network),
-        self_test={**config.self_test, "decoder": self_test_hash(decoder)},
-        latents=config.latents,
-        latent_bits=config.latent_bits,
-        encoder=config.encoder,
         decoder=decoder.spec,
         context=network.spec,
     )
     encoder = {name: tensor for name, tensor in tensors.items() if name.startswith("encoder.")}
-    return dump(changed, {**encoder, **decoder.tensors("decoder"), **network.tensors()})
+    return Model.made(changed, {**encoder, **decoder.tensors("decoder"), **network.tensors()}).data

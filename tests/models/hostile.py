@@ -1,6 +1,8 @@
 """Model files to be refused: damaged, mixed up with others, or made by somebody who means harm."""
 
+import hashlib
 import json
+import lzma
 import pickle
 import struct
 import zipfile
@@ -8,27 +10,36 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
-import xxhash
-
+from bitsback.models.file import unpack
 from helpers import tiny_model_file
+
+HEAD = struct.Struct("<8sBBI32s")
+
+
+def sealed(content: bytes, packed: bytes | None = None, size: int | None = None) -> bytes:
+    """A model file that holds these safetensors, or whatever they are, under a right SHA-256."""
+    size, digest = len(content) if size is None else size, hashlib.sha256(content).digest()
+    head = HEAD.pack(b"\x8fBBM\r\n\x1a\n", 2, packed is not None, size, digest)
+    return head + (content if packed is None else packed)
 
 
 def header_of(data: bytes) -> dict[str, Any]:
-    (size,) = struct.unpack_from("<Q", data)
-    header: dict[str, Any] = json.loads(data[8 : 8 + size])
+    content = unpack(data)
+    (size,) = struct.unpack_from("<Q", content)
+    header: dict[str, Any] = json.loads(content[8 : 8 + size])
     return header
 
 
-def with_header(data: bytes, header: dict[str, Any] | str, *, sealed: bool = False) -> bytes:
-    """The file with another header: without a check, or with one that is right."""
-    (size,) = struct.unpack_from("<Q", data)
-    if isinstance(header, dict):
-        metadata = {k: v for k, v in header["__metadata__"].items() if k != "check"}
-        header = json.dumps({**header, "__metadata__": metadata | ({"check": "0" * 16} if sealed else {})})
-    text = header.encode()
-    result = struct.pack("<Q", len(text)) + text + data[8 + size :]
-    digits = xxhash.xxh3_64(result).hexdigest()
-    return result.replace(b'"check": "' + b"0" * 16, f'"check": "{digits}'.encode()) if sealed else result
+def with_header(data: bytes, header: dict[str, Any] | str) -> bytes:
+    """The file with another header."""
+    content = unpack(data)
+    (size,) = struct.unpack_from("<Q", content)
+    text = (header if isinstance(header, str) else json.dumps(header)).encode()
+    return sealed(struct.pack("<Q", len(text)) + text + content[8 + size :])
+
+
+def lzma2(data: bytes) -> bytes:
+    return lzma.compress(data, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 20}])
 
 
 def with_text(data: bytes, before: str, after: str) -> bytes:
@@ -85,17 +96,27 @@ MAKERS: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "five bytes": lambda data: data[:5],
     "cut short": lambda data: data[:-1],
-    "cut in the header": lambda data: data[:100],
     "longer": lambda data: data + b"\0",
-    "flipped in the size": lambda data: _flipped(data, 0),
-    "flipped in the configuration": lambda data: _flipped(data, data.index(b"latent_bits")),
-    "flipped in a weight": lambda data: _flipped(data, len(data) - 9),
-    "flipped in the check": lambda data: _flipped(data, data.index(b'"check":"') + 12),
-    "version 9": _text('"version":1', '"version":9'),
-    "version true": _text('"version":1', '"version":true'),
-    "version of text": _text('"version":1', '"version":"1\\n' + "1" * 5000 + '"'),
-    "no version": _text('"version":1,', ""),
-    "a huge header": lambda data: struct.pack("<Q", 1 << 60) + data[8:],
+    "its safetensors alone": lambda data: unpack(data),
+    "flipped in the configuration": lambda data: _flipped(sealed(unpack(data)), HEAD.size + 300),
+    "flipped in a weight": lambda data: _flipped(sealed(unpack(data)), -9),
+    "flipped when packed": lambda data: _flipped(data, -9),
+    "flipped in the identity": lambda data: _flipped(data, 20),
+    "flipped in the size": lambda data: _flipped(data, 10),
+    "version 9": lambda data: data[:8] + b"\x09" + data[9:],
+    "packing 9": lambda data: data[:9] + b"\x09" + data[10:],
+    "another size": lambda data: sealed(unpack(data), size=len(unpack(data)) + 1),
+    "a huge size": lambda data: sealed(unpack(data), size=(1 << 32) - 1),
+    "a bomb": lambda data: sealed(b"", lzma2(bytes(100 << 20)), 20 << 20),
+    "more than is packed": lambda data: sealed(unpack(data), lzma2(unpack(data)) + b"\0"),
+    "less than is packed": lambda data: sealed(unpack(data), lzma2(unpack(data))[:-1]),
+    "packed otherwise": lambda data: sealed(unpack(data), lzma.compress(unpack(data))),
+    "a huge header": lambda data: sealed(struct.pack("<Q", 1 << 60) + unpack(data)[8:]),
+    "five bytes inside": lambda data: sealed(unpack(data)[:5]),
+    "nothing inside": lambda data: sealed(b""),
+    "cut short inside": lambda data: sealed(unpack(data)[:-1]),
+    "cut in the header": lambda data: sealed(unpack(data)[:100]),
+    "longer inside": lambda data: sealed(unpack(data) + b"\0"),
     "a huge layer": _text('"outputs":48', '"outputs":1099511627776'),
     "huge numbers": _text('"outputs":48', '"outputs":' + "9" * 4000),
     "a negative layer": _text('"outputs":48', '"outputs":-48'),
@@ -119,7 +140,9 @@ MAKERS: dict[str, Callable[[bytes], bytes]] = {
     "a name without end": _text(_NAME, f'"name":"{"x" * 5000}"'),
     "deep nesting": lambda data: with_header(data, "[" * 200_000),
     "deep nesting inside": _text(_NAME, '"name":' + "[" * 200_000),
-    "another encoding": lambda data: struct.pack("<Q", 40) + '{"__metadata__":{}}'.encode("utf-16")[:40] + bytes(9),
+    "another encoding": lambda data: sealed(
+        struct.pack("<Q", 40) + '{"__metadata__":{}}'.encode("utf-16")[:40] + bytes(9)
+    ),
     "pickle": lambda data: pickle.dumps({"weight": [0.5]}),
     "old pickle": lambda data: pickle.dumps({"weight": [0.5]}, 2),
     "zip": lambda data: _zip(),
@@ -127,8 +150,8 @@ MAKERS: dict[str, Callable[[bytes], bytes]] = {
     "archive": lambda data: b"\x8fBBA\r\n\x1a\n" + bytes(40),
     "pointer": lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
     "zeros": lambda data: bytes(5000),
-    "a list": lambda data: struct.pack("<Q", 2) + b"[]",
-    "no metadata": lambda data: struct.pack("<Q", 2) + b"{}",
+    "a list": lambda data: sealed(struct.pack("<Q", 2) + b"[]"),
+    "no metadata": lambda data: sealed(struct.pack("<Q", 2) + b"{}"),
 }
 
 

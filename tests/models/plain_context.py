@@ -70,7 +70,7 @@ class PlainContext:
         self.context, self.channels, self.levels = context, channels, levels
         self.unit = 16 if levels == 256 else 1024
         self.table = tensor("context.table")
-        self.adaptive = context.get("adaptive")
+        self.regressed = context.get("regression")
         self.median = context.get("median", False)
         self.layers = []
         for c, widths in enumerate(context["hidden"]):
@@ -96,13 +96,13 @@ class PlainContext:
             step = [(i, y, t - 4 * y) for y in range(height) if 0 <= t - 4 * y < width for i in range(n)]
             for begin in range(0, len(step), BLOCK):
                 block = step[begin : begin + BLOCK]
-                regressions = {pixel: self.regression(pixel) for pixel in block if self.adaptive}
+                regressions = {pixel: self.regression(pixel) for pixel in block if self.regressed}
                 for c in range(self.channels):
                     for pixel in block:
                         self.refer(c, pixel, regressions.get(pixel))
                         value = choose(c, pixel, self.distribution(c, pixel))
                         self.samples[c, *pixel] = value
-                        if self.adaptive:
+                        if self.regressed:
                             regressions[pixel].give(value - self.base(c, pixel))
                 for pixel, regression in regressions.items():
                     self.learn(pixel, regression)
@@ -170,12 +170,12 @@ class PlainContext:
 
     def regression(self, pixel):
         i, y, x = pixel
-        taps = self.adaptive["taps"]
+        taps = self.regressed["taps"]
         size = len(taps) + self.channels
         nothing = [[0] * size for _ in range(size)]
         row = self.rows.get((i, y), nothing)
         column = self.columns.get((i, min(x + 3, self.width - 1)), nothing)
-        ridge = self.adaptive.get("ridge", 2000)
+        ridge = self.regressed.get("ridge", 2000)
         moments = [[row[a][b] + column[a][b] + ridge * (a == b) for b in range(size)] for a in range(size)]
         regression = Regression(moments)
         for _, c, dy, dx in taps:
@@ -196,7 +196,7 @@ class PlainContext:
 
     def refer(self, c, pixel, regression):
         i, y, x = pixel
-        if self.adaptive:
+        if self.regressed:
             r = 16 * self.base(c, pixel) + regression.predict() // 4
             self.spreads[c, *pixel] = spread(regression.diagonal[len(regression.g)])
         elif self.median:

@@ -7,6 +7,7 @@ and context codec are in plain.py and plain_context.py.
 
 import hashlib
 import json
+import lzma
 import struct
 from itertools import count
 from math import prod
@@ -15,7 +16,6 @@ from operator import mul
 import pytest
 
 from bitsback.kinds.context import tiles
-from bitsback.kinds.vae import chain
 from bitsback.models import Model
 from contexts import picture
 from helpers import drawn_images, tiny_model_file
@@ -60,6 +60,12 @@ def mixture_of_codes(*codes):
 
 class SlowModel:
     def __init__(self, data):
+        magic, version, packing, size, identity = struct.unpack_from("<8sBBI32s", data)
+        assert (magic, version) == (b"\x8fBBM\r\n\x1a\n", 2)
+        data = data[46:]
+        if packing == 1:
+            data = lzma.decompress(data, lzma.FORMAT_RAW, None, [{"id": lzma.FILTER_LZMA2, "dict_size": 2**20}])
+        assert len(data) == size and hashlib.sha256(data).digest() == identity
         size = struct.unpack_from("<Q", data)[0]
         self.header, self.tensors = json.loads(data[8 : 8 + size]), data[8 + size :]
         self.config = json.loads(self.header["__metadata__"]["bitsback"])
@@ -67,7 +73,6 @@ class SlowModel:
         self.latents, self.bits = self.config.get("latents", 0), self.config.get("latent_bits", 0)
         self.context = None
         if self.config.get("context"):
-            assert self.config["version"] == 2
             self.context = PlainContext(
                 self.config["context"], self.tensor, self.image["channels"], self.image["levels"]
             )
@@ -154,15 +159,16 @@ class SlowModel:
 
     def decode(self, payload, n):
         """The images, a list of samples each, and the stack that is left."""
-        lanes_log2, group_log2, primer_bits, runs = payload[:4]
+        primer_bits, runs = payload[:2]
+        largest, lanes = self.group(), 8 if n * prod(self.size()) >= 2**17 else 1
         steps = []  # (images, bits of a latent, primed?), in the order of pushing
-        for kind, repeats in struct.iter_unpack("BB", payload[4 : 4 + 2 * runs]):
+        for kind, repeats in struct.iter_unpack("BB", payload[2 : 2 + 2 * runs]):
             steps += [(1, primer_bits, True) if kind == 255 else (2**kind, self.bits, False)] * repeats
         left = n - sum(step[0] for step in steps)
-        steps += [(2**group_log2, self.bits, False)] * (left >> group_log2)
-        steps += [(left % 2**group_log2, self.bits, False)] * (left % 2**group_log2 > 0)
+        steps += [(largest, self.bits, False)] * (left // largest)
+        steps += [(left % largest, self.bits, False)] * (left % largest > 0)
 
-        stack = PlainStack.read(payload[4 + 2 * runs :], 2**lanes_log2)
+        stack = PlainStack.read(payload[2 + 2 * runs :], lanes)
         images = []
         for m, bits, primed in reversed(steps):
             z = stack.pop([uniform(bits)] * (m * self.latents))
@@ -172,13 +178,29 @@ class SlowModel:
             images += group
         return images, stack
 
-    def decode_pieces(self, payload, n, height, width):
+    def size(self):
+        return self.image["height"], self.image["width"]
+
+    def group(self):
+        """The largest group of a chain."""
+        values = []
+        for key in ("encoder", "decoder"):
+            shape = self.config[key]["input"]
+            values.append(prod(shape))
+            for layer in self.config[key]["layers"]:
+                shape = after(layer, shape)
+                values.append(prod(shape))
+        height, width = self.size()
+        group = 64
+        while group > 1 and (group * max(values) > 2**22 or group * (height + 8) * (width + 16) > 2**17):
+            group //= 2
+        return group
+
+    def decode_pieces(self, payload, n, height, width, edge=1024, together=2**17, many=2**17):
         """The images of a model without latents, [image][row][column][channel], and the stacks that are left."""
-        lanes_log2, tile_log2, group_log2 = payload[:3]
-        edge = 2**tile_log2
         a, b = -(-height // edge), -(-width // edge)
         if height <= edge and width <= edge:
-            group = max(1, 2**group_log2 // (height * width))
+            group = max(1, together // ((height + 8) * (width + 16)))
             pieces = [(i, min(group, n - i), 0, height, 0, width) for i in range(0, n, group)]
         else:
             pieces = [
@@ -187,11 +209,20 @@ class SlowModel:
                 for r in range(a)
                 for c in range(b)
             ]
-        sizes = unpacked("I", payload[3 : 4 * len(pieces) - 1])
-        images, stacks, begin = [[[None] * width for _ in range(height)] for _ in range(n)], [], 4 * len(pieces) - 1
-        for (first, m, top, bottom, left, right), size in zip(pieces, [*sizes, None], strict=True):
-            end = len(payload) if size is None else begin + size
-            stacks.append(PlainStack.read(payload[begin:end], 2**lanes_log2))
+        samples = max(m * (bottom - top) * (right - left) for _, m, top, bottom, left, right in pieces)
+        lanes = 8 if samples * self.image["channels"] >= many else 1
+        words, begin = [], 0
+        for _ in pieces[1:]:
+            words.append(0)
+            for shift in count(0, 7):
+                words[-1] += (payload[begin] % 128) << shift
+                begin += 1
+                if payload[begin - 1] < 128:
+                    break
+        images, stacks = [[[None] * width for _ in range(height)] for _ in range(n)], []
+        for (first, m, top, bottom, left, right), size in zip(pieces, [*words, None], strict=True):
+            end = len(payload) if size is None else begin + 8 * lanes + 4 * size
+            stacks.append(PlainStack.read(payload[begin:end], lanes))
             begin = end
             for i, image in enumerate(self.pop_in_context(stacks[-1], m, bottom - top, right - left)):
                 pixels = iter(split(image, (bottom - top) * (right - left)))
@@ -199,6 +230,20 @@ class SlowModel:
                     for x in range(left, right):
                         images[first + i][y][x] = next(pixels)
         return images, stacks
+
+
+def after(layer, shape):
+    """The shape that a layer gives."""
+    if layer["op"] == "conv":
+        return [layer["outputs"], *(-(-axis // layer.get("stride", 1)) for axis in shape[1:])]
+    if layer["op"] == "dense":
+        return [layer["outputs"]]
+    if layer["op"] == "flatten":
+        return [prod(shape)]
+    if layer["op"] == "unflatten":
+        return [layer["channels"], layer["height"], layer["width"]]
+    f = layer.get("factor", 2)
+    return [shape[0] // f**2, shape[1] * f, shape[2] * f]
 
 
 @pytest.mark.parametrize("name", [2, 256, "digits-binary"])
@@ -209,20 +254,26 @@ def test_the_self_tests_of_a_model_file_can_be_repeated_from_the_text(name):
 
 
 @pytest.mark.parametrize(
-    ("levels", "bits", "n", "group_log2", "lanes"),
-    [(2, 8, 40, 6, 1), (256, 8, 40, 6, 1), (2, 8, 15, 2, 1), (256, 12, 5, 6, 8), (2, 1, 1, 6, 8)],
+    ("levels", "bits", "n", "group"),
+    [(2, 8, 40, 64), (256, 8, 40, 64), (2, 8, 15, 4), (256, 12, 5, 64), (2, 1, 1, 64)],
 )
-def test_a_decoder_written_from_the_text_restores_images_and_stack(monkeypatch, levels, bits, n, group_log2, lanes):
-    """Groups of at most 4 leave images to the schedule's end; lanes are for many images, which would take too long."""
-    monkeypatch.setattr(chain, "GROUP_LOG2", group_log2)
-    monkeypatch.setattr(chain, "MANY_SAMPLES", 1 if lanes == 8 else 1 << 17)
+def test_a_decoder_written_from_the_text_restores_images_and_stack(monkeypatch, levels, bits, n, group):
+    """Groups of at most 4 leave images to the schedule's end."""
+    monkeypatch.setattr("bitsback.kinds.vae.config.MAX_GROUP", group)
     data = tiny_model_file(levels, bits=bits)
+    model = SlowModel(data)
+    assert model.group() == 64
+    monkeypatch.setattr(model, "group", lambda: group)
     images = drawn_images(Model.from_bytes(data), n)
     payload = Model.from_bytes(data).encode(images)
-    decoded, stack = SlowModel(data).decode(payload, n)
+    decoded, stack = model.decode(payload, n)
     assert decoded == images.reshape(n, -1).tolist()
-    assert len(stack.heads) == lanes
     assert stack.is_new
+
+
+def test_the_largest_group_is_that_of_the_text():
+    for data in (tiny_model_file(2), vae_file(256), Model.load("digits-binary").data):
+        assert SlowModel(data).group() == Model.from_bytes(data).config.group
 
 
 @pytest.mark.parametrize("shuffle", [True, False])
@@ -239,26 +290,26 @@ def test_so_does_one_of_models_with_latents_and_a_context_network(levels, shuffl
 
 
 @pytest.mark.parametrize(
-    ("kind", "colour", "shape", "tile_log2", "group_log2", "lanes"),
+    ("kind", "colour", "shape", "edge", "together", "lanes"),
     [
-        ((3, "adaptive", 0, 256), (1, 2, 0), (1, 9, 12, 3), 10, 16, 1),
-        ((3, "adaptive", 0, 256), (2, 0, 1), (2, 17, 7, 3), 4, 16, 1),
-        ((3, "median", 0, 256), (0, 1, 2), (1, 19, 33, 3), 4, 16, 8),
-        ((1, "adaptive", 0, 256), (0,), (7, 5, 6, 1), 10, 6, 1),
-        ((1, None, 0, 2), (0,), (5, 16, 3, 1), 4, 6, 8),
-        ((1, None, 0, 256), (0,), (3, 1, 20, 1), 10, 0, 1),
+        ((3, "regression", 0, 256), (1, 2, 0), (1, 9, 12, 3), 1024, 2**17, 1),
+        ((3, "regression", 0, 256), (2, 0, 1), (2, 17, 7, 3), 16, 2**17, 1),
+        ((3, "median", 0, 256), (0, 1, 2), (1, 19, 33, 3), 16, 2**17, 8),
+        ((1, "regression", 0, 256), (0,), (7, 5, 6, 1), 1024, 900, 1),
+        ((1, None, 0, 2), (0,), (5, 16, 3, 1), 16, 2000, 8),
+        ((1, None, 0, 256), (0,), (3, 1, 20, 1), 1024, 1, 1),
     ],
 )
-def test_so_does_one_of_models_without_latents(monkeypatch, kind, colour, shape, tile_log2, group_log2, lanes):
+def test_so_does_one_of_models_without_latents(monkeypatch, kind, colour, shape, edge, together, lanes):
     """Whole images and tiles, in groups or alone."""
-    monkeypatch.setattr(tiles, "TILE_LOG2", tile_log2)
-    monkeypatch.setattr(tiles, "GROUP_LOG2", group_log2)
-    monkeypatch.setattr(tiles, "MANY_SAMPLES", 1 if lanes == 8 else 1 << 17)
-    data = context_file(kind, colour=colour)
+    many = 1 if lanes == 8 else 2**17
+    monkeypatch.setattr(tiles, "EDGE", edge)
+    monkeypatch.setattr(tiles, "GROUP", together)
+    monkeypatch.setattr(tiles, "MANY_SAMPLES", many)
+    data = context_file.__wrapped__(kind, colour=colour)  # its known answers are those of such pieces
     images = picture("smooth", shape, kind[3])
     images[..., 0] ^= 1  # channels differ, should they be mixed up
     payload = Model.from_bytes(data).encode(images)
-    assert payload[:3] == bytes([3 if lanes == 8 else 0, tile_log2, group_log2])
-    decoded, stacks = SlowModel(data).decode_pieces(payload, *shape[:3])
+    decoded, stacks = SlowModel(data).decode_pieces(payload, *shape[:3], edge, together, many)
     assert decoded == images.tolist()
-    assert all(stack.is_new for stack in stacks)
+    assert all(stack.is_new and len(stack.heads) == lanes for stack in stacks)

@@ -1,3 +1,4 @@
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -6,18 +7,17 @@ import numpy as np
 import pytest
 
 from bitsback.errors import ChecksumError, CodecError, InexactEngineError, ModelNotFoundError
-from bitsback.models import Model, candidates, installed, search
-from bitsback.models.inspect import draw
+from bitsback.kinds.vae.config import SelfTest
+from bitsback.models import Model, candidates, installed, search, shipped
+from bitsback.models.file import unpack
 from bitsback.models.model import LARGEST
 from helpers import drawn_images, tiny_model, tiny_model_file, with_config
 
 
-def test_identity_is_the_hash_of_the_file() -> None:
-    import hashlib
-
+def test_identity_is_the_hash_of_what_the_file_holds() -> None:
     data = tiny_model_file()
     model = Model.from_bytes(data)
-    assert model.id == hashlib.sha256(data).hexdigest()
+    assert model.id == hashlib.sha256(unpack(data)).hexdigest()
     assert (model.name, model.shape, model.levels) == ("tiny-256", (8, 12, 1), 256)
     assert model.data == data
 
@@ -67,7 +67,7 @@ def test_images_that_do_not_fit_are_refused() -> None:
 
 def test_a_model_that_no_engine_computes_as_announced_is_refused() -> None:
     """The outputs' hash in the file is wrong, as if every engine here were inexact."""
-    model = Model.from_bytes(with_config(tiny_model_file(), self_test={"encoder": "0" * 64, "decoder": "0" * 64}))
+    model = Model.from_bytes(with_config(tiny_model_file(), self_test=SelfTest("0" * 64, "0" * 64)))
     with pytest.raises(InexactEngineError):
         model.encode(drawn_images(model, 1))
 
@@ -78,7 +78,7 @@ def test_shipped_models_draw_and_code(path: Path) -> None:
     assert model.name == path.stem
     shape = tuple(axis or 28 for axis in model.shape)
     assert model.id in [m.id for m in candidates(shape, np.uint8, model.levels, "max")]
-    images = draw(model, 5, shape)
+    images = model.draw(5, shape)
     np.testing.assert_array_equal(model.decode(model.encode(images), 5, shape), images)
 
 
@@ -92,7 +92,7 @@ barrier = Barrier(8)
 def ask(_):
     barrier.wait()
     found = candidates((28, 28, 1), "uint8", 2)
-    return [id(model.vae if model.config.kind == "vae" else model.context) for model in found]
+    return [id(model.trained) for model in found]
 with ThreadPoolExecutor(8) as pool:
     found = list(pool.map(ask, range(8)))
 assert found[0] and all(one == found[0] for one in found), found
@@ -106,23 +106,26 @@ def _zoo(folder: Path, monkeypatch: pytest.MonkeyPatch, **models: tuple[str, int
     monkeypatch.setattr("bitsback.models.search.ZOO", folder)
     ids = {}
     for file, (name, seed) in models.items():
-        path = folder / f"{file.replace('__', '/').replace('_', '-')}.bbm"
-        path.parent.mkdir(exist_ok=True)
+        path = folder / f"{file.replace('_', '-')}.bbm"
         path.write_bytes(with_config(tiny_model_file(seed=seed), name=name))
         ids[file] = Model.from_bytes(path.read_bytes()).id
     return ids
 
 
-def test_retired_models_are_found_by_identity_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ids = _zoo(tmp_path, monkeypatch, digits=("digits", 1), retired__digits_0=("digits", 2), retired__old=("old", 3))
-    for identity in ids.values():
-        assert Model.find(identity).id == identity
-    assert [path.name for path in installed()] == ["digits.bbm"]
-    assert [model.id for model in candidates((8, 12, 1), np.uint8)] == [ids["digits"]]
-    assert Model.load("digits").id == ids["digits"]
-    for name in ("old", "digits-0"):
-        with pytest.raises(ModelNotFoundError, match=r"nor one of digits$"):
-            Model.load(name)
+def test_the_shipped_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shipped() == {Model.load(path).id for path in search.ZOO.glob("*.bbm")}
+    ids = _zoo(tmp_path, monkeypatch, digits=("digits", 1), photos=("photos", 2))
+    (tmp_path / "junk.bbm").write_bytes(b"junk")
+    assert shipped() == set(ids.values())
+
+
+def test_a_damaged_file_is_named_where_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = _zoo(tmp_path, monkeypatch, digits=("digits", 1))
+    data = bytearray((tmp_path / "digits.bbm").read_bytes())
+    data[-9] ^= 1
+    (tmp_path / "digits.bbm").write_bytes(data)
+    with pytest.raises(ChecksumError, match=r"digits\.bbm: the model file is damaged"):
+        Model.find(ids["digits"])
 
 
 def test_effort_says_which_models_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

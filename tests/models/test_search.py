@@ -27,7 +27,6 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setattr(search, "ZOO", folders["zoo"])
     folders["user"] = tmp_path / "data" / "bitsback" / "models"
-    folders["retired"] = folders["zoo"] / "retired"
 
     def put(where: str, file: str, name: str) -> str:
         folders[where].mkdir(parents=True, exist_ok=True)
@@ -38,15 +37,15 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
 
 
 def test_the_order(put: Put, tmp_path: Path) -> None:
-    for where in ("zoo", "user", "two", "one", "retired"):
+    for where in ("zoo", "user", "two", "one"):
         put(where, "b", where)
         put(where, "a", f"{where}-a")
-    found = search.find(retired=True)
+    found = search.find()
     assert [(one.name, one.where) for one in found] == [
-        (name, where) for where in ("path", "path", "user", "shipped", "retired") for name in ("a", "b")
+        (name, where) for where in ("path", "path", "user", "shipped") for name in ("a", "b")
     ]
-    assert [one.path.parent.name for one in found[::2]] == ["one", "two", "models", "zoo", "retired"]
-    assert installed() == [one.path for one in found[:8]]
+    assert [one.path.parent.name for one in found[::2]] == ["one", "two", "models", "zoo"]
+    assert installed() == [one.path for one in found]
     for where in ("one", "two", "user", "zoo"):
         assert Model.load("b").name == where
         next(one for one in search.find() if one.name == "b").path.unlink()

@@ -31,15 +31,15 @@ IMAGES = 12
 def draw(model: Model) -> np.ndarray:
     """Images drawn from the model: x popped from fixed bits under p(x | z), z under p(z); or, without z, a picture."""
     height, width, channels = model.shape
-    if model.config.kind == "context":
+    if not model.has_latents:
         return picture("smooth", (IMAGES // 4, height or 21, width or 27, channels), model.levels)
     state, words = 1, []
     for _ in range(4000):
         state = (state * 6364136223846793005 + 1442695040888963407) & (2**64 - 1)
         words.append(state >> 32)
     stack = Stack.from_bytes(np.array([1 << 33], "<u8").tobytes() + np.array(words, "<u4").tobytes())
-    z = model.vae.prior(IMAGES).pop(stack)
-    return model.vae.likelihood(z).pop(stack)
+    z = model.trained.prior(IMAGES).pop(stack)
+    return model.trained.likelihood(z).pop(stack)
 
 
 def main(paths: list[str]) -> None:
@@ -51,7 +51,7 @@ def main(paths: list[str]) -> None:
     for path in paths:
         data = Path(path).read_bytes()
         lines = set()
-        needed = ENGINES if Model.from_bytes(data).config.kind == "vae" else ENGINES[:1]  # it has no use for any
+        needed = ENGINES if Model.from_bytes(data).has_latents else ENGINES[:1]  # others have no use for any
         for engine in needed:
             model = Model.from_bytes(data, engines=[engine])
             try:

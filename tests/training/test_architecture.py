@@ -1,9 +1,7 @@
-import msgspec
 import pytest
 
 pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
 
-from bitsback.errors import ModelError
 from bitsback.models import Model
 from bitsback.training.architecture import HIDDEN, candidates, coding_order, from_model
 
@@ -32,17 +30,6 @@ def test_two_valued_images_have_one_candidate() -> None:
 def test_larger_sizes_are_larger() -> None:
     macs = [candidates(3, 256, 64, 0.0, size)[0].spec.macs(9) for size in HIDDEN]
     assert macs == sorted(set(macs))
-
-
-def test_what_reaches_further_is_of_a_later_version() -> None:
-    near, far = (
-        candidates(1, 256, 28, 0.0, "small")[0].config("near"),
-        candidates(1, 2, 28, 0.9, "small")[0].config("far"),
-    )
-    assert (near.version, far.version) == (2, 3)
-    msgspec.structs.replace(near, version=3).check()
-    with pytest.raises(ModelError, match="parts that do not exist in version 2"):
-        msgspec.structs.replace(far, version=2).check()
 
 
 def test_shipped_models_can_be_started_from() -> None:

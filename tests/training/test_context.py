@@ -6,10 +6,10 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 from bitsback.codecs import LogisticMixture  # noqa: E402
 from bitsback.kinds.context.network import (  # noqa: E402
     MAX_OUTPUT,
-    AdaptiveSpec,
     ContextNetwork,
     ContextSpec,
     Feature,
+    RegressionSpec,
     Tap,
     companding,
     neighbours,
@@ -139,10 +139,12 @@ def test_bernoulli_objective() -> None:
         torch.testing.assert_close(bernoulli_nats(u, torch.full_like(u, x)), expected)
 
 
-@pytest.mark.parametrize("adaptive", [False, True])
+@pytest.mark.parametrize("regression", [False, True])
 def test_the_start_is_plausible(adaptive: bool) -> None:
     """Samples at the reference, or else at the ends of the range, are cheap, and no sample is out of the question."""
-    spec = ContextSpec((FEATURES,), ((32,),), adaptive=AdaptiveSpec((Tap("value", 0, -1, 0),)) if adaptive else None)
+    spec = ContextSpec(
+        (FEATURES,), ((32,),), regression=RegressionSpec((Tap("value", 0, -1, 0),)) if adaptive else None
+    )
     torch.manual_seed(0)
     net = TrainableContext(spec, 1, 9, "logistic_mixture", 3)
     x = torch.arange(256.0)

@@ -3,8 +3,17 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
 
-from bitsback.kinds.context.codec import ContextCodec, plane  # noqa: E402
-from bitsback.kinds.context.network import MARGIN, ContextNetwork, ContextSpec, Feature, Tap, companding, neighbours  # noqa: E402
+from bitsback.kinds.context.codec import ContextCodec  # noqa: E402
+from bitsback.kinds.context.network import (  # noqa: E402
+    MARGIN,
+    ContextNetwork,
+    ContextSpec,
+    Feature,
+    Tap,
+    companding,
+    neighbours,
+    plane,
+)
 from bitsback.training.context import TrainableContext  # noqa: E402
 from bitsback.training.layers import UNIT  # noqa: E402
 from bitsback.training.neighbours import Neighbours, choose  # noqa: E402

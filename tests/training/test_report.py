@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from bitsback.models import Model
-from bitsback.models.inspect import draw
 from bitsback.training import report
 from bitsback.training.report import text_table
 from bitsback.training.result import Point, Result, Row
@@ -27,7 +26,7 @@ CHROMIUM = next(
 )
 
 Kind = tuple[int, str | None, int, int]
-RGB: Kind = (3, "adaptive", 0, 256)
+RGB: Kind = (3, "regression", 0, 256)
 
 
 def made(model: Model, images: list[np.ndarray], **changes: object) -> Result:
@@ -67,7 +66,7 @@ def context(kind: Kind = RGB) -> Model:
 @pytest.fixture(scope="module")
 def result() -> Result:
     model = context()
-    return made(model, list(draw(model, 20, (16, 24, 3))))
+    return made(model, list(model.draw(20, (16, 24, 3))))
 
 
 @pytest.fixture(scope="module")
@@ -171,13 +170,13 @@ def test_easiest_and_hardest(result: Result) -> None:
 @pytest.mark.parametrize("kind", [(1, None, 0, 2), (2, "median", 0, 256), (1, "median", 0, 256)])
 def test_other_kinds_of_images(kind: Kind) -> None:
     model = context(kind)
-    images = [*draw(model, 3, (9, 7, kind[0])), *draw(model, 2, (5, 30, kind[0])), *draw(model, 1, (1, 1, kind[0]))]
+    images = [*model.draw(3, (9, 7, kind[0])), *model.draw(2, (5, 30, kind[0])), *model.draw(1, (1, 1, kind[0]))]
     assert Reader(report.html(made(model, images))).of("section", "aria-labelledby") == SECTIONS
 
 
 def test_a_model_with_latents() -> None:
     model = tiny_model(256)
-    text = Reader(report.html(made(model, list(draw(model, 9))))).text
+    text = Reader(report.html(made(model, list(model.draw(9))))).text
     assert "What the latents cost is not in the maps." in text
 
 
@@ -191,7 +190,7 @@ def test_large_images_are_cut_and_shrunk() -> None:
 
 def test_one_image_and_no_log() -> None:
     model = context()
-    images = list(draw(model, 1, (16, 24, 3)))
+    images = list(model.draw(1, (16, 24, 3)))
     text = report.html(made(model, images, log=[], notes=[]))
     assert Reader(text).of("section", "aria-labelledby") == ["saves", "learned", "drawn", "maps", "model", "use"]
     assert "Training ended before the first check" in text

@@ -3,7 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
 
-from bitsback.training.architecture import candidates  # noqa: E402
+from bitsback.training.architecture import candidates, network_of  # noqa: E402
 from bitsback.training.context import TrainableContext  # noqa: E402
 from bitsback.training.export import export_context  # noqa: E402
 from bitsback.training.sampling import Gatherer  # noqa: E402
@@ -87,7 +87,7 @@ def test_starting_from_a_model_computes_what_it_does() -> None:
     model = export_context(module, architecture.config("tiny"))
     torch.manual_seed(5)
     _, other = trainable(3)
-    other.start_from(model.context)
+    other.start_from(network_of(model))
     assert export_context(other, architecture.config("tiny")).id == model.id
 
 

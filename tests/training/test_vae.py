@@ -6,9 +6,11 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from bitsback.ans import Stack  # noqa: E402
 from bitsback.codecs import LogisticMixture, bucket_centres, quarter  # noqa: E402
+from bitsback.kinds.base import ImageSpec  # noqa: E402
 from bitsback.kinds.context.codec import logit_probabilities  # noqa: E402
 from bitsback.kinds.context.network import ContextSpec, Feature, Tap, neighbours  # noqa: E402
-from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec  # noqa: E402
+from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec  # noqa: E402
+from bitsback.kinds.vae.config import VAEConfig  # noqa: E402
 from bitsback.nets.layers import Conv, Dense, NetSpec, Shuffle, Unflatten  # noqa: E402
 from bitsback.training.export import export  # noqa: E402
 from bitsback.training.layers import UNIT  # noqa: E402
@@ -22,11 +24,9 @@ def trainable(levels: int) -> TrainableVAE:
     return TrainableVAE(config.encoder, config.decoder, "bernoulli" if levels == 2 else "logistic_mixture", 2)
 
 
-def config(levels: int) -> Config:
+def config(levels: int) -> VAEConfig:
     base = tiny_model(levels).config
-    return Config(
-        version=1,
-        kind="vae",
+    return VAEConfig(
         name="trained",
         image=ImageSpec(8, 12, 1, 2 if levels == 2 else 256),
         latents=base.latents,
@@ -34,7 +34,6 @@ def config(levels: int) -> Config:
         likelihood=BernoulliSpec() if levels == 2 else MixtureSpec(2),
         encoder=base.encoder,
         decoder=base.decoder,
-        self_test={},
     )
 
 
@@ -72,11 +71,11 @@ def test_with_a_context_network_the_objective_is_the_code_length(levels: int) ->
         for layer in model.context.layers()[0]:
             layer.weight.mul_(2)
     model.quantise(True)
-    exported = export(model, msgspec.structs.replace(config(levels), version=2, decoder=decoder, context=spec))
+    exported = export(model, msgspec.structs.replace(config(levels), decoder=decoder, context=spec))
     rng = np.random.default_rng(0)
     z = rng.integers(0, 1 << 10, (300, base.latents)).astype(np.uint16)
     words = rng.integers(0, 1 << 32, 60_000, np.uint32)
-    likelihood = exported.vae.likelihood(z)
+    likelihood = exported.trained.likelihood(z)
     images = likelihood.pop(Stack.from_bytes(b"\0\0\0\0\1\0\0\0" + words.tobytes()))
     x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     with torch.no_grad():
@@ -98,7 +97,7 @@ def test_the_objective_is_that_of_the_exported_model(levels: int) -> None:
     exported = export(model, config(levels))
     z = np.random.default_rng(0).integers(0, 1 << 10, (300, exported.config.latents)).astype(np.uint16)
     words = np.random.default_rng(1).integers(0, 1 << 32, 60_000, np.uint32)
-    likelihood = exported.vae.likelihood(z)
+    likelihood = exported.trained.likelihood(z)
     images = likelihood.pop(Stack.from_bytes(b"\0\0\0\0\1\0\0\0" + words.tobytes()))
     x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     with torch.no_grad():
@@ -106,7 +105,7 @@ def test_the_objective_is_that_of_the_exported_model(levels: int) -> None:
         nats = bernoulli_nats(out, x.float()) if levels == 2 else mixture_nats(out, x.float(), 2)
         kl, _ = model.bits(x)
     assert float(nats.mean()) / np.log(2) == pytest.approx(likelihood.bits(images).mean(), rel=0.01)
-    posterior = exported.vae.posterior(images)
+    posterior = exported.trained.posterior(images)
     noise = Stack.from_bytes(b"\0\0\0\0\1\0\0\0" + words.tobytes())
     sampled = 10 * exported.config.latents - posterior.bits(posterior.pop(noise)).sum(1)
     # Means at 4 deviations, which random weights give, are beyond the last bucket's edge: hence the tolerance

@@ -56,7 +56,7 @@ def _table(verbose: int, as_json: bool) -> int:
     from bitsback.models import Model, search
 
     rows = [("name", "images", "size", "where", "id", "file")]
-    for found in search.find(retired=True):
+    for found in search.find():
         try:
             model = Model.load(found.path)
         except BitsBackError as error:
@@ -81,7 +81,7 @@ def _show(name: str, as_json: bool) -> None:
     from bitsback.models import Model, search
     from bitsback.models.file import SUFFIX
 
-    known = {found.name: found for found in reversed(search.find(retired=True))}
+    known = {found.name: found for found in reversed(search.find())}
     found = None if name.endswith(SUFFIX) else known.get(name)
     model = Model.load(found.path if found else name)
     path = found.path if found else Path(name)
@@ -92,7 +92,7 @@ def _show(name: str, as_json: bool) -> None:
     if as_json:
         write_json(facts | {"card": card})
         return
-    for key, value in _words(model, path, found.where if found else None):
+    for key, value in _lines(model, path, found.where if found else None):
         click.echo(f"{key:<11} {printable(value)}")
     # What the lines above say from the file itself need not be said again
     lines = list(_flat({key: value for key, value in (card or {}).items() if key not in ("name", "sha256", "bytes")}))
@@ -101,32 +101,14 @@ def _show(name: str, as_json: bool) -> None:
         click.echo(f"  {key:<{width}}  {value}")
 
 
-def _words(model: "Model", path: Path, where: str | None) -> Iterator[tuple[str, str]]:
-    """Lines on a model, from its file alone."""
-    config = model.config
+def _lines(model: "Model", path: Path, where: str | None) -> Iterator[tuple[str, str]]:
+    """What there is to say of a model, from its file alone."""
     yield "name", model.name
     yield "file", f"{path}, {where or 'not installed'}"
     yield "sha256", model.id
-    yield "size", f"{len(model.data):,} bytes, version {config.version}"
+    yield "size", f"{len(model.data):,} bytes"
     yield "images", model.takes
-    kind = f"{config.latents} latents of {config.latent_bits} bits" if config.latents else "no latents"
-    yield "model", f"{kind}; {_likelihood(model)}"
-    for name, macs in _macs(model).items():
-        yield name, f"{macs:,} multiply-accumulates {'a pixel' if name == 'context' else 'an image'}"
-    if config.context is not None and config.context.has_reference:
-        adaptive = config.context.adaptive
-        yield "predictor", "median" if adaptive is None else f"adaptive, {len(adaptive.taps)} neighbours"
-
-
-def _likelihood(model: "Model") -> str:
-    components = model.config.parameters // 3
-    return f"mixture of {components} logistics" if components else "Bernoulli"
-
-
-def _macs(model: "Model") -> dict[str, int]:
-    """Multiply-accumulates: of encoder and decoder for an image, of the context network for a pixel."""
-    networks = {name: network.macs() for name, network in model.config.networks.items()}
-    return networks | ({"context": model.config.pixel_macs} if model.config.context is not None else {})
+    yield from model.config.lines()
 
 
 def _facts(model: "Model", found: "Found | None", path: Path | None = None) -> dict[str, Any]:
@@ -136,13 +118,10 @@ def _facts(model: "Model", found: "Found | None", path: Path | None = None) -> d
         "where": found.where if found else None,
         "id": model.id,
         "bytes": len(model.data),
-        "version": model.config.version,
-        "kind": model.config.kind,
+        "tag": model.tag,
         "shape": list(model.shape),
         "levels": model.levels,
-        "latents": model.config.latents,
-        "likelihood": _likelihood(model),
-        "macs": _macs(model),
+        **model.config.facts(),
     }
 
 
@@ -193,7 +172,7 @@ def _add(paths: list[Path], force: bool) -> int:
             )
         model = Model.load(path)
         try:
-            model.prepare()
+            model.prove()
         except BitsBackError as error:
             raise type(error)(f"{path}: {error}") from None
         card = _card(path)

@@ -224,7 +224,11 @@ class _Entry:
                 kind, code = INTEGER, build.zext(code, LONG)
                 build.ret(self.call("PyBool_FromLong", _OBJECT, code))
             else:
-                names = {INTEGER: "PyLong_FromLongLong", WORD: "PyLong_FromUnsignedLongLong", REAL: "PyFloat_FromDouble"}
+                names = {
+                    INTEGER: "PyLong_FromLongLong",
+                    WORD: "PyLong_FromUnsignedLongLong",
+                    REAL: "PyFloat_FromDouble",
+                }
                 build.ret(self.call(names[kind], _OBJECT, code))
         build.position_at_end(self._other)
         self._give_own("_Py_NotImplementedStruct")

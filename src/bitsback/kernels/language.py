@@ -169,7 +169,10 @@ class Body:
         if len(parameters) > len(arguments) or (len(parameters) < len(arguments) and not rest):
             raise KernelError(f"{function.__name__} takes {len(parameters)} arguments, not {len(arguments)}")
         if rest:
-            parameters, arguments = [*parameters, rest.arg], (*arguments[: len(parameters)], arguments[len(parameters) :])
+            parameters, arguments = (
+                [*parameters, rest.arg],
+                (*arguments[: len(parameters)], arguments[len(parameters) :]),
+            )
         for name, value in zip(parameters, arguments, strict=True):
             self._assigned[name] += 1
             self._set_name(name, value)
@@ -598,7 +601,9 @@ def _length(unit: Unit, value: Any) -> Any:
 def _real_function(name: str) -> Callable[[Unit, Any], Number]:
     def put(unit: Unit, value: Any) -> Number:
         function = unit.declared(f"llvm.{name}.f64", values.DOUBLE, [values.DOUBLE])
-        return Number(REAL, unit.build.call(function, [values.cast(unit.build, np.dtype(float), values.number(value)).code]))
+        return Number(
+            REAL, unit.build.call(function, [values.cast(unit.build, np.dtype(float), values.number(value)).code])
+        )
 
     return put
 

@@ -144,7 +144,9 @@ def converted(build: Any, value: Any, kind: Kind) -> Number:
         return Number(INTEGER, build.zext(given.code, LONG))
     if kind is REAL and own is not WORD:
         return Number(REAL, (build.uitofp if own is TRUTH else build.sitofp)(given.code, DOUBLE))
-    raise KernelError(f"a {own.value} where a {kind.value} is due: say which by np.int64, np.uint64, np.float64 or bool")
+    raise KernelError(
+        f"a {own.value} where a {kind.value} is due: say which by np.int64, np.uint64, np.float64 or bool"
+    )
 
 
 def common(a: Any, b: Any) -> Kind:
@@ -276,7 +278,9 @@ def denied(build: Any, value: Any) -> Any:
 def compared(build: Any, how: str, a: Any, b: Any) -> Any:
     sign = _COMPARISONS[how]
     if is_constant(a) and is_constant(b):
-        return bool(getattr(operator, {"Eq": "eq", "NotEq": "ne", "LtE": "le", "GtE": "ge"}.get(how, how.lower()))(a, b))
+        return bool(
+            getattr(operator, {"Eq": "eq", "NotEq": "ne", "LtE": "le", "GtE": "ge"}.get(how, how.lower()))(a, b)
+        )
     kind = common(a, b)
     if kind is TRUTH:
         kind = INTEGER
@@ -289,9 +293,7 @@ def compared(build: Any, how: str, a: Any, b: Any) -> Any:
 def chosen(build: Any, condition: Number, a: Any, b: Any) -> Number:
     """``a`` where the condition holds, else ``b``; both are computed."""
     kind = common(a, b)
-    return Number(
-        kind, build.select(condition.code, converted(build, a, kind).code, converted(build, b, kind).code)
-    )
+    return Number(kind, build.select(condition.code, converted(build, a, kind).code, converted(build, b, kind).code))
 
 
 def smallest(build: Any, *values: Any) -> Any:

@@ -1,1 +1,16 @@
-"""Kinds of models, a folder each with everything that a kind is; :mod:`bitsback.kinds.base` says what one can do."""
+"""Kinds of models, a folder each with everything that a kind is; :mod:`bitsback.kinds.base` says what one can do.
+
+Two lists, the only places that name them all: :data:`WITHOUT_WEIGHTS`, by tag, and :data:`AnyConfig`, of those with
+weights, by what the configuration in a model file calls them.
+"""
+
+from bitsback.kinds import adaptive, plain
+from bitsback.kinds.base import Coder
+from bitsback.kinds.context.config import ContextConfig
+from bitsback.kinds.vae.config import VAEConfig
+
+_WITHOUT_WEIGHTS: tuple[Coder, ...] = (plain.CODER, adaptive.CODER)
+
+WITHOUT_WEIGHTS = {coder.tag: coder for coder in _WITHOUT_WEIGHTS}
+
+AnyConfig = ContextConfig | VAEConfig

@@ -21,7 +21,6 @@ from bitsback.files import levels
 from bitsback.lab import latents
 from bitsback.lab import model_charts as charts
 from bitsback.models import Model
-from bitsback.models.inspect import draw
 from bitsback.report import views
 from bitsback.report.figures import Image
 from bitsback.report.page import chart, document, facts, key, section, sheet, strips
@@ -114,14 +113,14 @@ def look(model: Model, images: Sequence[Image], names: Sequence[str], samples: i
             raise ImageError(f"{name}: the model {model.name} takes {model.takes}")
     if not images:
         height, width, channels = model.shape
-        return Look(model, draw(model, samples, (height or SIZE, width or SIZE, channels), seed))
+        return Look(model, model.draw(samples, (height or SIZE, width or SIZE, channels), seed))
     (height, width, channels), _ = Counter(image.shape for image in images).most_common(1)[0]
-    drawn = draw(model, samples, (*views.edges(model, (height, width), views.DRAWN_EDGE), channels), seed)
+    drawn = model.draw(samples, (*views.edges(model, (height, width), views.DRAWN_EDGE), channels), seed)
     scores = views.scores(model, images, names)
-    if not latents.has_latents(model):
+    if not model.has_latents:
         return Look(model, drawn, scores)
     some = np.stack(views.spread(images, INFORMED))
-    information = latents.information(model, some).mean(0)
+    information = latents.distributions(model).information(some).mean(0)
     originals = np.stack(views.spread(images, AGAIN))
     again = latents.again(model, originals, DRAWS, seed)
     buckets = latents.quantiles(model, STEPS)
@@ -151,13 +150,7 @@ def html(found: Look) -> str:
 
 
 def _lead(found: Look) -> str:
-    kind = "A variational autoencoder with" if latents.has_latents(found.model) else "A model without latents:"
-    config = found.model.config
-    if latents.has_latents(found.model):
-        words = f"{kind} {count(config.latents, 'latent')} of {config.latent_bits} bits"
-        words += ", and a causal network that sees each pixel’s surroundings." if config.context else "."
-    else:
-        words = f"{kind} a causal network foresees each sample from those coded before it."
+    words = found.model.config.sentence()
     return words + ("" if found.scores else " No images were given, so there are samples only.")
 
 
@@ -197,7 +190,7 @@ def _again(found: Look) -> str:
     more = (
         " Pixels are drawn one after another here, each knowing its neighbours, so a draw is a likely image by itself, "
         "if not the same one."
-        if found.model.config.context
+        if found.model.config.sees_neighbours
         else " Each pixel is drawn by itself, so where the model is unsure, a draw is noisy."
     )
     return section(
@@ -246,13 +239,7 @@ def _traversals(found: Look) -> str:
 
 
 def _facts(model: Model) -> str:
-    config = model.config
-    rows = [("name", model.name), ("takes", model.takes)]
-    if latents.has_latents(model):
-        rows += [("latents", f"{config.latents} of {config.latent_bits} bits")]
-    if config.context is not None:
-        hidden = "; ".join(dict.fromkeys("-".join(map(str, widths)) for widths in config.context.hidden))
-        rows += [("causal network", f"hidden layers of {hidden}")]
+    rows = [("name", model.name), ("takes", model.takes), *model.config.lines()]
     rows += [("file", f"{len(model.data):,} bytes, SHA-256 {model.id}")]
     return section("model", "The model", facts(rows))
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -29,9 +29,6 @@ from bitsback.data import peers
 from bitsback.errors import BitsBackError, CodecError, EmptyStackError, ImageError
 from bitsback.kinds.vae import chain
 from bitsback.lab.vae import EDGE, PIXELS, SPECS, FloatVAE, Images, Spec
-
-if TYPE_CHECKING:
-    from bitsback.kinds.vae.distributions import VAE
 
 TRAIN, TEST = "train-images-idx3-ubyte", "t10k-images-idx3-ubyte"
 PACKAGES = ("bitsback", "numpy", "numba", "torch", "pillow")
@@ -300,8 +297,8 @@ def start(vae: FloatVAE, images: Images, elbo: NDArray[np.float64], size: int, s
     for k in range(sets):
         part = images[k * size : (k + 1) * size]
         random += code(vae, part, seed + k).bytes
-        payload = chain.encode(cast("VAE", vae), part)
-        if not np.array_equal(chain.decode(cast("VAE", vae), payload, size), part):
+        payload = chain.encode(vae, part)
+        if not np.array_equal(chain.decode(vae, payload, size), part):
             raise BitsBackError(f"{vae.spec.name}: a set of {size} images was not decoded as it was")
         own += len(payload)
     dims = size * sets * PIXELS

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from statistics import NormalDist
-from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -78,8 +77,7 @@ class FloatVAE:
         self.spec, self.bits, self.precision = spec, bits, precision
         self.weights = weights
         # What bitsback.kinds.vae.chain asks of a model, so that it takes this one as well
-        image = SimpleNamespace(height=EDGE, width=EDGE, channels=1)
-        self.config = SimpleNamespace(latents=spec.latents, latent_bits=bits, image=image, values=2 * PIXELS)
+        self.shape, self.group, self.latent_bits = (EDGE, EDGE, 1), 64, bits
 
     def resolved(self, bits: int | None = None, precision: int | None = None) -> FloatVAE:
         """The same network with finer or coarser latents or pixels."""

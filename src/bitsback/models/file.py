@@ -1,191 +1,83 @@
-"""The model file: safetensors, whose metadata holds the configuration as JSON. Its identity is its SHA-256.
+"""The model file: packed safetensors, whose metadata holds the configuration as JSON.
+
+What a model *is* stands in the safetensors alone, so its identity is their SHA-256, however they are packed. Before
+them comes a head of 46 bytes:
+
+======  ========  ==================================================================================
+offset  type
+======  ========  ==================================================================================
+0       8 bytes   :data:`MAGIC`
+8       u8        version: 2
+9       u8        packing of the rest: 0 as it is, 1 LZMA2 with a dictionary of 1 MiB
+10      u32       size of the safetensors
+14      32 bytes  their SHA-256
+======  ========  ==================================================================================
 
 A model file may come from a stranger. Opening one runs no code: the kinds of model and of layer are a closed list,
-every field is known, what running the model costs is bounded, and all numbers are checked before one of them is used.
-A check over the whole file, which :func:`dump` writes, tells a damaged file from a sound one.
+every field is known, what running the model costs is bounded, no more is unpacked than was announced, and all numbers
+are checked before one of them is used. The SHA-256 tells a damaged file from a sound one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import lzma
 import math
 import stat
 import struct
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from bitsback.errors import ChecksumError, LimitError, ModelError, UnsupportedVersionError
-from bitsback.kinds.context.network import ContextNetwork, ContextSpec
-from bitsback.nets.layers import NetSpec, Network
+from bitsback.kinds import AnyConfig
+from bitsback.kinds.base import Tensors
 
-VERSIONS = (1, 2, 3, 4)
-REACH_2 = 4
-"""Pixels that a tap may be away in version 2, in rows or columns; later ones: ``kinds.context.network.MARGIN``."""
+MAGIC = b"\x8fBBM\r\n\x1a\n"
+VERSION = 2
+STORED, LZMA = 0, 1
 
-MAX_FILE = 256 << 20
+MAX_CONTENT = 32 << 20
+MAX_FILE = MAX_CONTENT + 1024
 MAX_HEADER = 1 << 20
-MAX_NAME = 100
-MAX_IMAGE_MACS = 1 << 30
-"""Multiply-accumulates of encoder and decoder for one image."""
-MAX_PIXEL_MACS = 1 << 18
-"""Multiply-accumulates of all networks for one pixel."""
 
 METADATA_KEY = "bitsback"
-CHECK_KEY = "check"
 SUFFIX = ".bbm"
 
+_HEAD = struct.Struct("<8sBBI32s")
+HEAD_SIZE = _HEAD.size
+"""Bytes of a file from which :func:`claimed` tells its identity."""
+
 _TYPES = {"I8": np.int8, "I16": np.int16, "U8": np.uint8, "I32": np.int32}
-_NO_CHECK = "0" * 16
-
-
-class ImageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one image is: its shape, and how many values a sample takes (2: samples 0 and 1; 256: bytes)."""
-
-    height: int
-    width: int
-    channels: int
-    levels: Literal[2, 256]
-
-
-class BernoulliSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="family", tag="bernoulli"):
-    """One logit a pixel."""
-
-
-class MixtureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="family", tag="logistic_mixture"):
-    """Means, scales and weights of a mixture of discretised logistics for each sample."""
-
-    components: int
-
-
-def version_of(context: ContextSpec) -> int:
-    """The first version of the model file that has all that a context network has."""
-    if context.memories:
-        return 4
-    return 3 if context.reach > REACH_2 or context.anchors or context.sharp else 2
-
-
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """Everything about a model but its tensors; the normative description is in docs/format.md.
-
-    A model of kind "vae" has latents, an encoder and a decoder; one of kind "context" has none. Either may have a
-    context network (a "context" model must), and is then of version 2, 3 if it is sharp, has anchors, or a tap of it is
-    further away than :data:`REACH_2`, and 4 if it has memories.
-    """
-
-    version: int
-    kind: Literal["vae", "context"]
-    name: str
-    image: ImageSpec
-    latents: int = 0
-    latent_bits: int = 0
-    likelihood: BernoulliSpec | MixtureSpec
-    encoder: NetSpec | None = None
-    decoder: NetSpec | None = None
-    self_test: dict[str, str]
-    """SHA-256 of each network's outputs on the self-test input."""
-    context: ContextSpec | None = None
-    colour: tuple[int, ...] = (0,)
-    """The channels of an image in coding order."""
-
-    @property
-    def parameters(self) -> int:
-        """Parameters of one sample's distribution."""
-        return 3 * self.likelihood.components if isinstance(self.likelihood, MixtureSpec) else 1
-
-    @property
-    def networks(self) -> dict[str, NetSpec]:
-        """The encoder and the decoder, if the model has latents."""
-        both = {"encoder": self.encoder, "decoder": self.decoder}
-        return {name: network for name, network in both.items() if network is not None}
-
-    @property
-    def pixel_macs(self) -> int:
-        """Multiply-accumulates of the context network for one pixel."""
-        return self.context.macs(self.parameters) if self.context is not None else 0
-
-    @property
-    def values(self) -> int:
-        """The most values that a layer of encoder or decoder takes or gives for one image; at least 1."""
-        shapes = (shape for network in self.networks.values() for shape in network.shapes())
-        return max(map(math.prod, shapes), default=1)
-
-    def check(self) -> None:
-        """Raise ModelError where the parts do not fit each other."""
-        image, latent = self.image, self.kind == "vae"
-        check_name(self.name)
-        components = self.likelihood.components if isinstance(self.likelihood, MixtureSpec) else 1
-        if not (0 <= image.height <= 4096 and 0 <= image.width <= 4096 and 1 <= image.channels <= 4):
-            raise ModelError("the model's image shape is not supported")
-        if latent and not (image.height and image.width and image.channels == 1):
-            raise ModelError("the model's image shape is not supported")
-        if not 1 <= components <= 16 or sorted(self.colour) != list(range(image.channels)):
-            raise ModelError("the model's mixture or order of channels is not valid")
-        if (image.levels == 2) != isinstance(self.likelihood, BernoulliSpec):
-            raise ModelError("the model's likelihood does not fit its samples")
-        if self.version == 1 and (self.context is not None or not latent or self.colour != (0,)):
-            raise ModelError("the model's parts do not exist in version 1")
-        if self.context is not None:
-            self.context.check(image.channels)
-            if self.version < version_of(self.context):
-                raise ModelError(f"the context network has parts that do not exist in version {self.version}")
-            if any(len(anchors) != components for anchors in self.context.anchors):
-                raise ModelError("the context network does not have an anchor for each component")
-            if image.levels == 2 and (self.context.anchors or self.context.sharp):
-                raise ModelError("the context network does not fit the model")
-            if self.context.border >= image.levels:
-                raise ModelError("the context network's border is not a level of the model's images")
-            if (self.context.has_reference and image.levels == 2) or (self.context.map and not latent):
-                raise ModelError("the context network does not fit the model")
-        elif not latent:
-            raise ModelError("the model has neither latents nor a context network")
-        if latent:
-            self._check_latents()
-        elif self.encoder is not None or self.decoder is not None or self.latents or self.latent_bits:
-            raise ModelError("a model without latents has no encoder and no decoder")
-        if set(self.self_test) != ({"encoder", "decoder"} if latent else set()):
-            raise ModelError("the model file lacks its self-test")
-        an_image = sum(network.macs() for network in self.networks.values())
-        a_pixel = self.pixel_macs + an_image // max(image.height * image.width, 1)
-        if an_image > MAX_IMAGE_MACS or a_pixel > MAX_PIXEL_MACS:
-            raise ModelError("the model takes more computation than is allowed")
-
-    def _check_latents(self) -> None:
-        image = self.image
-        if not (1 <= self.latents <= 4096 and 1 <= self.latent_bits <= 12):
-            raise ModelError("the model's latents are beyond the limits")
-        if self.encoder is None or self.decoder is None:
-            raise ModelError("the model lacks its encoder or decoder")
-        if self.encoder.input != (image.channels, image.height, image.width):
-            raise ModelError("the encoder does not take the model's images")
-        if self.encoder.output != (2 * self.latents,) or self.decoder.input != (self.latents,):
-            raise ModelError("the encoder or decoder does not fit the model's latents")
-        maps = image.channels * self.parameters if self.context is None else self.context.map
-        if self.decoder.output != (maps, image.height, image.width):
-            raise ModelError("the decoder does not give the likelihood's parameters, or the feature map")
-
-
-def check_name(name: str) -> None:
-    """Raise ModelError if a model cannot be called that."""
-    if not 1 <= len(name) <= MAX_NAME or any(char < " " or "\x7f" <= char <= "\x9f" for char in name):
-        raise ModelError(f"the model's name must have 1 to {MAX_NAME} characters, and no control characters")
+_DICTIONARY = 1 << 20
 
 
 # Made here, once: msgspec puts a type's description together at its first use, which is not safe in two threads
-_DECODER = msgspec.json.Decoder(Config)
+_DECODER: msgspec.json.Decoder[AnyConfig] = msgspec.json.Decoder(AnyConfig)
 
 
-def dump(config: Config, tensors: Mapping[str, NDArray[Any]]) -> bytes:
-    """Serialise; the same model always gives the same bytes."""
+def dump(config: AnyConfig, tensors: Tensors) -> bytes:
+    """Serialise and pack; the same model always has the same identity."""
+    content = _content(config, tensors)
+    packing, packed = STORED, content
+    # Of every pair of bytes most weights have one that is nearly always the same, hence lp
+    chain = {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": _DICTIONARY, "lc": 1, "lp": 1, "pb": 0}
+    smaller = lzma.compress(content, lzma.FORMAT_RAW, filters=[chain])
+    if len(smaller) < len(content):
+        packing, packed = LZMA, smaller
+    return _HEAD.pack(MAGIC, VERSION, packing, len(content), hashlib.sha256(content).digest()) + packed
+
+
+def _content(config: AnyConfig, tensors: Tensors) -> bytes:
+    """The safetensors."""
     # As the safetensors library does, but that one puts the keys of the metadata into a random order
     order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, tensors[name].dtype.kind == "u", name))
     text = msgspec.json.encode(config, order="deterministic").decode()
-    header: dict[str, Any] = {"__metadata__": {CHECK_KEY: _NO_CHECK, METADATA_KEY: text}}
+    header: dict[str, Any] = {"__metadata__": {METADATA_KEY: text}}
     body, kinds = bytearray(), {np.dtype(dtype): kind for kind, dtype in _TYPES.items()}
     for name in order:
         begin, tensor = len(body), tensors[name]
@@ -193,8 +85,7 @@ def dump(config: Config, tensors: Mapping[str, NDArray[Any]]) -> bytes:
         header[name] = {"dtype": kinds[tensor.dtype], "shape": tensor.shape, "data_offsets": [begin, len(body)]}
     head = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     head += b" " * (-len(head) % 8)
-    data = struct.pack("<Q", len(head)) + head + body
-    return data.replace(_NO_CHECK.encode(), xxhash.xxh3_64_hexdigest(data).encode(), 1)
+    return struct.pack("<Q", len(head)) + head + body
 
 
 def read(path: Path, most: int = MAX_FILE) -> bytes:
@@ -212,54 +103,76 @@ def read(path: Path, most: int = MAX_FILE) -> bytes:
         return file.read(most)
 
 
-def parse(data: bytes) -> tuple[Config, dict[str, NDArray[Any]]]:
-    """Check and take apart a model file.
+def claimed(head: bytes) -> str:
+    """The identity, in hex, that a file with such first bytes claims to have; nothing if it is no model file."""
+    if len(head) < HEAD_SIZE or not head.startswith(MAGIC):
+        return ""
+    return bytes(_HEAD.unpack_from(head)[4]).hex()
+
+
+def parse(data: bytes) -> tuple[str, AnyConfig, dict[str, NDArray[Any]]]:
+    """Check and take apart a model file: its identity, its configuration, and its tensors.
 
     Raises:
         ModelError: not a well-formed model file, or one that would be unsafe to run. ChecksumError: damaged.
         LimitError: too large. UnsupportedVersionError: a newer version.
     """
-    if len(data) > MAX_FILE:
-        raise LimitError(f"{len(data)} bytes are beyond the limit of {MAX_FILE}")
-    size = struct.unpack_from("<Q", data)[0] if len(data) >= 8 else len(data)
-    if size > min(MAX_HEADER, len(data) - 8):
-        raise ModelError(f"not a model file: {_looks_like(data)}")
+    content = unpack(data)
+    size = struct.unpack_from("<Q", content)[0] if len(content) >= 8 else len(content)
+    if size > min(MAX_HEADER, len(content) - 8):
+        raise ModelError("the model's header is cut short, or too large")
     try:
-        header = _DECODE(str(data[8 : 8 + size], "utf-8"))
+        header = _DECODE(str(content[8 : 8 + size], "utf-8"))
         metadata = header.pop("__metadata__")
-        text, check = metadata.pop(METADATA_KEY), metadata.pop(CHECK_KEY, None)
-        version = _DECODE(text)["version"]
+        text = metadata.pop(METADATA_KEY)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise ModelError("not a model file, or a damaged one: its header is not valid") from None
+        raise ModelError("the model's header is not valid") from None
     if metadata:
-        raise ModelError("the model file has metadata of an unknown kind")
-    if check is not None:
-        _verify(data, 8 + size, check)
-    if type(version) is not int or version not in VERSIONS:
-        words = f"of version {version}" if type(version) is int else "without a version"
-        raise UnsupportedVersionError(
-            f"the model file is {words}; this bitsback reads versions {', '.join(map(str, VERSIONS))}"
-        )
-    tensors = _tensors(header, memoryview(data)[8 + size :])
+        raise ModelError("the model has metadata of an unknown kind")
+    tensors = _tensors(header, memoryview(content)[8 + size :])
     try:
+        _DECODE(text)  # a key twice, and numbers without end, are for nobody to choose from
         config = _DECODER.decode(text)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"the model's configuration is not valid: {ascii(str(error))[1:-1]:.200}") from None
     config.check()
-    _check_tensors(config, tensors)
-    return config, tensors
+    if unknown := tensors.keys() - config.check_tensors(tensors):
+        raise ModelError(f"the model's tensor {min(unknown)!a:.80} belongs to no network")
+    return claimed(data), config, tensors
 
 
-def _verify(data: bytes, body: int, check: Any) -> None:
-    """Compare the check, which covers the file with the check's own digits written as zeros."""
-    head = data[:body]
-    digits = check.encode() if isinstance(check, str) and len(check) == len(_NO_CHECK) and check.isascii() else b""
-    if not digits or head.count(digits) != 1:
-        raise ChecksumError("the model file is damaged: its check is not in its place")
-    state = xxhash.xxh3_64(head.replace(digits, _NO_CHECK.encode()))
-    state.update(memoryview(data)[body:])
-    if state.hexdigest() != check:
-        raise ChecksumError("the model file is damaged: its check does not fit its content")
+def unpack(data: bytes) -> bytes:
+    """The safetensors in a model file, of which nothing but their SHA-256 has been looked at.
+
+    Raises:
+        As :func:`parse`.
+    """
+    if len(data) > MAX_FILE:
+        raise LimitError(f"{len(data)} bytes are beyond the limit of {MAX_FILE}")
+    if len(data) < HEAD_SIZE or not data.startswith(MAGIC):
+        raise ModelError(f"not a model file: {_looks_like(data)}")
+    _, version, packing, size, identity = _HEAD.unpack_from(data)
+    if version != VERSION:
+        raise UnsupportedVersionError(f"the model file is of version {version}; this bitsback reads version {VERSION}")
+    if size > MAX_CONTENT:
+        raise LimitError(f"a model of {size} bytes is beyond the limit of {MAX_CONTENT}")
+    if packing not in (STORED, LZMA):
+        raise UnsupportedVersionError(f"the model file is packed in a way {packing} that this bitsback does not know")
+    packed = memoryview(data)[HEAD_SIZE:]
+    content = _unpacked(packed, size) if packing == LZMA else bytes(packed)
+    if len(content) != size or hashlib.sha256(content).digest() != identity:
+        raise ChecksumError("the model file is damaged: it does not hold what it announces")
+    return content
+
+
+def _unpacked(packed: memoryview, size: int) -> bytes:
+    """At most ``size`` bytes and one more; nothing if they are damaged."""
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": _DICTIONARY}])
+    try:
+        content = unpacker.decompress(packed, size + 1)
+    except lzma.LZMAError:
+        return b""
+    return content if unpacker.eof and not unpacker.unused_data else b""
 
 
 def _tensors(header: dict[str, Any], body: memoryview) -> dict[str, NDArray[Any]]:
@@ -287,18 +200,6 @@ def _tensors(header: dict[str, Any], body: memoryview) -> dict[str, NDArray[Any]
     return tensors
 
 
-def _check_tensors(config: Config, tensors: dict[str, NDArray[Any]]) -> None:
-    """Raise ModelError unless these are the tensors of the model's networks, with numbers that are safe to run."""
-    known: set[str] = set()
-    for name, spec in config.networks.items():
-        known |= Network.from_tensors(spec, tensors, name).tensors(name).keys()
-    if config.context is not None:
-        network = ContextNetwork.from_tensors(config.context, config.image.channels, config.parameters, tensors)
-        known |= network.tensors().keys()
-    if unknown := tensors.keys() - known:
-        raise ModelError(f"the model's tensor {min(unknown)!a:.80} belongs to no network")
-
-
 def _looks_like(data: bytes) -> str:
     """What a file is that is no model, in words: people mix up files, and browsers save pages of errors."""
     signs = {
@@ -312,7 +213,7 @@ def _looks_like(data: bytes) -> str:
     for sign, words in signs.items():
         if data[:64].lstrip().startswith(sign):
             return words
-    return "its header is cut short, or too large" if data else "it is empty"
+    return "it does not begin as one does" if data else "it is empty"
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

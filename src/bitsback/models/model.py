@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 
 from bitsback.errors import BitsBackError, CodecError, ModelError, ModelNotFoundError
+from bitsback.kinds import AnyConfig, proof
+from bitsback.kinds.base import Answers, Bits, ImageSpec, Tensors, Trained
 from bitsback.models import file, search
-from bitsback.models.file import SUFFIX, Config
+from bitsback.models.file import SUFFIX
 from bitsback.nets.engine import ENGINES
-
-if TYPE_CHECKING:
-    from bitsback.kinds.context.network import ContextNetwork
-    from bitsback.kinds.vae.distributions import VAE
 
 FAST = "-fast"
 """How the names of models end that give up some size for speed."""
@@ -27,19 +24,20 @@ FAST = "-fast"
 LARGEST = {"thumbnails": 128, "digits": 64}
 """Pixels an edge up to which a model is worth trying, where it takes larger images too but others are made for them."""
 
-BATCH_VALUES = 1 << 24
-"""Values that a layer gives for all images that an engine is given at once, at most: what bounds its memory."""
+Images = npt.NDArray[np.uint8]
+"""(n, height, width, channels), C-contiguous."""
 
 
 class Model:
-    """A trained model.
+    """A trained model: a :class:`bitsback.kinds.base.Coder`.
 
     Loading reads and checks the file; the networks are built, and admitted by the model's self-test, at the first
     use. One object may be used from several threads at once.
 
     Attributes:
-        id: SHA-256 of the model file, hex.
+        id: its identity, a SHA-256 in hex: of what its file holds, not of how it is packed.
         config: its configuration.
+        tensors: its weights by name.
         data: the model file, bytes.
 
     >>> model = Model.load("digits-binary")
@@ -47,13 +45,13 @@ class Model:
     ('digits-binary', (28, 28, 1), 2)
     """
 
+    learns = False
+
     def __init__(self, data: bytes, engines: Sequence[str] = ENGINES, threads: int = 1, batch: int = 1 << 12) -> None:
         self.data = data
-        self.id = hashlib.sha256(data).hexdigest()
-        self.config, self._tensors = file.parse(data)
+        self.id, self.config, self.tensors = file.parse(data)
         self._lock = threading.Lock()
-        self._vae: VAE | None = None
-        self._network: ContextNetwork | None = None
+        self._trained: Trained | None = None
         self._engine_options = (tuple(engines), threads, batch)
 
     @classmethod
@@ -70,6 +68,20 @@ class Model:
             ModelError: the bytes are not a sound model file.
         """
         return cls(data, engines, threads, batch)
+
+    @classmethod
+    def made(cls, config: AnyConfig, tensors: Tensors) -> Model:
+        """A new model of its parts. What proves that a machine computes it exactly is added here.
+
+        Raises:
+            ModelError: the parts do not fit, or an accumulator could overflow. InexactEngineError: no engine here runs
+                it exactly.
+        """
+        config = config.with_self_test(tensors)
+        config.check()
+        trained = config.build(tensors, ENGINES, 1, 1 << 12)
+        config = structs.replace(config, answers=Answers(*proof.answers(trained, config.image)))
+        return cls(file.dump(config, tensors))
 
     @classmethod
     def load(
@@ -98,14 +110,20 @@ class Model:
 
     @classmethod
     def find(cls, identity: str) -> Model:
-        """The model with the SHA-256 ``identity`` (hex), installed or retired.
+        """The installed model with this :attr:`id`.
 
         Raises:
-            ModelNotFoundError: none has it.
+            ModelNotFoundError: none has it. ModelError, FormatError: the file that claims it is not sound.
         """
-        for found in search.find(retired=True):
+        failure: BitsBackError | None = None
+        for found in search.find():
             if _identity(found.path, _stamp(found.path)) == identity:
-                return _shared(found.path)
+                try:
+                    return _shared(found.path)
+                except BitsBackError as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure
         raise ModelNotFoundError(
             f"the model sha256:{identity} is not installed: install its file (bitsback models --add FILE), "
             "give it (-m FILE), or ask for an archive made with --embed-model"
@@ -134,61 +152,41 @@ class Model:
         >>> Model.load("digits-binary").takes
         '28x28 grey, 2 levels'
         """
-        height, width, channels = self.shape
-        colour = ("grey", "grey and alpha", "RGB", "RGBA")[channels - 1]
-        size = f"{height or 'any'}x{width or 'any'}" if height or width else "any size"
-        return f"{size} {colour}, {'2 levels' if self.levels == 2 else '8 bits'}"
+        return str(self.config.image)
+
+    @property
+    def has_latents(self) -> bool:
+        """Whether it has latents, and :attr:`trained` a prior and a posterior."""
+        return self.config.has_latents
 
     @property
     def tag(self) -> int:
-        """The payload format: see :class:`bitsback.kinds.base.Coder`, like the four below."""
-        return {"context": 2, "vae": 3}[self.config.kind]
-
-    learns = False
+        """The payload format: see :class:`bitsback.kinds.base.Coder`, like all that follows but the last three."""
+        return self.config.TAG
 
     @property
     def pace(self) -> int:
         """About how many samples one core decodes in a tenth of a second."""
-        return 1 << 18
-
-    def memory(self, count: int, shape: tuple[int, int, int], dtype: npt.DTypeLike, payload: int) -> int:
-        """Bytes that decoding takes at most."""
-        return 64 * count * shape[0] * shape[1] * shape[2] + payload + (64 << 20)
-
-    def prove(self) -> None:
-        """To come with the known answers."""
-
-    def prepare(self) -> None:
-        """Build the networks now, which else happens at the first use, and make sure that they run exactly here.
-
-        Raises:
-            InexactEngineError: they do not.
-        """
-        _ = self.context if self.config.kind == "context" else self.vae
+        return self.config.pace
 
     def accepts(self, shape: tuple[int, int, int], dtype: npt.DTypeLike, levels: int | None = None) -> bool:
         """Whether images of ``shape`` (height, width, channels) and ``dtype``, with so many values (None: any), fit."""
         return self._fits(shape) and np.dtype(dtype) == np.uint8 and (self.levels == 256 or levels == self.levels)
 
-    def encode(self, images: npt.NDArray[np.uint8], threads: int = 1) -> bytes:
+    def encode(self, images: Images, threads: int = 1) -> bytes:
         """Code images, uint8 (n, height, width, channels) with n >= 1, into a payload.
 
         ``threads``: how many may work on tiles of large images. The payload does not depend on it.
 
         Raises:
-            CodecError: the images are not the model's kind.
+            CodecError: the images are not the model's kind. InexactEngineError: this machine does not compute the
+                model exactly.
         """
-        if images.ndim != 4 or not images.size or not self._fits(images.shape[1:]) or images.dtype != np.uint8:
-            raise CodecError(f"the model {self.name} takes uint8 (n, *{self.shape}), not {images.dtype} {images.shape}")
-        if self.levels == 2 and images.max() > 1:
-            raise CodecError(f"the model {self.name} takes samples 0 and 1")
-        if self.config.kind == "context":
-            from bitsback.kinds.context import tiles
-
-            return tiles.encode(self.context, images[..., list(self.config.colour)], self.levels, threads)
-        from bitsback.kinds.vae import chain
-
-        return chain.encode(self.vae, np.ascontiguousarray(images))
+        self._check(images)
+        if not images.size:
+            raise CodecError(f"the model {self.name} codes at least one image")
+        self._prove_encoding()
+        return self.trained.encode(np.ascontiguousarray(images), threads)
 
     def decode(
         self,
@@ -197,65 +195,127 @@ class Model:
         shape: tuple[int, int, int] | None = None,
         dtype: npt.DTypeLike = np.uint8,
         threads: int = 1,
-    ) -> npt.NDArray[np.uint8]:
+    ) -> Images:
         """The inverse of :meth:`encode`: uint8 (count, height, width, channels). ``shape`` may be left out where the
         model's images have one size.
 
         Raises:
-            FormatError, EmptyStackError: the payload is damaged.
+            FormatError, EmptyStackError: the payload is damaged. InexactEngineError: see :meth:`encode`.
         """
+        shape = self._one_shape(shape)
+        if np.dtype(dtype) != np.uint8 or count < 1:
+            raise CodecError(f"the model {self.name} has no {count} images of type {np.dtype(dtype)}")
+        self._prove_decoding()
+        return self.trained.decode(payload, count, shape, threads)
+
+    def memory(
+        self, count: int, shape: tuple[int, int, int], dtype: npt.DTypeLike, payload: int, threads: int = 1
+    ) -> int:
+        """Bytes that decoding takes at most."""
+        return self.config.memory(count, shape, payload, threads)
+
+    def prepare(self) -> None:
+        """Build the networks now, which else happens at the first use.
+
+        Raises:
+            InexactEngineError: no engine runs them exactly here.
+        """
+        _ = self.trained
+
+    def prove(self) -> None:
+        """Make sure that the model is computed here as it is everywhere.
+
+        Raises:
+            InexactEngineError: it is not.
+        """
+        self._prove_encoding()
+        self._prove_decoding()
+
+    def bits(self, images: Images, seed: int = 0) -> Bits:
+        """Where the bits of images go: ``samples``, float64 of the images' shape, the ideal code length of each sample;
+        and ``latents``, float64 (n,), what the latents of each image cost, less the bits that come back.
+
+        For a model with latents, one draw of them, which ``seed`` chooses; for others, exact. Images of more than 1,024
+        pixels an edge are taken in tiles, as they are coded.
+
+        Raises:
+            CodecError: the images are not the model's kind.
+
+        >>> model = Model.load("digits-binary")
+        >>> samples, latents = model.bits(model.draw(2))
+        >>> samples.shape, latents.shape
+        ((2, 28, 28, 1), (2,))
+        """
+        self._check(images)
+        return self.trained.bits(np.ascontiguousarray(images), seed)
+
+    def elbo_bits(self, images: Images, seed: int = 0) -> npt.NDArray[np.float64]:
+        """The negative ELBO of each image in bits, float64 (n,): what a long chain spends on it, on average.
+
+        It is the sum of :meth:`bits`.
+        """
+        samples, latents = self.bits(images, seed)
+        total: npt.NDArray[np.float64] = samples.sum((1, 2, 3)) + latents
+        return total
+
+    def draw(self, count: int, shape: tuple[int, int, int] | None = None, seed: int = 0) -> Images:
+        """Images drawn from the model, uint8 (count, height, width, channels).
+
+        Decoding random bits is sampling: an image of b bits comes out of a random stack once in 2^b times. (James
+        Townsend, Tom Bird & David Barber, "Practical lossless compression with latent variables using bits back
+        coding", ICLR 2019, section 2.)
+
+        Args:
+            shape: (height, width, channels) of an image; may be left out where the model's images have one size.
+            seed: of the random bits. Images also depend on ``count``.
+
+        Raises:
+            CodecError: the model has no such images, or they would be of more than 1,024 pixels an edge, which are
+                coded in tiles that know nothing of each other.
+        """
+        from bitsback.kinds.noise import noise  # not above: it loads the compiler
+
+        shape = self._one_shape(shape)
+        if count < 0:
+            raise CodecError(f"{count} images cannot be drawn")
+        rng = np.random.default_rng(seed)
+        return self.trained.draw(count, shape, lambda bits: noise(rng, bits))
+
+    @property
+    def trained(self) -> Trained:
+        """The model as its kind has it, ready to run: of one with latents, its prior, likelihood and posterior."""
+        with self._lock:
+            if self._trained is None:
+                self._trained = self.config.build(self.tensors, *self._engine_options)
+            return self._trained
+
+    def _prove_encoding(self) -> None:
+        self._prove(proof.encoding, self.config.answers.encoding)
+
+    def _prove_decoding(self) -> None:
+        self._prove(proof.decoding, self.config.answers.decoding)
+
+    def _prove(self, compute: Callable[[Trained, ImageSpec], str], answer: str) -> None:
+        trained = self.trained
+        key = f"{self.tag} {self.id} {compute.__name__}"
+        proof.once(f"the model {self.name}", key, lambda: compute(trained, self.config.image), answer)
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        return self.config.image.fits(shape)
+
+    def _one_shape(self, shape: tuple[int, int, int] | None) -> tuple[int, int, int]:
+        """The shape asked for, or the only one; CodecError if the model has no such images."""
         shape = self.shape if shape is None else shape
         if not self._fits(shape) or min(shape) < 1:
             raise CodecError(f"the model {self.name} has images of shape {self.shape}, not {tuple(shape)}")
-        if self.config.kind == "context":
-            from bitsback.kinds.context import tiles
+        return shape
 
-            coded = tiles.decode(self.context, payload, (count, *shape), self.levels, threads)
-            back = [self.config.colour.index(c) for c in range(shape[2])]
-            return np.ascontiguousarray(coded[..., back])
-        from bitsback.kinds.vae import chain
-
-        return chain.decode(self.vae, payload, count)
-
-    def elbo_bits(self, images: npt.NDArray[np.uint8], seed: int = 0) -> npt.NDArray[np.float64]:
-        """The negative ELBO of each image in bits, float64 (n,): what a long chain spends on it, on average.
-
-        One sample of the latents an image; ``seed`` chooses it. Exact for a model without latents.
-        """
-        if self.config.kind == "context":
-            from bitsback.kinds.context import tiles
-
-            return tiles.bits(self.context, images[..., list(self.config.colour)], self.levels)
-        from bitsback.kinds.vae import chain
-
-        return chain.elbo_bits(self.vae, images, seed)
-
-    def _fits(self, shape: tuple[int, ...]) -> bool:
-        return len(shape) == 3 and all(mine in (0, axis) for mine, axis in zip(self.shape, shape, strict=True))
-
-    @property
-    def context(self) -> ContextNetwork:
-        """The context network of a model without latents; ModelError if there is none."""
-        with self._lock:
-            if self._network is None:
-                from bitsback.kinds.vae.distributions import context_network
-
-                self._network = context_network(self.config, self._tensors)
-            if self._network is None:
-                raise ModelError(f"the model {self.name} has no context network")
-            return self._network
-
-    @property
-    def vae(self) -> VAE:
-        """The distributions, on an engine that passed the self-test."""
-        with self._lock:
-            if self._vae is None:
-                from bitsback.kinds.vae.distributions import VAE
-
-                engines, threads, batch = self._engine_options
-                batch = max(1, min(batch, BATCH_VALUES // self.config.values))
-                self._vae = VAE(self.config, self._tensors, engines, threads, batch)
-            return self._vae
+    def _check(self, images: Images) -> None:
+        """Raise CodecError unless the images are the model's kind."""
+        if images.ndim != 4 or not self._fits(images.shape[1:]) or images.dtype != np.uint8:
+            raise CodecError(f"the model {self.name} takes uint8 (n, *{self.shape}), not {images.dtype} {images.shape}")
+        if self.levels == 2 and images.size and images.max() > 1:
+            raise CodecError(f"the model {self.name} takes samples 0 and 1")
 
     def __repr__(self) -> str:
         return f"<Model {self.name}, sha256:{self.id[:12]}>"
@@ -308,12 +368,10 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 @cache
 def _identity(path: Path, stamp: tuple[int, int]) -> str:
-    """The SHA-256 of a file; nothing if it cannot be read, or is too large for a model."""
+    """The identity that a file claims; nothing if it cannot be read, or is no model file."""
     try:
-        if stamp[1] > file.MAX_FILE:
-            return ""
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return file.claimed(stream.read(file.HEAD_SIZE))
     except OSError:
         return ""
 
@@ -339,4 +397,10 @@ def _loaded(path: Path, stamp: tuple[int, int]) -> Model | BitsBackError:
 _loading = threading.Lock()
 
 
-__all__ = ["Config", "Model", "candidates"]
+def shipped() -> frozenset[str]:
+    """The identities of the models that everybody has."""
+    places = [found.path for found in search.find() if found.where == "shipped"]
+    return frozenset(filter(None, (_identity(path, _stamp(path)) for path in places)))
+
+
+__all__ = ["Model", "candidates", "shipped"]

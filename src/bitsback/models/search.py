@@ -17,10 +17,8 @@ from bitsback.models.file import SUFFIX
 PATH_VARIABLE = "BITSBACK_MODEL_PATH"
 
 ZOO = Path(__file__).parent / "zoo"
-RETIRED = "retired"
-"""The folder of the zoo for models of earlier versions: found by identity for ever, but not offered any more."""
 
-Where = Literal["path", "user", "shipped", "retired"]
+Where = Literal["path", "user", "shipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +68,9 @@ def folders() -> dict[Path, Where]:
     return found
 
 
-def find(*, retired: bool = False) -> list[Found]:
-    """All model files; those of earlier versions too, at the end, if ``retired`` is set."""
-    searched = folders()
-    if retired:
-        searched[ZOO / RETIRED] = "retired"
-    return [Found(path, where) for folder, where in searched.items() for path in _model_files(folder)]
+def find() -> list[Found]:
+    """All model files."""
+    return [Found(path, where) for folder, where in folders().items() for path in _model_files(folder)]
 
 
 def installed() -> list[Path]:

@@ -23,7 +23,7 @@ from bitsback.nets.layers import NetSpec, Network, Shuffle
 
 log = logging.getLogger(__name__)
 
-Run = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+Runner = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """uint8 (batch, *input) to uint8 (batch, *output)."""
 
 ENGINES = ("int8", "float32", "reference")
@@ -60,7 +60,7 @@ def self_test_hash(network: Network) -> str:
     return output_hash(reference.run(without_shuffle(network), self_test_input(network.spec)))
 
 
-def build(network: Network, engine: str, threads: int = 1) -> Run:
+def build(network: Network, engine: str, threads: int = 1) -> Runner:
     """One engine, untested. Raises ModelError for an unknown name."""
     if engine == "reference":
         return lambda x: reference.run(network, x)
@@ -87,7 +87,7 @@ def build(network: Network, engine: str, threads: int = 1) -> Run:
     return run
 
 
-def runner(network: Network, engines: Sequence[str] = ENGINES, threads: int = 1) -> Run:
+def runner(network: Network, engines: Sequence[str] = ENGINES, threads: int = 1) -> Runner:
     """The whole of ``network`` on the first of ``engines`` that agrees with the reference on the self-test's input.
 
     For networks of one's own, used outside a model file; :func:`choose` is for those that come with a hash.
@@ -132,7 +132,7 @@ def reading_order(spec: NetSpec) -> NDArray[np.int64]:
     return order
 
 
-def in_batches(run: Run, batch: int) -> Run:
+def in_batches(run: Runner, batch: int) -> Runner:
     """``run``, called with at most ``batch`` examples at a time. The result is the same; the memory is less."""
 
     def split(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -143,7 +143,7 @@ def in_batches(run: Run, batch: int) -> Run:
     return split
 
 
-def choose(networks: Sequence[tuple[Network, str]], engines: Sequence[str] = ENGINES, threads: int = 1) -> list[Run]:
+def choose(networks: Sequence[tuple[Network, str]], engines: Sequence[str] = ENGINES, threads: int = 1) -> list[Runner]:
     """Runners of ``networks``, given with their self-test hashes: the first engine that reproduces every hash.
 
     A runner computes its network without a final shuffle; see :func:`reading_order`.

@@ -42,7 +42,7 @@ MAX_ACCUMULATOR = 1 << 24
 """Bound on |acc|: every integer below it is exact in float32."""
 
 MAX_SHIFT = 23
-MAX_PARAMETERS = 1 << 24
+MAX_PARAMETERS = 1 << 22
 MAX_VALUES = 1 << 20
 """Bound on the values that a layer takes or gives for one example."""
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.models import Model
-from bitsback.models.inspect import latent_bits, sample_bits
 from bitsback.report import figures
 from bitsback.report.figures import Image
 from bitsback.report.page import img, section, tag
@@ -83,7 +82,7 @@ def scores(model: Model, images: Sequence[Image], names: Sequence[str], kind: st
 
     def one(places: list[int]) -> NDArray[np.float64]:
         group = np.stack([middles[looked[place]] for place in places])
-        bits: NDArray[np.float64] = sample_bits(model, group).sum((1, 2, 3)) + latent_bits(model, group)
+        bits: NDArray[np.float64] = model.elbo_bits(group)
         bits /= group[0].size
         return bits
 
@@ -132,7 +131,7 @@ def heat_maps(found: Scores) -> tuple[list[Image], list[NDArray[np.float64]], fl
     model = found.model
     whole = [found.images[found.looked[k]] for k in found.mapped()]
     images = [middle(image, edges(model, image.shape, MAPPED_EDGE)) for image in whole]
-    maps = [sample_bits(model, image[None])[0].sum(-1) for image in images]
+    maps = [model.bits(image[None]).samples[0].sum(-1) for image in images]
     return images, maps, float(np.quantile(np.concatenate([one.ravel() for one in maps]), 0.995))
 
 
@@ -153,7 +152,7 @@ def maps(found: Scores) -> str:
     marks = "".join(f'<span style="left: {100 * tick / ticks[-1]:.4g}%">{tick:.4g}</span>' for tick in ticks)
     cut = any(image.shape != found.images[found.looked[k]].shape for k, image in zip(chosen, images, strict=True))
     more = " Of large images, the middle is shown." if cut else ""
-    latents = "" if model.config.kind == "context" else " What the latents cost is not in the maps."
+    latents = " What the latents cost is not in the maps." if model.has_latents else ""
     return section(
         "maps",
         "Where the bits go",

@@ -14,9 +14,22 @@ from typing import Literal
 
 from msgspec import structs
 
-from bitsback.kinds.context.network import MARGIN, SKEW, AdaptiveSpec, ContextSpec, Feature, Memory, Tap, neighbours
+from bitsback.errors import ModelError
+from bitsback.kinds.base import ImageSpec
+from bitsback.kinds.context.config import ContextConfig
+from bitsback.kinds.context.network import (
+    MARGIN,
+    SKEW,
+    ContextNetwork,
+    ContextSpec,
+    Feature,
+    Memory,
+    RegressionSpec,
+    Tap,
+    neighbours,
+)
+from bitsback.kinds.likelihoods import BernoulliSpec, LikelihoodSpec, MixtureSpec
 from bitsback.models import Model
-from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec, version_of
 
 Size = Literal["small", "medium", "large"]
 
@@ -46,7 +59,7 @@ def predicted_spec(
 
     Args:
         own: neighbours of the same channel, each less the reference. errors: and their prediction errors.
-        taps: regressors of the adaptive predictor from the first and from each other channel; None: the median one.
+        taps: regressors from the first and from each other channel; None: the median one.
         other: neighbours in each other channel. place: whether the row and the column are features.
     """
     features = []
@@ -70,12 +83,12 @@ def predicted_spec(
         if place:
             found += [Feature(Tap("row")), Feature(Tap("column"))]
         features.append(tuple(found))
-    adaptive = None
+    regression = None
     if taps is not None:
-        adaptive = AdaptiveSpec(
+        regression = RegressionSpec(
             tuple(Tap("value", c, *o) for c in range(channels) for o in NEAR[: taps[0 if c == 0 else 1]])
         )
-    return ContextSpec(tuple(features), (hidden,) * channels, 128, 0, adaptive, taps is None)
+    return ContextSpec(tuple(features), (hidden,) * channels, 128, 0, regression, taps is None)
 
 
 IN_REACH = [(0, dx) for dx in range(-MARGIN, 0)]
@@ -173,33 +186,26 @@ class Architecture:
     levels: Literal[2, 256]
     components: int = 1
     init: Model | None = None
+    order: tuple[int, ...] | None = None
 
     @property
-    def likelihood(self) -> BernoulliSpec | MixtureSpec:
+    def likelihood(self) -> LikelihoodSpec:
         return BernoulliSpec() if self.levels == 2 else MixtureSpec(self.components)
 
     @property
     def parameters(self) -> int:
         """Of one sample's distribution."""
-        return 1 if self.levels == 2 else 3 * self.components
+        return self.likelihood.parameters
 
     @property
     def colour(self) -> tuple[int, ...]:
         """Channels in coding order."""
-        return coding_order(self.channels) if self.init is None else self.init.config.colour
+        return coding_order(self.channels) if self.order is None else self.order
 
-    def config(self, name: str) -> Config:
+    def config(self, name: str) -> ContextConfig:
         """The configuration of such a model, for images of any size."""
-        return Config(
-            version=version_of(self.spec),
-            kind="context",
-            name=name,
-            image=ImageSpec(0, 0, self.channels, self.levels),
-            likelihood=self.likelihood,
-            self_test={},
-            context=self.spec,
-            colour=self.colour,
-        )
+        image = ImageSpec(0, 0, self.channels, self.levels)
+        return ContextConfig(name=name, image=image, likelihood=self.likelihood, context=self.spec, colour=self.colour)
 
 
 def candidates(channels: int, levels: int, edge: int, flat: float, size: Size) -> list[Architecture]:
@@ -230,13 +236,29 @@ FLAT, PLAINLY_DRAWN = 0.25, 0.6
 def from_model(model: Model) -> Architecture | None:
     """The architecture of a model, to start from its weights; None if it has latents."""
     config = model.config
-    if config.kind != "context" or config.context is None:
+    if not isinstance(config, ContextConfig):
         return None
-    likelihood = config.likelihood
-    components = likelihood.components if isinstance(likelihood, MixtureSpec) else 1
+    components = config.likelihood.components if isinstance(config.likelihood, MixtureSpec) else 1
     return Architecture(
-        f"from {model.name}", config.context, config.image.channels, config.image.levels, components, model
+        f"from {model.name}",
+        config.context,
+        config.image.channels,
+        config.image.levels,
+        components,
+        model,
+        config.colour,
     )
+
+
+def network_of(model: Model) -> ContextNetwork:
+    """The context network of a model, to start from its weights.
+
+    Raises:
+        ModelError: it has latents.
+    """
+    if not isinstance(model.config, ContextConfig):
+        raise ModelError(f"the model {model.name} has latents")
+    return model.config.network(model.tensors)
 
 
 __all__ = ["HIDDEN", "NEAR", "Architecture", "Size", "candidates", "from_model", "plain_spec", "predicted_spec"]

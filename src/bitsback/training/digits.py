@@ -25,7 +25,9 @@ from torch import Tensor
 
 from bitsback import __version__
 from bitsback.files import parse
-from bitsback.models.file import BernoulliSpec, Config, ImageSpec, MixtureSpec
+from bitsback.kinds.base import ImageSpec
+from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec
+from bitsback.kinds.vae.config import VAEConfig
 from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten
 from bitsback.training.architecture import plain_spec
 from bitsback.training.export import export
@@ -146,9 +148,7 @@ def main(
         learning = VAETask(model.to(device), train, held_out, prepare, free, seed=seed, device=device)
         run = optimise(learning, schedule, out / "checkpoint.pt", progress=progress, report=report)
 
-    config = Config(
-        version=3,
-        kind="vae",
+    config = VAEConfig(
         name=name,
         image=ImageSpec(28, 28, 1, 2 if binary else 256),
         latents=LATENTS,
@@ -156,7 +156,6 @@ def main(
         likelihood=likelihood,
         encoder=encoder,
         decoder=decoder,
-        self_test={},
         context=spec,
     )
     exported = export(model.cpu(), config)

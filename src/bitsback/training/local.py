@@ -25,7 +25,7 @@ from PIL import Image, ImageFilter
 from bitsback import __version__
 from bitsback.kinds.context.network import ContextSpec
 from bitsback.models import Model
-from bitsback.training.architecture import Architecture, predicted_spec, wide_spec
+from bitsback.training.architecture import Architecture, network_of, predicted_spec, wide_spec
 from bitsback.training.collection import Collection
 from bitsback.training.context import TrainableContext
 from bitsback.training.export import export_context
@@ -130,7 +130,7 @@ def grow(module: TrainableContext, model: Model) -> None:
     New features get no weight, and new hidden units, which keep their random inputs, have no effect yet (the idea of
     Chen, Goodfellow & Shlens, "Net2Net", arXiv 1511.05641).
     """
-    network = model.context
+    network = network_of(model)
     spec = network.spec
     small = TrainableContext(spec, network.channels, network.parameters, module.likelihood, module.components)
     small.start_from(network)

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from bitsback.models.inspect import draw
 from bitsback.report import figures
 from bitsback.report.figures import Bar, Level
 from bitsback.report.page import chart, document, facts, key, section, sheet
@@ -177,7 +176,7 @@ def _drawn(result: Result) -> str:
     (height, width, channels), _ = Counter(image.shape for image in result.held_out).most_common(1)[0]
     shown = edges(model, (height, width), DRAWN_EDGE)
     many = how_many(shown)
-    drawn = list(draw(model, many, (*shown, channels)))
+    drawn = list(model.draw(many, (*shown, channels)))
     fitting = [image for image in result.held_out if all(map(int.__ge__, image.shape[:2], shown))]
     real = [middle(image, shown) for image in spread(fitting, many)]
     words = f"Both sides show pieces of {shown[1]}x{shown[0]} pixels. " if shown != (height, width) else ""

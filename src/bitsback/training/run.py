@@ -32,11 +32,11 @@ from bitsback.archive import atomic
 from bitsback.data import peers
 from bitsback.data.split import Split, split
 from bitsback.errors import BitsBackError, ModelError
-from bitsback.kinds.context.codec import plane_count
+from bitsback.kinds.base import check_name
+from bitsback.kinds.context.network import plane_count
 from bitsback.models import Model, installed
-from bitsback.models.file import check_name
 from bitsback.training import measure
-from bitsback.training.architecture import Architecture, Size, candidates, from_model
+from bitsback.training.architecture import Architecture, Size, candidates, from_model, network_of
 from bitsback.training.collection import Collection, Kind, Summary, load, look, tally
 from bitsback.training.context import Likelihood, TrainableContext
 from bitsback.training.distributed import Group, join
@@ -347,7 +347,7 @@ class _Fit:
         family: Likelihood = "bernoulli" if architecture.levels == 2 else "logistic_mixture"
         module = TrainableContext(architecture.spec, channels, parameters, family, components)
         if architecture.init is not None:
-            module.start_from(architecture.init.context)
+            module.start_from(network_of(architecture.init))
         survey = surveyor(module, channels, parameters, architecture.levels, self.threads, self.device)
         module.to(self.device)
         train = self.data.split.train[self.group.rank :: self.group.size]

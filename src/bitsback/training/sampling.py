@@ -16,8 +16,18 @@ import torch
 from numpy.typing import NDArray
 
 from bitsback.kernels import kernel
-from bitsback.kinds.context.codec import ContextCodec, plane, plane_count
-from bitsback.kinds.context.network import BINARY_UNIT, MARGIN, UNIT, ContextNetwork, ContextSpec, Tap, companding
+from bitsback.kinds.context.codec import ContextCodec
+from bitsback.kinds.context.network import (
+    BINARY_UNIT,
+    MARGIN,
+    UNIT,
+    ContextNetwork,
+    ContextSpec,
+    Tap,
+    companding,
+    plane,
+    plane_count,
+)
 from bitsback.training.layers import UNIT as REAL
 
 RUN = 8

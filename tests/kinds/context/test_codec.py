@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from bitsback.ans import Stack
 from bitsback.codecs.testing import check_codec, random_stack
 from bitsback.errors import CodecError, EmptyStackError
-from bitsback.kinds.context.codec import ContextCodec, plane
-from bitsback.kinds.context.network import MARGIN, ContextNetwork, Tap
+from bitsback.kinds.context.codec import ContextCodec
+from bitsback.kinds.context.network import MARGIN, ContextNetwork, Tap, plane
 from contexts import CONTENTS, KINDS, Kind, Noise, Reference, picture, stack_of_pictures, tiny_context
 from models.plain import PlainStack
 from models.plain_context import REACHED, PlainContext
@@ -18,7 +18,7 @@ from models.plain_context import REACHED, PlainContext
 CASES = [
     pytest.param(channels, reference, maps, levels, id=f"{channels}-{reference}-{maps}-{levels}")
     for channels in (1, 3)
-    for reference in ("adaptive", "median", "drawn", "memories", None)
+    for reference in ("regression", "median", "drawn", "memories", None)
     for maps in (0, 3)
     for levels in ((256,) if reference not in (None, "memories") else (256, 2))
 ]
@@ -74,7 +74,7 @@ def test_a_codec_written_from_the_text_has_the_same_intervals(
             intervals = intervals_of(plain, x, feature_map)
             assert np.stack(codec.intervals(x), 1).tolist() == intervals, (shape, content)
     everything = {"hidden", "logit"} if levels == 2 else {"hidden", "scale", "weight"}
-    if reference == "adaptive":
+    if reference == "regression":
         everything |= {"reference", "feature", "L", "D", "p", "g"} | ({"u"} if channels == 3 else set())
     assert everything <= REACHED
 
@@ -108,7 +108,7 @@ def test_a_decoder_written_from_the_text_restores_images_and_stack(
     assert slow.is_new
 
 
-@pytest.mark.parametrize("reference", ["adaptive", "median"])
+@pytest.mark.parametrize("reference", ["regression", "median"])
 def test_the_survey_shows_what_taps_read(reference: Reference) -> None:
     """What a network is trained on is what it will see."""
     network = tiny_context(3, reference)
@@ -119,7 +119,7 @@ def test_the_survey_shows_what_taps_read(reference: Reference) -> None:
     taps = [Tap("value", c, dy, dx) for c in range(3) for dy in (0, -1, -4) for dx in (0, -4, 2)]
     taps += [Tap(name, c) for c in range(3) for name in ("reference", "error")]
     taps += [Tap("error", 1, -1, 3), Tap("error", 2, 0, -1), Tap("zero"), Tap("row"), Tap("column")]
-    taps += [Tap("spread", c) for c in range(3)] if reference == "adaptive" else []
+    taps += [Tap("spread", c) for c in range(3)] if reference == "regression" else []
     for tap in taps:
         seen = [
             [plain.tap([tap.plane, tap.index, tap.dy, tap.dx], (i, y, column)) for column in range(9)]
@@ -150,10 +150,10 @@ def test_bijection(kind: Kind, n: int, height: int, width: int, lanes: int, seed
 
 
 def test_bijection_on_a_larger_image() -> None:
-    """Many steps, so that the adaptive predictor's memory settles, and blocks of every size."""
+    """Many steps, so that the regression's memory settles, and blocks of every size."""
     for content in CONTENTS:
         x = picture(content, (1, 70, 150, 3))
-        check_codec(ContextCodec(tiny_context(3, "adaptive", ridge=1), x.shape), x)
+        check_codec(ContextCodec(tiny_context(3, "regression", ridge=1), x.shape), x)
 
 
 PINNED = dict(
@@ -194,7 +194,7 @@ def test_memory_layout_of_the_arguments_changes_nothing() -> None:
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("reference", ["adaptive", "memories"])
+@pytest.mark.parametrize("reference", ["regression", "memories"])
 def test_bits_are_the_images_own(reference: Reference) -> None:
     """What is coded beside an image is nothing to it."""
     network = tiny_context(3, reference)
@@ -229,7 +229,7 @@ def test_images_that_do_not_fit_are_refused() -> None:
 
 
 def test_an_empty_stack_is_an_error_and_stays_as_it_was() -> None:
-    codec = ContextCodec(tiny_context(3, "adaptive"), (1, 12, 12, 3))
+    codec = ContextCodec(tiny_context(3, "regression"), (1, 12, 12, 3))
     for stack in (Stack(), Stack(8), random_stack(5), random_stack(3, lanes=4)):
         before = stack.copy()
         with pytest.raises(EmptyStackError):
@@ -237,7 +237,7 @@ def test_an_empty_stack_is_an_error_and_stays_as_it_was() -> None:
         assert stack == before
 
 
-@pytest.mark.parametrize("kind", [(3, "adaptive", 0, 256), (3, "median", 0, 256), (1, None, 0, 2)])
+@pytest.mark.parametrize("kind", [(3, "regression", 0, 256), (3, "median", 0, 256), (1, None, 0, 2)])
 def test_damaged_stacks_give_images_or_an_error(kind: Kind) -> None:
     network, levels = tiny_context(*kind, ridge=1), kind[3]
     x = picture("smooth", (2, 16, 15, kind[0]), levels)

@@ -15,11 +15,11 @@ from bitsback.kinds.context.network import (
     MAX_WIDTH,
     SKEW,
     TABLE_SIZE,
-    AdaptiveSpec,
     ContextNetwork,
     ContextSpec,
     Feature,
     Memory,
+    RegressionSpec,
     Tap,
     companding,
     neighbours,
@@ -29,15 +29,15 @@ from bitsback.nets.layers import MAX_SHIFT, Dense, Weights
 from contexts import context_spec, tiny_context
 
 WEST = Tap("value", 0, 0, -1)
-ADAPTIVE = AdaptiveSpec((WEST,))
+REGRESSION = RegressionSpec((WEST,))
 
 
-def one(tap: Tap, channel: int = 0, channels: int = 1, reference: str | None = "adaptive") -> ContextSpec:
+def one(tap: Tap, channel: int = 0, channels: int = 1, reference: str | None = "regression") -> ContextSpec:
     """A specification whose only remarkable feature is one tap of one channel."""
     features = [(Feature(WEST),)] * channels
     features[channel] = (Feature(WEST), Feature(WEST, tap))
-    adaptive = ADAPTIVE if reference == "adaptive" else None
-    return ContextSpec(tuple(features), ((4,),) * channels, adaptive=adaptive, median=reference == "median")
+    regression = REGRESSION if reference == "regression" else None
+    return ContextSpec(tuple(features), ((4,),) * channels, regression=regression, median=reference == "median")
 
 
 @given(
@@ -117,7 +117,7 @@ def test_a_memory_is_read_at_the_pixel_when_its_channel_is_due(plane: Literal["m
 def test_planes_that_a_model_does_not_have() -> None:
     taps = {"reference": Tap("reference"), "error": Tap("error", 0, 0, -1), "spread": Tap("spread")}
     for name, tap in taps.items():
-        one(tap, reference="adaptive").check(1)
+        one(tap, reference="regression").check(1)
         for reference in ("median", None):
             if reference and name != "spread":
                 one(tap, reference=reference).check(1)
@@ -148,16 +148,16 @@ GOOD = ContextSpec(((Feature(WEST),),), ((4,),))
         {"border": 256},
         {"map": -1},
         {"map": MAX_MAP + 1},
-        {"adaptive": ADAPTIVE, "median": True},
-        {"adaptive": AdaptiveSpec(())},
-        {"adaptive": AdaptiveSpec((WEST,) * (MAX_TAPS + 1))},
-        {"adaptive": AdaptiveSpec((WEST,), 0)},
-        {"adaptive": AdaptiveSpec((WEST,), (1 << 24) + 1)},
-        {"adaptive": AdaptiveSpec((Tap("value", 0, 0, 0),))},
-        {"adaptive": AdaptiveSpec((Tap("value", 0, 0, 1),))},
-        {"adaptive": AdaptiveSpec((Tap("value", 1, 0, -1),))},
-        {"adaptive": AdaptiveSpec((Tap("error", 0, 0, -1),))},
-        {"adaptive": AdaptiveSpec((Tap("zero"),))},
+        {"regression": REGRESSION, "median": True},
+        {"regression": RegressionSpec(())},
+        {"regression": RegressionSpec((WEST,) * (MAX_TAPS + 1))},
+        {"regression": RegressionSpec((WEST,), 0)},
+        {"regression": RegressionSpec((WEST,), (1 << 24) + 1)},
+        {"regression": RegressionSpec((Tap("value", 0, 0, 0),))},
+        {"regression": RegressionSpec((Tap("value", 0, 0, 1),))},
+        {"regression": RegressionSpec((Tap("value", 1, 0, -1),))},
+        {"regression": RegressionSpec((Tap("error", 0, 0, -1),))},
+        {"regression": RegressionSpec((Tap("zero"),))},
     ],
 )
 def test_what_is_beyond_the_limits_is_refused_in_one_line(changes: dict) -> None:
@@ -173,17 +173,17 @@ def test_the_limits_themselves_are_allowed() -> None:
         ((1, MAX_WIDTH, 1, 1),),
         255,
         MAX_MAP,
-        AdaptiveSpec((WEST,) * MAX_TAPS, 1 << 24),
+        RegressionSpec((WEST,) * MAX_TAPS, 1 << 24),
     ).check(1)
 
 
 def test_regressors_may_be_of_any_channel() -> None:
     """All channels of a neighbour are known, whatever channel is being predicted."""
-    adaptive = AdaptiveSpec(tuple(Tap("value", c, 0, -1) for c in range(3)))
-    ContextSpec(((Feature(WEST),),) * 3, ((4,),) * 3, adaptive=adaptive).check(3)
+    regression = RegressionSpec(tuple(Tap("value", c, 0, -1) for c in range(3)))
+    ContextSpec(((Feature(WEST),),) * 3, ((4,),) * 3, regression=regression).check(3)
 
 
-@pytest.mark.parametrize(("channels", "reference", "maps", "levels"), [(3, "adaptive", 0, 256), (1, None, 3, 2)])
+@pytest.mark.parametrize(("channels", "reference", "maps", "levels"), [(3, "regression", 0, 256), (1, None, 3, 2)])
 def test_tensors_and_back(channels: int, reference: str | None, maps: int, levels: int) -> None:
     network = tiny_context(channels, reference, maps, levels)  # type: ignore[arg-type]
     tensors = network.tensors()
@@ -227,7 +227,7 @@ def test_tensors_and_back(channels: int, reference: str | None, maps: int, level
     ],
 )
 def test_unsound_tensors_are_refused(name: str, change: Callable[[np.ndarray], np.ndarray], message: str) -> None:
-    network = tiny_context(3, "adaptive")
+    network = tiny_context(3, "regression")
     tensors = network.tensors()
     with pytest.raises(ModelError, match=message) as caught:
         ContextNetwork.from_tensors(network.spec, 3, network.parameters, {**tensors, name: change(tensors[name])})

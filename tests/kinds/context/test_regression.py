@@ -1,4 +1,4 @@
-"""The adaptive predictor's kernels against integers without bounds (tests/models/plain_context.py), at their limits."""
+"""The regression's kernels against integers without bounds (tests/models/plain_context.py), at their limits."""
 
 from functools import cache
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 from numpy.typing import DTypeLike
 
-from bitsback.kinds.adaptive import payload as payload_of
 from bitsback.kinds.base import Images, Shape
 
 
@@ -18,14 +19,21 @@ class Adaptive:
         return np.dtype(dtype) in (np.uint8, np.uint16)
 
     def encode(self, images: Images, threads: int = 1) -> bytes:
-        return payload_of.encode(images)
+        from bitsback.kinds.adaptive import payload as coding  # it loads the compiler
+
+        return coding.encode(images)
 
     def decode(self, payload: bytes, count: int, shape: Shape, dtype: DTypeLike = np.uint8, threads: int = 1) -> Images:
-        return payload_of.decode(payload, count, shape, dtype)
+        from bitsback.kinds.adaptive import payload as coding
 
-    def memory(self, count: int, shape: Shape, dtype: DTypeLike, payload: int) -> int:
+        return coding.decode(payload, count, shape, dtype)
+
+    def memory(self, count: int, shape: Shape, dtype: DTypeLike, payload: int, threads: int = 1) -> int:
         samples = count * shape[0] * shape[1] * shape[2]
         return 16 * samples + payload + (64 << 20)
+
+    def prepare(self) -> None:
+        import_module("bitsback.kinds.adaptive.payload")
 
     def prove(self) -> None:
         """To come with the known answers."""

@@ -1,0 +1,1 @@
+"""Models without latents: sample by sample, from neighbours that were coded before."""

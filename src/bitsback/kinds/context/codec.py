@@ -25,12 +25,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import Stack, peek, take
+from bitsback.ans import Decoder, Encoder, Stack, peek, take
 from bitsback.codecs.logistic import Tables, find, interval, mixtures, prepare, tables
 from bitsback.codecs.tables import load
 from bitsback.errors import CodecError
 from bitsback.kernels import helper, kernel
-from bitsback.kernels.vectors import LANES, ROWS, WIDTH, dense
+from bitsback.kernels.vectors import ROWS, WIDTH, dense
 from bitsback.kinds.context.network import (
     BINARY_UNIT,
     MARGIN,
@@ -40,8 +40,9 @@ from bitsback.kinds.context.network import (
     SKEW,
     UNIT,
     ContextNetwork,
-    ContextSpec,
     Tap,
+    plane,
+    plane_count,
 )
 from bitsback.kinds.context.regression import (
     Regression,
@@ -122,12 +123,10 @@ class ContextCodec:
         return starts, freqs
 
     def bits(self, x: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """The ideal code length of each image in bits, float64 (n,). For reports only."""
-        costs = PRECISION - np.log2(self.intervals(x)[1].astype(np.float64))
-        # Samples are coded in an order of their own, so ask for the images' numbers in that order
-        n, height, width, channels = self.shape
-        totals: NDArray[np.float64] = np.bincount(coding_order(n, height, width, channels), costs, n).astype(np.float64)
-        return totals
+        """The ideal code length of each sample in bits, float64 of the codec's shape. For reports only."""
+        found = np.empty(x.size, np.float64)
+        found[positions(self.shape)] = PRECISION - np.log2(self.intervals(x)[1].astype(np.float64))
+        return found.reshape(self.shape)
 
     def survey(self, x: NDArray[np.uint8]) -> NDArray[np.int16]:
         """The planes that taps read, int16 (planes, n, height + MARGIN, width + 2 MARGIN), for known images: what a
@@ -164,10 +163,10 @@ class ContextCodec:
 
     def _references(self, grid: Grid) -> Regression | Median | None:
         spec = self.network.spec
-        if spec.adaptive is None:
+        if spec.regression is None:
             return Median() if spec.median else None
-        taps = np.array([[t.index, t.dy * grid.stride + t.dx] for t in spec.adaptive.taps], np.int64)
-        return regression(taps, spec.adaptive.ridge, grid.images, grid.height, grid.width, grid.channels)
+        taps = np.array([[t.index, t.dy * grid.stride + t.dx] for t in spec.regression.taps], np.int64)
+        return regression(taps, spec.regression.ridge, grid.images, grid.height, grid.width, grid.channels)
 
     def _likelihood(self, grid: Grid) -> Bits | Levels:
         if self.levels == 2:
@@ -205,31 +204,21 @@ class ContextCodec:
         return plane(tap, grid.channels) * grid.size + tap.dy * grid.stride + tap.dx
 
 
-def coding_order(n: int, height: int, width: int, channels: int) -> NDArray[np.int64]:
-    """For each sample, in coding order, the number of its image, int64 (n * height * width * channels,)."""
+def positions(shape: tuple[int, ...]) -> NDArray[np.int64]:
+    """Where in an array of ``shape`` (n, height, width, channels) the samples lie that are coded first, second, ..."""
+    n, height, width, channels = shape
+    channel = np.arange(channels)[:, None]
     parts = []
     for t in range(width + SKEW * (height - 1)):
-        first, last = max(0, (t - width + SKEW) // SKEW), min(height - 1, t // SKEW)
-        images = np.tile(np.arange(n), last - first + 1)
-        parts += [np.tile(images[k : k + BLOCK], channels) for k in range(0, len(images), BLOCK)]
-    return np.concatenate(parts)
-
-
-def plane(tap: Tap, channels: int) -> int:
-    """The number of the plane that a tap reads."""
-    first = {"zero": 0, "row": 1, "column": 2}
-    if tap.plane in first:
-        return first[tap.plane]
-    if tap.plane in ("memory", "trust"):
-        return 3 + 4 * channels + 2 * tap.index + (tap.plane == "trust")
-    return 3 + ("value", "reference", "error", "spread").index(tap.plane) * channels + tap.index
-
-
-def plane_count(spec: ContextSpec, channels: int) -> int:
-    """How many planes there are."""
-    if spec.memories:
-        return 3 + 4 * channels + 2 * len(spec.memories)
-    return 3 + channels * (4 if spec.adaptive is not None else 3 if spec.median else 1)
+        y = np.arange(max(0, (t - width + SKEW) // SKEW), min(height - 1, t // SKEW) + 1)
+        # By row, then by image; a multiple of BLOCK pixels, with none at the end, so that blocks are rows
+        pixels = ((np.arange(n) * height + y[:, None]) * width + (t - SKEW * y[:, None])).reshape(-1)
+        padded = np.full(-(-len(pixels) // BLOCK) * BLOCK, -1)
+        padded[: len(pixels)] = pixels
+        blocks = padded.reshape(-1, 1, BLOCK)
+        parts.append(np.where(blocks < 0, -1, blocks * channels + channel).reshape(-1))
+    order = np.concatenate(parts)
+    return order[order >= 0]
 
 
 def new_planes(network: ContextNetwork, shape: tuple[int, int, int, int], unit: int) -> NDArray[np.int16]:
@@ -350,20 +339,6 @@ class Job(NamedTuple):
     map: Map | None
     layers: Layers
     likelihood: Bits | Levels
-
-
-class Encoder(NamedTuple):
-    """The intervals of all samples, to be filled in coding order."""
-
-    starts: NDArray[np.uint32]
-    freqs: NDArray[np.uint32]
-
-
-class Decoder(NamedTuple):
-    """The stack that samples are popped from."""
-
-    heads: NDArray[np.uint64]
-    tail: NDArray[np.uint32]
 
 
 class Block(NamedTuple):

@@ -11,11 +11,11 @@ several planes of int16, at the pixel itself or at a neighbour:
 =========  =====================================================================================================
 zero       0
 value      the samples of a channel, times :data:`UNIT` (two-valued samples: times :data:`BINARY_UNIT`)
-reference  what a channel is predicted to be, in the same units, by :class:`AdaptiveSpec` or, with ``median``, by the
+reference  what a channel is predicted to be, in the same units, by :class:`RegressionSpec` or, with ``median``, by the
            median predictor: r = clip(W + N - NW) between W and N, plus the previous channel's error at the pixel,
            held within -256 .. 4336; only at the pixel itself
 error      value - reference
-spread     the logarithm of the variance that the adaptive predictor expects, see there; only at the pixel itself
+spread     the logarithm of the variance that the regression expects, see there; only at the pixel itself
 memory     what a :class:`Memory` recalls, in the units of value; only at the pixel itself
 trust      64 times how often in a row, up to 32, the memory was right, or 0; only at the pixel itself
 row        16 times the distance from the top edge, at most 127 pixels
@@ -89,7 +89,7 @@ class Feature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_lik
     b: Tap = Tap("zero")
 
 
-class AdaptiveSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RegressionSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A linear predictor that learns from the image as it goes, described in :mod:`bitsback.kinds.context.regression`.
 
     ``taps``: the value taps that it regresses on; the pixel's earlier channels follow of themselves.
@@ -124,9 +124,9 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     """The level that is assumed above the first row."""
     map: int = 0
     """Channels of the feature map from the latents, all of which are inputs of every channel's network."""
-    adaptive: AdaptiveSpec | None = None
+    regression: RegressionSpec | None = None
     median: bool = False
-    """Whether references come from the median predictor; a model has this, or ``adaptive``, or no references."""
+    """Whether references come from the median predictor; a model has this, or ``regression``, or no references."""
     anchors: tuple[tuple[Tap, ...], ...] = ()
     """For each channel, what the mean of each component is counted from: taps of ``value`` or ``reference``. Empty: all
     from the reference, or from the middle of the range. A drawing repeats the colours that are next to it."""
@@ -137,13 +137,13 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     @property
     def has_reference(self) -> bool:
         """Whether means are counted from a reference, not from the middle of the range."""
-        return self.median or self.adaptive is not None
+        return self.median or self.regression is not None
 
     @property
     def reach(self) -> int:
         """How far taps are away, at most, in rows or columns."""
         taps = [tap for features in self.features for feature in features for tap in (feature.a, feature.b)]
-        taps += self.adaptive.taps if self.adaptive is not None else ()
+        taps += self.regression.taps if self.regression is not None else ()
         taps += [tap for anchors in self.anchors for tap in anchors]
         taps += [tap for memory in self.memories for tap in memory.key]
         return max((max(abs(tap.dy), abs(tap.dx)) for tap in taps), default=0)
@@ -154,7 +154,7 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
         return tuple(Dense(a, b, wide=True) for a, b in pairwise(sizes))
 
     def macs(self, parameters: int) -> int:
-        """Multiply-accumulates for one pixel, the adaptive predictor's aside."""
+        """Multiply-accumulates for one pixel, the regression aside."""
         return sum(d.inputs * d.outputs for c in range(len(self.features)) for d in self.layers(c, parameters))
 
     @property
@@ -190,16 +190,16 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
                 if tap.plane != "value":
                     raise ModelError("a memory's key is made of values")
                 self._check_tap(tap, memory.channel, channels)
-        if self.adaptive is not None:
+        if self.regression is not None:
             if self.median:
                 raise ModelError("a context network has one kind of reference")
-            if not 1 <= len(self.adaptive.taps) <= MAX_TAPS:
-                raise ModelError(f"the adaptive predictor has 1 to {MAX_TAPS} taps")
-            if not 1 <= self.adaptive.ridge <= 1 << 24:
-                raise ModelError("the adaptive predictor's ridge is beyond the limits")
-            for tap in self.adaptive.taps:
+            if not 1 <= len(self.regression.taps) <= MAX_TAPS:
+                raise ModelError(f"the regression has 1 to {MAX_TAPS} taps")
+            if not 1 <= self.regression.ridge <= 1 << 24:
+                raise ModelError("the regression's ridge is beyond the limits")
+            for tap in self.regression.taps:
                 if tap.plane != "value" or tap.dy == tap.dx == 0:
-                    raise ModelError("the adaptive predictor takes values of neighbours")
+                    raise ModelError("the regression takes values of neighbours")
                 self._check_tap(tap, 0, channels)
 
     def _check_tap(self, tap: Tap, channel: int, channels: int) -> None:
@@ -217,7 +217,7 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
             "column": here and tap.index == 0,
         }[tap.plane]
         missing = (not self.has_reference and tap.plane in ("reference", "error")) or (
-            self.adaptive is None and tap.plane == "spread"
+            self.regression is None and tap.plane == "spread"
         )
         if not fits or missing:
             raise ModelError(f"a feature of channel {channel} reads {tap}, which is not known there")
@@ -225,6 +225,23 @@ class ContextSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     def _remembers(self, memory: int, channel: int) -> bool:
         """Whether there is such a memory, and its channel's turn has come."""
         return 0 <= memory < len(self.memories) and self.memories[memory].channel <= channel
+
+
+def plane(tap: Tap, channels: int) -> int:
+    """The number of the plane that a tap reads."""
+    first = {"zero": 0, "row": 1, "column": 2}
+    if tap.plane in first:
+        return first[tap.plane]
+    if tap.plane in ("memory", "trust"):
+        return 3 + 4 * channels + 2 * tap.index + (tap.plane == "trust")
+    return 3 + ("value", "reference", "error", "spread").index(tap.plane) * channels + tap.index
+
+
+def plane_count(spec: ContextSpec, channels: int) -> int:
+    """How many planes there are."""
+    if spec.memories:
+        return 3 + 4 * channels + 2 * len(spec.memories)
+    return 3 + channels * (4 if spec.regression is not None else 3 if spec.median else 1)
 
 
 class ContextNetwork:

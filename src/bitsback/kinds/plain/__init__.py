@@ -26,8 +26,11 @@ class Plain:
             raise FormatError("plain samples do not fill their images")
         return np.frombuffer(payload, native.newbyteorder("<")).reshape(count, *shape).astype(native)
 
-    def memory(self, count: int, shape: Shape, dtype: DTypeLike, payload: int) -> int:
+    def memory(self, count: int, shape: Shape, dtype: DTypeLike, payload: int, threads: int = 1) -> int:
         return count * shape[0] * shape[1] * shape[2] * np.dtype(dtype).itemsize
+
+    def prepare(self) -> None:
+        """Nothing is loaded."""
 
     def prove(self) -> None:
         """Nothing is computed."""

@@ -1,0 +1,1 @@
+"""Models with one level of latents, chained by bits back."""

@@ -8,39 +8,30 @@ Both are functions of integers only, so an encoder and a decoder on different ma
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.codecs import (
-    Bernoulli,
-    BitsBack,
-    Codec,
-    Family,
-    NetworkMixture,
-    PosteriorBuckets,
-    TwoPart,
-    Uniform,
-    bucket_centres,
-    quarter,
-)
-from bitsback.errors import ModelError
-from bitsback.kinds.context.codec import PRECISION, ContextCodec, logit_probabilities
-from bitsback.kinds.context.network import ContextNetwork
-from bitsback.models.file import Config, MixtureSpec
+from bitsback.ans import Stack
+from bitsback.codecs import BitsBack, Codec, Family, PosteriorBuckets, TwoPart, Uniform, bucket_centres, quarter
+from bitsback.kinds.base import Bits, Shape, Tensors, WithLatents
+from bitsback.kinds.context.codec import PRECISION, ContextCodec
+from bitsback.kinds.noise import noise
+from bitsback.kinds.vae import chain
+from bitsback.kinds.vae.chain import Images
+from bitsback.kinds.vae.config import VAEConfig
 from bitsback.nets.engine import ENGINES, choose, in_batches, reading_order
 from bitsback.nets.layers import Network
-
-Images = NDArray[np.uint8]
-"""(n, height, width, channels), samples in 0..levels - 1."""
 
 Latents = NDArray[np.uint16]
 """(n, latents), bucket indices in 0..2^latent_bits - 1."""
 
+LOOKED_AT = 64
+"""Images that are looked at, or drawn, at once."""
 
-class VAE:
+
+class VAE(WithLatents):
     """The three distributions of a latent-variable model over batches of images.
 
     Args:
@@ -53,46 +44,80 @@ class VAE:
 
     def __init__(
         self,
-        config: Config,
-        tensors: dict[str, NDArray[Any]],
+        config: VAEConfig,
+        tensors: Tensors,
         engines: Sequence[str] = ENGINES,
         threads: int = 1,
         batch: int = 1 << 12,
     ) -> None:
-        if config.encoder is None or config.decoder is None:
-            raise ModelError(f"the model {config.name} has no latents")
         encoder = Network.from_tensors(config.encoder, tensors, "encoder")
         decoder = Network.from_tensors(config.decoder, tensors, "decoder")
         hashes = config.self_test
-        runs = choose([(encoder, hashes["encoder"]), (decoder, hashes["decoder"])], engines, threads)
+        runs = choose([(encoder, hashes.encoder), (decoder, hashes.decoder)], engines, threads)
         self._encoder, self._decoder = (in_batches(run, batch) for run in runs)
         self._order = reading_order(config.decoder)
-        self._context = context_network(config, tensors)
-        self.config = config
+        self._context = config.context_network(tensors)
+        self.config: VAEConfig = config
+        self.shape, self.group = config.image.shape, config.group
+        self.latents, self.latent_bits = config.latents, config.latent_bits
+
+    def encode(self, images: Images, threads: int) -> bytes:
+        return chain.encode(self, images)
+
+    def decode(self, payload: bytes, count: int, shape: Shape, threads: int) -> Images:
+        return chain.decode(self, payload, count)
+
+    def bits(self, images: Images, seed: int) -> Bits:
+        """See :meth:`bitsback.kinds.base.Trained.bits`: by one sample of z from the integer posterior."""
+        rng = np.random.default_rng(seed)
+        samples, latents = np.empty(images.shape, np.float64), np.empty(len(images), np.float64)
+        for part in _parts(len(images)):
+            x = images[part]
+            posterior = self.posterior(x)
+            z = posterior.pop(noise(rng, len(x) * self.latents * posterior.precision))
+            samples[part] = self.likelihood(z).bits(x)
+            latents[part] = self.prior(len(x)).bits(z).sum(1) - posterior.bits(z).sum(1)
+        return Bits(samples, latents)
+
+    def draw(self, count: int, shape: Shape, random: Callable[[int], Stack]) -> Images:
+        images = np.zeros((count, *shape), np.uint8)
+        for part in _parts(count):
+            x = images[part]
+            x[...] = self.codec(len(x)).pop(random(x.size * PRECISION + len(x) * self.latents * self.latent_bits))
+        return images
+
+    def information(self, x: Images) -> NDArray[np.float64]:
+        """See :meth:`bitsback.kinds.base.WithLatents.information`: exact, a sum over all buckets."""
+        rows = []
+        for image in x:
+            posterior = self.posterior(image[None])
+            buckets = np.repeat(np.arange(1 << self.latent_bits, dtype=np.uint16)[None], self.latents, axis=0)
+            delta, rho = (np.broadcast_to(one.T, buckets.shape) for one in (posterior.delta, posterior.rho))
+            cost = PosteriorBuckets(delta, rho, self.latent_bits).bits(buckets)
+            rows.append((np.exp2(-cost) * (self.latent_bits - cost)).sum(1))
+        return np.array(rows).reshape(len(x), self.latents)
 
     def prior(self, n: int, bits: int | None = None) -> Uniform:
         """p(z): buckets of equal mass, so plain bits. ``bits`` makes coarser buckets than the model's own."""
-        return Uniform(self.config.latent_bits if bits is None else bits, (n, self.config.latents))
+        return Uniform(self.latent_bits if bits is None else bits, (n, self.latents))
 
     def likelihood(self, z: Latents, bits: int | None = None) -> Family | ContextCodec:
         """p(x | z), for z (n, latents) in buckets of ``bits`` bits: of each sample by itself, or, where the model has a
         context network, of each given those before it."""
         image = self.config.image
         shape = (len(z), image.height, image.width, image.channels)
-        out = self._decoder(bucket_centres(self.config.latent_bits if bits is None else bits)[z])
+        out = self._decoder(bucket_centres(self.latent_bits if bits is None else bits)[z])
         if self._context is not None:
             maps = out.reshape(len(z), self._context.spec.map, -1)
             return ContextCodec(self._context, shape, image.levels, maps, self._order)
-        if isinstance(self.config.likelihood, MixtureSpec):
-            # One channel of samples, so that a row of parameters is a row of pixels
-            return NetworkMixture(out.reshape(len(z), 3 * self.config.likelihood.components, -1), shape, self._order)
-        probabilities = logit_probabilities()[out.reshape(len(z), -1)[:, self._order]]
-        return Bernoulli(probabilities.reshape(shape), PRECISION)
+        return self.config.likelihood.codec(
+            out.reshape(len(z), self.config.likelihood.parameters, -1), shape, self._order
+        )
 
     def posterior(self, x: Images) -> PosteriorBuckets:
         """q(z | x)."""
         delta, rho = self._posterior(x)
-        return PosteriorBuckets(delta, rho, self.config.latent_bits)
+        return PosteriorBuckets(delta, rho, self.latent_bits)
 
     def codec(self, n: int) -> Codec[Images]:
         """n images side by side, with bits back (Townsend, Bird & Barber, section 2.2)."""
@@ -114,12 +139,10 @@ class VAE:
         if self.config.image.levels == 2:
             inputs = inputs * np.uint8(128)
         out = self._encoder(inputs)
-        delta, narrowness = out[:, : self.config.latents], out[:, self.config.latents :]
+        delta, narrowness = out[:, : self.latents], out[:, self.latents :]
         return delta, quarter(narrowness)
 
 
-def context_network(config: Config, tensors: dict[str, NDArray[Any]]) -> ContextNetwork | None:
-    """The context network of a model, if it has one."""
-    if config.context is None:
-        return None
-    return ContextNetwork.from_tensors(config.context, config.image.channels, config.parameters, tensors)
+def _parts(count: int) -> Iterator[slice]:
+    """So many images, some at a time."""
+    return (slice(first, min(first + LOOKED_AT, count)) for first in range(0, count, LOOKED_AT))

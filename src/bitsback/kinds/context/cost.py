@@ -1,0 +1,36 @@
+"""What decoding with a context network takes, known from its specification alone."""
+
+from __future__ import annotations
+
+import math
+
+from bitsback.kinds.context.network import MAX_MEMORY_BITS, SKEW, ContextSpec, plane_count
+from bitsback.kinds.context.tiles import Whole, largest, padded, piece_count
+
+
+def decoding(spec: ContextSpec, shape: Whole, payload: int, threads: int) -> int:
+    """Bytes for images of ``shape`` from a payload of so many bytes, the images included."""
+    count = piece_count(shape)
+    images, table = math.prod(shape), 500 * count
+    return images + table + 2 * payload + min(threads, count) * working(spec, largest(shape))
+
+
+def working(spec: ContextSpec, shape: Whole) -> int:
+    """Bytes that a :class:`~bitsback.kinds.context.codec.ContextCodec` takes to pop images of ``shape``, its result
+    included, twice as its channels may be moved; without the feature map."""
+    n, height, width, channels = shape
+    planes = 2 * plane_count(spec, channels) * n * padded(height, width)
+    entries = 2 * n * len(spec.memories) << min(MAX_MEMORY_BITS, (height * width - 1).bit_length())
+    slots = 8 * len(spec.memories) * n * height
+    sums = 0
+    if spec.regression is not None:
+        size = len(spec.regression.taps) + channels
+        numbers = n * (height + width + 2 * SKEW) + 256  # of rows, and of columns by their remainder; all padded
+        sums = 4 * (size * (size + 1) // 2) * numbers
+    order = 8 * height * width
+    return planes + entries + slots + sums + order + 2 * n * height * width * channels + (1 << 20)
+
+
+def pace(spec: ContextSpec, channels: int, parameters: int) -> int:
+    """Samples that one core decodes in about a tenth of a second: see :attr:`bitsback.kinds.base.Coder.pace`."""
+    return 1 << 18

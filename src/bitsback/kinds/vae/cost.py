@@ -1,0 +1,38 @@
+"""What decoding with a variational autoencoder takes, known from its configuration alone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from bitsback.kinds.context import cost as context_cost
+from bitsback.nets import cost as nets_cost
+
+if TYPE_CHECKING:
+    from bitsback.kinds.vae.config import VAEConfig
+
+BATCH_VALUES = 1 << 20
+"""Values that a layer gives for all images that an engine is given at once, at most, if these are several."""
+
+
+def batch(values: int) -> int:
+    """How many images an engine is given at once if a layer has so many values for one."""
+    return max(1, BATCH_VALUES // values)
+
+
+def decoding(config: VAEConfig, count: int, payload: int) -> int:
+    """Bytes for so many images from a payload of so many bytes, the images included."""
+    image = config.image
+    pixels, group = image.height * image.width, min(count, config.group)
+    maps = math.prod(config.decoder.output)
+    networks = sum(nets_cost.working(spec, min(group, batch(config.values))) for spec in config.networks.values())
+    # The decoder's output, in parts and whole, perhaps reordered; pixels as inputs and in their codec; latents
+    step = 3 * group * maps + 32 * group * pixels + 64 * group * config.latents
+    if config.context is not None:
+        step += context_cost.working(config.context, (group, image.height, image.width, 1))
+    return count * pixels + 2 * payload + networks + step + (1 << 20)
+
+
+def pace(config: VAEConfig) -> int:
+    """Samples that one core decodes in about a tenth of a second: see :attr:`bitsback.kinds.base.Coder.pace`."""
+    return 1 << 18
