@@ -13,7 +13,7 @@ from bitsback.errors import CodecError
 from bitsback.kernels import kernel
 
 
-@kernel
+@kernel(vectorise=True)
 def _intervals(ones, precision, x, starts, freqs):  # type: ignore[no-untyped-def]
     for i in range(x.size):
         zeros = (1 << precision) - ones[i]

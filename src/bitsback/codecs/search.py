@@ -1,4 +1,4 @@
-"""From a slot to the symbol whose interval holds it, where only the way from a symbol to its interval can be computed."""
+"""From a slot to the symbol whose interval holds it, where only intervals of symbols can be computed."""
 
 from __future__ import annotations
 

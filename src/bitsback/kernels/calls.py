@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 
-from bitsback.kernels.language import Helper, Unit
+from bitsback.kernels.unit import Part, Unit
 from bitsback.kernels.values import (
     BYTE,
     DOUBLE,
@@ -82,8 +83,8 @@ def form_of(value: Any) -> Form:
         if value.flags.num & _ORDERLY != _ORDERLY:
             raise KernelError("an array for a kernel must be aligned and in C order")
         return ArrayForm(value.dtype.str, value.ndim)
-    for types, kind in ((bool, TRUTH), ((int, np.integer), INTEGER), (float, REAL)):
-        if isinstance(value, types):  # type: ignore[arg-type]
+    for types, kind in (((bool, np.bool_), TRUTH), ((int, np.integer), INTEGER), ((float, np.floating), REAL)):
+        if isinstance(value, types):
             long = isinstance(value, np.unsignedinteger) and value.itemsize == 8
             return NumberForm(type(value), WORD if long else kind)
     raise KernelError(f"kernels do not take {type(value).__name__}")
@@ -98,11 +99,12 @@ def plain(value: Any) -> Any:
 
 
 def name_of(form: Form) -> str:
-    """A form in a few letters."""
+    """A form in letters: all that code depends on."""
     if isinstance(form, ArrayForm):
-        return f"{form.dtype[1:]}x{form.axes}"
+        return f"{form.dtype}{form.axes}"
     if isinstance(form, TupleForm):
-        return f"{form.type.__name__}({','.join(map(name_of, form.parts))})"
+        fields = getattr(form.type, "_fields", "")
+        return f"{form.type.__module__}.{form.type.__qualname__}{fields}({','.join(map(name_of, form.parts))})"
     return form.type.__name__ if form else "none"
 
 
@@ -121,7 +123,7 @@ def identities(form: Form) -> Iterator[Any]:
 # The code of an entry ------------------------------------------------------------------------------------------------
 
 
-def put_entry(unit: Unit, name: str, body: Helper, forms: tuple[Form, ...]) -> None:
+def put_entry(unit: Unit, name: str, body: Part, forms: tuple[Form, ...]) -> None:
     """Put the code of a kernel with its entry, which has the name ``name``."""
     arguments = [_OBJECT, _OBJECT.as_pointer(), LONG]
     function = ir.Function(unit.module, ir.FunctionType(_OBJECT, arguments), name)
@@ -187,10 +189,10 @@ class _Entry:
         if kind is REAL:
             return Number(REAL, self.call("PyFloat_AsDouble", DOUBLE, obj))
         if kind is WORD:
-            return Number(WORD, self.call("PyLong_AsUnsignedLongLong", LONG, obj))
-        value = self.call("PyLong_AsLongLong", LONG, obj)
+            return Number(WORD, self.call("PyLong_AsUnsignedLongLongMask", LONG, obj))
         if kind is TRUTH:
-            return Number(TRUTH, self._build.trunc(value, ir.IntType(1)))
+            return Number(TRUTH, self._is(self.call("PyObject_IsTrue", INT, obj), 1))
+        value = self.call("PyLong_AsLongLong", LONG, obj)
         with self._build.if_then(self._is(value, -1), likely=False):
             error = self.call("PyErr_Occurred", _OBJECT)
             with self._build.if_then(self._build.icmp_unsigned("!=", error, ir.Constant(_OBJECT, None))):
@@ -270,8 +272,26 @@ _definitions: list[_Definition] = []
 """Of all entries: CPython reads them as long as these live, which is for ever."""
 
 
+@cache
+def _check_layout() -> None:
+    """RuntimeError if Python and NumPy have the fields of objects elsewhere than entries look for them."""
+    array = np.arange(6, dtype=np.int32).reshape(2, 3)
+    lengths = ctypes.c_int64 * 2
+    found = (
+        ctypes.c_void_p.from_address(id(array) + _HEAD - 8).value,
+        ctypes.c_void_p.from_address(id(array) + _DATA).value,
+        ctypes.c_int.from_address(id(array) + _AXES).value,
+        list(lengths.from_address(ctypes.c_void_p.from_address(id(array) + _LENGTHS).value or 0)),
+        ctypes.c_void_p.from_address(id(array) + _DTYPE).value,
+        ctypes.c_int.from_address(id(array) + _FLAGS).value,
+    )
+    if found != (id(np.ndarray), array.ctypes.data, 2, [2, 3], id(array.dtype), array.flags.num):
+        raise RuntimeError(f"NumPy {np.__version__} lays arrays out in memory otherwise than all versions before")
+
+
 def entry_at(address: int, name: str, forms: tuple[Form, ...]) -> Callable[..., Any]:
     """The entry at an address as a function of Python's."""
+    _check_layout()
     definition = _Definition(name.encode(), address, _FAST, None)
     _definitions.append(definition)
     make = ctypes.pythonapi.PyCFunction_NewEx

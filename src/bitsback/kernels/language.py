@@ -1,152 +1,66 @@
-"""Kernels are Python functions that mean the same to Python and to the processor; this puts them into LLVM's terms.
+"""Kernels in Python's words: what may be said, and its code.
 
-What may be said: assignments (to names, tuples, elements, and of one number to a slice), ``if``, ``while``, ``for`` over
-``range`` or over a tuple, ``break``, ``continue``, ``return``; arithmetic as in :mod:`bitsback.kernels.values`; arrays'
-elements, leading axes, slices of the first axis that is left, ``shape``, ``size``, ``len``, ``view``, and ``reshape(-1)``;
-tuples and named tuples, and of which class they are; ``min``, ``max``, ``abs``, ``math.exp``, ``math.log``; NumPy's types, which cut numbers to their
-bits; ``np.zeros`` and ``np.empty`` of a few elements, for the time that the kernel runs; helpers, which become part
-of the kernel at each place where they are called, and vectorised functions.
+* assignments to names, to several at once, to elements of arrays, and of one number to a slice;
+* ``if``, ``while``, ``for`` over ``range`` or the items of a tuple, ``break``, ``continue``, ``return``;
+* arithmetic, comparisons and conditions of numbers (:mod:`.values`), ``min``, ``max``, ``abs``, ``math.exp`` and
+  ``math.log``; NumPy's types, which cut a number to their bits; shifts by less than 64;
+* of arrays elements, parts by their first indices, slices of the axis after these, ``shape``, ``size``, ``len``,
+  ``view`` and ``reshape(-1)``; of tuples and named tuples items, fields, and of which class they are;
+* ``np.zeros`` and ``np.empty`` of a few elements, which are there until the kernel returns;
+* helpers and vectorised functions, which become part of the kernel at each place where they are called. A helper may
+  take helpers as arguments.
 
-A name is of one kind from its first assignment on. Names that are assigned once, and hold what is known already, stay
-known: where ``codes is None``, what depends on it is never compiled. That is how one text serves several purposes.
+A name is of one kind from its first assignment on. One that is assigned once, and what is known then, stays known:
+where a tuple is of some class, or ``job.map is None``, what depends on it being otherwise is not compiled at all. This
+is how one text serves several purposes.
 
-Nothing is checked while a kernel runs. Its callers see to it that indices are within arrays.
+Nothing is checked while a kernel runs: indices must be within their arrays, and only a constant may count from the end.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
-import linecache
 import math
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
 from itertools import chain
-from types import CodeType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
 from bitsback.kernels import values
-from bitsback.kernels.values import INTEGER, LONG, REAL, TRUTH, Array, KernelError, Number
+from bitsback.kernels.source import tree
+from bitsback.kernels.unit import Part, Slot, Unit
+from bitsback.kernels.values import INTEGER, LONG, REAL, Array, KernelError, Number
 
 MAX_LOCAL = 1 << 14
 """Bytes that an array may take which a kernel makes."""
 
 
-class Unit:
-    """The code of one kernel, under construction."""
-
-    def __init__(self, name: str, triple: str) -> None:
-        self.module = ir.Module(name)
-        self.module.triple = triple
-        self.build: Any = None
-        self._places: Any = None
-        self.calls: list[FunctionType] = []
-        """The functions that the present place is in, the outermost first."""
-
-    def begin(self, function: Any) -> None:
-        """Go on in a new function of LLVM's."""
-        first = function.append_basic_block("places")
-        self.build = ir.IRBuilder(function.append_basic_block("begin"))
-        self._places = ir.IRBuilder(first)
-
-    def end(self) -> None:
-        """Close the function: it has returned everywhere."""
-        self._places.branch(self._places.function.basic_blocks[1])
-
-    def room(self, kind: Any, count: int = 1) -> Any:
-        """Room for so many of a type of LLVM's, as long as the kernel runs: a pointer."""
-        return self._places.alloca(kind, size=ir.Constant(LONG, count) if count > 1 else None)
-
-    def declared(self, name: str, result: Any, arguments: list[Any]) -> Any:
-        """A function from outside, an intrinsic perhaps."""
-        known = self.module.globals.get(name)
-        return known or ir.Function(self.module, ir.FunctionType(result, arguments), name)
-
-    @contextmanager
-    def loop(self, first: Any, last: Any, step: int = 1) -> Iterator[tuple[Any, Any, Any]]:
-        """Do what follows for each integer from ``first`` to before ``last``.
-
-        Gives the integer, the place to go to for the next one, and the place behind the loop.
-        """
-        build = self.build
-        counter = self.room(LONG)
-        test, body, following, behind = (build.append_basic_block(name) for name in ("test", "body", "next", "behind"))
-        build.store(first, counter)
-        build.branch(test)
-        build.position_at_end(test)
-        index = build.load(counter)
-        build.cbranch(build.icmp_signed("<" if step > 0 else ">", index, last), body, behind)
-        build.position_at_end(body)
-        yield index, following, behind
-        if not build.block.is_terminated:
-            build.branch(following)
-        build.position_at_end(following)
-        build.store(build.add(index, ir.Constant(LONG, step), flags=("nsw",)), counter)
-        build.branch(test)
-        build.position_at_end(behind)
-
-
-class Slot:
-    """Where a name keeps what it stands for."""
-
-    def __init__(self, unit: Unit, model: Any) -> None:
-        self._unit, self.model = unit, model
-        self._rooms = [unit.room(code.type) for code in values.codes(model)]
-
-    def set(self, value: Any) -> None:
-        build = self._unit.build
-        for code, room in zip(values.codes(values.adapted(build, value, self.model)), self._rooms, strict=True):
-            build.store(code, room)
-
-    def get(self) -> Any:
-        return values.rebuilt(self.model, iter([self._unit.build.load(room) for room in self._rooms]))
-
-
-class Part(ABC):
-    """What kernels can call: it becomes part of them."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-
-    @abstractmethod
-    def put(self, unit: Unit, arguments: tuple[Any, ...]) -> Any:
-        """Put the code where the unit stands, and give the result."""
-
-
 class Helper(Part):
     """A function that becomes part of the kernels that call it. Called from Python, it is as it was."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
-        for name in ("__module__", "__name__", "__qualname__", "__doc__"):
-            setattr(self, name, getattr(function, name))
-
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        return self.function(*arguments, **named)
-
-    def __reduce__(self) -> str:
-        return self.__qualname__
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
 
     def put(self, unit: Unit, arguments: tuple[Any, ...]) -> Any:
-        if self.function in unit.calls:
-            raise KernelError(f"{self.__name__} calls itself")
-        assert isinstance(self.function, FunctionType)
-        unit.calls.append(self.function)
-        result = Body(unit, self.function, arguments).result()
-        unit.calls.pop()
-        return result
+        if self in unit.within:
+            raise KernelError(f"{self.name} calls itself")
+        unit.within.append(self)
+        try:
+            return Body(unit, self.function, arguments).result()
+        finally:
+            unit.within.pop()
 
 
 @dataclass(slots=True)
 class _Loop:
-    """Where ``continue`` and ``break`` lead, and whether there was one of the latter."""
+    """Where ``continue`` and ``break`` lead, None if they are not for this loop; and whether one of the latter was."""
 
     following: Any
     behind: Any
@@ -157,22 +71,21 @@ class Body:
     """A function's statements at one place in a kernel."""
 
     def __init__(self, unit: Unit, function: FunctionType, arguments: tuple[Any, ...]) -> None:
-        self._unit, self._function = unit, function
-        self._tree = tree(function)
+        self._unit, self._function, self._tree = unit, function, tree(function)
         self._assigned = Counter(name for node in ast.walk(self._tree) for name in _assigned(node))
-        self._depth = 0
         self._names: dict[str, Any] = {}
+        """The values of names; in a slot, if it may be another one elsewhere or the next time."""
+        self._depth = 0
         self._loop = _Loop(None, None)
+        self._exit: Any = None
         self._returned: Any = None
-        """A slot, once something was returned that other returns may differ from; or the value itself."""
+        """A value; in a slot, if there is more than one place that returns one."""
         parameters, rest = [one.arg for one in self._tree.args.args], self._tree.args.vararg
-        if len(parameters) > len(arguments) or (len(parameters) < len(arguments) and not rest):
-            raise KernelError(f"{function.__name__} takes {len(parameters)} arguments, not {len(arguments)}")
+        count = len(parameters)
+        if count > len(arguments) or (count < len(arguments) and not rest):
+            raise KernelError(f"{function.__name__} takes {count} arguments, not {len(arguments)}")
         if rest:
-            parameters, arguments = (
-                [*parameters, rest.arg],
-                (*arguments[: len(parameters)], arguments[len(parameters) :]),
-            )
+            parameters, arguments = [*parameters, rest.arg], (*arguments[:count], arguments[count:])
         for name, value in zip(parameters, arguments, strict=True):
             self._assigned[name] += 1
             self._set_name(name, value)
@@ -183,9 +96,9 @@ class Body:
 
     def result(self) -> Any:
         """Put the statements, and give what they return."""
-        returns = sum(isinstance(node, ast.Return) for node in ast.walk(self._tree))
-        self._simple = returns == 1 and isinstance(self._tree.body[-1], ast.Return)
-        self._exit = None if self._simple or not returns else self._build.append_basic_block("exit")
+        returns = [node for node in ast.walk(self._tree) if isinstance(node, ast.Return)]
+        if returns and returns != self._tree.body[-1:]:
+            self._exit = self._build.append_basic_block("exit")
         self._statements(self._tree.body)
         if self._exit is None:
             return self._returned
@@ -245,11 +158,11 @@ class Body:
 
     def _Return(self, node: ast.Return) -> None:
         value = self._value(node.value) if node.value else None
-        if self._simple:
+        if self._exit is None:
             self._returned = value
             return
         if value is not None:
-            self._returned = self._returned or Slot(self._unit, _as_numbers(value))
+            self._returned = self._returned or Slot(self._unit, value)
             self._returned.set(value)
         self._build.branch(self._exit)
 
@@ -286,7 +199,8 @@ class Body:
         else:
             build.cbranch(values.number(found).code, body, behind)
         build.position_at_end(body)
-        with self._deeper(test, behind) as loop:
+        loop = _Loop(test, behind)
+        with self._deeper(loop):
             self._statements(node.body)
         if not build.block.is_terminated:
             build.branch(test)
@@ -302,7 +216,7 @@ class Body:
             if not isinstance(step, int) or not step:
                 raise KernelError("the step of a range must be a constant")
             start, stop = (values.converted(self._build, bound, INTEGER).code for bound in (first, last))
-            with self._unit.loop(start, stop, step) as (index, following, behind), self._deeper(following, behind):
+            with self._unit.loop(start, stop, step) as (index, *leads), self._deeper(_Loop(*leads)):
                 self._set(node.target, Number(INTEGER, index))
                 self._statements(node.body)
             return
@@ -310,26 +224,30 @@ class Body:
         if not isinstance(items, tuple):
             raise KernelError(f"a loop over {values.described(items)}")
         for item in items:
-            with self._deeper():
+            with self._deeper(_Loop(None, None)):
                 self._set(node.target, item)
                 self._statements(node.body)
 
     @contextmanager
-    def _deeper(self, following: Any = None, behind: Any = None) -> Iterator[_Loop]:
-        """Within a statement that is not always carried out; in a loop, with the places that lead on."""
+    def _deeper(self, loop: _Loop | None = None) -> Iterator[None]:
+        """Within a statement that is not always carried out, or not once: a loop perhaps."""
+        outer, self._loop = self._loop, loop or self._loop
         self._depth += 1
-        loop = _Loop(following, behind) if following is not None else self._loop
-        self._loop, outer = loop, self._loop
-        yield loop
-        self._loop = outer
+        yield
         self._depth -= 1
+        self._loop = outer
 
     def _Break(self, node: ast.Break) -> None:
         self._loop.left = True
-        self._build.branch(self._loop.behind)
+        self._leave(self._loop.behind)
 
     def _Continue(self, node: ast.Continue) -> None:
-        self._build.branch(self._loop.following)
+        self._leave(self._loop.following)
+
+    def _leave(self, block: Any) -> None:
+        if block is None:
+            raise KernelError("a loop over a tuple goes through all of it")
+        self._build.branch(block)
 
     # Assigning --------------------------------------------------------------------------------------------------------
 
@@ -342,7 +260,7 @@ class Body:
             for one, item in zip(target.elts, value, strict=True):
                 self._set(one, item)
         elif isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Slice):
-            self._fill(self._value(target), value)
+            _fill(self._unit, self._value(target), value)
         elif isinstance(target, ast.Subscript):
             values.write(self._build, self._element(target), value)
         else:
@@ -355,15 +273,8 @@ class Body:
         elif self._assigned[name] == 1 and (self._depth == 0 or not values.codes(value)):
             self._names[name] = value
         else:
-            slot = self._names[name] = Slot(self._unit, _as_numbers(value))
+            slot = self._names[name] = Slot(self._unit, value)
             slot.set(value)
-
-    def _fill(self, array: Array, value: Any) -> None:
-        """All elements become one number."""
-        size = values.number(values.size_of(self._build, array.shape))
-        with self._unit.loop(ir.Constant(LONG, 0), size.code) as (index, _, _):
-            where = values.part(self._build, _flat(array, size), (Number(INTEGER, index),))
-            values.write(self._build, where, value)
 
     # Values -----------------------------------------------------------------------------------------------------------
 
@@ -403,8 +314,10 @@ class Body:
 
     def _UnaryOp(self, node: ast.UnaryOp) -> Any:
         value = self._value(node.operand)
-        how = {ast.USub: values.negative, ast.Not: values.denied, ast.Invert: values.inverted}.get(type(node.op))
-        return how(self._build, value) if how else value
+        if isinstance(node.op, ast.UAdd):
+            return value
+        how = values.negative if isinstance(node.op, ast.USub) else values.denied
+        return (values.inverted if isinstance(node.op, ast.Invert) else how)(self._build, value)
 
     def _BoolOp(self, node: ast.BoolOp) -> Any:
         first, *others = node.values
@@ -463,9 +376,10 @@ class Body:
     def _Attribute(self, node: ast.Attribute) -> Any:
         value = self._value(node.value)
         if isinstance(value, Array):
-            found = {"shape": lambda: value.shape, "size": lambda: values.size_of(self._build, value.shape)}
-            if node.attr in found:
-                return found[node.attr]()
+            if node.attr == "shape":
+                return value.shape
+            if node.attr == "size":
+                return values.size_of(self._build, value.shape)
         if isinstance(value, ModuleType) or (isinstance(value, tuple) and node.attr in getattr(value, "_fields", ())):
             return getattr(value, node.attr)
         raise KernelError(f"{values.described(value)} has no {node.attr}")
@@ -498,7 +412,7 @@ class Body:
         begin = values.place(build, self._value(node.lower), length) if node.lower else ir.Constant(LONG, 0)
         end = values.place(build, self._value(node.upper), length) if node.upper else length.code
         start = values.part(build, array, (Number(INTEGER, begin),))
-        return values.replace(start, shape=(Number(INTEGER, build.sub(end, begin)), *array.shape[1:]))
+        return replace(start, shape=(Number(INTEGER, build.sub(end, begin)), *array.shape[1:]))
 
     # Calls ------------------------------------------------------------------------------------------------------------
 
@@ -510,10 +424,10 @@ class Body:
                 raise KernelError(f"a {node.func.attr} of {values.described(array)}")
             return (self._view if node.func.attr == "view" else self._reshape)(array, *arguments)
         callee = self._value(node.func)
-        if isinstance(callee, Part):
-            return callee.put(self._unit, self._ordered(callee, arguments, node.keywords))
         if node.keywords:
-            raise KernelError("arguments by name, where no helper is called")
+            raise KernelError("an argument by name")
+        if isinstance(callee, Part):
+            return callee.put(self._unit, arguments)
         if isinstance(callee, type) and issubclass(callee, (np.generic, bool, int, float)):
             return values.cast(self._build, np.dtype(callee), *arguments)
         if isinstance(callee, type) and hasattr(callee, "_fields"):
@@ -522,41 +436,29 @@ class Body:
             return _FUNCTIONS[callee](self._unit, *arguments)
         raise KernelError(f"kernels do not know {callee!r}")
 
-    def _ordered(self, callee: Any, arguments: tuple[Any, ...], named: list[ast.keyword]) -> tuple[Any, ...]:
-        """Arguments in the order of the parameters, with what was left out."""
-        parameters = tree(callee.function).args if named or isinstance(callee, Helper) else None
-        if parameters is None:
-            return arguments
-        given = {one.arg: self._value(one.value) for one in named}
-        names = [one.arg for one in parameters.args]
-        defaults = dict(zip(reversed(names), reversed(callee.function.__defaults__ or ()), strict=False))
-        rest = names[len(arguments) :]
-        if not set(given) <= set(rest):
-            raise KernelError(f"{callee.__name__} does not take {', '.join(map(str, given))}")
-        return (*arguments, *({**defaults, **given}[name] for name in rest if name in given or name in defaults))
-
     def _view(self, array: Array, kind: Any) -> Array:
         dtype = np.dtype(kind)
         if dtype.itemsize != array.dtype.itemsize:
             raise KernelError(f"{values.described(array)} seen as {dtype}")
         data = self._build.bitcast(array.data, values.element(dtype).as_pointer())
-        return values.replace(array, dtype=dtype, data=data)
+        return replace(array, dtype=dtype, data=data)
 
     def _reshape(self, array: Array, *shape: Any) -> Array:
         if shape != (-1,):
             raise KernelError("reshape takes -1 alone")
-        return _flat(array, values.number(values.size_of(self._build, array.shape)))
+        return _flat(self._unit, array)
 
 
-def _flat(array: Array, size: Number) -> Array:
-    return values.replace(array, shape=(size,))
+def _flat(unit: Unit, array: Array) -> Array:
+    return replace(array, shape=(values.number(values.size_of(unit.build, array.shape)),))
 
 
-def _as_numbers(value: Any) -> Any:
-    """The form that a name keeps a value in: constants become numbers."""
-    if isinstance(value, tuple):
-        return values.like(value, [_as_numbers(one) for one in value])
-    return values.number(value) if isinstance(value, (bool, int, float, np.generic)) else value
+def _fill(unit: Unit, array: Array, value: Any) -> Array:
+    """All elements become one number."""
+    flat = _flat(unit, array)
+    with unit.loop(ir.Constant(LONG, 0), flat.shape[0].code) as (index, _, _):
+        values.write(unit.build, values.part(unit.build, flat, (Number(INTEGER, index),)), value)
+    return array
 
 
 def _assigned(node: ast.AST) -> Iterator[str]:
@@ -571,27 +473,18 @@ def _assigned(node: ast.AST) -> Iterator[str]:
 # What kernels can call ------------------------------------------------------------------------------------------------
 
 
-def _zeros(unit: Unit, shape: Any, kind: Any = np.float64) -> Array:
-    array = _empty(unit, shape, kind)
-    size = int(np.prod([length.code.constant for length in array.shape]))
-    bytes_ = unit.build.bitcast(array.data, values.BYTE.as_pointer())
-    clear = unit.declared(
-        "llvm.memset.p0.i64", ir.VoidType(), [values.BYTE.as_pointer(), values.BYTE, LONG, values.BIT]
-    )
-    nought = ir.Constant(values.BYTE, 0)
-    unit.build.call(clear, [bytes_, nought, ir.Constant(LONG, size * array.dtype.itemsize), ir.Constant(values.BIT, 0)])
-    return array
-
-
 def _empty(unit: Unit, shape: Any, kind: Any = np.float64) -> Array:
     dtype, lengths = np.dtype(kind), shape if isinstance(shape, tuple) else (shape,)
-    if not all(isinstance(length, (int, np.integer)) for length in lengths):
+    if not all(isinstance(length, int) for length in lengths):
         raise KernelError("an array that a kernel makes must have constant lengths")
-    count = int(np.prod(lengths))
+    count = math.prod(lengths)
     if count * dtype.itemsize > MAX_LOCAL:
         raise KernelError(f"an array of {count * dtype.itemsize} bytes, made by a kernel")
-    data = unit.room(values.element(dtype), count)
-    return Array(dtype, data, tuple(values.constant(int(length)) for length in lengths))
+    return Array(dtype, unit.room(values.element(dtype), count), tuple(map(values.constant, lengths)))
+
+
+def _zeros(unit: Unit, shape: Any, kind: Any = np.float64) -> Array:
+    return _fill(unit, _empty(unit, shape, kind), 0)
 
 
 def _length(unit: Unit, value: Any) -> Any:
@@ -601,9 +494,7 @@ def _length(unit: Unit, value: Any) -> Any:
 def _real_function(name: str) -> Callable[[Unit, Any], Number]:
     def put(unit: Unit, value: Any) -> Number:
         function = unit.declared(f"llvm.{name}.f64", values.DOUBLE, [values.DOUBLE])
-        return Number(
-            REAL, unit.build.call(function, [values.cast(unit.build, np.dtype(float), values.number(value)).code])
-        )
+        return Number(REAL, unit.build.call(function, [values.converted(unit.build, value, REAL).code]))
 
     return put
 
@@ -623,47 +514,3 @@ _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     math.exp: _real_function("exp"),
     math.log: _real_function("log"),
 }
-
-
-# Source ---------------------------------------------------------------------------------------------------------------
-
-
-@cache
-def _functions(text: str) -> dict[tuple[str, int], tuple[ast.FunctionDef, CodeType]]:
-    """The functions of a file by name and first line, that of a decorator perhaps: as trees, and as Python runs them."""
-    module = ast.parse(text)
-    todo, compiled = [compile(module, "", "exec", dont_inherit=True)], {}
-    while todo:
-        code = todo.pop()
-        compiled[code.co_name, code.co_firstlineno] = code
-        todo += [one for one in code.co_consts if isinstance(one, CodeType)]
-    trees = {}
-    for node in ast.walk(module):
-        if isinstance(node, ast.FunctionDef):
-            key = node.name, min(one.lineno for one in (node, *node.decorator_list))
-            trees[key] = node, compiled[key]
-    return trees
-
-
-@cache
-def tree(function: FunctionType) -> ast.FunctionDef:
-    """The syntax tree of a function.
-
-    Raises KernelError if its source is not there, or is not the one any more that Python has read.
-    """
-    code = function.__code__
-    linecache.checkcache(code.co_filename)
-    text = "".join(linecache.getlines(code.co_filename, function.__globals__))
-    found = _functions(text).get((code.co_name, code.co_firstlineno))
-    if found is None or _meaning(found[1]) != _meaning(code):
-        raise KernelError(
-            f"the source of {function.__module__}.{function.__qualname__} in {code.co_filename} "
-            + ("has changed since Python read it" if text else "is missing")
-        )
-    return found[0]
-
-
-def _meaning(code: CodeType) -> tuple[Any, ...]:
-    """What makes two functions the same, wherever they stand."""
-    constants = [_meaning(one) if isinstance(one, CodeType) else (type(one), one) for one in code.co_consts]
-    return code.co_code, code.co_names, code.co_varnames, constants

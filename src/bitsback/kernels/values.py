@@ -102,7 +102,7 @@ def kind_of(value: Any) -> Kind:
     if isinstance(value, Number):
         return value.kind
     for types, kind in (((bool, np.bool_), TRUTH), (np.uint64, WORD), ((int, np.integer), INTEGER)):
-        if isinstance(value, types):  # type: ignore[arg-type]
+        if isinstance(value, types):
             return kind
     if isinstance(value, (float, np.floating)):
         return REAL
@@ -116,6 +116,13 @@ def described(value: Any) -> str:
     if isinstance(value, Array):
         return f"an array of {value.dtype} with {len(value.shape)} axes"
     return f"a tuple ({', '.join(map(described, value))})" if isinstance(value, tuple) else repr(value)
+
+
+def as_numbers(value: Any) -> Any:
+    """The value with numbers for constants that are numbers."""
+    if isinstance(value, tuple):
+        return like(value, [as_numbers(part) for part in value])
+    return number(value) if isinstance(value, (int, float, np.generic)) else value
 
 
 def is_constant(value: Any) -> bool:
@@ -265,6 +272,8 @@ def inverted(build: Any, value: Any) -> Any:
 
 def truth(build: Any, value: Any) -> Any:
     """Whether it is true, as a constant or a truth value."""
+    if isinstance(value, Array):
+        raise KernelError("whether an array is true")
     if not isinstance(value, Number):
         return bool(value)
     return value if value.kind is TRUTH else compared(build, "NotEq", value, 0)

@@ -2,8 +2,8 @@
 
 Loops over vectors, written in LLVM's portable vector instructions, which it turns into whatever the processor has:
 AVX, SSE, NEON or none. Sums are kept in registers from beginning to end; a compiler that cannot rule out that the
-output overlaps the input stores and loads them at each step, which is three to five times slower. And Numba widens
-every sum of 32-bit integers to 64 bits, which halves what a vector holds.
+output overlaps the input stores and loads them at each step, which is three to five times slower. And integers have
+the bits that they need, where those of kernels have 64.
 
 :func:`vectorised` makes such a loop of a Python function that says what is done at each step. The function itself runs
 when a kernel that calls it is compiled, and its values, which add and multiply as they look, stand for those that the
@@ -26,7 +26,7 @@ from typing import Any
 
 from llvmlite import ir
 
-from bitsback.kernels.language import Part, Unit
+from bitsback.kernels.unit import Part, Unit
 from bitsback.kernels.values import DOUBLE, INT, LONG, Array, number
 
 LANES = 8
@@ -253,16 +253,15 @@ class Vectors:
         return a.lanes(even).to(INTS) * b.lanes(even).to(INTS) + a.lanes(odd).to(INTS) * b.lanes(odd).to(INTS)
 
 
-class vectorised(Part):
+class Vectorised(Part):
     """Makes ``function(v, ...)`` one that kernels can call, without its first argument, a :class:`Vectors`.
 
     Its other arguments arrive as :class:`Pointer`, if they are arrays, of any shape, or else as :class:`Value`: 64-bit
     integers or reals.
     """
 
-    def __init__(self, function: Callable[..., None]) -> None:
-        super().__init__(function)
-        self.__doc__ = function.__doc__
+    def __call__(self, *arguments: Any) -> None:
+        raise TypeError(f"{self.name} is for kernels")
 
     def put(self, unit: Unit, arguments: tuple[Any, ...]) -> None:
         def wrapped(value: Any) -> Pointer | Value:
@@ -271,6 +270,11 @@ class vectorised(Part):
             return Pointer(unit.build, value.data, value.dtype.itemsize, value.written)
 
         self.function(Vectors(unit), *map(wrapped, arguments))
+
+
+def vectorised(function: Callable[..., None]) -> Any:
+    """Make a function :class:`Vectorised`."""
+    return Vectorised(function)
 
 
 @vectorised

@@ -87,11 +87,11 @@ def _rows(a, b, total, cdfs):  # type: ignore[no-untyped-def]
         scale = (total - 256) / every
         left = total
         for k in range(256):
-            left -= 1 + np.int64(p[k] * scale)
+            left -= 1 + int(p[k] * scale)
         start = 0
         for k in range(256):
             cdfs[i, k] = start
-            start += 1 + np.int64(p[k] * scale)
+            start += 1 + int(p[k] * scale)
             if k == best:
                 start += left
         cdfs[i, 256] = total

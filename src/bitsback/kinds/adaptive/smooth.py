@@ -97,12 +97,12 @@ class _Rows(NamedTuple):
     before: NDArray[np.int64]
 
 
-@kernel
+@kernel(vectorise=True)
 def _encode(starts, freqs, first, last, job):  # type: ignore[no-untyped-def]
     return _code(job, first, last, Encoder(starts, freqs), 0)
 
 
-@kernel
+@kernel(vectorise=True)
 def _decode(heads, tail, length, first, last, job):  # type: ignore[no-untyped-def]
     return _code(job, first, last, Decoder(heads, tail), length)
 

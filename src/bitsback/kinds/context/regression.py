@@ -35,9 +35,9 @@ therefore exact in any order, with or without fused operations. The floor of x /
 (x + 1/2) r with r = 1 / D rounded: (x + 1/2) / D is at least 1 / (2 D) away from any integer, and the two roundings
 move the product by less than |x + 1/2| 2^-51 / D.
 
-The kernels' parts here work on LANES pixels at once, a block of one step (see :mod:`bitsback.kinds.context.codec`). A step's
-pixels are numbered by row, then by image, so pixel ``number`` is in row number // n_images, and from one row to the
-next the column is SKEW less. The sums are laid out so that what a block needs lies side by side:
+The kernels' parts here work on LANES pixels at once, a block of one step (see :mod:`bitsback.kinds.context.codec`). A
+step's pixels are numbered by row, then by image, so pixel ``number`` is in row number // n_images, and from one row to
+the next the column is SKEW less. The sums are laid out so that what a block needs lies side by side:
 
     rows      int32 (entries, number)
     columns   int32 (SKEW, entries, number): by the remainder of the column, then from the rightmost to the leftmost,
