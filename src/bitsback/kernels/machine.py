@@ -1,0 +1,72 @@
+"""The processor of this machine: what code for it depends on, making it, and loading it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import llvmlite
+import llvmlite.binding as llvm
+
+llvm.initialize_native_target()
+llvm.initialize_native_asmprinter()
+
+LEVEL = 2
+"""Of optimisation. The third takes longer and gains nothing here."""
+
+
+@cache
+def description() -> str:
+    """The processor, its abilities, and the versions of what makes code for it."""
+    features = llvm.get_host_cpu_features().flatten()
+    return f"{llvm.get_process_triple()} {llvm.get_host_cpu_name()} {features} llvmlite {llvmlite.__version__}"
+
+
+@cache
+def triple() -> str:
+    return str(llvm.get_process_triple())
+
+
+def _target() -> Any:
+    target = llvm.Target.from_triple(triple())
+    features = llvm.get_host_cpu_features().flatten()
+    relocation = "static" if target.name.startswith("x86") else "default"
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features, opt=LEVEL, reloc=relocation, codemodel="jitdefault", jit=True
+    )
+
+
+@cache
+def _engine() -> Any:
+    try:
+        llvm.check_jit_execution()
+    except OSError as error:  # a rule of the system's, and no fault of a file
+        raise RuntimeError(f"this system does not let bitsback run the code that it compiles: {error}") from None
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
+
+
+def made(text: str, vectorise: bool) -> bytes:
+    """Machine code, as an object file, of a module of LLVM's assembly.
+
+    With ``vectorise``, loops are turned into ones over vectors where LLVM sees a gain. It sees one in every loop over
+    a few components, too, which become slower, and it takes a quarter of the time; so this is for those who ask.
+    """
+    module = llvm.parse_assembly(text)
+    target = _target()
+    module.data_layout = str(target.target_data)
+    options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
+    options.loop_vectorization = options.loop_interleaving = vectorise
+    options.slp_vectorization = False
+    builder = llvm.create_pass_builder(target, options)
+    builder.getModulePassManager().run(module, builder)
+    code: bytes = target.emit_object(module)
+    return code
+
+
+def loaded(code: bytes, name: str) -> int:
+    """The address of a function in an object file, for as long as Python runs."""
+    engine = _engine()
+    engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    address: int = engine.get_function_address(name)
+    return address
