@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -38,7 +39,7 @@ from bitsback.archive.limits import DEFAULT_LIMITS
 from bitsback.archive.protect import mended, protect, share_of
 from bitsback.archive.verify import verify
 from bitsback.archive.writer import Progress
-from bitsback.errors import BitsBackError, ImageError, OutputExistsError
+from bitsback.errors import BitsBackError, FormatError, ImageError, LimitError, OutputExistsError
 from bitsback.files import Skipped
 
 if TYPE_CHECKING:
@@ -386,18 +387,19 @@ def append(
 ) -> Report:
     """What :func:`add` does once it is known what to add; ``skipped`` is the list that may grow."""
     _check_inputs(Path(archive), sources)
-    return edit.append(
-        Path(archive),
-        items_of(sources, skipped, limits, settings.threads),
-        library,
-        settings,
-        keep_old=keep_old,
-        check=check,
-        limits=limits,
-        progress=progress,
-        skipped=skipped,
-        listing=[source.entry for source in sources],
-    )
+    with _named(archive):
+        return edit.append(
+            Path(archive),
+            items_of(sources, skipped, limits, settings.threads),
+            library,
+            settings,
+            keep_old=keep_old,
+            check=check,
+            limits=limits,
+            progress=progress,
+            skipped=skipped,
+            listing=[source.entry for source in sources],
+        )
 
 
 def remove(
@@ -413,7 +415,7 @@ def remove(
         BitsBackError: a pattern matches nothing; the archive is damaged. OutputExistsError: ``out`` is there.
     """
     path = Path(archive)
-    with open(path, models=models) as opened:
+    with _named(archive), open(path, models=models) as opened:
         gone = {member.ordinal for member in select(opened.members, members)} if members else set()
         stay = [member for member in opened.members if member.ordinal not in gone]
         with atomic.write(Path(out or path), overwrite=force or out is None) as file:
@@ -424,7 +426,9 @@ def merge(archives: Sequence[Path_], out: Path_, *, models: Models = (), force: 
     """Put several archives into one. Payloads are taken over as they are; of equal names the last one counts."""
     opened: list[Archive] = []
     try:
-        opened += (open(path, models=models) for path in archives)
+        for path in archives:
+            with _named(path):
+                opened.append(open(path, models=models))
         with atomic.write(Path(out), overwrite=force) as file:
             return _rebuild([(archive, archive.members) for archive in opened], file)
     finally:
@@ -465,6 +469,15 @@ def _rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], file: BinaryIO, 
     if share := max((share_of(archive.structure) for archive, _ in parts), default=0.0):
         rebuilt.size += protect(file, share)
     return rebuilt
+
+
+@contextmanager
+def _named(path: Path_) -> Iterator[None]:
+    """What is wrong with an archive is told with its name in front."""
+    try:
+        yield
+    except (FormatError, LimitError) as error:
+        raise type(error)(f"{os.fspath(path)}: {error}") from error
 
 
 def _paths(data: Path_ | Iterable[Path_]) -> list[Path_]:

@@ -109,7 +109,7 @@ def compress_command(
             force=force,
             limits=limits,
             progress=stack.enter_context(progress_bar("compressing", total, wanted=not no_progress)),
-            **({"parity": parity} if parity else {}),
+            parity=parity / 100,
         )
     left = _remove(sources, report) if remove else []
     report.seconds = time.perf_counter() - began
