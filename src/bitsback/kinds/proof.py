@@ -81,7 +81,7 @@ def _look(what: str, key: str, holds: Callable[[], bool]) -> None:
 
 def _folder() -> Path | None:
     """Where the compiled kernels of this set are kept; None if they are not."""
-    return None  # TODO: ask bitsback.kernels, once it has a folder for each set of kernels
+    return None  # TODO: bitsback.kernels.folder(), once that is merged
 
 
 # Models ---------------------------------------------------------------------------------------------------------------
