@@ -45,7 +45,7 @@ _DATA, _AXES, _LENGTHS, _DTYPE, _FLAGS = _HEAD, _HEAD + 8, _HEAD + 16, _HEAD + 4
 """Where arrays have their fields: PyArrayObject_fields, the same in every version of NumPy's binary interface."""
 
 _ITEMS = tuple.__basicsize__
-"""Where tuples have theirs."""
+"""Where tuples have their items; their length is the first of their fields."""
 
 _ORDERLY, _WRITEABLE = 0x0101, 0x0400
 """Flags of arrays: in C order and aligned; not read-only."""
@@ -180,7 +180,7 @@ class _Entry:
             return self._take_array(obj, form)
         if isinstance(form, TupleForm):
             items = self._build.bitcast(self._build.gep(obj, [ir.Constant(LONG, _ITEMS)]), _OBJECT.as_pointer())
-            self.need(self._is(self._field(obj, _ITEMS - 8, LONG), len(form.parts)))
+            self.need(self._is(self._field(obj, _HEAD, LONG), len(form.parts)))
             parts = [self.take(self.item(items, index), one) for index, one in enumerate(form.parts)]
             return form.type(*parts) if hasattr(form.type, "_fields") else tuple(parts)
         return self._take_number(obj, form.kind)
@@ -274,19 +274,18 @@ _definitions: list[_Definition] = []
 
 @cache
 def _check_layout() -> None:
-    """RuntimeError if Python and NumPy have the fields of objects elsewhere than entries look for them."""
-    array = np.arange(6, dtype=np.int32).reshape(2, 3)
-    lengths = ctypes.c_int64 * 2
-    found = (
-        ctypes.c_void_p.from_address(id(array) + _HEAD - 8).value,
-        ctypes.c_void_p.from_address(id(array) + _DATA).value,
-        ctypes.c_int.from_address(id(array) + _AXES).value,
-        list(lengths.from_address(ctypes.c_void_p.from_address(id(array) + _LENGTHS).value or 0)),
-        ctypes.c_void_p.from_address(id(array) + _DTYPE).value,
-        ctypes.c_int.from_address(id(array) + _FLAGS).value,
-    )
-    if found != (id(np.ndarray), array.ctypes.data, 2, [2, 3], id(array.dtype), array.flags.num):
-        raise RuntimeError(f"NumPy {np.__version__} lays arrays out in memory otherwise than all versions before")
+    """RuntimeError if Python or NumPy have the fields of their objects elsewhere than entries look for them."""
+    array, items = np.arange(6, dtype=np.int32).reshape(2, 3), (object(), object())
+
+    def field(of: Any, offset: int, kind: Any = ctypes.c_int64) -> Any:
+        return kind.from_address(id(of) + offset).value
+
+    found = field(array, _HEAD - 8), field(array, _DATA), field(array, _AXES, ctypes.c_int), field(array, _DTYPE)
+    lengths = list((ctypes.c_int64 * 2).from_address(field(array, _LENGTHS)))
+    rest = field(array, _FLAGS, ctypes.c_int), field(items, _HEAD), field(items, _ITEMS), field(items, _ITEMS + 8)
+    expected = id(np.ndarray), array.ctypes.data, 2, id(array.dtype), [2, 3], array.flags.num, 2, *map(id, items)
+    if (*found, lengths, *rest) != expected:
+        raise RuntimeError(f"this Python and NumPy {np.__version__} lay out objects in a way that is not known")
 
 
 def entry_at(address: int, name: str, forms: tuple[Form, ...]) -> Callable[..., Any]:

@@ -62,7 +62,7 @@ class Kernel(Helper):
         """The entry for arguments of some form."""
         said = f"{meaning(self)} {[calls.name_of(form) for form in forms]} {self._vectorise}"
         symbol = f"entry_{hashlib.sha256(said.encode()).hexdigest()[:32]}"
-        own = self.__module__.partition(".")[0] == __name__.partition(".")[0]  # what others write, they may edit
+        own = str(self.__module__).partition(".")[0] == __name__.partition(".")[0]  # what others write, they may edit
         kept = cache.of_this_set() if own else None
         name = f"{self.__module__}.{self.name}-{symbol[6:]}.o"
         code = kept.load(name) if kept else None
@@ -75,6 +75,6 @@ class Kernel(Helper):
 
 def assembly(kernel: Part, symbol: str, forms: tuple[Form, ...]) -> str:
     """LLVM's assembly of a kernel whose entry is called ``symbol``."""
-    unit = Unit(symbol, machine.triple())
+    unit = Unit(symbol, machine.processor().triple)
     calls.put_entry(unit, symbol, kernel, forms)
     return str(unit.module)

@@ -104,7 +104,9 @@ class Body:
             return self._returned
         if not self._build.block.is_terminated:
             if self._returned is not None:
-                raise KernelError(f"{self._function.__name__} does not always return something")
+                raise KernelError(
+                    f"{self._place(self._tree)}: {self._function.__name__} may return something or nothing"
+                )
             self._build.branch(self._exit)
         self._build.position_at_end(self._exit)
         return self._returned.get() if isinstance(self._returned, Slot) else self._returned
@@ -120,10 +122,12 @@ class Body:
             except KernelError as error:
                 if getattr(error, "__notes__", None):
                     raise
-                where = f"{self._function.__code__.co_filename}:{node.lineno}"
-                error.args = (f"{where}: {error}",)
+                error.args = (f"{self._place(node)}: {error}",)
                 error.add_note(f"in {self._function.__name__}: {ast.unparse(node).splitlines()[0]}")
                 raise
+
+    def _place(self, node: ast.stmt) -> str:
+        return f"{self._function.__code__.co_filename}:{node.lineno}"
 
     def _unknown(self, node: ast.AST) -> Any:
         raise KernelError(f"kernels do not know {type(node).__name__}")
@@ -259,10 +263,12 @@ class Body:
                 raise KernelError(f"{values.described(value)} for {len(target.elts)} names")
             for one, item in zip(target.elts, value, strict=True):
                 self._set(one, item)
-        elif isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Slice):
-            _fill(self._unit, self._value(target), value)
         elif isinstance(target, ast.Subscript):
-            values.write(self._build, self._element(target), value)
+            where = self._element(target)
+            if where.shape:
+                _fill(self._unit, where, value)
+            else:
+                values.write(self._build, where, value)
         else:
             self._unknown(target)
 

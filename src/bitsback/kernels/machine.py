@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import llvmlite
 import llvmlite.binding as llvm
@@ -15,24 +15,33 @@ LEVEL = 2
 """Of optimisation. The third takes longer and gains nothing here."""
 
 
+class Processor(NamedTuple):
+    triple: str
+    name: str
+    features: str
+
+
 @cache
+def processor() -> Processor:
+    """This one."""
+    try:
+        features = llvm.get_host_cpu_features().flatten()
+    except RuntimeError:  # LLVM does not know how to find out
+        features = ""
+    return Processor(llvm.get_process_triple(), llvm.get_host_cpu_name(), features)
+
+
 def description() -> str:
-    """The processor, its abilities, and the versions of what makes code for it."""
-    features = llvm.get_host_cpu_features().flatten()
-    return f"{llvm.get_process_triple()} {llvm.get_host_cpu_name()} {features} llvmlite {llvmlite.__version__}"
-
-
-@cache
-def triple() -> str:
-    return str(llvm.get_process_triple())
+    """The processor, and the version of what makes code for it."""
+    return f"{' '.join(processor())} llvmlite {llvmlite.__version__}"
 
 
 def _target() -> Any:
-    target = llvm.Target.from_triple(triple())
-    features = llvm.get_host_cpu_features().flatten()
+    triple, name, features = processor()
+    target = llvm.Target.from_triple(triple)
     relocation = "static" if target.name.startswith("x86") else "default"
     return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features, opt=LEVEL, reloc=relocation, codemodel="jitdefault", jit=True
+        cpu=name, features=features, opt=LEVEL, reloc=relocation, codemodel="jitdefault", jit=True
     )
 
 

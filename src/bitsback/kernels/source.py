@@ -22,6 +22,8 @@ def tree(function: FunctionType) -> ast.FunctionDef:
     Raises KernelError if its source is not there, or is not the one any more that Python has read.
     """
     code = function.__code__
+    if code.co_name == "<lambda>":
+        raise KernelError("a lambda: kernels and helpers are made by def")
     linecache.checkcache(code.co_filename)
     text = "".join(linecache.getlines(code.co_filename, function.__globals__))
     found = _functions(text).get((code.co_name, code.co_firstlineno))

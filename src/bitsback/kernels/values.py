@@ -112,7 +112,7 @@ def kind_of(value: Any) -> Kind:
 def described(value: Any) -> str:
     """For messages."""
     if isinstance(value, Number):
-        return f"a {value.kind.value}"
+        return f"{'an' if value.kind is INTEGER else 'a'} {value.kind.value}"
     if isinstance(value, Array):
         return f"an array of {value.dtype} with {len(value.shape)} axes"
     return f"a tuple ({', '.join(map(described, value))})" if isinstance(value, tuple) else repr(value)
@@ -151,9 +151,8 @@ def converted(build: Any, value: Any, kind: Kind) -> Number:
         return Number(INTEGER, build.zext(given.code, LONG))
     if kind is REAL and own is not WORD:
         return Number(REAL, (build.uitofp if own is TRUTH else build.sitofp)(given.code, DOUBLE))
-    raise KernelError(
-        f"a {own.value} where a {kind.value} is due: say which by np.int64, np.uint64, np.float64 or bool"
-    )
+    due = described(Number(kind, None))
+    raise KernelError(f"{described(value)} where {due} is due: say which by np.int64, np.uint64 or np.float64")
 
 
 def common(a: Any, b: Any) -> Kind:
@@ -235,25 +234,29 @@ def binary(build: Any, how: str, a: Any, b: Any) -> Any:
 
 def _divided(build: Any, how: str, kind: Kind, x: Any, y: Any) -> Any:
     """Quotient or remainder, rounded down; 0 for a divisor of 0."""
-    power = y.constant.bit_length() - 1 if isinstance(y, ir.Constant) and y.constant > 0 else -1
-    if power >= 0 and y.constant == 1 << power:
-        if how == "Mod":
-            return build.and_(x, ir.Constant(LONG, y.constant - 1))
-        return (build.lshr if kind is WORD else build.ashr)(x, ir.Constant(LONG, power))
     zero, one = ir.Constant(LONG, 0), ir.Constant(LONG, 1)
-    none = None if power >= 0 else build.icmp_unsigned("==", y, zero)  # the processor would stop here
-    divisor = y if none is None else build.select(none, one, y)
+    known = y.constant if isinstance(y, ir.Constant) and y.constant > 0 else 0
+    if known and known & (known - 1) == 0:
+        if how == "Mod":
+            return build.and_(x, ir.Constant(LONG, known - 1))
+        return (build.lshr if kind is WORD else build.ashr)(x, ir.Constant(LONG, known.bit_length() - 1))
+    # Processors stop at a divisor of 0, and where -2^63 is divided by -1. By these we multiply instead
     if kind is WORD:
-        result = (build.udiv if how == "FloorDiv" else build.urem)(x, divisor)
+        special = build.icmp_unsigned("==", y, zero)
     else:
-        rest = build.srem(x, divisor)
+        special = build.icmp_unsigned("<", build.add(y, one), ir.Constant(LONG, 2))
+    divisor = y if known else build.select(special, one, y)
+    if kind is WORD:
+        rest, quotient = build.urem(x, divisor), build.udiv(x, divisor)
+    else:
+        rest, quotient = build.srem(x, divisor), build.sdiv(x, divisor)
         apart = build.icmp_signed("<", build.xor(rest, divisor), zero)
         above = build.and_(build.icmp_signed("!=", rest, zero), apart)  # towards zero is up
-        if how == "FloorDiv":
-            result = build.sub(build.sdiv(x, divisor), build.zext(above, LONG))
-        else:
-            result = build.add(rest, build.select(above, divisor, zero))
-    return result if none is None else build.select(none, zero, result)
+        rest = build.add(rest, build.select(above, divisor, zero))
+        quotient = build.sub(quotient, build.zext(above, LONG))
+    if how == "Mod":
+        return rest
+    return quotient if known else build.select(special, build.mul(x, y), quotient)
 
 
 def negative(build: Any, value: Any) -> Any:
