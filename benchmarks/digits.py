@@ -336,7 +336,7 @@ def main() -> None:
         memory_job(options.kinds[0], options.data, options.memory[0], Path(options.memory[1]))
         return
     about = measure.machine()
-    print(f"{measure.describe(about)}\n", flush=True)
+    print(f"{measure.line(about)}\n", flush=True)
     results: dict[str, Any] = {"machine": about, "kinds": {}}
     for kind in options.kinds:
         x = measure.digits(options.data, kind, options.images)

@@ -334,7 +334,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=measure.RESULTS / "graphics.json", help="JSON file to write")
     options = parser.parse_args()
     about = measure.machine()
-    print(f"{measure.describe(about)}\n", flush=True)
+    print(f"{measure.line(about)}\n", flush=True)
     bitsback_sizes([screenshot(0, 300, 200), gradient(0)], [png(noise(0))])  # compile
     rows: list[dict[str, Any]] = []
     for kind, images in drawn(options.data):

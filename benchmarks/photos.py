@@ -427,7 +427,7 @@ def main() -> None:
         memory_job(job, Path(source), Path(folder), effort)
         return
     about = measure.machine()
-    print(f"{measure.describe(about)}\n", flush=True)
+    print(f"{measure.line(about)}\n", flush=True)
     results: dict[str, Any] = {"machine": about, "quick": options.quick, "sets": {}}
     paths = kodak(options.data, 2 if options.quick else None)
     photos = [pixels(path) for path in paths]

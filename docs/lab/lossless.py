@@ -1,8 +1,9 @@
 """How does coding with a VAE come out lossless? One digit, followed through the stack symbol by symbol and back.
 
-    python docs/lab/lossless.py            (--quick: a smaller run, which writes nothing to the page)
+    python docs/lab/lossless.py            (--quick: a smaller run, which writes nothing)
 
-The model is a plain VAE, `plain-vae.bbm`: 40 latents of 7 bits, and one probability for each pixel. All of it is
+The model is a plain VAE, `plain-vae.bbm`, which recipes/vae.py trains: 20 latents of 8 bits, and one
+probability for each pixel. All of it is
 integer arithmetic, so "the same" below means the same to the last bit.
 """
 
@@ -158,7 +159,8 @@ def pictures(vae, x, z):
     return figure
 
 
-def main(quick):
+def main(mode):
+    quick = mode == "quick"
     vae = Model.load(PLAIN_VAE).trained
     images = digits(4 if quick else 20, seed=3)[..., None]
     x = images[3]
@@ -191,7 +193,7 @@ def main(quick):
         "Medians over the places where it can differ.",
     ]
     figures = {"lossless": heights(states, parts), "lossless-pixels": pictures(vae, x, z)}
-    write("lossless", "\n\n".join(results), figures, quick)
+    write("lossless", "\n\n".join(results), figures, mode, 0)
 
 
 if __name__ == "__main__":
