@@ -200,12 +200,12 @@ def bitsback_row(x: Images, repeats: int, verify: bool) -> Row:
 
 
 def archive(x: Images, **how: Any) -> tuple[bytes, str]:
-    """An archive made of the array, and the route that was taken: "model digits", say."""
+    """An archive made of the array, and the coder that was taken."""
     import bitsback
 
     stream = io.BytesIO()
     report = bitsback.compress(x, stream, **how)
-    return stream.getvalue(), ", ".join(sorted({entry.route for entry in report.entries}))
+    return stream.getvalue(), ", ".join(sorted({kept.how for kept in report.members}))
 
 
 def elbo_gaps(x: Images, kind: str, samples: int) -> dict[str, Any]:

@@ -81,7 +81,13 @@ def benchmarks(digits: dict[str, Any], peer: dict[str, Any]) -> str:
                     f"{row['decode_ratio']:.1f}",
                 ]
             )
-    head = ["the models of 0.1, MB a CPU second", "encode", "decode", "bitsback is faster by, encode", "decode"]
+    head = [
+        "models without a context network, MB a CPU second",
+        "encode",
+        "decode",
+        "bitsback is faster by, encode",
+        "decode",
+    ]
     parts.append(table(head, rows))
     parts.append(line(digits["machine"]))
     return "\n\n".join(parts)
