@@ -96,10 +96,10 @@ def damage(vae, images, one):
                 lost += 1
         return int((x != images[-1]).sum()), lost
 
-    latents = np.eye(vae.config.latents, dtype=np.uint16)
+    latents = 4 * np.eye(vae.config.latents, dtype=np.uint16)
     kinds = {
         "nothing": [trial()],
-        "the lowest bit of one latent, as the decoder network sees it": [trial(z_error=e) for e in latents[:one]],
+        "one latent by 4 of its 256 buckets, as the decoder network sees it": [trial(z_error=e) for e in latents[:one]],
         "the first pixel's probability, by one part in 2^24": [trial(p_error=e) for e in (-1, 1)],
         "one bit of the message, in the head of the stack": [trial(flip=bit) for bit in range(min(one, 32))],
     }

@@ -82,6 +82,18 @@ def test_every_page_of_the_lab_with_figures_has_a_script() -> None:
 
 
 @pytest.mark.parametrize("name", make.SCRIPTS)
+def test_a_page_of_the_lab_says_where_it_was_made_and_shows_its_figures(name: str) -> None:
+    page = ROOT / "docs" / "lab" / f"{name}.md"
+    text = page.read_text("utf-8")
+    assert re.search(r"Python 3\.\d+\.\d+, bitsback \d.*; 20\d\d-\d\d-\d\d\.$", blocks(text)["machine"])
+    figures = set(re.findall(r"!\[[^]]*\]\(([^)]+\.svg)\)", text))
+    assert figures == {path.name for path in page.parent.glob(f"{name}*.svg")}
+    for figure in figures:
+        drawn = (page.parent / figure).read_text("utf-8")
+        assert drawn.startswith("<?xml") and "</svg>" in drawn and len(drawn) < 200_000
+
+
+@pytest.mark.parametrize("name", make.SCRIPTS)
 def test_what_was_kept_is_what_the_script_gives(name: str) -> None:
     pytest.importorskip("matplotlib", reason="the lab's scripts draw with matplotlib: pip install 'bitsback[train]'")
     source = make.SCRIPTS[name].read_text("utf-8")
