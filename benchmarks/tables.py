@@ -1,21 +1,19 @@
-"""Write the tables of the README and the docs from ``benchmarks/results``: nothing in them is typed by hand.
+"""The tables of the README and the docs, from ``benchmarks/results`` and the cards of the shipped models.
 
-python benchmarks/readme.py
+Nothing in them is typed by hand. ``python docs/make.py`` puts them into their pages.
 """
 
 import json
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+from bitsback.models.search import ZOO
+from bitsback.report.machine import line
+from bitsback.report.markdown import table
+from bitsback.report.words import size
+
+RESULTS = Path(__file__).parent / "results"
 KINDS = ("8-bit", "binarised")
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, numbers to the right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def best(kind: dict[str, Any], prefix: str, layouts: tuple[str, ...]) -> str:
@@ -83,9 +81,15 @@ def benchmarks(digits: dict[str, Any], peer: dict[str, Any]) -> str:
                     f"{row['decode_ratio']:.1f}",
                 ]
             )
-    head = ["the models of 0.1, MB a CPU second", "encode", "decode", "bitsback is faster by, encode", "decode"]
+    head = [
+        "models without a context network, MB a CPU second",
+        "encode",
+        "decode",
+        "bitsback is faster by, encode",
+        "decode",
+    ]
     parts.append(table(head, rows))
-    parts.append(machine_line(digits["machine"]))
+    parts.append(line(digits["machine"]))
     return "\n\n".join(parts)
 
 
@@ -136,21 +140,12 @@ def photos(found: dict[str, Any]) -> str:
             f" A photo of {peak['megapixels']:.0f} megapixels takes {peak['photo']['compress']:,.0f} MiB of memory to "
             f"compress, {peak['photo']['decompress']:,.0f} to decompress."
         )
-    return "\n\n".join([*lines, machine_line(found["machine"])])
+    return "\n\n".join([*lines, line(found["machine"])])
 
 
 def speed(rate: float) -> str:
     """Two digits, or all there are."""
     return f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}" if rate >= 1 else f"{rate:.2f}"
-
-
-def machine_line(machine: dict[str, Any]) -> str:
-    """What the figures were taken on."""
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['machine']}, "
-        f"Python {machine['python']}, {versions}; {machine['date'][:10]}."
-    )
 
 
 def training(measured: dict[str, Any]) -> str:
@@ -188,7 +183,7 @@ def training(measured: dict[str, Any]) -> str:
     for name, found in measured["collections"].items():
         if (earlier := found["machine"]["versions"]["bitsback"]) != version:
             told += f" The row of the {words[name].partition(',')[0]} is of bitsback {earlier}."
-    return table(head, rows) + f"\n\n{told}\n\n{machine_line(one['machine'])}"
+    return table(head, rows) + f"\n\n{told}\n\n{line(one['machine'])}"
 
 
 def graphics(measured: dict[str, Any]) -> str:
@@ -199,34 +194,54 @@ def graphics(measured: dict[str, Any]) -> str:
         others = [f"{row[key]:,}" if row.get(key) else "-" for key in ("png", "webp", "jpeg_xl")]
         rows.append([row["kind"], str(row["images"]), f"**{ours:,}**", *others, f"{ours / png - 1:+.1%}"])
     head = ["bytes", "images", "**bitsback**", "PNG, optimised", "WebP", "JPEG XL", "against PNG"]
-    return table(head, rows) + f"\n\n{machine_line(measured['machine'])}"
+    return table(head, rows) + f"\n\n{line(measured['machine'])}"
 
 
-def fill(text: str, mark: str, content: str) -> str:
-    """Replace what stands between ``<!-- mark -->`` and ``<!-- /mark -->``."""
-    before, rest = text.split(f"<!-- {mark} -->\n")
-    _, after = rest.split(f"<!-- /{mark} -->")
-    return f"{before}<!-- {mark} -->\n{content}\n<!-- /{mark} -->{after}"
+def cards(found: list[dict[str, Any]]) -> str:
+    """The cards of the shipped models."""
+    rows = []
+    for card in found:
+        training = card["training"]
+        macs = ", ".join(f"{name} {count:,}" for name, count in card["macs"].items())
+        steps = f"{training.get('done', training.get('steps', 0)):,} steps"
+        length = f"{training['epochs']} epochs" if "epochs" in training else steps
+        measured = "test_bits_per_dim" in card
+        rate = card["test_bits_per_dim" if measured else "held_out_bits_per_dim"]
+        rows.append(
+            [
+                f"`{card['name']}`",
+                card["images"],
+                card["data"]["name"],
+                size(card["bytes"]),
+                macs,
+                f"{rate:.4f} ({'test set, -ELBO' if measured else 'held out'})",
+                f"{length}, {training['minutes']:.0f} min, torch {training['torch']}, {training['date']}",
+            ]
+        )
+    head = ["model", "images", "data", "file", "networks, MACs", "rate, bits/dim", "trained"]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
 
 
-def main() -> None:
-    """Fill all places."""
+PAGES = {
+    "README.md": ("results", "photos"),
+    "docs/index.md": ("results",),
+    "docs/benchmarks.md": ("benchmarks", "photos", "graphics"),
+    "docs/guides/train.md": ("training",),
+    "docs/models.md": ("cards",),
+}
+"""The marks of each page."""
+
+
+def parts() -> dict[str, dict[str, str]]:
+    """What belongs into the pages: for each of them the texts between its marks."""
     measured = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
+    shipped = [json.loads(path.read_text()) for path in sorted(ZOO.glob("*.json"))]
     shown = {
         "results": results(measured["digits"]),
         "benchmarks": benchmarks(measured["digits"], measured["constriction_peer"]),
         "photos": photos(measured["photos"]),
         "training": training(measured["train"]),
         "graphics": graphics(measured["graphics"]),
+        "cards": cards(shipped),
     }
-    for name in ("README.md", "docs/index.md", "docs/benchmarks.md", "docs/guides/train.md"):
-        page = ROOT / name
-        text = page.read_text()
-        for mark, content in shown.items():
-            if f"<!-- {mark} -->" in text:
-                text = fill(text, mark, content)
-        page.write_text(text)
-
-
-if __name__ == "__main__":
-    main()
+    return {page: {mark: shown[mark] for mark in marks} for page, marks in PAGES.items()}
