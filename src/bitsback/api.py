@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast, overload
 
@@ -36,6 +35,7 @@ from bitsback.archive.extract import extract
 from bitsback.archive.intake import array_item, items_of
 from bitsback.archive.item import Item
 from bitsback.archive.limits import DEFAULT_LIMITS
+from bitsback.archive.patterns import select
 from bitsback.archive.protect import mended, protect, share_of
 from bitsback.archive.verify import verify
 from bitsback.archive.writer import Progress
@@ -243,7 +243,8 @@ def decompress(
         archive: its path, its bytes, or a seekable binary file.
         out: the folder to put the files into. Without it, the archive must hold a single array, which is returned as
             it was: shape, type and values.
-        members: names or patterns (``*.png``) of the files wanted; none means all.
+        members: names or patterns (``*.png``) of the files wanted, see :func:`~bitsback.archive.patterns.select`; none
+            means all.
         models: models, or paths of their files, that the archive may need and that are not installed.
         threads: how many to use, 0 for all cores.
         force: overwrite files that are there. Otherwise one that is there is an error, and nothing is written.
@@ -312,24 +313,6 @@ def _loaded(models: Models) -> list[Model]:
     from bitsback.models import Model
 
     return [Model.load(model) if isinstance(model, str | Path) else model for model in several]
-
-
-def select(members: Sequence[Member], patterns: Sequence[str]) -> list[Member]:
-    """The members that match one of the patterns, in order; all of them if there are no patterns.
-
-    A pattern is a name, a name with ``*``, ``?`` and ``[...]``, or a folder. Raises BitsBackError for one without a
-    match.
-    """
-    if not patterns:
-        return list(members)
-    chosen: dict[int, Member] = {}
-    for pattern in patterns:
-        folder = pattern.rstrip("/") + "/"
-        found = [m for m in members if m.name == pattern or fnmatchcase(m.name, pattern) or m.name.startswith(folder)]
-        if not found:
-            raise BitsBackError(f"{pattern!r}: no file of that name in the archive")
-        chosen |= {member.ordinal: member for member in found}
-    return [chosen[ordinal] for ordinal in sorted(chosen)]
 
 
 def add(

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bitsback.cli import options
-from bitsback.cli.decompress import facts, tell
+from bitsback.cli.decompress import facts, tell, write_all
 from bitsback.cli.exits import FAILED, OK, SKIPPED
-from bitsback.cli.output import count_words, progress_bar, say, size_words, write_json
+from bitsback.cli.output import count_words, say, size_words, write_json
 from bitsback.cli.source import archive_file, library_of
 from bitsback.errors import BitsBackError
 
@@ -82,12 +82,9 @@ def recover_command(
     return code
 
 
-def _into_folder(broken: "Archive", folder: Path, verbose: int, wanted: bool, **how: Any) -> tuple[int, dict[str, Any]]:
-    from bitsback.archive.extract import extract
-
+def _into_folder(broken: "Archive", folder: Path, verbose: int, bar: bool, **how: Any) -> tuple[int, dict[str, Any]]:
     began = time.perf_counter()
-    with progress_bar("recovering", sum(member.size for member in broken.members), wanted=wanted) as bar:
-        result = extract(broken, folder, damaged=True, progress=bar, **how)
+    result = write_all(broken, folder, broken.members, "recovering", bar, **how)
     seconds = time.perf_counter() - began
     tell(result, broken.members, seconds, verbose)
     code = FAILED if result.failed else SKIPPED if result.skipped or result.renamed or result.warnings else OK

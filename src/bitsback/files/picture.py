@@ -62,8 +62,8 @@ class NoImageError(ImageError):
 class Content(NamedTuple):
     """What a format module returns.
 
-    ``sure`` says that it has made sure itself that nothing is lost. ``exact``: the same bytes come back (unless it is not
-    sure, and they do not), on every machine: not so where they are deflated, as zlib is not the same everywhere.
+    ``sure`` says that it has made sure itself that nothing is lost. ``exact``: the same bytes come back (unless it is
+    not sure, and they do not), on every machine: not so where they are deflated, as zlib is not the same everywhere.
     """
 
     parts: list[Images]
