@@ -9,6 +9,7 @@ import hashlib
 import json
 import lzma
 import struct
+import zlib
 from itertools import count
 from math import prod
 from operator import mul
@@ -56,7 +57,9 @@ class SlowModel:
         magic, version, packing, size, identity = struct.unpack_from("<8sBBI32s", data)
         assert (magic, version) == (b"\x8fBBM\r\n\x1a\n", 2)
         data = data[46:]
-        if packing == 1:
+        if packing == 2:
+            data = zlib.decompress(data, -15)
+        elif packing == 1:
             data = lzma.decompress(data, lzma.FORMAT_RAW, None, [{"id": lzma.FILTER_LZMA2, "dict_size": 2**20}])
         assert len(data) == size and hashlib.sha256(data).digest() == identity
         self.identity = identity
