@@ -277,14 +277,16 @@ def test_what_cannot_be_stored_is_said() -> None:
         file_item("a", b"2"),
         folder_item("a"),
         file_item("\0", b"3"),
+        *(file_item(name, b"x") for name in ("", "/", "/x", "x/", "x//y", ".", "../x", "x/./y")),
         symlink_item("link", "x\0y"),
         hardlink_item("twin", there),
         file_item("b", b"4"),
     ]
     data, report = pack(items)
     assert contents(opened(data)) == {"a": b"1", "b": b"4"}
-    assert [one.name for one in report.skipped] == ["a", "a", "\0", "link", "twin"]
+    assert [one.name for one in report.skipped[:3]] == ["a", "a", "\0"] and len(report.skipped) == 13
     assert {one.reason for one in report.skipped[:2]} == {"the name is there already"}
+    assert {one.reason for one in report.skipped[3:11]} == {"the name is no relative path"}
     assert report.skipped[-1].reason == "a hard link to 'a', which is not stored"
 
 

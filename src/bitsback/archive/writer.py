@@ -149,6 +149,8 @@ class Writer:
         entry = item.entry
         if entry.name in self._names:
             return "the name is there already"
+        if not {"", ".", ".."}.isdisjoint(entry.name.split("/")):
+            return "the name is no relative path"
         try:
             name_bytes(entry.name, self._system)
             name_bytes(entry.target, self._system)
