@@ -229,6 +229,18 @@ def test_a_full_disk_behind_standard_output(archive: Path, spawn: Any, command: 
     assert err == b"bitsback: standard output: no space left on device\n"
 
 
+def test_a_cache_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path, spawn: Any) -> None:
+    """And no fault of the input, the output or the user."""
+    (tmp_path / "file").touch()
+    for command in (("compress", "in", "-o", "out.bba"), ("test", "out.bba"), ("decompress", "out.bba", "-C", "out")):
+        process = spawn(*command, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")})
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0
+        lines = err.decode().splitlines()
+        assert sum("compiled kernels cannot be kept in" in line for line in lines) == 1
+        assert all(line.startswith("warning: ") for line in lines if "kernels" in line)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_messages_that_nobody_can_read_do_not_stop_the_work(folder: Path, spawn: Any) -> None:
     with Path("/dev/full").open("wb") as full:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -94,7 +95,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """What :func:`bitsback.cli.main` does."""
     try:
         prepare()
-        with _signals():
+        with _signals(), _warnings():
             code = _attempt(arguments)
     except Interrupted as stop:
         _stop(stop.number)
@@ -158,6 +159,18 @@ def _words(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return "the system does not allow as many threads (-T 1 needs none)"
     return f"internal error, please report it: {type(error).__name__}: {error}"
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """Show Python's warnings as lines like all others."""
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        say(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager
