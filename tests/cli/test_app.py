@@ -153,6 +153,23 @@ def test_an_error_of_any_kind_is_one_line(
     assert done.err[0].startswith(f"bitsback: {line}")
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_warning_of_a_library_is_one_line(run: Run, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import warnings
+
+    from bitsback.archive import Archive
+
+    known = Archive.__init__
+
+    def warning(self: Archive, *arguments: Any, **options: Any) -> None:
+        warnings.warn("the cache is\nfull", UserWarning, stacklevel=1)
+        known(self, *arguments, **options)
+
+    monkeypatch.setattr(Archive, "__init__", warning)
+    assert run("list", archive).err == ["warning: the cache is\\nfull"]
+    assert run("list", archive, "-q").err == []
+
+
 def test_ctrl_c_that_nobody_handles_yet_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     from bitsback.cli import app as module
     from bitsback.cli import main

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -99,6 +99,20 @@ class Member:
         return self.blob + sum(part.nbytes for part in self.parts)
 
 
+class _Shared(NamedTuple):
+    """What the members of a content have in common, as :class:`Member` has it."""
+
+    content: int
+    recipe: dict[str, Any] | None = None
+    blob: int = 0
+    parts: tuple[Part, ...] = ()
+    pixels_only: bool = False
+    how: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    sha256: str = ""
+    problem: str = ""
+
+
 def relinked(members: Iterable[Member]) -> list[Member]:
     """The members, where a hard link to what is not among them is a file, and other links to the same link to that.
 
@@ -152,8 +166,7 @@ class DataChunk:
         return {piece.content for piece in (*self.head.image_pieces, *self.head.byte_pieces)}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a piece is: in which data chunk, and from which of its images, or bytes, on."""
 
     chunk: int
@@ -200,6 +213,10 @@ class Structure:
             self.all_chunks, self.version = container.chunks, container.header.version
             self.system, removed = container.header.system, container.removed
         self.chunks = self._read_data()
+        self._coded = [
+            [((block.shape, block.dtype), kind_name(block.tag), block.model.hex()) for block in data.head.blocks]
+            for data in self.chunks
+        ]
         self.contents: dict[int, Content] = {}
         rows = self._read_directories()
         self.places = self._read_places()
@@ -317,7 +334,7 @@ class Structure:
         if self.damaged:  # without an index, the later of two members of one name is the one that counts
             last = {row.entry.name: ordinal for ordinal, row in rows if ordinal not in removed}
             removed |= {ordinal for ordinal, row in rows if last.get(row.entry.name, ordinal) != ordinal}
-        known: dict[int, Member] = {}
+        known: dict[int, _Shared] = {}
         names: set[str] = set()
         for ordinal, row in rows:
             if ordinal in removed:
@@ -330,26 +347,10 @@ class Structure:
                 continue
             if row.content not in known:
                 known[row.content] = self._content(row.content)
-            like = known[row.content]
-            if like.problem and not self.damaged:
-                raise FormatError(f"{row.entry.name!r}: {like.problem}")
-            content = self.contents.get(row.content)
-            entry = directories.sized(row, content)
-            members.append(
-                Member(
-                    ordinal,
-                    entry,
-                    row.content,
-                    like.recipe,
-                    like.blob,
-                    like.parts,
-                    like.pixels_only,
-                    like.how,
-                    like.models,
-                    like.sha256,
-                    like.problem,
-                )
-            )
+            shared = known[row.content]
+            if shared.problem and not self.damaged:
+                raise FormatError(f"{row.entry.name!r}: {shared.problem}")
+            members.append(Member(ordinal, directories.sized(row, self.contents.get(row.content)), *shared))
         if orphans := self.places.keys() - self.contents.keys():
             if not self.damaged:
                 raise FormatError("there is data of contents that no directory describes")
@@ -357,53 +358,53 @@ class Structure:
             self.incomplete = True
         return relinked(members)
 
-    def _content(self, number: int) -> Member:
+    def _content(self, number: int) -> _Shared:
         """What all members of a content have in common; its ``problem`` unless its pieces make it up exactly."""
         content = self.contents.get(number)
-        nothing = Entry("")
         if content is None:
-            return Member(-1, nothing, number, problem="what it holds is not described")
+            return _Shared(number, problem="what it holds is not described")
         kinds: dict[int, tuple[Shape, str]] = {}
         at = [0] * (1 + len(content.counts))
-        how: list[str] = []
-        models: list[str] = []
+        how: dict[str, None] = {}
+        models: dict[str, None] = {}
         whole = True
-        for place in sorted(self.places.get(number, ()), key=lambda place: (place.chunk, place.offset)):
+        for place in self.places.get(number, ()):
             piece = place.piece
             if piece.part >= len(at) or piece.start != at[piece.part]:
                 whole = False
                 continue
             at[piece.part] += piece.length
-            head = self.chunks[place.chunk].head
             if piece.part:
-                for block in self.blocks(place):
-                    shape = (block.shape, block.dtype)
+                for shape, kind, model in self._coded[place.chunk][self._which(place)]:
                     whole = whole and kinds.setdefault(piece.part, shape) == shape
-                    how.append(kind_name(block.tag))
-                    models += [block.model.hex()] if block.model else []
-            elif content.recipe is None and head.data:
-                how.append("packed" if head.data.packing else "stored")
+                    how[kind] = None
+                    models |= {model: None} if model else {}
+            elif content.recipe is None and (section := self.chunks[place.chunk].head.data):
+                how["packed" if section.packing else "stored"] = None
         problem = "" if whole and at == [content.blob, *content.counts] else "a piece of it is missing"
-        return Member(
-            -1,
-            nothing,
+        parts = [Part(count, *kinds[part]) for part, count in enumerate(content.counts, 1)] if not problem else []
+        return _Shared(
             number,
             self._recipe(content),
             content.blob,
-            tuple(Part(count, *kinds[part]) for part, count in enumerate(content.counts, 1)) if not problem else (),
+            tuple(parts),
             content.pixels_only,
-            tuple(dict.fromkeys(how)) or ("stored",),
-            tuple(dict.fromkeys(models)),
+            tuple(how) or ("stored",),
+            tuple(models),
             (content.sha256 or b"").hex(),
             problem,
         )
 
     def blocks(self, place: Place) -> Sequence[Block]:
         """The blocks that an image piece lies in."""
-        data = self.chunks[place.chunk]
-        first = bisect_right(data.firsts, place.offset) - 1
-        last = bisect_right(data.firsts, place.offset + place.piece.length - 1) - 1
-        return data.head.blocks[first : last + 1]
+        return self.chunks[place.chunk].head.blocks[self._which(place)]
+
+    def _which(self, place: Place) -> slice:
+        """Which blocks of its chunk those are."""
+        firsts = self.chunks[place.chunk].firsts
+        return slice(
+            bisect_right(firsts, place.offset) - 1, bisect_right(firsts, place.offset + place.piece.length - 1)
+        )
 
     def _recipe(self, content: Content) -> dict[str, Any] | None:
         """A content's recipe, which many may share."""

@@ -112,7 +112,9 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 def _attempt(arguments: Sequence[str] | None) -> int:
     """Run a command; every error but an interruption becomes a line and an exit code."""
     try:
-        code: int = app.main(arguments, prog_name="bitsback", standalone_mode=False) or OK
+        with warnings.catch_warnings():
+            warnings.showwarning = _tell_warning
+            code: int = app.main(arguments, prog_name="bitsback", standalone_mode=False) or OK
         with standard_output():
             return code
     except (Interrupted, KeyboardInterrupt):
@@ -123,6 +125,11 @@ def _attempt(arguments: Sequence[str] | None) -> int:
         return _explain(raised.error)
     except BaseException as error:
         return _explain(error)
+
+
+def _tell_warning(message: Warning | str, *where: Any, **what: Any) -> None:
+    """A warning of a library is a line like others, whatever line of its code it comes from."""
+    say(f"warning: {message}")
 
 
 def _explain(error: BaseException) -> int:
