@@ -64,7 +64,7 @@ def test_the_report_says_what_was_done() -> None:
     assert (kept["c/other.npy"].how, kept["c/other.npy"].reason) == ("plain", "no model takes such images")
     assert (kept["b/text.txt"].how, kept["c/same.txt"].how, kept["c/noise"].how) == ("packed", "again", "stored")
     assert kept["a"].how == kept["c/link"].how == kept["b/twin.txt"].how == ""
-    assert report.models == [ModelUse(FakeModel().id, "fake-256", 2 * len(FakeModel().data))]
+    assert report.models == [ModelUse(FakeModel().id, "fake-256", len(FakeModel().data))]
 
 
 def test_bytes_depend_on_the_files_alone() -> None:
@@ -242,9 +242,14 @@ def test_a_large_block_is_coded_by_several_threads(monkeypatch: pytest.MonkeyPat
 
     for threads in (1, 3):
         data, _ = pack(
-            [image_item("a.npy", digits(200))], Settings(threads=threads), library=Library([Counting()], shipped=False)
+            [image_item("a.npy", digits(200))],
+            Settings(threads=threads),
+            library=Library([Counting()], shipped=False, load=FakeModel.from_bytes),
         )
-        assert opened(data, library=Library([Counting()], shipped=False)).test(threads=threads) == []
+        assert (
+            opened(data, library=Library([Counting()], shipped=False, load=FakeModel.from_bytes)).test(threads=threads)
+            == []
+        )
         assert asked == {threads}
         asked.clear()
 

@@ -1,8 +1,9 @@
 """The head of a data chunk: its blocks of images, its bytes, and which contents they are pieces of.
 
 A *block* is what is coded, and decoded, together: images of one shape and type, on their own, so that one image costs
-the decoding of its block alone. The payload of a chunk is its blocks one after the other, then its packed bytes. A
-*piece* is a run of images, or of bytes, of one content. Layout: ``docs/format.md``.
+the decoding of its block alone. The payload of a chunk is its packed bytes, then its blocks one after the other: so
+where the end of a file is missing, metadata is not, and the blocks before it are worth something. A *piece* is a run of
+images, or of bytes, of one content. Layout: ``docs/format.md``.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """The packed bytes that follow the blocks."""
+    """The packed bytes before the blocks."""
 
     packing: Packing
     size: int
@@ -233,7 +234,7 @@ def _read_blocks(data: bytes, models: list[bytes], limits: Limits) -> list[Block
         if len(blocks) == MAX_BLOCKS:
             raise LimitError(f"more than {MAX_BLOCKS} blocks in one chunk")
         tag, sample_bytes, level_count = cursor.take(3)
-        which, height, width, channels, count, size = (cursor.varint() for _ in range(6))
+        which, height, width, channels, count, size = cursor.varints(6)
         if sample_bytes not in DTYPES or level_count not in (0, 2):
             raise UnsupportedVersionError("images are coded in a way that is unknown to this version")
         if which > len(models) or not (height and width and channels and count):

@@ -26,7 +26,7 @@ from bitsback.archive.item import content_digest
 from bitsback.archive.library import Library, ModelCoder
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.structure import DataChunk, Member, Part, Place, Structure
-from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError
+from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, ModelNotFoundError
 from bitsback.kinds.base import Images
 from bitsback.threads import ordered_map, thread_count
 
@@ -101,6 +101,7 @@ class Archive:
         self._decoded: OrderedDict[tuple[int, int], Images] = OrderedDict()
         self._locks: dict[int, threading.RLock] = {}
         self._models_loaded = False
+        self._broken: dict[bytes, BitsBackError] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         if self._given is None:
@@ -149,25 +150,21 @@ class Archive:
     # Decoding.
 
     def load_models(self) -> None:
-        """Take the models that the archive embeds, those that its blocks need."""
+        """Take the models that the archive embeds, those that its blocks need. One that is damaged is not missed yet:
+        there may be a copy of it, or another one on the shelf."""
         with self._lock:
             if self._models_loaded:
                 return
             needed = {block.model for data in self.structure.chunks for block in data.head.blocks if block.model}
-            broken: dict[bytes, tuple[Chunk, BitsBackError]] = {}
             for chunk in self.structure.each(Kind.MODEL):
                 if chunk.head in needed:
                     try:
                         self.library.add_file(chunk.head.hex(), self._model_file(chunk))
                         needed.discard(chunk.head)
-                        broken.pop(chunk.head, None)
                     except BitsBackError as error:
-                        broken[chunk.head] = (chunk, error)
-            for chunk, reason in broken.values():
-                where = f"chunk at byte {chunk.offset}"
-                if not self.damaged:
-                    words = str(reason).removeprefix(f"{where}: ")
-                    raise type(reason)(f"{where}, an embedded model: {words}") from None
+                        where = f"chunk at byte {chunk.offset}"
+                        words = str(error).removeprefix(f"{where}: ")
+                        self._broken[chunk.head] = type(error)(f"{where}, an embedded model: {words}")
             self._models_loaded = True
 
     def _model_file(self, chunk: Chunk) -> bytes:
@@ -184,7 +181,12 @@ class Archive:
             ModelNotFoundError: it is in neither. ModelError, FormatError: one that the archive embeds is not sound.
         """
         self.load_models()
-        return self.library.find(identity)
+        try:
+            return self.library.find(identity)
+        except ModelNotFoundError:
+            if bytes.fromhex(identity) in self._broken:
+                raise self._broken[bytes.fromhex(identity)] from None
+            raise
 
     def _located(self, data: DataChunk, error: BitsBackError) -> BitsBackError:
         where = f"chunk at byte {data.chunk.offset}"
@@ -204,6 +206,8 @@ class Archive:
         payload = self._file.read(data.chunk.payload_offset + data.starts[which], block.size)
         try:
             images = decode_block(block, payload, self.library, self.limits, threads)
+        except ModelNotFoundError as error:
+            raise self._located(data, self._broken.get(block.model, error)) from error
         except BitsBackError as error:
             raise self._located(data, error) from error
         images.flags.writeable = False
@@ -233,7 +237,7 @@ class Archive:
         """The bytes of a chunk as they are packed, checked by what they unpack to."""
         self.unpacked_bytes(data)
         assert data.head.data is not None
-        return self._file.read(data.chunk.payload_offset + data.starts[-1], data.head.data.packed)
+        return self._file.read(data.chunk.payload_offset, data.head.data.packed)
 
     def unpacked_bytes(self, data: DataChunk) -> bytes:
         """The bytes of a chunk."""
@@ -248,7 +252,7 @@ class Archive:
         if section.size + section.packed > self.limits.memory:
             raise LimitError(f"a chunk of {section.size} bytes is over the memory limit of {self.limits.memory}")
         try:
-            return unpack_bytes(section, self._file.read(data.chunk.payload_offset + data.starts[-1], section.packed))
+            return unpack_bytes(section, self._file.read(data.chunk.payload_offset, section.packed))
         except BitsBackError as error:
             raise self._located(data, error) from error
 
@@ -530,6 +534,20 @@ class Archive:
             raise data
         return b"".join(data)
 
+    def unsound(self, since: int = 0) -> Iterator[str]:
+        """What is wrong with the chunks from byte ``since`` on, in words; nothing is decoded."""
+        for chunk in self.structure.all_chunks:
+            try:
+                if chunk.offset < since:
+                    continue
+                if self._file.check_sum(chunk.payload_offset, chunk.payload_size) != chunk.payload_check:
+                    raise ChecksumError(f"chunk at byte {chunk.offset}: the payload is damaged")
+                if chunk.kind == Kind.MODEL:
+                    self.library.read_file(chunk.head.hex(), self._model_file(chunk))
+            except BitsBackError as error:
+                where = f"chunk at byte {chunk.offset}: "
+                yield where + str(error).removeprefix(where)
+
     def test(self, *, threads: int = 0, progress: Callable[[int], None] | None = None) -> list[str]:
         """Decode everything, check everything, put every file together, and throw it away.
 
@@ -539,14 +557,7 @@ class Archive:
         problems = list(self.structure.problems)
         if self.structure.tail:
             problems.append(f"{self.structure.tail} bytes follow the end, as where adding to it was cut short")
-        for chunk in self.structure.all_chunks:
-            try:
-                if self._file.check_sum(chunk.payload_offset, chunk.payload_size) != chunk.payload_check:
-                    raise ChecksumError(f"chunk at byte {chunk.offset}: the payload is damaged")
-                if chunk.kind == Kind.MODEL and self.model(chunk.head.hex()).data != self._model_file(chunk):
-                    raise FormatError(f"chunk at byte {chunk.offset}: the model is not the one that it is called")
-            except BitsBackError as error:
-                problems.append(str(error))
+        problems += self.unsound()
         for member, data in self.contents(threads=threads):
             try:
                 if isinstance(data, BitsBackError):

@@ -16,12 +16,12 @@ import hashlib
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bitsback.errors import InexactEngineError
+from bitsback import kernels
+from bitsback.errors import CodecError, EmptyStackError, FormatError, InexactEngineError
 
 if TYPE_CHECKING:
     from bitsback.ans import Stack
@@ -61,11 +61,15 @@ def once(what: str, key: str, holds: Callable[[], bool]) -> None:
 
 
 def _look(what: str, key: str, holds: Callable[[], bool]) -> None:
-    folder = _folder()
+    folder = kernels.folder()
     mark = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.proved" if folder else None
     if mark and mark.exists():
         return
-    if not holds():
+    try:
+        held = holds()
+    except (CodecError, EmptyStackError, FormatError):  # of what is known to be sound
+        held = False
+    if not held:
         raise InexactEngineError(
             f"{what} is not computed here as it is everywhere else, so nothing is coded with it: the compiled kernels "
             "are stale or broken, or this processor is not supported"
@@ -73,11 +77,6 @@ def _look(what: str, key: str, holds: Callable[[], bool]) -> None:
     if mark:
         with suppress(OSError):  # then the next process proves it again
             mark.touch()
-
-
-def _folder() -> Path | None:
-    """Where the compiled kernels of this set are kept; None if they are not."""
-    return None  # TODO: ask bitsback.kernels, once it has a folder for each set of kernels
 
 
 # Models ---------------------------------------------------------------------------------------------------------------
