@@ -29,7 +29,7 @@ def main() -> None:
         measured = "test_bits_per_dim" in card
         rate = card["test_bits_per_dim" if measured else "held_out_bits_per_dim"]
         rows.append(
-            f"| `{card['name']}` | {card['images']} | {card['data']['name']} | {card['bytes'] / 1e6:.2f} MB | {macs} "
+            f"| `{card['name']}` | {card['images']} | {card['data']['name']} | {card['bytes'] / 1e3:.1f} kB | {macs} "
             f"| {rate:.4f} ({'test set, -ELBO' if measured else 'held out'}) "
             f"| {length}, {training['minutes']:.0f} min, torch {training['torch']}, {training['date']} |"
         )

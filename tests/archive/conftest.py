@@ -1,4 +1,6 @@
-"""Nothing is compiled for these tests: where no model takes images, they are kept plain."""
+"""Nothing is compiled for these tests, unless they ask for it: where no model takes images, they are kept plain."""
+
+from collections.abc import Iterator
 
 import pytest
 
@@ -6,7 +8,9 @@ from bitsback.archive import writer
 from bitsback.archive.library import PLAIN
 
 
-@pytest.fixture(autouse=True)
-def _no_kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "kernels" not in request.keywords:
-        monkeypatch.setattr(writer, "ADAPTIVE", PLAIN)
+@pytest.fixture(autouse=True, scope="module")
+def _no_kernels(request: pytest.FixtureRequest) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        if not getattr(request.module, "KERNELS", False):
+            patch.setattr(writer, "ADAPTIVE", PLAIN)
+        yield

@@ -3,24 +3,31 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from numpy.typing import DTypeLike
 
 from bitsback.archive.choice import EFFORTS, SLACK, Choice, Effort, choose, sample
-from bitsback.archive.routes import PredictorRoute, Route
 from bitsback.errors import BitsBackError
+from bitsback.kinds.base import Coder
 
 Images = np.ndarray
 
 
 @dataclass
 class Costing:
-    """A route that takes so many bytes for 100 samples, and knows what it was asked to code."""
+    """A coder that takes so many bytes for 100 samples, and knows what it was asked to code."""
 
-    label: str
+    name: str
     percent: float
     shape: tuple[int, int, int] | None = None
     seen: list[tuple[int, ...]] = field(default_factory=list)
+    learns: bool = False
+    tag: int = 9
 
-    def accepts(self, shape: tuple[int, int, int]) -> bool:
+    @property
+    def id(self) -> str:
+        return self.name
+
+    def accepts(self, shape: tuple[int, int, int], dtype: DTypeLike, levels: int | None = None) -> bool:
         return self.shape in (None, shape)
 
     def encode(self, images: Images, threads: int = 1) -> bytes:
@@ -28,19 +35,24 @@ class Costing:
         return bytes(int(images.size * self.percent / 100))
 
 
-class Learning(PredictorRoute):
-    """The predictor, getting better all the time: 40 % of what there is, and 500 bytes."""
+class Learning(Costing):
+    """Getting better all the time: 40 % of what there is, and 500 bytes."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, ...]] = []
+        super().__init__("learning", 40, learns=True)
 
     def encode(self, images: Images, threads: int = 1) -> bytes:
-        self.seen.append(images.shape)
-        return bytes(images.size * 2 // 5 + 500)
+        return super().encode(images) + bytes(500)
 
 
-def pick(images: Images, *routes: Any, effort: Effort = "normal") -> Choice:
-    return choose(images, cast("list[Route]", list(routes)), effort)
+def pick(images: Images, *coders: Any, effort: Effort = "normal") -> Choice:
+    return choose(images, cast("list[Coder]", list(coders)), effort)
+
+
+def coded(choice: Choice) -> set[str]:
+    """Which coders have coded everything."""
+    assert all(tag == 9 for tag, _ in choice.payloads)
+    return {name for _, name in choice.payloads}
 
 
 def photo(count: int = 1, height: int = 600, width: int = 800) -> Images:
@@ -51,29 +63,29 @@ def photo(count: int = 1, height: int = 600, width: int = 800) -> Images:
 @pytest.mark.parametrize("effort", EFFORTS)
 def test_the_smallest_comes_first_and_codes_little_to_get_there(effort: Effort) -> None:
     images = photo()
-    routes = [Costing("bad", 60), Costing("best", 40), Costing("worse", 50)]
-    choice = pick(images, *routes, effort=effort)
-    assert [route.label for route, _ in choice.ranking] == ["best", "worse", "bad"]
+    coders = [Costing("bad", 60), Costing("best", 40), Costing("worse", 50)]
+    choice = pick(images, *coders, effort=effort)
+    assert [coder.name for coder, _ in choice.ranking] == ["best", "worse", "bad"]
     assert choice.payloads == {}
-    assert all(sum(int(np.prod(shape)) for shape in route.seen) < images.size // 8 for route in routes)
+    assert all(sum(int(np.prod(shape)) for shape in coder.seen) < images.size // 8 for coder in coders)
     assert choice.reason.startswith(f"smallest on {choice.samples:,} samples: best ")
 
 
 def test_a_later_round_is_for_those_close_to_the_best() -> None:
     near, best, far = Costing("near", 42), Costing("best", 40), Costing("far", 50)
     choice = pick(photo(), near, best, far)
-    assert [route.label for route, _ in choice.ranking] == ["best", "near", "far"]
-    assert [len(route.seen) for route in (near, best, far)] == [2, 2, 1]
-    assert pick(photo(), near, best, far, effort="max").payloads.keys() == {"near", "best"}
+    assert [coder.name for coder, _ in choice.ranking] == ["best", "near", "far"]
+    assert [len(coder.seen) for coder in (near, best, far)] == [2, 2, 1]
+    assert coded(pick(photo(), near, best, far, effort="max")) == {"near", "best"}
 
 
-def test_the_predictor_gets_its_chance_on_everything() -> None:
+def test_a_learner_gets_its_chance_on_everything() -> None:
     images = photo()
     model = Costing("model", 40.5)
     choice = pick(images, model, Learning())
-    assert choice.ranking[0][0].label == "predictor"
-    assert choice.payloads.keys() == {"model", "predictor"}
-    assert len(choice.payloads["predictor"]) == choice.ranking[0][1]
+    assert choice.ranking[0][0].name == "learning"
+    assert coded(choice) == {"model", "learning"}
+    assert len(choice.payloads[9, "learning"]) == choice.ranking[0][1]
     assert pick(images, Costing("model", 36), Learning()).payloads == {}
     fast = Learning()
     assert pick(images, model, fast, effort="fast").ranking[0][0] is cast("Any", model)
@@ -82,27 +94,27 @@ def test_the_predictor_gets_its_chance_on_everything() -> None:
 
 def test_few_images_are_coded_once() -> None:
     images = photo(2, 40, 50)
-    routes = [Costing("one", 40), Costing("two", 41), Learning()]
-    choice = pick(images, *routes)
-    assert [route.seen for route in routes] == [[images.shape]] * 3
-    assert choice.payloads.keys() == {"one", "two", "predictor"}
+    coders = [Costing("one", 40), Costing("two", 41), Learning()]
+    choice = pick(images, *coders)
+    assert [coder.seen for coder in coders] == [[images.shape]] * 3
+    assert coded(choice) == {"one", "two", "learning"}
     assert choice.samples == images.size
 
 
-def test_a_single_route_is_not_tried() -> None:
-    route = Costing("one", 40)
-    choice = pick(photo(), route)
-    assert [route for route, _ in choice.ranking] == [route]
-    assert route.seen == [] and choice.reason == ""
+def test_a_single_coder_is_not_tried() -> None:
+    coder = Costing("one", 40)
+    choice = pick(photo(), coder)
+    assert [coder for coder, _ in choice.ranking] == [coder]
+    assert coder.seen == [] and choice.reason == ""
 
 
-def test_a_route_that_fails_is_left_out() -> None:
+def test_a_coder_that_fails_is_left_out() -> None:
     class Failing(Costing):
         def encode(self, images: Images, threads: int = 1) -> bytes:
             raise BitsBackError("no")
 
     choice = pick(photo(), Failing("bad", 1), Costing("good", 40))
-    assert [route.label for route, _ in choice.ranking] == ["good"]
+    assert [coder.name for coder, _ in choice.ranking] == ["good"]
     assert choice.warnings == ["bad was not used: no"]
     assert pick(photo(), Failing("bad", 1), Failing("worse", 1)).ranking == []
 
@@ -113,13 +125,13 @@ def test_blank_samples_put_nobody_out() -> None:
             super().encode(images)
             return bytes(int(self.percent))
 
-    routes = [Constant("one", 3), Constant("two", 3 + SLACK)]
-    pick(photo(), *routes)
-    assert [len(route.seen) for route in routes] == [2, 2]
+    coders = [Constant("one", 3), Constant("two", 3 + SLACK)]
+    pick(photo(), *coders)
+    assert [len(coder.seen) for coder in coders] == [2, 2]
 
 
-def sampled(images: Images, samples: int, *routes: Any) -> Images:
-    return sample(images, samples, cast("list[Route]", list(routes)))
+def sampled(images: Images, samples: int, *coders: Any) -> Images:
+    return sample(images, samples, cast("list[Coder]", list(coders)))
 
 
 @pytest.mark.parametrize("shape", [(1, 600, 800, 3), (3, 600, 800, 3), (1, 2, 90000, 1), (40, 9000, 3, 1)])

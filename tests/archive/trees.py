@@ -37,7 +37,7 @@ def look(top: Path | str) -> dict[bytes, Thing]:
         for plain in sorted(os.listdir(descriptor)):
             name = os.fsencode(plain)
             info = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-            path, content, kind = prefix + name, "", "folder"
+            path, content, kind = prefix + name, "", "folder" if stat.S_ISDIR(info.st_mode) else "other"
             if stat.S_ISLNK(info.st_mode):
                 kind, content = "link", os.readlink(plain, dir_fd=descriptor)
             elif stat.S_ISREG(info.st_mode):

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import bitsback
+from bitsback.archive import Archive
 from bitsback.archive.container import Kind
 
 
@@ -23,10 +25,12 @@ def flip(path: Path, *places: int) -> None:
     path.write_bytes(data)
 
 
+def archive_of(path: Path) -> Archive:
+    """The archive that is there now; nothing has to be closed."""
+    return bitsback.open(path.read_bytes())
+
+
 def chunks(path: Path, kind: str) -> list[tuple[int, int]]:
     """Where the payloads of the chunks of a kind begin and end."""
-    from bitsback.archive import Archive
-
-    with Archive(path) as archive:
-        found = [chunk for chunk in archive.structure.all_chunks if chunk.kind == Kind[kind]]
+    found = [chunk for chunk in archive_of(path).structure.all_chunks if chunk.kind == Kind[kind]]
     return [(chunk.payload_offset, chunk.end) for chunk in found]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bitsback.errors import ImageError
 from bitsback.files import from_array, parse, write
-from bitsback.files.arrays import as_images, check_array, npy_bytes
+from bitsback.files.arrays import check_array, npy_bytes
+from bitsback.files.axes import as_images
 
 
 def npy(array, **options):

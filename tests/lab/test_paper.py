@@ -14,7 +14,7 @@ from bitsback.lab.vae import BINARISED, SPECS, FloatVAE
 from helpers import idx
 from lab.networks import images, random_vae
 
-PLAN = paper.Plan(
+EXTENT = paper.Extent(
     {"binarised": 1, "full": 1}, 20, 12, 5, {"binarised": 6, "full": 6}, (2, 12), (10, 16), ((1, 2), (4, 1))
 )
 
@@ -26,14 +26,14 @@ def noise(count: int, seed: int = 0) -> np.ndarray:
     return pixels
 
 
-def kept(folder: Path, images: np.ndarray, plan: paper.Plan) -> None:
+def kept(folder: Path, images: np.ndarray, extent: paper.Extent) -> None:
     """Weights of both networks, as if they had been trained."""
     import xxhash
 
     for spec in SPECS:
         with (folder / f"{spec.name}.npz").open("wb") as file:
             random_vae(spec).save(file)
-        card = {"epochs": plan.epochs[spec.name], "seed": 0, "images": len(images), "torch": "none"}
+        card = {"epochs": extent.epochs[spec.name], "seed": 0, "images": len(images), "torch": "none"}
         card |= {"data": xxhash.xxh3_64_hexdigest(images.tobytes()), "history": [{"seconds": 1.5}]}
         (folder / f"{spec.name}.json").write_text(json.dumps(card))
 
@@ -43,8 +43,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[paper.Measured]:
     folder = tmp_path_factory.mktemp("paper")
     idx(folder / f"{mnist.TRAIN}.gz", noise(30))
     idx(folder / mnist.TEST, noise(15, seed=1))
-    kept(folder, mnist.load(folder, mnist.TRAIN)[:20], PLAN)
-    return paper.reproduce(folder, folder, PLAN)
+    kept(folder, mnist.load(folder, mnist.TRAIN)[:20], EXTENT)
+    return paper.reproduce(folder, folder, EXTENT)
 
 
 def test_everything_is_measured(found: list[paper.Measured]) -> None:
@@ -101,7 +101,7 @@ def test_other_weights_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     import sys
 
     x = images(SPECS[1], 20)
-    kept(tmp_path, x, PLAN)
+    kept(tmp_path, x, EXTENT)
     assert paper.weights(BINARISED, x, tmp_path, 1, 0, print)[0].spec is BINARISED
     monkeypatch.setitem(sys.modules, "torch", None)
     for epochs, seed, part in ((2, 0, x), (1, 1, x), (1, 0, x[:10])):

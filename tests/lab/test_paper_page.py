@@ -35,9 +35,9 @@ def measured(name: str, elbo: float) -> Measured:
 def found() -> dict[str, Any]:
     import json
 
-    plan = paper.Plan(paper.EPOCHS)
+    extent = paper.Extent(paper.EPOCHS)
     both = [measured("binarised", 0.19), measured("full", 1.39)]
-    return json.loads(json.dumps(paper.results(both, plan, 0)))
+    return json.loads(json.dumps(paper.results(both, extent, 0)))
 
 
 def test_the_table_has_the_paper_beside_what_was_measured(found: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Distributions and the stack, written from docs/format.md ("Chunk payloads: model route"), not from the code.
+"""Distributions and the stack, written from docs/format.md ("Payloads of kinds with weights"), not from the code.
 
 Python's integers alone, one symbol at a time, and nothing of the package but the bytes of its tables. Slow; that it
 agrees with the package shows that the text is complete.

@@ -1,4 +1,4 @@
-"""A second decoder of model payloads, written from docs/format.md ("Chunk payloads: model route"), not from the code.
+"""A second decoder of model payloads, written from docs/format.md ("Payloads of kinds with weights"), not the code.
 
 It computes with Python's integers, one symbol and one image at a time, and shares no code with the package, only the
 bytes of its tables. It is slow; that it agrees with the package shows that the text is complete. Distributions, stack
@@ -251,6 +251,38 @@ def test_the_self_tests_of_a_model_file_can_be_repeated_from_the_text(name):
     data = Model.load(name).data if isinstance(name, str) else tiny_model_file(name)
     model = SlowModel(data)
     assert {key: model.self_test(key) for key in ("encoder", "decoder")} == model.config["self_test"]
+
+
+def known_bits(count):
+    noise = hashlib.shake_128(b"bitsback").digest(4 * (count // 32 + 1))
+    return PlainStack([2**33], unpacked("I", noise))
+
+
+def known_answer(images, stack):
+    """SHA-256 of flat images and a stack of one lane."""
+    content = (
+        b"".join(map(bytes, images))
+        + struct.pack("<Q", *stack.heads)
+        + struct.pack(f"<{len(stack.tail)}I", *stack.tail)
+    )
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("kind", [(3, "regression", 0, 256), (3, "memories", 0, 256), (1, None, 0, 2)])
+def test_known_answers_of_decoding_can_be_repeated_from_the_text(kind):
+    model = SlowModel(context_file(kind, colour=(2, 0, 1)) if kind[0] == 3 else context_file(kind))
+    stack = known_bits(24 * 4 * 11 * 13 * kind[0])
+    assert known_answer(model.pop_in_context(stack, 4, 11, 13), stack) == model.config["answers"]["decoding"]
+
+
+@pytest.mark.parametrize("data", [tiny_model_file(2), tiny_model_file(256), vae_file(256)])
+def test_so_can_those_of_models_with_latents(data):
+    model = SlowModel(data)
+    stack = known_bits(4 * (24 * 8 * 12 + model.latents * model.bits))
+    z = stack.pop([uniform(model.bits)] * (4 * model.latents))
+    images = model.pop_images(stack, split(z, 4), model.bits)
+    stack.push([latent for x in images for latent in model.posterior(x)], z)
+    assert known_answer(images, stack) == model.config["answers"]["decoding"]
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ def test_candidates_are_sound_and_fit_the_images(channels: int, flat: float, edg
         assert sorted(one.colour) == list(range(channels))
         places = {f.a.plane for features in one.spec.features for f in features} & {"row", "column"}
         assert bool(places) == (edge == 28)
-    assert {one.name for one in found} >= {0.0: {"adaptive"}, 0.4: {"adaptive", "drawn"}, 0.9: {"drawn"}}[flat]
+    assert {one.name for one in found} >= {0.0: {"regression"}, 0.4: {"regression", "drawn"}, 0.9: {"drawn"}}[flat]
 
 
 def test_two_valued_images_have_one_candidate() -> None:
     (one,) = candidates(1, 2, 28, 0.9, "medium")
-    assert (one.name, one.parameters) == ("plain", 1)
+    assert (one.name, one.likelihood.parameters) == ("plain", 1)
     one.config("x").check()
 
 

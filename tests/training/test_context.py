@@ -3,7 +3,6 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
 
-from bitsback.codecs import LogisticMixture  # noqa: E402
 from bitsback.kinds.context.network import (  # noqa: E402
     MAX_OUTPUT,
     ContextNetwork,
@@ -15,9 +14,9 @@ from bitsback.kinds.context.network import (  # noqa: E402
     neighbours,
     rounded_bias,
 )
-from bitsback.training.context import SLICE, Samples, TrainableContext, bernoulli_nats, mixture_nats  # noqa: E402
+from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec  # noqa: E402
+from bitsback.training.context import SLICE, TrainableContext  # noqa: E402
 from bitsback.training.layers import UNIT  # noqa: E402
-from bitsback.training.vae import mixture_nats as generic_mixture_nats  # noqa: E402
 
 FEATURES = tuple(Feature(tap) for tap in neighbours(0, [(0, -1), (-1, 0), (-1, 1), (-2, 4)]))
 SPEC = ContextSpec((FEATURES, FEATURES), ((24, 16), (20,)), map=3)
@@ -25,8 +24,7 @@ SPEC = ContextSpec((FEATURES, FEATURES), ((24, 16), (20,)), map=3)
 
 def trainable(components: int = 3) -> TrainableContext:
     torch.manual_seed(0)
-    parameters, likelihood = (3 * components, "logistic_mixture") if components else (1, "bernoulli")
-    net = TrainableContext(SPEC, 2, parameters, likelihood, max(components, 1))
+    net = TrainableContext(SPEC, 2, MixtureSpec(components) if components else BernoulliSpec())
     with torch.no_grad():
         for p in net.parameters():
             p += 0.3 * torch.randn_like(p)
@@ -55,7 +53,7 @@ def test_export_keeps_the_bound_with_the_rounding_half() -> None:
     """Large equal weights in a wide network: the network's own check refuses an accumulator that could overflow."""
     features = FEATURES * 100
     spec = ContextSpec((features,), ((4,),))
-    net = TrainableContext(spec, 1, 3, "logistic_mixture")
+    net = TrainableContext(spec, 1, MixtureSpec(1))
     with torch.no_grad():
         for p in net.parameters():
             p.fill_(3.0)
@@ -82,63 +80,6 @@ def test_gradients_reach_every_parameter(components: int, quantise: bool) -> Non
         assert p.grad.abs().sum() > 0, name
 
 
-def random_out(n: int = 3000) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 256, n)
-    x[: n // 3] = rng.choice([0, 255], n // 3)
-    mean = rng.integers(-2200, 2200, (n, 3))
-    return np.concatenate([mean, rng.integers(0, 64, (n, 3)), rng.integers(-128, 128, (n, 3))], 1), x
-
-
-def test_mixture_objective_is_the_code_length() -> None:
-    out, x = random_out()
-    reference = np.random.default_rng(1).integers(0, 4080, len(x))
-    nats = mixture_nats(*(torch.from_numpy(a).float() for a in (out, x, reference)))
-    mean = (reference[:, None] + out[:, :3]).astype(np.int32)
-    exact = LogisticMixture(mean, out[:, 3:6].astype(np.uint8), (out[:, 6:] + 128).astype(np.uint8))
-    bits = exact.bits(x.astype(np.uint8))
-    likely = bits < 12  # below, every level keeps its 2^-24
-    assert likely.mean() > 0.5
-    np.testing.assert_allclose(nats.numpy()[likely] / np.log(2), bits[likely], atol=0.01)
-
-
-def test_mixture_gradient_is_the_generic_one() -> None:
-    out, x = (torch.from_numpy(a).double() for a in random_out())
-    out.requires_grad_()
-    mixture_nats(out, x).sum().backward()
-    # The same distribution as TrainableVAE's, whose units differ
-    other = out.detach().clone().requires_grad_()
-    mean, scale, weight = other.split(3, 1)
-    generic = torch.cat([(mean + 2048 + 256) / (18 * UNIT), scale * 4 / UNIT, weight / UNIT + 4], 1)
-    generic_mixture_nats(generic.T[None, :, :, None], x[None, None, :, None], 3).sum().backward()
-    assert out.grad is not None
-    torch.testing.assert_close(out.grad, other.grad, rtol=1e-6, atol=1e-9)
-
-
-@pytest.mark.parametrize("with_reference", [False, True])
-def test_the_fused_kernel_is_the_generic_code(with_reference: bool) -> None:
-    out, x = (torch.from_numpy(a).float() for a in random_out())
-    out[:, 3:] *= 1.3  # beyond the clips, too
-    out[:, 4] -= 10
-    reference = torch.rand(len(x)) * 4080 if with_reference else None
-    results = []
-    for dtype in (torch.float32, torch.float64):  # the kernel takes float32 alone
-        leaf = out.to(dtype).clone().requires_grad_()
-        nats = mixture_nats(leaf, x.to(dtype), None if reference is None else reference.to(dtype))
-        nats.sum().backward()
-        results.append((nats.double(), leaf.grad.double()))
-    for one, other in zip(*results, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
-
-
-def test_bernoulli_objective() -> None:
-    u = torch.arange(-140.0, 140.0)
-    logit = u.clamp(-128, 127) * 5 / 64
-    for x in (0, 1):
-        expected = torch.nn.functional.softplus(-logit if x else logit)
-        torch.testing.assert_close(bernoulli_nats(u, torch.full_like(u, x)), expected)
-
-
 @pytest.mark.parametrize("regression", [False, True])
 def test_the_start_is_plausible(regression: bool) -> None:
     """Samples at the reference, or else at the ends of the range, are cheap, and no sample is out of the question."""
@@ -146,7 +87,7 @@ def test_the_start_is_plausible(regression: bool) -> None:
         (FEATURES,), ((32,),), regression=RegressionSpec((Tap("value", 0, -1, 0),)) if regression else None
     )
     torch.manual_seed(0)
-    net = TrainableContext(spec, 1, 9, "logistic_mixture", 3)
+    net = TrainableContext(spec, 1, MixtureSpec(3))
     x = torch.arange(256.0)
     with torch.no_grad():
         out = net(0, torch.full((256, 4), 128 / UNIT))
@@ -166,11 +107,17 @@ def test_the_total_is_the_sum_with_its_gradient(components: int, quantise: bool)
     net = trainable(components)
     net.quantise(quantise)
     n = SLICE + 100
-    x = torch.randint(0, 256 if components else 2, (n,)).float()
-    inputs, maps, weight = torch.rand(n + 5, 4) * 7.9, (torch.rand(n + 5, 3) * 7.9).requires_grad_(), torch.rand(n)
-    index = torch.randperm(n + 5)[:n]
-    total = net.total(1, Samples(index, x, lambda i: inputs[i], weight), maps)
-    expected = net.nats(net(1, torch.cat([inputs, maps], 1)[index]), x) @ weight
+    x = torch.randint(0, 256 if components else 2, (n + 5, 2)).float()
+    features, maps = torch.rand(n + 5, 4) * 7.9, (torch.rand(n + 5, 3) * 7.9).requires_grad_()
+    picks, weights = np.random.default_rng(0).permutation(n + 5)[:n], np.random.default_rng(1).random(n, np.float32)
+    middle = torch.full((n + 5, 2, 1), 2048.0)
+
+    def gather(some: np.ndarray) -> tuple:
+        return (features[some], features[some]), x[some], middle[some]
+
+    total = net.total(1, gather, picks, weights, maps)
+    inputs = torch.cat([features, maps], 1)[picks]
+    expected = net.nats(net(1, inputs), x[picks, 1]) @ torch.from_numpy(weights)
     torch.testing.assert_close(total, expected)
     parameters = [maps, *net.networks[1].parameters()]
     for one, other in zip(
@@ -178,4 +125,6 @@ def test_the_total_is_the_sum_with_its_gradient(components: int, quantise: bool)
     ):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3 * float(other.abs().max()))
     with torch.no_grad():
-        torch.testing.assert_close(net.total(1, Samples(index, x, lambda i: inputs[i], weight), maps), expected)
+        torch.testing.assert_close(net.total(1, gather, picks, weights, maps), expected)
+        unweighted = net.nats(net(1, inputs), x[picks, 1]).sum()
+        torch.testing.assert_close(net.total(1, gather, picks, None, maps), unweighted)

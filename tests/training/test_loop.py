@@ -53,7 +53,7 @@ def vae() -> VAETask:
     config = tiny_model(2).config
     torch.manual_seed(0)
     images = torch.from_numpy(drawn_images(tiny_model(2), 320).transpose(0, 3, 1, 2).copy())
-    module = TrainableVAE(config.encoder, config.decoder, "bernoulli")
+    module = TrainableVAE(config.encoder, config.decoder, config.likelihood)
     return VAETask(module, images[:256], images[256:], warm_up=0.25)
 
 

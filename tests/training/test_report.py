@@ -38,9 +38,9 @@ def made(model: Model, images: list[np.ndarray], **changes: object) -> Result:
         "name": model.name,
         "images": "500 images: 8-bit RGB, 16x24",
         "data": {"images": 450, "held_out": 50, "measured": len(images)},
-        "architecture": "adaptive",
         "training": {
-            "steps": 9000, "done": 4500, "best": 4000, "minutes": 17.9, "seed": 7, "batch": 4096, "device": "cpu",
+            "architecture": "regression", "steps": 9000, "done": 4500, "best": 4000, "minutes": 17.9, "seed": 7,
+            "batch": 4096, "device": "cpu",
             "ended": "it was stopped", "init": {"name": "photos", "sha256": "ab" * 32}, "processes": 1,
             "torch": "2.9.1", "python": "3.12.1", "bitsback": "0.3.0", "date": "2026-11-30",
         },
@@ -124,7 +124,7 @@ def test_what_it_says(page: str, result: Result) -> None:
         result.model.id,
         "it was st",
     ]
-    facts += ["450 to learn from, 50 held out, 20 of those", "counts from a predictor", "started from photos", "36,000"]
+    facts += ["450 to learn from, 50 held out, 20 of those", "counts from a regression", "started from photos"]
     assert all(fact in text for fact in facts)
     assert "compress FOLDER --model tiny-context-3.bbm --embed-model" in text
     assert "models --add tiny-context-3.bbm" in text
@@ -144,7 +144,7 @@ def test_hostile_names(result: Result) -> None:
     named = Model.from_bytes(result.model.data)
     named.config = msgspec.structs.replace(named.config, name="x<img src=q onerror=alert(1)>'$(rm -rf ~)")
     table = [dataclasses.replace(row, name=f"{HOSTILE}{row.kind}") for row in result.table]
-    card = {**result.card, "architecture": HOSTILE, "images": HOSTILE}
+    card = {**result.card, "training": {**result.card["training"], "architecture": HOSTILE}, "images": HOSTILE}
     text = report.html(made(named, result.held_out, table=table, card=card, names=[HOSTILE] * 20))
     reader = Reader(text)
     assert "script" not in {tag for tag, _ in reader.tags} and "<script" not in text

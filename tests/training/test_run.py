@@ -8,10 +8,10 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 
 from bitsback.errors import BitsBackError, ImageError, ModelError  # noqa: E402
 from bitsback.models import Model  # noqa: E402
-from bitsback.training import Config, Result, View, fit  # noqa: E402
+from bitsback.training import Regime, Result, View, fit  # noqa: E402
 from bitsback.training.loop import Run  # noqa: E402
 
-QUICK = Config(steps=60, size="small", init="none", name="quick")
+QUICK = Regime(steps=60, size="small", init="none", name="quick")
 
 
 def checks(count: int, channels: int, seed: int = 0) -> np.ndarray:

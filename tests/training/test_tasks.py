@@ -6,8 +6,8 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install '
 from bitsback.training.architecture import candidates, network_of  # noqa: E402
 from bitsback.training.context import TrainableContext  # noqa: E402
 from bitsback.training.export import export_context  # noqa: E402
-from bitsback.training.sampling import Gatherer  # noqa: E402
-from bitsback.training.tasks import ContextTask, Pools, VAETask, channel_bits, surveyor  # noqa: E402
+from bitsback.training.sampling import Gatherer, surveyor  # noqa: E402
+from bitsback.training.tasks import ContextTask, Pools, VAETask, channel_bits  # noqa: E402
 from bitsback.training.vae import TrainableVAE  # noqa: E402
 from helpers import drawn_images, tiny_model  # noqa: E402
 
@@ -32,8 +32,7 @@ def blocks(count: int, channels: int) -> list[np.ndarray]:
 def trainable(channels: int, number: int = 0, levels: int = 256) -> tuple:
     architecture = candidates(channels, levels, 32, 0.5, "small")[number]
     torch.manual_seed(0)
-    family = "bernoulli" if levels == 2 else "logistic_mixture"
-    module = TrainableContext(architecture.spec, channels, architecture.parameters, family, architecture.components)
+    module = TrainableContext(architecture.spec, channels, architecture.likelihood)
     return architecture, module
 
 
@@ -43,7 +42,7 @@ def test_what_is_trained_is_what_codes(channels: int, number: int) -> None:
     architecture, module = trainable(channels, number)
     some = (blocks if architecture.spec.sharp else images)(3, channels)
     ordered = [np.ascontiguousarray(image[..., list(architecture.colour)]) for image in some]
-    gatherer = surveyor(module, channels, architecture.parameters, 256, 1)(ordered)
+    gatherer = surveyor(architecture.spec, channels, architecture.likelihood)(ordered)
     task = ContextTask(module, Pools(lambda n: ordered, np.arange(3), lambda i: gatherer, 3, 1), gatherer)
     task.quantise(True)
     total, *parts = task.score()
@@ -58,7 +57,7 @@ def test_what_is_trained_is_what_codes(channels: int, number: int) -> None:
 def test_two_valued_images_train_as_they_code() -> None:
     architecture, module = trainable(1, levels=2)
     some = [image & 1 for image in images(3, 1)]
-    gatherer = surveyor(module, 1, 1, 2, 1)(some)
+    gatherer = surveyor(architecture.spec, 1, architecture.likelihood)(some)
     task = ContextTask(module, Pools(lambda n: some, np.arange(3), lambda i: gatherer, 3, 1), gatherer)
     task.quantise(True)
     model = export_context(module, architecture.config("tiny"))
@@ -67,10 +66,10 @@ def test_two_valued_images_train_as_they_code() -> None:
 
 
 def test_draws_of_mostly_plain_images_are_fair() -> None:
-    _, module = trainable(1)
+    architecture, module = trainable(1)
     rng = np.random.default_rng(0)
     flat = [np.where(rng.random((40, 40, 1)) < 0.01, 200, 0).astype(np.uint8) for _ in range(4)]
-    gatherer = surveyor(module, 1, 12, 256, 1)(flat)
+    gatherer = surveyor(architecture.spec, 1, architecture.likelihood)(flat)
     assert gatherer.plain_part > 0.5
     drawn = []
     with torch.no_grad():
@@ -92,9 +91,9 @@ def test_starting_from_a_model_computes_what_it_does() -> None:
 
 
 def test_a_task_draws_the_same_at_the_same_step() -> None:
-    _, module = trainable(1)
+    architecture, module = trainable(1)
     some = images(6, 1)
-    survey = surveyor(module, 1, 12, 256, 1)
+    survey = surveyor(architecture.spec, 1, architecture.likelihood)
     loaded: list[list[int]] = []
 
     def load(numbers: np.ndarray) -> list[np.ndarray]:
@@ -129,7 +128,9 @@ def test_one_pool_is_surveyed_once() -> None:
 def vae(free: float = 0.0, warm_up: float = 0.1) -> VAETask:
     config = tiny_model(2).config
     some = torch.from_numpy(drawn_images(tiny_model(2), 40).transpose(0, 3, 1, 2).copy())
-    return VAETask(TrainableVAE(config.encoder, config.decoder, "bernoulli"), some, some, free=free, warm_up=warm_up)
+    return VAETask(
+        TrainableVAE(config.encoder, config.decoder, config.likelihood), some, some, free=free, warm_up=warm_up
+    )
 
 
 def test_free_bits_cost_nothing_and_get_fewer() -> None:

@@ -24,6 +24,7 @@ from bitsback.errors import OutputExistsError
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _PART = re.compile(r"\.(.+)\.([0-9a-f]{8})([0-9a-f]{8})\.part", re.DOTALL)
 _MAX_STEM = 200
+_TIMES_BY_DESCRIPTOR = os.utime in os.supports_fd
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EINVAL}
 """How file systems say that they have no hard links, or no more of them."""
 
@@ -89,7 +90,7 @@ class Part:
     @property
     def handle(self) -> Handle:
         """What ``os.utime`` and ``os.stat`` take."""
-        return self.file.fileno() if os.utime in os.supports_fd else os.fsdecode(self.spot.path)
+        return self.file.fileno() if _TIMES_BY_DESCRIPTOR else os.fsdecode(self.spot.path)
 
     def publish(self, spot: Spot, *, overwrite: bool, durable: bool = False) -> None:
         """Give the file the name ``spot``, in the same folder, and close it. Its metadata are as they should be by
@@ -121,10 +122,13 @@ def part(spot: Spot, where: str, mode: int = 0o666) -> Iterator[Part]:
     published. ``where`` is what messages call it."""
     hidden = spot.beside(part_name(spot.name))
     descriptor = os.open(hidden.path, _CREATE, mode, dir_fd=hidden.dir_fd)
+    file = os.fdopen(descriptor, "w+b")
     try:
-        with os.fdopen(descriptor, "w+b") as file:
-            yield Part(file, hidden, where)
+        yield Part(file, hidden, where)
+        file.close()
     finally:
+        with suppress(OSError):  # a full disk, once more: what is to be told is what came first
+            file.close()
         with suppress(OSError):  # published by renaming: gone already
             os.unlink(hidden.path, dir_fd=hidden.dir_fd)
 

@@ -10,7 +10,7 @@ directory. Members and contents are numbered through the archive. Layout: ``docs
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import accumulate
 
@@ -64,7 +64,7 @@ class _Tag(IntEnum):
 
 
 _TAGS = frozenset(_Tag)
-_TYPES = frozenset(Type)
+_TYPES = {int(kind): kind for kind in Type}
 
 _PIXELS_ONLY, _HASHED = 1, 2
 """Flags of a content."""
@@ -262,7 +262,7 @@ def _read_rows(known: dict[int, bytes], head: DirectoryHead, system: System) -> 
             if content >= head.first_content + head.contents:
                 raise FormatError("a member names a content that is not there")
         target = name_text(next(targets), system) if linked[row] else ""
-        entry = Entry(name_text(name, system), Type(types[row]), times[row], modes[row], 0, target)
+        entry = Entry(name_text(name, system), _TYPES[types[row]], times[row], modes[row], 0, target)
         rows.append(Row(entry, content))
     return rows
 
@@ -330,7 +330,10 @@ def _recipe(data: bytes) -> str:
 
 def sized(row: Row, content: Content | None) -> Entry:
     """The entry of a row with the size of its content."""
-    return replace(row.entry, size=content.size) if content is not None else row.entry
+    if content is None or not content.size:
+        return row.entry
+    entry = row.entry
+    return Entry(entry.name, entry.type, entry.mtime_ns, entry.mode, content.size, entry.target)
 
 
 __all__ = ["Content", "Directory", "DirectoryHead", "Row", "decode", "name_bytes", "name_text", "read_head", "sized"]

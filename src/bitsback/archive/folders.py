@@ -30,8 +30,8 @@ _PASS_ONLY = getattr(os, "O_PATH", 0)
 _LONGEST = 1000
 """Bytes of a path that every system takes in one go (macOS: 1024)."""
 
-MAX_OPEN = 48
-"""Folders that are kept open at a time: processes may have few descriptors."""
+MAX_OPEN, _MILESTONE = 48, 64
+"""Folders that are kept open at a time, since processes may have few descriptors; and the depth between milestones."""
 
 Handle = int | str
 """A folder or a file: its descriptor, or its path where there are no descriptors. ``os.stat``, ``os.utime`` and
@@ -130,8 +130,8 @@ def lstat_path(path: str) -> os.stat_result:
 class Folders:
     """The folders below a target, opened part by part, links never followed.
 
-    The last few on the current path stay open, so that going through a tree in order costs little, and any depth few
-    descriptors. ``descriptors=False`` works with paths, as where the system knows nothing else.
+    The last few on the current path stay open, and some above, so that going through a tree costs little, and any depth
+    few descriptors. ``descriptors=False`` works with paths, as where the system knows nothing else.
 
     The target itself may be a link: it is the caller's own choice. Raises OSError if it is no folder.
     """
@@ -176,8 +176,9 @@ class Folders:
             self._path[depth:] = [part]
             depth += 1
             self._open[depth] = at
-            if len(self._open) > MAX_OPEN:
-                _close(self._open.pop(next(iter(self._open))))
+            if len(self._open) > MAX_OPEN:  # milestones stay, for ways back from far below
+                passed = next((level for level in self._open if level % _MILESTONE), next(iter(self._open)))
+                _close(self._open.pop(passed))
         return at
 
     def spot(self, parts: Sequence[str], *, make: bool = False) -> Spot:
@@ -186,7 +187,7 @@ class Folders:
 
     def path(self, parts: Sequence[str]) -> str:
         """For messages and results: where ``parts`` are, seen from where the target is named."""
-        return os.path.join(self.target, *(os.fsdecode(encode(part)) for part in parts))
+        return os.path.join(self.target, os.fsdecode(encode(os.sep.join(parts))))
 
     def _opened(self, spot: Spot, parts: Sequence[str], depth: int) -> Handle:
         """Open the folder at ``spot``, if it is one: the first ``depth`` of ``parts``."""

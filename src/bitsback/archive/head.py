@@ -233,7 +233,7 @@ def _read_blocks(data: bytes, models: list[bytes], limits: Limits) -> list[Block
         if len(blocks) == MAX_BLOCKS:
             raise LimitError(f"more than {MAX_BLOCKS} blocks in one chunk")
         tag, sample_bytes, level_count = cursor.take(3)
-        which, height, width, channels, count, size = (cursor.varint() for _ in range(6))
+        which, height, width, channels, count, size = cursor.varints(6)
         if sample_bytes not in DTYPES or level_count not in (0, 2):
             raise UnsupportedVersionError("images are coded in a way that is unknown to this version")
         if which > len(models) or not (height and width and channels and count):

@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bitsback import files
@@ -16,7 +17,7 @@ from bitsback.archive.gather import Source, read_image, read_pieces, read_start,
 from bitsback.archive.item import Item, recipe_text
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.member import Entry, Type
-from bitsback.errors import BitsBackError, InputError
+from bitsback.errors import BitsBackError, InputError, LimitError
 from bitsback.files import Picture, Skipped
 from bitsback.threads import ordered_map, thread_count
 
@@ -26,8 +27,9 @@ def items_of(
 ) -> Iterator[Item]:
     """Read the sources, in order.
 
-    One that cannot be read goes on the list of skipped ones; an image with too many pixels, or that takes too much
-    memory, is kept as its file's bytes.
+    One that cannot be read goes on the list of skipped ones, and so does one that readers with these limits, where they
+    are below the default, would refuse. What is beyond the default limits is kept as its file's bytes. So limits
+    refuse, and never change what is written.
     """
     taken: set[str] = set()
 
@@ -36,6 +38,8 @@ def items_of(
             return _item(source, limits)
         except InputError as error:
             return Skipped(source.name, error.reason)
+        except LimitError as error:
+            return Skipped(source.name, f"{error} (-M and --max-pixels raise limits)")
 
     def prepared() -> Iterator[Source]:
         for source in sources:
@@ -61,47 +65,70 @@ def _item(source: Source, limits: Limits) -> Item:
     entry, linked = source.entry, source.stamp.links > 1
     if entry.type != Type.FILE:
         return Item(entry)
-    data = read_image(source, limits.memory // 4)
+    data = read_image(source, DEFAULT_LIMITS.memory // 4)
     if data is None:
         start = read_start(source, 1 << 16)
         return Item(entry, stream=partial(read_pieces, source), start=start, linked=linked)
-    picture = _within(files.parse(data, source.name), data, limits)
+    picture = _picture(data, source.name)
+    if reason := _beyond(picture, limits):
+        raise LimitError(reason)
     digest = hashlib.sha256(data).digest()
     return Item(entry, picture, partial(read_whole, source), sha256=digest, linked=linked)
 
 
-def _within(picture: Picture, data: bytes, limits: Limits) -> Picture:
-    """The picture, or the file's bytes if no reader with these limits would put it together again."""
+def _picture(data: bytes, name: str) -> Picture:
+    """A file taken apart, if it is not beyond the default limits."""
+    picture = files.parse(data, name)
+    reason = _beyond(picture, DEFAULT_LIMITS)
+    return Picture(raw=data, note=reason) if reason else picture
+
+
+def _beyond(picture: Picture, limits: Limits) -> str:
+    """Why no reader with these limits would put the picture together again; nothing if it would."""
     if not picture.parts:
-        return picture
+        return ""
     pixels = max(part.shape[1] * part.shape[2] for part in picture.parts)
     needed = len(picture.blob) + 2 * sum(part.nbytes for part in picture.parts)
     recipe = len(recipe_text(picture.recipe).encode())
     largest = max(part[0].nbytes for part in picture.parts)
     if pixels > limits.pixels:
-        note = f"an image of {pixels:,} pixels is over the limit of {limits.pixels:,}"
-    elif needed > limits.memory:
-        note = f"needs {needed:,} bytes of memory, over the limit of {limits.memory:,} (-M raises it)"
-    elif largest > limits.chunk:
-        note = f"an image of {largest:,} bytes is over the limit of {limits.chunk:,}"
-    elif len(picture.parts) > MAX_ROWS or recipe > MAX_RECIPE:
-        note = f"{len(picture.parts):,} arrays are too many to take the file apart"
-    else:
-        return picture
-    return Picture(raw=data, note=note)
+        return f"an image of {pixels:,} pixels is over the limit of {limits.pixels:,}"
+    if needed > limits.memory:
+        return f"needs {needed:,} bytes of memory, over the limit of {limits.memory:,}"
+    if largest > limits.chunk:
+        return f"an image of {largest:,} bytes is over the limit of {limits.chunk:,}"
+    if len(picture.parts) > MAX_ROWS or recipe > MAX_RECIPE:
+        return f"{len(picture.parts):,} arrays are too many to take the file apart"
+    return ""
+
+
+class _Hash:
+    """What a file that is written to it would hash to, and its size."""
+
+    def __init__(self) -> None:
+        self.digest, self.size = hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        self.size += len(data)
+        return len(data)
 
 
 def array_item(array: NDArray[Any], name: str) -> Item:
-    """An array as a ``.npy`` file that never was on disk: without time and mode.
+    """An array as a ``.npy`` file that never was on disk: without time and mode. The array is not copied.
 
     Raises ImageError for one that would not come back as it is: with a mask, of objects, of bfloat16 ...
     """
-    return data_item(files.npy_bytes(array), name)
+    picture = files.from_array(array)
+    file = _Hash()
+    np.lib.format.write_array(file, array, allow_pickle=False)
+    again = partial(files.npy_bytes, array)
+    return Item(Entry(name, size=file.size), picture, again, sha256=file.digest.digest())
 
 
 def data_item(data: bytes, name: str) -> Item:
     """Bytes as a file that never was on disk."""
-    picture = _within(files.parse(data, name), data, DEFAULT_LIMITS)
+    picture = _picture(data, name)
     return Item(Entry(name, size=len(data)), picture, lambda: data, sha256=hashlib.sha256(data).digest())
 
 

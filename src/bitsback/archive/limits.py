@@ -34,11 +34,12 @@ class Limits:
 
     @staticmethod
     def things(size: int) -> int:
-        """How many members, contents, arrays, blocks and pieces, all together, a file of ``size`` bytes may describe.
+        """How many members, contents, arrays and pieces, all together, a file of ``size`` bytes may describe.
 
-        Each takes memory when an archive is opened. No writer packs four of them into a byte.
+        Each takes memory when an archive is opened. Of names that go on evenly, a byte can hold ten. A block, with its
+        check, never takes less than eight bytes; it counts for 64.
         """
-        return (1 << 17) + 4 * size
+        return (1 << 16) + 16 * size
 
 
 DEFAULT_LIMITS = Limits()

@@ -20,6 +20,7 @@ from bitsback.archive.member import Type
 from bitsback.errors import UnsafePathError
 
 _LONGEST = 255
+_NO_PARTS = frozenset(("", ".", ".."))
 _FORBIDDEN = re.compile(r'[<>:"|?*\\\x00-\x1f]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\s*(?:\..*)?)", re.IGNORECASE)
 _BYTE = re.compile("[\udc80-\udcff]")
@@ -167,33 +168,39 @@ class _Tree:
         self._rules = rules
         self._top = _Node(None, "", Type.FOLDER)
         self._nodes: list[_Node] = []
-        self._last = ("", self._top)
+        self._folders: dict[str, _Node] = {}
+        self._last = ""
 
     def add(self, entry: Named, strip: int) -> _Node | UnsafePathError | None:
         """The node of an entry, or why it has none."""
         parts = entry.name.split("/")
-        for part in parts:
-            if part in ("", ".", "..") or "\0" in part:
-                return _refused(entry.name, f"a part of the name is {part!r}")
+        if not _NO_PARTS.isdisjoint(parts) or "\0" in entry.name:
+            wrong = next(part for part in parts if part in _NO_PARTS or "\0" in part)
+            return _refused(entry.name, f"a part of the name is {wrong!r}")
         parts = parts[strip:]
         if not parts:
             return None
-        folder, known = "/".join(parts[:-1]), self._last
-        node = known[1] if folder == known[0] else self._top
-        for part in parts[:-1] if folder != known[0] else ():
+        above, last = parts[:-1], parts[-1]
+        folder = "/".join(above)
+        node = self._folders.get(folder, self._top)
+        for part in above if node is self._top else ():
             below = node.below.get(part) if node.below else None
             if below is None:
                 below = self._new(node, part)
             elif below.kind not in (None, Type.FOLDER):
                 return _refused(entry.name, "a folder above it is something else, too")
             node = below
-        self._last = (folder, node)
-        there = node.below.get(parts[-1]) if node.below else None
+        if self._last != folder:
+            self._folders.pop(self._last, None)  # of folders that are no entries, only the last one is kept
+            self._folders[folder], self._last = node, folder if node.kind is None else ""
+        there = node.below.get(last) if node.below else None
         if there is None:
-            there = self._new(node, parts[-1])
+            there = self._new(node, last)
         elif entry.type != Type.FOLDER or there.kind not in (None, Type.FOLDER):
             return _refused(entry.name, "something else has this name")
         there.kind = entry.type
+        if entry.type == Type.FOLDER and not strip:
+            self._folders[entry.name] = there
         return there
 
     def _new(self, folder: _Node, part: str) -> _Node:

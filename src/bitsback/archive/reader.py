@@ -26,7 +26,7 @@ from bitsback.archive.item import content_digest
 from bitsback.archive.library import Library, ModelCoder
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.structure import DataChunk, Member, Part, Place, Structure
-from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError
+from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, ModelNotFoundError
 from bitsback.kinds.base import Images
 from bitsback.threads import ordered_map, thread_count
 
@@ -101,6 +101,7 @@ class Archive:
         self._decoded: OrderedDict[tuple[int, int], Images] = OrderedDict()
         self._locks: dict[int, threading.RLock] = {}
         self._models_loaded = False
+        self._broken: dict[bytes, BitsBackError] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         if self._given is None:
@@ -149,25 +150,21 @@ class Archive:
     # Decoding.
 
     def load_models(self) -> None:
-        """Take the models that the archive embeds, those that its blocks need."""
+        """Take the models that the archive embeds, those that its blocks need. One that is damaged is not missed yet:
+        there may be a copy of it, or another one on the shelf."""
         with self._lock:
             if self._models_loaded:
                 return
             needed = {block.model for data in self.structure.chunks for block in data.head.blocks if block.model}
-            broken: dict[bytes, tuple[Chunk, BitsBackError]] = {}
             for chunk in self.structure.each(Kind.MODEL):
                 if chunk.head in needed:
                     try:
                         self.library.add_file(chunk.head.hex(), self._model_file(chunk))
                         needed.discard(chunk.head)
-                        broken.pop(chunk.head, None)
                     except BitsBackError as error:
-                        broken[chunk.head] = (chunk, error)
-            for chunk, reason in broken.values():
-                where = f"chunk at byte {chunk.offset}"
-                if not self.damaged:
-                    words = str(reason).removeprefix(f"{where}: ")
-                    raise type(reason)(f"{where}, an embedded model: {words}") from None
+                        where = f"chunk at byte {chunk.offset}"
+                        words = str(error).removeprefix(f"{where}: ")
+                        self._broken[chunk.head] = type(error)(f"{where}, an embedded model: {words}")
             self._models_loaded = True
 
     def _model_file(self, chunk: Chunk) -> bytes:
@@ -184,7 +181,12 @@ class Archive:
             ModelNotFoundError: it is in neither. ModelError, FormatError: one that the archive embeds is not sound.
         """
         self.load_models()
-        return self.library.find(identity)
+        try:
+            return self.library.find(identity)
+        except ModelNotFoundError:
+            if bytes.fromhex(identity) in self._broken:
+                raise self._broken[bytes.fromhex(identity)] from None
+            raise
 
     def _located(self, data: DataChunk, error: BitsBackError) -> BitsBackError:
         where = f"chunk at byte {data.chunk.offset}"
@@ -204,6 +206,8 @@ class Archive:
         payload = self._file.read(data.chunk.payload_offset + data.starts[which], block.size)
         try:
             images = decode_block(block, payload, self.library, self.limits, threads)
+        except ModelNotFoundError as error:
+            raise self._located(data, self._broken.get(block.model, error)) from error
         except BitsBackError as error:
             raise self._located(data, error) from error
         images.flags.writeable = False

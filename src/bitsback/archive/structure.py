@@ -106,6 +106,8 @@ def relinked(members: Iterable[Member]) -> list[Member]:
     another file's.
     """
     members = list(members)
+    if not any(member.type == Type.HARDLINK for member in members):
+        return members
     files = {member.name: member.content for member in members if member.type == Type.FILE}
     instead: dict[tuple[str, int | None], str] = {}
     for row, member in enumerate(members):
@@ -142,7 +144,7 @@ class DataChunk:
     @property
     def things(self) -> int:
         """What counts for :meth:`bitsback.archive.limits.Limits.things`."""
-        return len(self.head.blocks) + len(self.head.image_pieces) + len(self.head.byte_pieces)
+        return 64 * len(self.head.blocks) + len(self.head.image_pieces) + len(self.head.byte_pieces)
 
     @property
     def contents(self) -> set[int]:

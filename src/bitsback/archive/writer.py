@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import BinaryIO
 
@@ -358,7 +358,8 @@ class Writer:
         return True
 
     def _directory(self, batch: _Batch) -> Directory:
-        rows = [Row(item.entry, number) for item, number in zip(batch.items, batch.names, strict=True)]
+        named = zip(batch.items, batch.names, strict=True)
+        rows = [Row(replace(item.entry, size=0), number) for item, number in named]  # sizes are the contents'
         contents = [
             Content(
                 item.entry.size,

@@ -175,8 +175,21 @@ def _standard_input(name: str) -> "Iterator[Source]":
 
 
 def _remove(sources: "list[Source]", report: "Report") -> "list[Skipped]":
-    """Delete what is safely in the archive and has not changed since it was read; say what was not deleted."""
-    from bitsback.archive import gather
+    """Delete what is safely in the archive and has not changed since it was read; say what was not deleted.
+
+    That a folder is left since there is something in it needs no words.
+    """
+    from bitsback.archive import Type, gather
 
     stored = {kept.name for kept in report.members}
-    return gather.remove(source for source in sources if source.name in stored)
+    left = gather.remove(source for source in sources if source.name in stored)
+    folders = {source.name: source.path for source in sources if source.entry.type == Type.FOLDER}
+    return [one for one in left if one.name not in folders or not _holds_something(folders[one.name])]
+
+
+def _holds_something(folder: str) -> bool:
+    try:
+        with os.scandir(folder) as found:
+            return next(found, None) is not None
+    except OSError:
+        return False

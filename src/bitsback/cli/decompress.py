@@ -9,7 +9,8 @@ import click
 from bitsback.cli import options
 from bitsback.cli.exits import FAILED, OK, SKIPPED
 from bitsback.cli.output import count_words, progress_bar, say, size_words, write_json
-from bitsback.cli.source import archive_input, warn_of_tail
+from bitsback.cli.source import archive_input, check_models, warn_of_tail
+from bitsback.errors import BitsBackError, FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +73,7 @@ def decompress_command(
     with archive_input(archive, limits=options.limits(memory_limit, max_pixels), models=models) as opened:
         cut = warn_of_tail(opened, archive)
         chosen = choose(opened, members, exclude)
+        check_models(opened, chosen)
         if output is not None:
             result = _write_one(opened, chosen, output, force, threads)
         else:
@@ -120,7 +122,6 @@ def choose(archive: "Archive", members: "Sequence[str]", exclude: "Sequence[str]
 def _write_one(archive: "Archive", chosen: "list[Member]", output: str, force: bool, threads: int) -> "Outcome":
     from bitsback.archive import Outcome
     from bitsback.cli.single import write_member
-    from bitsback.errors import BitsBackError
 
     files = [member for member in chosen if member.content is not None] or chosen
     if len(files) != 1:
@@ -142,14 +143,15 @@ def tell(result: "Outcome", chosen: "Sequence[Member]", seconds: float, verbose:
     for warning in result.warnings:
         say(f"warning: {warning}")
     for name, error in result.failed:
-        say(f"lost {name}: {_reason(name, error)}", error=True)
+        # A limit, or a model that is not at hand, is no loss
+        say(f"{'lost' if isinstance(error, FormatError) else 'failed'} {name}: {_reason(name, error)}", error=True)
     if result.written or result.folders:
         wanted = [member for member in chosen if member.size or member.content is not None or member.target]
         size = size_words(sum(member.size for member in wanted))
         say(f"{count_words(len(result.written), 'file')} of {len(wanted):,}, {size}, {seconds:.1f} s")
 
 
-def _reason(name: str, error: Exception) -> str:
+def _reason(name: str, error: BitsBackError) -> str:
     return str(error).removeprefix(f"{name!r}: ").removeprefix(f"{name}: ")
 
 

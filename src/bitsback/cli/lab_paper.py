@@ -49,10 +49,10 @@ def paper_command(
     need("matplotlib", "lab")
     from bitsback.lab import paper, paper_page
 
-    plan = paper.QUICK if quick else paper.Plan(paper.EPOCHS)
+    extent = paper.QUICK if quick else paper.Extent(paper.EPOCHS)
     if epochs is not None:
-        plan = replace(plan, epochs=dict(zip(("binarised", "full"), epochs, strict=True)))
-    found = paper.results(paper.reproduce(data, folder, plan, seed, say), plan, seed)
+        extent = replace(extent, epochs=dict(zip(("binarised", "full"), epochs, strict=True)))
+    found = paper.results(paper.reproduce(data, folder, extent, seed, say), extent, seed)
     found = json.loads(json.dumps(found))  # as it will be read, so that a page made from the file is the same
     files = {folder / name: content for name, content in paper_page.files(found).items()}
     files |= {folder / RESULTS: json.dumps(found, indent=1).encode() + b"\n"}

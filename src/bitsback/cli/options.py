@@ -11,8 +11,8 @@ from bitsback.cli.output import set_quiet
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-MAX_BLOCK = 1 << 26
-"""The most samples that can be asked for in a block: as many bytes are held, or twice, to read any of its images."""
+MIN_BLOCK, MAX_BLOCK = 1 << 10, 1 << 24
+"""Samples of a block: those of :mod:`bitsback.archive.plan`, which takes its time to import."""
 
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _UNITS |= {f"{unit}i": 1 << 10 * power for power, unit in enumerate(("k", "m", "g", "t"), 1)}
@@ -43,8 +43,8 @@ class Samples(Size):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         samples = super().convert(value, param, ctx)
-        if value != 0 and not 1 <= samples <= MAX_BLOCK:
-            self.fail(f"a block has 1 to {MAX_BLOCK >> 20}Mi samples, not {value}", param, ctx)
+        if value != 0 and not MIN_BLOCK <= samples <= MAX_BLOCK:
+            self.fail(f"a block has 1Ki to 16Mi samples, not {value}", param, ctx)
         return samples
 
 

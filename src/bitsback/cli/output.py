@@ -11,11 +11,10 @@ from typing import Any, BinaryIO, TextIO
 
 from bitsback.report import words
 
-STDOUT = "standard output"
-"""What errors call it."""
-
 size_words, count_words = words.size, words.count
 
+STDOUT = "standard output"
+"""What errors call it."""
 
 _quiet = 0
 

@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -12,7 +12,7 @@ from bitsback.cli.output import say
 from bitsback.errors import BitsBackError, OutputExistsError
 
 if TYPE_CHECKING:
-    from bitsback.archive import Archive, Library
+    from bitsback.archive import Archive, Library, Member
 
 STDIN = "standard input"
 
@@ -73,6 +73,12 @@ def library_of(models: Sequence[str]) -> "Library":
     from bitsback.models import Model
 
     return Library([Model.load(model) for model in models])
+
+
+def check_models(archive: "Archive", members: "Iterable[Member]") -> None:
+    """Raise ModelNotFoundError, once, if a model that the members need is not at hand: that is no damage."""
+    for identity in sorted({model for member in members for model in member.models}):
+        archive.model(identity)
 
 
 def spool_into(file: BinaryIO, given: BinaryIO) -> int:

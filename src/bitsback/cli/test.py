@@ -9,7 +9,7 @@ from bitsback.archive.limits import Limits
 from bitsback.cli import options
 from bitsback.cli.exits import FAILED, OK, SKIPPED
 from bitsback.cli.output import count_words, progress_bar, say, write_json
-from bitsback.cli.source import archive_file, library_of, warn_of_tail
+from bitsback.cli.source import archive_file, check_models, library_of
 from bitsback.errors import BitsBackError, FormatError, UnsupportedVersionError
 
 
@@ -78,7 +78,8 @@ def _test(name: str, library: Any, limits: Limits, threads: int, wanted: bool) -
             archive = Archive(file, library=library, limits=limits, damaged=True)
             if not archive.problems or not archive.structure.all_chunks:
                 raise
-        warn_of_tail(archive, name)
+        if not archive.damaged:
+            check_models(archive, archive.members)
         total = sum(member.size for member in archive.members)
         with progress_bar("testing", total, wanted=wanted) as bar:
             problems = archive.test(threads=threads, progress=bar)

@@ -74,7 +74,7 @@ def train_command(
     if resume and not folder.exists():
         raise BitsBackError(f"there is no run to resume: no {folder}")
     try:
-        from bitsback.training import Config, fit
+        from bitsback.training import Regime, fit
         from bitsback.training.distributed import join, leave
 
         import_module("matplotlib")  # for the report at the end: better missed now than then
@@ -85,10 +85,10 @@ def train_command(
     if force and not resume and folder.exists() and group.leads:
         shutil.rmtree(folder)
     group.agree(0.0)
-    config = Config(minutes=minutes, steps=steps, size=size, init=init, seed=seed, device=device, threads=threads,
-                    name=path.stem)  # fmt: skip
+    regime = Regime(minutes=minutes, steps=steps, size=size, init=init, seed=seed, device=device, threads=threads,
+                        name=path.stem)  # fmt: skip
     with _view(leads=group.leads, drawn=not no_progress) as view:
-        result = fit(inputs, config, folder=folder, view=view)
+        result = fit(inputs, regime, folder=folder, view=view)
         stopped = view.stopping()
     if group.leads:
         _write(outputs[0], result.model.data)  # first of all: nothing that follows may cost the model

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
 from bitsback.files import formats
-from bitsback.files.arrays import as_images
+from bitsback.files.axes import as_images
 
 LOSSY = re.compile(rb"\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", re.DOTALL)
 """First bytes of JPEG, GIF and WebP."""

@@ -231,7 +231,8 @@ class _Prints:
 
     def _units(self, fine: NDArray[np.float32]) -> NDArray[np.float32]:
         rest = np.where(fine.any(1, keepdims=True), fine - self.common, 0)
-        return rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), np.float32(1e-6))
+        units: NDArray[np.float32] = rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), np.float32(1e-6))
+        return units
 
     def copies(self, held: NDArray[np.int64]) -> NDArray[np.int64]:
         """Images with the pixels of one in ``held``. Blank images are not counted: they tell nothing."""
@@ -260,7 +261,8 @@ def _sharpening() -> NDArray[np.float32]:
     for shift in (-1, 0, 1):
         one[np.arange(SIDE), np.clip(np.arange(SIDE) + shift, 0, SIDE - 1)] += 1 / 3
     matrix = np.eye(SIDE * SIDE) - np.kron(one, one)
-    return (matrix - matrix.mean(0)).T.astype(np.float32)
+    sharpened: NDArray[np.float32] = (matrix - matrix.mean(0)).T.astype(np.float32)
+    return sharpened
 
 
 @kernel

@@ -11,6 +11,7 @@ again when it is read, and unless the result holds the same content, the file's 
 """
 
 from bitsback.files.arrays import npy_bytes as npy_bytes
+from bitsback.files.files import from_array as from_array
 from bitsback.files.files import parse as parse
 from bitsback.files.files import write as write
 from bitsback.files.formats import MAGIC_BYTES as MAGIC_BYTES

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
 from bitsback.files import words as from_words
+from bitsback.files.axes import MAX_AXES, as_images
 from bitsback.files.picture import Buffer, Content
-from bitsback.files.raster import Layout, Place, Shape, read_place, read_raster
+from bitsback.files.raster import Layout, Place, read_place, read_raster
 
 _HEADER = re.compile(
     rb"\{\s*'descr':\s*'([^']*)',\s*'fortran_order':\s*(True|False),\s*'shape':\s*\(([\d, ]*)\),?\s*\}\s*"
@@ -37,8 +38,6 @@ _TYPES = {
 }
 _NUMBERS = {"i1", "i2", "i4", "i8", "u4", "u8", "f2", "f4", "f8", "c8", "c16", "m8", "M8"}
 """Integers, floats, complex numbers, spans of time and dates."""
-
-_MAX_AXES = 8
 
 
 def check_array(array: NDArray[Any]) -> None:
@@ -133,7 +132,7 @@ def read_npy(data: Buffer) -> Content:
     item = kind[1:].partition("[")[0]
     if item not in _NUMBERS:
         raise ImageError(f"an array of type {kind}")
-    if not 1 <= len(axes) <= _MAX_AXES:
+    if not 1 <= len(axes) <= MAX_AXES:
         raise ImageError(f"an array of {len(axes)} axes")
     letter, size = item[0], int(item[1:])
     if math.prod(axes) * size < from_words.MIN_BYTES:
@@ -160,22 +159,3 @@ def _place(start: int, axes: list[int], layout: Layout, fortran: bool) -> Place:
     if fortran:
         order = order[::-1]
     return Place(start, shape, Layout(bits=layout.bits, big=layout.big, axes=order))
-
-
-def as_images(axes: list[int]) -> tuple[Shape, str]:
-    """The images (n, H, W, C) in an array, and the order in which the array has these axes.
-
-    >>> as_images([10000, 28, 28])
-    ((10000, 28, 28, 1), 'nhwc')
-    >>> as_images([64, 3, 32, 32])
-    ((64, 32, 32, 3), 'nchw')
-    """
-    if not 2 <= len(axes) <= _MAX_AXES:
-        raise ImageError(f"an array of {len(axes)} axes")
-    if len(axes) == 3 and axes[2] in (3, 4):
-        return (1, axes[0], axes[1], axes[2]), "nhwc"
-    if len(axes) >= 4 and 1 <= axes[-1] <= 4:
-        return (math.prod(axes[:-3]), axes[-3], axes[-2], axes[-1]), "nhwc"
-    if len(axes) == 4 and 1 <= axes[1] <= 4:
-        return (axes[0], axes[2], axes[3], axes[1]), "nchw"
-    return (math.prod(axes[:-2]), axes[-2], axes[-1], 1), "nhwc"

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
+from bitsback.files.axes import as_images
 from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, Recipe
 from bitsback.files.raster import Shape
 
@@ -77,8 +78,6 @@ def place(axes: list[int], parts: int) -> tuple[Shape, str]:
     >>> place([1000], 1), place([1000, 3], 1)
     (((1, 1000, 1, 1), 'nhwc'), ((1, 1000, 1, 3), 'nhwc'))
     """
-    from bitsback.files.arrays import as_images
-
     if len(axes) == 1 or (len(axes) == 2 and parts == 1 and axes[1] <= 4):
         return (1, axes[0], 1, math.prod(axes[1:]) * parts), "nhwc"
     if parts == 1:

@@ -5,7 +5,7 @@ A family is a struct here, the codec that it makes in :mod:`bitsback.codecs`, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -22,6 +22,8 @@ MAX_COMPONENTS = 16
 class BernoulliSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="family", tag="bernoulli"):
     """One logit a sample of two levels."""
 
+    levels: ClassVar[Literal[2, 256]] = 2
+
     @property
     def parameters(self) -> int:
         """Parameters of one sample's distribution."""
@@ -29,7 +31,7 @@ class BernoulliSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
 
     def check(self, levels: int) -> None:
         """Raise ModelError unless it is a family for samples of so many levels."""
-        if levels != 2:
+        if levels != self.levels:
             raise ModelError("the model's likelihood does not fit its samples")
 
     def codec(self, out: NDArray[np.uint8], shape: tuple[int, ...], order: NDArray[np.int64]) -> Family:
@@ -49,6 +51,8 @@ class BernoulliSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
 class MixtureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="family", tag="logistic_mixture"):
     """Means, scales and weights of a mixture of discretised logistics for each sample of 256 levels."""
 
+    levels: ClassVar[Literal[2, 256]] = 256
+
     components: int
 
     @property
@@ -56,7 +60,7 @@ class MixtureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
         return 3 * self.components
 
     def check(self, levels: int) -> None:
-        if levels != 256:
+        if levels != self.levels:
             raise ModelError("the model's likelihood does not fit its samples")
         if not 1 <= self.components <= MAX_COMPONENTS:
             raise ModelError("the model's mixture is not valid")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bitsback.errors import InexactEngineError
+from bitsback.errors import CodecError, EmptyStackError, FormatError, InexactEngineError
 
 if TYPE_CHECKING:
     from bitsback.ans import Stack
@@ -65,7 +65,11 @@ def _look(what: str, key: str, holds: Callable[[], bool]) -> None:
     mark = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.proved" if folder else None
     if mark and mark.exists():
         return
-    if not holds():
+    try:
+        held = holds()
+    except (CodecError, EmptyStackError, FormatError):  # of what is known to be sound
+        held = False
+    if not held:
         raise InexactEngineError(
             f"{what} is not computed here as it is everywhere else, so nothing is coded with it: the compiled kernels "
             "are stale or broken, or this processor is not supported"

@@ -40,7 +40,7 @@ STATED = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class Extent:
     """How much of everything is done."""
 
     epochs: dict[str, int]
@@ -57,7 +57,7 @@ class Plan:
 
 
 EPOCHS = {"binarised": 40, "full": 30}
-QUICK = Plan({"binarised": 2, "full": 1}, 1_000, 60, 20, {"binarised": 20, "full": 20}, (2, 6, 12), (10, 16),
+QUICK = Extent({"binarised": 2, "full": 1}, 1_000, 60, 20, {"binarised": 20, "full": 20}, (2, 6, 12), (10, 16),
              ((1, 3), (2, 2), (10, 1)))  # fmt: skip
 
 
@@ -114,17 +114,19 @@ def prepared(spec: Spec, levels: NDArray[np.uint8]) -> Images:
     return levels if spec.levels == 256 else mnist.binarised(levels)
 
 
-def reproduce(data: Path, folder: Path, plan: Plan, seed: int = 0, told: Told = lambda line: None) -> list[Measured]:
+def reproduce(
+    data: Path, folder: Path, extent: Extent, seed: int = 0, told: Told = lambda line: None
+) -> list[Measured]:
     """Train both networks, or take their weights from ``folder`` if they are there, and measure.
 
     Raises:
         ImageError: the data set is not in ``data``. BitsBackError: torch is needed and not installed; or a message
             was not decoded to the images that went in.
     """
-    images = mnist.load(data, mnist.TRAIN)[: plan.train]
-    test = mnist.load(data, mnist.TEST)[: plan.test]
-    trained = [weights(spec, images, folder, plan.epochs[spec.name], seed, told) for spec in SPECS]
-    return [measure(vae, card, prepared(vae.spec, test), plan, seed, told) for vae, card in trained]
+    images = mnist.load(data, mnist.TRAIN)[: extent.train]
+    test = mnist.load(data, mnist.TEST)[: extent.test]
+    trained = [weights(spec, images, folder, extent.epochs[spec.name], seed, told) for spec in SPECS]
+    return [measure(vae, card, prepared(vae.spec, test), extent, seed, told) for vae, card in trained]
 
 
 def weights(
@@ -141,7 +143,7 @@ def weights(
     try:
         import torch
 
-        from bitsback.training.paper import Epoch, train
+        from bitsback.lab.paper_training import Epoch, train
     except ModuleNotFoundError as error:
         raise BitsBackError(f"training needs {error.name}: pip install 'bitsback[train]'") from None
 
@@ -160,7 +162,7 @@ def weights(
     return vae, card
 
 
-def measure(vae: FloatVAE, card: dict[str, Any], images: Images, plan: Plan, seed: int, told: Told) -> Measured:
+def measure(vae: FloatVAE, card: dict[str, Any], images: Images, extent: Extent, seed: int, told: Told) -> Measured:
     """All measurements of one network."""
     name, count, dims = vae.spec.name, len(images), images.size
     shuffled = images[np.random.default_rng(seed).permutation(count)]
@@ -168,21 +170,21 @@ def measure(vae: FloatVAE, card: dict[str, Any], images: Images, plan: Plan, see
     elbo = vae.elbo_bits(shuffled, seed, draws=2)
     told(f"{name}: coding and decoding them")
     message = code(vae, shuffled, seed)
-    step = max(1, plan.window // 100)
-    window = min(plan.window, count)
+    step = max(1, extent.window // 100)
+    window = min(extent.window, count)
     sums = np.concatenate([[0.0], np.cumsum(message.bits)])
     running = [(k, float(sums[k] - sums[k - window]) / window / PIXELS) for k in range(window, count + 1, step)]
-    part, costs = shuffled[: plan.swept[name]], elbo[: plan.swept[name]]
+    part, costs = shuffled[: extent.swept[name]], elbo[: extent.swept[name]]
 
     def point(value: int, other: FloatVAE) -> Point:
         told(f"{name}: sweeps, {other.bits} bits a latent, probabilities of {other.precision} bits")
         found = code(other, part, seed).bits.sum()
         return Point(value, found / part.size, found / costs.sum() - 1)
 
-    latents = [point(bits, vae.resolved(bits=bits)) for bits in plan.bits]
-    pixels = [point(precision, vae.resolved(precision=precision)) for precision in plan.precisions]
+    latents = [point(bits, vae.resolved(bits=bits)) for bits in extent.bits]
+    pixels = [point(precision, vae.resolved(precision=precision)) for precision in extent.precisions]
     told(f"{name}: small sets")
-    starts = [start(vae, shuffled, elbo, size, sets, seed) for size, sets in plan.sets if size * sets <= count]
+    starts = [start(vae, shuffled, elbo, size, sets, seed) for size, sets in extent.sets if size * sets <= count]
     told(f"{name}: other codecs")
     return Measured(
         name=name,
@@ -302,11 +304,11 @@ def misread(images: Images) -> dict[str, float]:
     }
 
 
-def results(found: Sequence[Measured], plan: Plan, seed: int) -> dict[str, Any]:
+def results(found: Sequence[Measured], extent: Extent, seed: int) -> dict[str, Any]:
     """Everything measured, for JSON."""
     return {
         "about": machine(PACKAGES),
-        "plan": asdict(plan),
+        "extent": asdict(extent),
         "seed": seed,
         "stated": STATED,
         "measured": [asdict(one) for one in found],

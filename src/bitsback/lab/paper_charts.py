@@ -29,7 +29,7 @@ def charts(found: Results) -> dict[str, Chart]:
     """All charts, by the names of their files."""
     every = {}
     for one in found["measured"]:
-        every[f"running-{one['name']}"] = _running(one, found["plan"]["window"])
+        every[f"running-{one['name']}"] = _running(one, found["extent"]["window"])
     every["latents"] = _sweep(found, "latents", "bits a latent")
     every["pixels"] = _sweep(found, "pixels", "bits of the probabilities of pixels")
     for one in found["measured"]:

@@ -100,7 +100,7 @@ def html(found: Results) -> str:
         cells += [(f"{one['elbo']:.4f}", f"−ELBO, {one['name']}, bits a pixel")]
         cells += [(f"{one['rate']:.4f}", f"BB-ANS, {one['name']}: {_over(one['rate'], one['elbo'])} against it")]
     count = found["measured"][0]["images"]
-    window = min(found["plan"]["window"], count)
+    window = min(found["extent"]["window"], count)
 
     def figure(name: str, words: str) -> str:
         return f"<figure>{drawn[name].html()}<figcaption>{words}</figcaption></figure>\n"

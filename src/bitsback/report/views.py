@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -18,6 +17,7 @@ from bitsback.report import figures
 from bitsback.report.figures import Image
 from bitsback.report.page import img, section, tag
 from bitsback.report.words import count, fit, rate
+from bitsback.threads import ordered_map, thread_count
 
 SCORED_SAMPLES = 3 << 20
 """Samples of images that are looked at one by one, about."""
@@ -80,15 +80,16 @@ def scores(model: Model, images: Sequence[Image], names: Sequence[str], kind: st
         step = max(1, GROUP // (height * width))
         jobs += [places[k : k + step] for k in range(0, len(places), step)]
 
-    def one(places: list[int]) -> NDArray[np.float64]:
+    def one(places: list[int], _: int) -> NDArray[np.float64]:
         group = np.stack([middles[looked[place]] for place in places])
         bits: NDArray[np.float64] = model.elbo_bits(group)
         bits /= group[0].size
         return bits
 
     bits = np.empty(many, np.float64)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for places, found in zip(jobs, pool.map(one, jobs), strict=True):
+    model.prepare()
+    with closing(ordered_map(one, jobs, thread_count())) as work:
+        for places, found in zip(jobs, work, strict=True):
             bits[places] = found
     return Scores(model, images, names, looked, bits, kind)
 

@@ -1,6 +1,6 @@
 """Training: torch modules that learn integer networks, and the way from a folder of images to a model file.
 
-    result = bitsback.training.fit("scans", bitsback.training.Config(minutes=20))
+    result = bitsback.training.fit("scans", bitsback.training.Regime(minutes=20))
     Path("scans.bbm").write_bytes(result.model.data)
 
 Needs the extra ``train``. Nothing outside of this package imports it but the command ``bitsback train``: what was
@@ -10,14 +10,14 @@ trained here is coded without torch.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bitsback.training.regime import Regime as Regime
+    from bitsback.training.regime import View as View
     from bitsback.training.result import Result as Result
-    from bitsback.training.run import Config as Config
-    from bitsback.training.run import View as View
     from bitsback.training.run import fit as fit
 
-_PLACES = {"fit": "run", "Config": "run", "View": "run", "Result": "result"}
+_PLACES = {"fit": "run", "Regime": "regime", "View": "regime", "Result": "result"}
 
-__all__ = ["Config", "Result", "View", "fit"]
+__all__ = ["Regime", "Result", "View", "fit"]
 
 
 def __getattr__(name: str) -> Any:

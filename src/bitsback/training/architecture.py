@@ -1,9 +1,10 @@
 """Which context networks there are to choose from, and which suit a collection.
 
-A network's inputs decide more than its width. Three kinds cover what people have: *adaptive* ones, for what a camera
-or a scanner left, count means from a predictor that learns from the image (:mod:`bitsback.kinds.context.regression`);
-*median* ones, for drawings and screenshots, from the median predictor, which is exact where colours are flat; and
-*plain* ones, for small grey or two-valued images such as glyphs, see the values themselves.
+A network's inputs decide more than its width. Four cover what people have: those with a *regression*, for what a camera
+or a scanner left, count means from what is predicted by the image itself (:mod:`bitsback.kinds.context.regression`);
+*median* ones, for drawings and screenshots, from the median predictor, which is exact where colours are flat; *drawn*
+ones besides from the colours around, and from memories; and *plain* ones, for small grey or two-valued images such as
+glyphs, see the values themselves.
 """
 
 from __future__ import annotations
@@ -176,35 +177,30 @@ def coding_order(channels: int) -> tuple[int, ...]:
 class Architecture:
     """A model without latents, but for its weights.
 
-    ``name``: in words. ``channels``, ``levels``: of its images. ``components``: of the mixtures. ``init``: the model
-    whose weights it starts from.
+    ``name``: in words. ``channels``: of its images. ``order``: of the channels, if not :func:`coding_order`'s.
+    ``init``: the model whose weights it starts from.
     """
 
     name: str
     spec: ContextSpec
     channels: int
-    levels: Literal[2, 256]
-    components: int = 1
+    likelihood: LikelihoodSpec
     init: Model | None = None
     order: tuple[int, ...] | None = None
-
-    @property
-    def likelihood(self) -> LikelihoodSpec:
-        return BernoulliSpec() if self.levels == 2 else MixtureSpec(self.components)
-
-    @property
-    def parameters(self) -> int:
-        """Of one sample's distribution."""
-        return self.likelihood.parameters
 
     @property
     def colour(self) -> tuple[int, ...]:
         """Channels in coding order."""
         return coding_order(self.channels) if self.order is None else self.order
 
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates a pixel."""
+        return self.spec.macs(self.likelihood.parameters)
+
     def config(self, name: str) -> ContextConfig:
         """The configuration of such a model, for images of any size."""
-        image = ImageSpec(0, 0, self.channels, self.levels)
+        image = ImageSpec(0, 0, self.channels, self.likelihood.levels)
         return ContextConfig(name=name, image=image, likelihood=self.likelihood, context=self.spec, colour=self.colour)
 
 
@@ -216,16 +212,17 @@ def candidates(channels: int, levels: int, edge: int, flat: float, size: Size) -
     """
     hidden, place = HIDDEN[size], edge <= SMALL_IMAGE
     if levels == 2:
-        return [Architecture("plain", plain_spec(hidden), channels, 2)]
+        return [Architecture("plain", plain_spec(hidden), channels, BernoulliSpec())]
     taps = (6, 4) if channels > 1 else (10, 0)
     found = []
     if flat < PLAINLY_DRAWN:
         spec = predicted_spec(channels, 14, 10, hidden, taps, 4, place)
-        found.append(Architecture("adaptive", spec, channels, 256, 3 + (flat > FLAT)))
+        found.append(Architecture("regression", spec, channels, MixtureSpec(3 + (flat > FLAT))))
     if flat > FLAT:
-        found.append(Architecture("drawn", drawn_spec(channels, hidden, place), channels, 256, DRAWN_COMPONENTS))
+        drawn = drawn_spec(channels, hidden, place)
+        found.append(Architecture("drawn", drawn, channels, MixtureSpec(DRAWN_COMPONENTS)))
         if channels == 1:
-            found.append(Architecture("median", predicted_spec(1, 18, 6, hidden, None, 5, place), 1, 256, 5))
+            found.append(Architecture("median", predicted_spec(1, 18, 6, hidden, None, 5, place), 1, MixtureSpec(5)))
     return found
 
 
@@ -238,16 +235,8 @@ def from_model(model: Model) -> Architecture | None:
     config = model.config
     if not isinstance(config, ContextConfig):
         return None
-    components = config.likelihood.components if isinstance(config.likelihood, MixtureSpec) else 1
-    return Architecture(
-        f"from {model.name}",
-        config.context,
-        config.image.channels,
-        config.image.levels,
-        components,
-        model,
-        config.colour,
-    )
+    name, channels = f"from {model.name}", config.image.channels
+    return Architecture(name, config.context, channels, config.likelihood, model, config.colour)
 
 
 def network_of(model: Model) -> ContextNetwork:

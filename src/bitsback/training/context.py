@@ -9,36 +9,30 @@ Adam means about as much for each of them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bitsback.kinds.context.network import MAX_OUTPUT, ContextNetwork, ContextSpec
-from bitsback.kinds.context.network import UNIT as LEVEL
+from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.nets.layers import MAX_WIDE_WEIGHT, Dense, Weights
-from bitsback.training.layers import UNIT, QuantLayer, ReturningClip, on_grid, straight_through
-from bitsback.training.mixture import nats_and_gradient
+from bitsback.training.layers import UNIT, QuantLayer, on_grid, straight_through
+from bitsback.training.objectives import clip, objective
+from bitsback.training.sampling import Batch
 
-Likelihood = Literal["bernoulli", "logistic_mixture"]
+Gather = Callable[[NDArray[np.int64]], Batch]
+"""From numbers of pixels to their features, samples and references: :class:`bitsback.training.sampling.Gatherer`."""
 
 SLICE = 8192
 """Samples that :meth:`TrainableContext.total` takes at a time."""
 
 CENTRE = 128 / UNIT
 """The real input that stands for a difference of 0."""
-
-NO_REFERENCE = 2048
-"""The middle of the range, in sixteenths: where means are counted from in a model without the adaptive predictor."""
-
-MEAN_UNIT, FREE_MEAN_UNIT, SCALE_UNIT, WEIGHT_UNIT, LOGIT_UNIT = 24.0, 256.0, 6.0, 16.0, 64 / 5
-"""Integers of the last layer to one real unit: means counted from a reference, and from the middle of the range;
-scales (a unit is an octave); weights (a bit); the logits of two-valued samples (1)."""
 
 
 class _Activation(torch.autograd.Function):
@@ -54,12 +48,6 @@ class _Activation(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (inside,) = ctx.saved_tensors
         return gradients[0] * inside
-
-
-def clip(x: Tensor, low: float, high: float) -> Tensor:
-    """``x`` within ``low`` and ``high``, with a gradient that leads back from outside."""
-    clipped: Tensor = ReturningClip.apply(x - low, high - low)
-    return clipped + low
 
 
 class ContextLayer(QuantLayer):
@@ -113,81 +101,37 @@ class ContextLayer(QuantLayer):
         return self.activate(F.linear(x, *self.exact()))
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Samples to learn from.
-
-    ``index``: int64 (n,), their pixels; ``x``: float (n,), their values; ``features``: from a slice of ``index`` to
-    real activations, (slice, features), without a gradient; ``weight`` and ``reference``: float (n,) or None.
-    """
-
-    index: Tensor
-    x: Tensor
-    features: Callable[[Tensor], Tensor]
-    weight: Tensor | None = None
-    reference: Tensor | None = None
-
-
 class TrainableContext(nn.Module):
     """The context networks of all channels of a model.
 
     Args:
         spec: features, widths of the layers, and the channels of the feature map.
-        channels: of the image.
-        parameters: outputs of each network: 1 for "bernoulli", 3 * components for "logistic_mixture".
+        channels: of the image. likelihood: of its samples.
     """
 
-    def __init__(
-        self, spec: ContextSpec, channels: int, parameters: int, likelihood: Likelihood, components: int = 1
-    ) -> None:
+    def __init__(self, spec: ContextSpec, channels: int, likelihood: LikelihoodSpec) -> None:
         super().__init__()
         spec.check(channels)
-        if parameters != (1 if likelihood == "bernoulli" else 3 * components):
-            raise ValueError(f"{parameters} parameters do not make {components} components of {likelihood}")
-        self.spec, self.likelihood, self.components = spec, likelihood, components
-        units = torch.full((1,), LOGIT_UNIT)
-        if likelihood == "logistic_mixture":
-            mean = MEAN_UNIT if spec.has_reference else FREE_MEAN_UNIT
-            units = torch.tensor([mean, SCALE_UNIT, WEIGHT_UNIT]).repeat_interleave(components)
+        self.spec, self.likelihood = spec, likelihood
+        self.objective = objective(likelihood)
+        units = self.objective.units(spec)
         self.networks = nn.ModuleList()
         for channel in range(channels):
-            layers = spec.layers(channel, parameters)
+            layers = spec.layers(channel, likelihood.parameters)
             last = len(layers) - 1
             self.networks.append(
                 nn.Sequential(
                     *(ContextLayer(layer, units if i == last else None, i == 0) for i, layer in enumerate(layers))
                 )
             )
-        self._start()
+        with torch.no_grad():
+            for network in self.layers():
+                network[-1].weight.mul_(0.1)
+                network[-1].bias[:] = self.objective.start(spec) / units
 
     def layers(self) -> list[list[ContextLayer]]:
         """The layers of each channel's network."""
         return [[m for m in network.modules() if isinstance(m, ContextLayer)] for network in self.networks]
-
-    @torch.no_grad()
-    def _start(self) -> None:
-        """Start with plausible samples.
-
-        Around a reference, components from narrow to wide; of a sharp model, from all but certain to wide. Without one,
-        components spread over the range, where those at its ends are narrow: black, white and everything between.
-        """
-        k = self.components
-        for network in self.layers():
-            last = network[-1]
-            last.weight.mul_(0.1)
-            if self.likelihood == "bernoulli":
-                last.bias[:] = -1.0
-            elif self.spec.sharp:
-                last.bias[k : 2 * k] = torch.tensor([-12.0, *[0.0] * (k - 2), 30.0][:k]) / SCALE_UNIT
-            elif self.spec.has_reference:
-                last.bias[k : 2 * k] = torch.linspace(8, 34, k) / SCALE_UNIT if k > 1 else 20 / SCALE_UNIT
-            else:
-                # Ends beyond the range, where a level's share of a folded end is large
-                ends = NO_REFERENCE + 2 * LEVEL
-                last.bias[:k] = torch.linspace(-ends, ends, k) / FREE_MEAN_UNIT if k > 1 else 0.0
-                last.bias[k : 2 * k] = 48 / SCALE_UNIT
-                if k > 1:
-                    last.bias[k] = last.bias[2 * k - 1] = 16 / SCALE_UNIT
 
     def quantise(self, on: bool) -> None:
         """Put the quantisation into the loop, or take it out."""
@@ -204,23 +148,31 @@ class TrainableContext(nn.Module):
     def nats(self, out: Tensor, x: Tensor, reference: Tensor | None = None) -> Tensor:
         """-log p(x) of each sample, (n,), for ``x`` float (n,).
 
-        ``out``: (n, parameters) from :meth:`forward`. ``reference``: (n,), what the adaptive predictor predicts, in
-        sixteenths of a level; None for a model without one.
+        ``out``: (n, parameters) from :meth:`forward`. ``reference``: (n, 1) or (n, K), what means are counted from, in
+        sixteenths of a level; None for a model without references.
         """
-        if self.likelihood == "bernoulli":
-            return bernoulli_nats(out[:, 0], x)
-        return mixture_nats(out, x, reference, self.spec.lowest_scale)
+        return self.objective.nats(out, x, reference, self.spec.lowest_scale)
 
-    def total(self, channel: int, samples: Samples, maps: Tensor | None = None) -> Tensor:
-        """Weighted sum of the nats of all ``samples``, (), computed in slices that fit the caches.
+    def total(
+        self,
+        channel: int,
+        gather: Gather,
+        picks: NDArray[np.int64],
+        weights: NDArray[np.float32] | None = None,
+        maps: Tensor | None = None,
+    ) -> Tensor:
+        """Weighted sum of the nats of the samples of some pixels, (), computed in slices that fit the caches.
 
         The gradient for the weights and for ``maps`` is computed along with the sum, slice by slice, as nothing but a
         factor can come between: so no activation is kept, and it takes about half the time of the usual way.
 
-        ``maps``: the feature maps, (pixels, map), of which ``samples.index`` takes rows; None without latents.
+        Args:
+            gather: gives the features, samples and references of pixels by number.
+            picks: numbers of pixels. weights: how much each of them counts; None: 1.
+            maps: the feature maps, (pixels, map), of which ``picks`` takes rows; None without latents.
         """
-        weights = [t for layer in self.layers()[channel] for t in layer.exact()]
-        result: Tensor = _Total.apply(self, channel, samples, maps, *weights)
+        parameters = [t for layer in self.layers()[channel] for t in layer.exact()]
+        result: Tensor = _Total.apply(self, channel, gather, picks, weights, maps, *parameters)
         return result
 
     @torch.no_grad()
@@ -242,29 +194,37 @@ class TrainableContext(nn.Module):
 class _Total(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, net: TrainableContext, channel: int, samples: Samples, maps: Tensor | None, *weights: Tensor
+        ctx: Any,
+        net: TrainableContext,
+        channel: int,
+        gather: Gather,
+        picks: NDArray[np.int64],
+        weights: NDArray[np.float32] | None,
+        maps: Tensor | None,
+        *parameters: Tensor,
     ) -> Tensor:
         learning = any(ctx.needs_input_grad)
-        leaves = [w.detach().requires_grad_(learning) for w in weights]
+        leaves = [w.detach().requires_grad_(learning) for w in parameters]
         gradient = None if maps is None else torch.zeros_like(maps)
-        total = torch.zeros((), device=samples.x.device)
+        total = torch.zeros((), device=leaves[0].device)
         first, *rest = net.layers()[channel]
         split = len(net.spec.features[channel])
-        for i in range(0, len(samples.index), SLICE):
-            here = slice(i, i + SLICE)
-            index = samples.index[here]
+        for i in range(0, len(picks), SLICE):
+            chosen = picks[i : i + SLICE]
+            features, x, reference = gather(chosen)
             with torch.set_grad_enabled(learning):
-                y = F.linear(samples.features(index), leaves[0][:, :split], leaves[1])
+                y = F.linear(features[channel], leaves[0][:, :split], leaves[1])
                 rows = None
                 if maps is not None:
+                    index = torch.from_numpy(chosen).to(maps.device)
                     rows = maps.detach().index_select(0, index).requires_grad_(learning)
                     y = torch.addmm(y, rows, leaves[0][:, split:].t())
                 y = first.activate(y)
                 for k, layer in enumerate(rest, 1):
                     y = layer.activate(F.linear(y, leaves[2 * k], leaves[2 * k + 1]))
-                reference = None if samples.reference is None else samples.reference[here]
-                nats = net.nats(y, samples.x[here], reference)
-                nats = nats.sum() if samples.weight is None else nats @ samples.weight[here]
+                nats = net.nats(y, x[:, channel].contiguous(), reference[:, channel].contiguous())
+                counts = None if weights is None else torch.from_numpy(weights[i : i + SLICE]).to(nats.device)
+                nats = nats.sum() if counts is None else nats @ counts
             total += nats.detach()
             if learning:
                 nats.backward()  # type: ignore[no-untyped-call]
@@ -278,87 +238,4 @@ class _Total(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         saved = [gradients[0] * part for part in ctx.saved_tensors]
-        return None, None, None, saved.pop() if ctx.has_maps else None, *saved
-
-
-def bernoulli_nats(out: Tensor, x: Tensor) -> Tensor:
-    """-log p(x): the integer u, clipped to -128..127, stands for the logit 5 u / 64."""
-    return F.binary_cross_entropy_with_logits(clip(out, -128, 127) * (5 / 64), x, reduction="none")
-
-
-def mixture_nats(out: Tensor, x: Tensor, reference: Tensor | None = None, lowest: int = 0) -> Tensor:
-    """-log p(x) under a mixture of K discretised logistics, ends folded (PixelCNN++, arXiv 1701.05517).
-
-    ``out``: (n, 3 K), K means, K scales, K weights. A mean is (reference + out) / 16 levels, a scale
-    2^((clip(out, lowest, 63) - 16) / 6) levels, and a weight is in proportion to 2^(clip(out, -128, 127) / 16).
-    ``reference``: (n,), or (n, K) for one of each component.
-    """
-    if reference is None:
-        reference = torch.full_like(x, NO_REFERENCE)
-    if reference.dim() == 1:
-        reference = reference[:, None]
-    if out.device.type == "cpu" and out.dtype == torch.float32:
-        result: Tensor = _FusedNats.apply(out, x, reference, lowest)
-        return result
-    mean, scale, weight = out.t().contiguous().chunk(3)  # components first: long vectors are what sums are fast over
-    nats: Tensor = _MixtureNats.apply(
-        (mean + reference.t()) / LEVEL, clip(scale, lowest, 63) / 6 - 16 / 6, clip(weight, -128, 127) / 16, x
-    )
-    return nats
-
-
-class _FusedNats(torch.autograd.Function):
-    """:func:`mixture_nats` on a CPU."""
-
-    @staticmethod
-    def forward(ctx: Any, out: Tensor, x: Tensor, reference: Tensor, lowest: int) -> Tensor:
-        a, b, c = (t.contiguous().numpy() for t in (out, x, reference))
-        nats, gradient = nats_and_gradient(a, b, c, float(lowest), ctx.needs_input_grad[0])
-        ctx.save_for_backward(torch.from_numpy(gradient))
-        return torch.from_numpy(nats)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        return gradients[0][:, None] * ctx.saved_tensors[0], None, None, None
-
-
-class _MixtureNats(torch.autograd.Function):
-    """nats(mean, log2 scale, log2 weight, x), (n,), from (K, n) and (n,), with the gradient written out for speed.
-
-    All in log space: a floor on the probability would stop the gradient of badly predicted samples. With
-    b = (x - mean - 1/2) / scale and a = b + 1 / scale, a component's mass is sigmoid(a) - sigmoid(b), whose logarithm
-    is logsigmoid(a) + logsigmoid(-b) + log(1 - exp(-1 / scale)); at the ends of the range, one of the first two alone.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, mean: Tensor, scale: Tensor, weight: Tensor, x: Tensor) -> Tensor:
-        inverse = torch.exp2(-scale)
-        from_mean = x - 0.5 - mean
-        below = from_mean * inverse
-        above = below + inverse
-        lowest, highest = x == 0, x == 255
-        ends = lowest | highest
-        step = torch.expm1(-inverse).neg_()
-        log_mass = F.logsigmoid(above).masked_fill_(highest, 0)
-        log_mass += F.logsigmoid(-below).masked_fill_(lowest, 0)
-        log_mass += step.log().masked_fill_(ends, 0)
-        share = torch.log_softmax(weight * math.log(2), 0)
-        joint = log_mass + share
-        total = torch.logsumexp(joint, 0)
-        if any(ctx.needs_input_grad):
-            responsible = torch.exp(joint - total)
-            up = torch.sigmoid(-above).masked_fill_(highest, 0)
-            down = torch.sigmoid(below).masked_fill_(lowest, 0)
-            # Derivatives of log_mass by the mean and by 1 / scale
-            by_mean = (down - up) * inverse
-            by_inverse = (up - down) * from_mean + up + ((1 - step) / step).masked_fill_(ends, 0)
-            by_scale = by_inverse * inverse * -math.log(2)
-            ctx.save_for_backward(
-                -responsible * by_mean, -responsible * by_scale, (share.exp() - responsible) * math.log(2)
-            )
-        return -total
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
-        return *(gradient * part for part in ctx.saved_tensors), None
+        return None, None, None, None, None, saved.pop() if ctx.has_maps else None, *saved

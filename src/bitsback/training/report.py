@@ -194,8 +194,9 @@ these. It goes from sample to sample and sees what is near, so do not expect who
     )
 
 
-_KINDS = {
-    "adaptive": "counts from a predictor that learns from the image itself, made for photos and scans",
+_ARCHITECTURES = {
+    "regression": "counts from a regression that learns from the image itself, made for photos and scans",
+    "drawn": "counts from the colours around and from memories, made for drawings and screenshots",
     "median": "counts from the median of the neighbours, made for drawings and screenshots",
     "plain": "looks at the values around a pixel as they are, made for small grey or two-valued images",
 }
@@ -203,23 +204,20 @@ _KINDS = {
 
 def _facts(result: Result) -> str:
     card, model = result.card, result.model
-    config, kind = model.config, str(_of(card, "architecture") or "")
-    context = config.context
-    rows: list[tuple[str, str]] = [("name", model.name), ("images", f"{_of(card, 'images') or ''}")]
-    if context is not None:
-        hidden = "; ".join(dict.fromkeys("-".join(map(str, widths)) for widths in context.hidden))
-        inputs = ", ".join(str(len(features)) for features in context.features)
-        kind = f"{kind}: {_KINDS[kind]}" if kind in _KINDS else kind
-        network = f"{inputs} inputs a channel, hidden layers of {hidden}"
-        macs = next(iter((_of(card, "macs") or {}).values()), None)
-        network += f", {macs:,} multiplications a pixel" if isinstance(macs, int) else ""
-        rows += [("architecture", kind), ("network", network)]
-    else:
-        rows += [("architecture", kind)]
-    rows += [("file", f"{len(model.data):,} bytes, SHA-256 {model.id}")]
     data, training = _of(card, "data") or {}, _of(card, "training") or {}
+    architecture = str(training.get("architecture") or "")
+    if architecture in _ARCHITECTURES:
+        architecture += f": {_ARCHITECTURES[architecture]}"
+    rows = [("name", model.name), ("images", f"{_of(card, 'images') or ''}"), ("architecture", architecture)]
+    rows += list(model.config.lines())
+    rows += [("file", f"{len(model.data):,} bytes, SHA-256 {model.id}")]
     parts = [("images", "to learn from"), ("held_out", "held out"), ("measured", "of those measured at the end")]
     rows += [("data", ", ".join(f"{data[key]:,} {what}" for key, what in parts if isinstance(data.get(key), int)))]
+    return section("model", "The model", facts([*rows, *_trained(training)]))
+
+
+def _trained(training: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a card says of the training."""
     steps = f"{training['done']:,} of {training['steps']:,} steps" if {"done", "steps"} <= training.keys() else ""
     spent = f"in {training['minutes']} minutes" if "minutes" in training else ""
     best = f"the best after {training['best']:,}" if isinstance(training.get("best"), int) else ""
@@ -227,15 +225,16 @@ def _facts(result: Result) -> str:
     start = (
         f"started from {init.get('name')} (SHA-256 {str(init.get('sha256'))[:12]}…)" if isinstance(init, dict) else ""
     )
-    rows += [("training", _joined(f"{steps} {spent}".strip(), best, start, f"ended: {ended}" if ended else ""))]
     options = [("seed", "seed"), ("batch", "batch"), ("learning rate", "learning_rate")]
-    rows += [("settings", _joined(*(f"{what} {training[key]}" for what, key in options if key in training)))]
     processes = training.get("processes")
-    rows += [("device", _joined(training.get("device"), f"{processes} processes" if (processes or 1) != 1 else ""))]
     versions = [("bitsback", "bitsback"), ("torch", "torch"), ("Python", "python")]
-    rows += [("versions", _joined(*(f"{what} {training[key]}" for what, key in versions if key in training)))]
-    rows += [("date", str(training.get("date") or ""))]
-    return section("model", "The model", facts(rows))
+    return [
+        ("training", _joined(f"{steps} {spent}".strip(), best, start, f"ended: {ended}" if ended else "")),
+        ("settings", _joined(*(f"{what} {training[key]}" for what, key in options if key in training))),
+        ("device", _joined(training.get("device"), f"{processes} processes" if (processes or 1) != 1 else "")),
+        ("versions", _joined(*(f"{what} {training[key]}" for what, key in versions if key in training))),
+        ("date", str(training.get("date") or "")),
+    ]
 
 
 def _notes(result: Result) -> str:

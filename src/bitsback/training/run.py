@@ -6,15 +6,14 @@
     export       to integers, with the checks that make the model safe to code with
     measure      archives of held-out images, against other codecs
 
-What must outlive a kill lies in the run's folder: the plan, and a checkpoint for each candidate. The rest is found
-anew, and comes out the same.
+What must outlive a kill lies in the run's folder: what was decided, and a checkpoint for each candidate. The rest is
+found anew, and comes out the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Sequence
@@ -39,15 +38,19 @@ from bitsback.errors import BitsBackError, ModelError
 from bitsback.kinds.base import check_name
 from bitsback.kinds.context.network import plane_count
 from bitsback.models import Model, installed
+from bitsback.threads import thread_count
 from bitsback.training import measure
-from bitsback.training.architecture import Architecture, Size, candidates, from_model, network_of
-from bitsback.training.context import Likelihood, TrainableContext
+from bitsback.training.architecture import Architecture, candidates, from_model, network_of
+from bitsback.training.card import card
+from bitsback.training.context import TrainableContext
 from bitsback.training.distributed import Group, join
 from bitsback.training.export import export_context
-from bitsback.training.loop import Check, Run, Schedule, optimise
+from bitsback.training.loop import Run, Schedule, optimise
 from bitsback.training.loop import load as load_weights
+from bitsback.training.regime import Regime, View
 from bitsback.training.result import Point, Result, Row
-from bitsback.training.tasks import ContextTask, Pools, surveyor
+from bitsback.training.sampling import surveyor
+from bitsback.training.tasks import ContextTask, Pools
 
 Image = NDArray[np.uint8]
 
@@ -66,69 +69,14 @@ MEASURED_SAMPLES = 6 << 20
 SCORED_SAMPLES = 48 << 20
 """Samples of held-out images that the checks draw from."""
 
-PLAN = "plan.json"
+DECIDED = "decided.json"
 
 
-@dataclass(frozen=True)
-class Config:
-    """How to train.
-
-    Attributes:
-        minutes: for everything, from the first look to the last figure.
-        steps: of training, instead of as many as the time allows. Only so is a run repeatable to the last bit.
-        size: of the network: a larger one is slower to train and to code with, and smaller in bits.
-        init: the model to start from, by name or path; "auto" tries the best of the installed ones, "none" none.
-        seed: of everything that is left to chance.
-        device: "cpu", "cuda", or "auto" for whichever there is.
-        threads: to use, 0 for all cores. The model does not depend on it.
-        memory: bytes that the pixels under way may take; what is beyond comes in by turns.
-        limit: images that are looked at, at most.
-        name: of the model.
-    """
-
-    minutes: float = 20.0
-    steps: int | None = None
-    size: Size = "medium"
-    init: str = "auto"
-    seed: int = 0
-    device: str = "auto"
-    threads: int = 0
-    memory: int = 1 << 30
-    limit: int = 200_000
-    name: str = "model"
-
-
-class View:
-    """What a run tells while it goes on; this one listens to nothing."""
-
-    def stage(self, what: str) -> None:
-        """Something begins."""
-
-    def advance(self, done: int, total: int) -> None:
-        """How far it is."""
-
-    def codecs(self, rates: dict[str, float]) -> None:
-        """What other codecs make of held-out images, bits/dim."""
-
-    def note(self, text: str) -> None:
-        """One line worth keeping: it ends up in the report too."""
-
-    def step(self, name: str, run: Run, bits: float) -> None:
-        """A training step of a candidate."""
-
-    def check(self, name: str, row: Check) -> None:
-        """A check of a candidate."""
-
-    def stopping(self) -> bool:
-        """Whether to stop training and export the best so far."""
-        return False
-
-
-class _Plan(msgspec.Struct):
+class _Decided(msgspec.Struct):
     """What a run decided once and keeps to."""
 
     version: str
-    config: dict[str, Any]
+    asked: dict[str, Any]
     data: str
     steps: dict[str, int] = {}
     overhead: float = -1.0
@@ -145,14 +93,14 @@ class _Data:
     notes: list[str] = field(default_factory=list)
 
 
-def fit(dataset: Any, config: Config | None = None, *, folder: Path | None = None, view: View | None = None) -> Result:
+def fit(dataset: Any, regime: Regime | None = None, *, folder: Path | None = None, view: View | None = None) -> Result:
     """Train a model on images, and measure it.
 
     Args:
         dataset: a path or several, as for :meth:`Collection.open`; a :class:`Collection`; or an array of images,
             uint8 (n, height, width) or (n, height, width, channels).
-        folder: where the run keeps its plan and checkpoints. When called again with the same arguments after a kill,
-            it goes on from there. None: nowhere.
+        folder: where the run keeps what it decides, and checkpoints. When called again with the same arguments after a
+            kill, it goes on from there. None: nowhere.
         view: is told what goes on.
 
     Returns:
@@ -162,34 +110,34 @@ def fit(dataset: Any, config: Config | None = None, *, folder: Path | None = Non
         ImageError: there is too little to learn from, or nothing that a model can take. ModelError: ``init`` has
         latents, or is for other images. BitsBackError: the folder holds another run.
 
-    >>> from bitsback.training import Config, fit
+    >>> from bitsback.training import Regime, fit
     >>> rows = np.random.default_rng(0).integers(0, 9, (200, 24, 1))
     >>> stripes = (rows + np.arange(24) % 5 * 40).astype(np.uint8)
-    >>> result = fit(stripes, Config(steps=20, size="small", init="none"))
+    >>> result = fit(stripes, Regime(steps=20, size="small", init="none"))
     >>> result.model.shape
     (0, 0, 1)
     """
     if folder is None:
         with tempfile.TemporaryDirectory() as temporary:
-            return fit(dataset, config, folder=Path(temporary), view=view)
-    return _Fit(dataset, config or Config(), folder, view or View()).run()
+            return fit(dataset, regime, folder=Path(temporary), view=view)
+    return _Fit(dataset, regime or Regime(), folder, view or View()).run()
 
 
 class _Fit:
-    def __init__(self, dataset: Any, config: Config, folder: Path, view: View) -> None:
+    def __init__(self, dataset: Any, regime: Regime, folder: Path, view: View) -> None:
         self.began = time.monotonic()
-        check_name(config.name)
-        self.config, self.folder, self.view = config, folder, view
-        wanted = config.device
+        check_name(regime.name)
+        self.regime, self.folder, self.view = regime, folder, view
+        wanted = regime.device
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
         if self.device.startswith("cuda") and not torch.cuda.is_available():
             raise BitsBackError("there is no CUDA device here")
         self.group: Group = join(self.device)
-        self.threads = config.threads or os.cpu_count() or 1
+        self.threads = thread_count(regime.threads)
         torch.set_num_threads(1)  # parts of a batch run side by side instead, which leaves the sums in order
         self.notes: list[str] = []
         self.data = self._look(dataset)
-        self.plan = self._plan()
+        self.decided = self._decided()
 
     def run(self) -> Result:
         held_out, names = self._held_out()
@@ -201,7 +149,7 @@ class _Fit:
             run = self._train(task, architecture, run)
         self._note(f"{architecture.name}: {run.step:,} steps in {run.seconds / 60:.1f} minutes; {run.reason}")
         self.view.stage("exporting")
-        model = export_context(task.module, architecture.config(self.config.name))
+        model = export_context(task.module, architecture.config(self.regime.name))
         images = held_out
         log = [Point(row.step, row.seconds, row.train, row.held_out) for row in run.log]
         rows: list[Row] = []
@@ -223,7 +171,7 @@ class _Fit:
     # Images ------------------------------------------------------------------------------------------------------
 
     def _look(self, dataset: Any) -> _Data:
-        config, view = self.config, self.view
+        regime, view = self.regime, self.view
         view.stage("looking at the images")
         if isinstance(dataset, Collection):
             collection = dataset
@@ -232,11 +180,16 @@ class _Fit:
         else:
             paths = [dataset] if isinstance(dataset, str | os.PathLike) else list(dataset)
             collection = Collection.open(paths)
-        summary = look(collection, seed=config.seed)
+        summary = look(collection, seed=regime.seed)
         self._note(summary.words)
         view.stage("splitting off held-out images")
         found = split(
-            collection, summary.type, seed=config.seed, limit=config.limit, threads=self.threads, progress=view.advance
+            collection,
+            summary.type,
+            seed=regime.seed,
+            limit=regime.limit,
+            threads=self.threads,
+            progress=view.advance,
         )
         self._note(
             f"{len(found.train):,} images to learn from, {len(found.held_out):,} held out ({found.how})"
@@ -257,7 +210,7 @@ class _Fit:
     def _held_out(self) -> tuple[list[Image], list[str]]:
         """The held-out images and their names."""
         numbers, samples = self.data.split.held_out, self.data.summary.mean_samples
-        numbers = np.random.default_rng(self.config.seed).permutation(numbers)[: int(SCORED_SAMPLES / samples) + 1]
+        numbers = np.random.default_rng(self.regime.seed).permutation(numbers)[: int(SCORED_SAMPLES / samples) + 1]
         images, kept = self._load(numbers)
         return images, [self.data.collection.name(i) for i in kept]
 
@@ -269,55 +222,55 @@ class _Fit:
         sizes = peers.file_sizes(shown, threads=self.threads)
         self.view.codecs({name: 8 * size / samples for name, size in sizes.items() if size is not None})
 
-    def _plan(self) -> _Plan:
-        """The plan in the folder, or a new one."""
+    def _decided(self) -> _Decided:
+        """What the folder holds, or a new one."""
         collection, found = self.data.collection, self.data.split
         told = hashlib.sha256()
         for i in [*found.train, *found.held_out]:
             told.update(os.fsencode(collection.name(int(i))) + b"\0")
-        decided = {k: v for k, v in asdict(self.config).items() if k not in ("threads", "device", "memory")}
-        plan = _Plan(__version__, decided, told.hexdigest())
+        asked = {k: v for k, v in asdict(self.regime).items() if k not in ("threads", "device", "memory")}
+        decided = _Decided(__version__, asked, told.hexdigest())
         if self.group.leads:
-            plan = self._kept(plan)
-        kept: _Plan = self.group.share(plan)
+            decided = self._kept(decided)
+        kept: _Decided = self.group.share(decided)
         return kept
 
-    def _kept(self, plan: _Plan) -> _Plan:
-        """The plan in the folder, which must fit; or this one, put there."""
-        path = self.folder / PLAN
+    def _kept(self, new: _Decided) -> _Decided:
+        """What the folder holds, which must fit; or this, put there."""
+        path = self.folder / DECIDED
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._keep(plan)
-            return plan
-        kept = msgspec.json.decode(path.read_bytes(), type=_Plan)
-        changed = [key for key, value in plan.config.items() if kept.config.get(key) != value]
+            self._keep(new)
+            return new
+        kept = msgspec.json.decode(path.read_bytes(), type=_Decided)
+        changed = [key for key, value in new.asked.items() if kept.asked.get(key) != value]
         if changed:
             raise BitsBackError(f"{self.folder}: a run with another {changed[0]}; start anew with --force")
-        if kept.data != plan.data:
+        if kept.data != new.data:
             raise BitsBackError(f"{self.folder}: a run on other images; start anew with --force")
         return kept
 
-    def _keep(self, plan: _Plan) -> None:
+    def _keep(self, decided: _Decided) -> None:
         if self.group.leads:
-            with atomic.write(self.folder / PLAN, overwrite=True) as file:
-                file.write(msgspec.json.encode(plan))
+            with atomic.write(self.folder / DECIDED, overwrite=True) as file:
+                file.write(msgspec.json.encode(decided))
 
     # Candidates --------------------------------------------------------------------------------------------------
 
     def _architectures(self, held_out: Sequence[Image]) -> list[Architecture]:
         """What is to race."""
-        summary, kind, config = self.data.summary, self.data.type, self.config
-        found = candidates(kind.channels, kind.levels, summary.edge, summary.flat, config.size)
-        if config.init not in ("auto", "none"):
-            chosen = from_model(Model.load(config.init))
+        summary, wanted, init = self.data.summary, self.data.type, self.regime.init
+        found = candidates(wanted.channels, wanted.levels, summary.edge, summary.flat, self.regime.size)
+        if init not in ("auto", "none"):
+            chosen = from_model(Model.load(init))
             if chosen is None:
-                raise ModelError(f"{config.init} has latents; only models without can be trained further")
-            if (chosen.channels, chosen.levels) != (kind.channels, kind.levels):
+                raise ModelError(f"{init} has latents; only models without can be trained further")
+            if not _is_for(chosen, wanted):
                 raise ModelError(
-                    f"{config.init} is for other images: {chosen.channels} channels, {chosen.levels} levels"
+                    f"{init} is for other images: {chosen.channels} channels, {chosen.likelihood.levels} levels"
                 )
             return [chosen]
-        if config.init == "auto":
+        if init == "auto":
             nearest = self._nearest(held_out)
             if nearest is not None:
                 found.append(nearest)
@@ -325,7 +278,6 @@ class _Fit:
 
     def _nearest(self, held_out: Sequence[Image]) -> Architecture | None:
         """The installed model that is best on some held-out images as it is."""
-        kind = self.data.type
         shown = held_out[: _within([image.size for image in held_out], 1 << 19)]
         best: tuple[float, Architecture] | None = None
         for path in installed():
@@ -334,7 +286,7 @@ class _Fit:
             except BitsBackError:
                 continue
             architecture = from_model(model)
-            if architecture is None or (architecture.channels, architecture.levels) != (kind.channels, kind.levels):
+            if architecture is None or not _is_for(architecture, self.data.type):
                 continue
             bits = sum(float(model.elbo_bits(image[None])[0]) for image in shown)
             self.view.note(f"{model.name} as it is: {bits / sum(image.size for image in shown):.4f} bits/dim")
@@ -344,19 +296,17 @@ class _Fit:
 
     def _task(self, architecture: Architecture, held_out: Sequence[Image]) -> ContextTask:
         self.view.stage(f"preparing: {architecture.name}")
-        channels, components = architecture.channels, architecture.components
-        parameters = architecture.parameters
-        torch.manual_seed(self.config.seed)
-        family: Likelihood = "bernoulli" if architecture.levels == 2 else "logistic_mixture"
-        module = TrainableContext(architecture.spec, channels, parameters, family, components)
+        spec, channels, likelihood = architecture.spec, architecture.channels, architecture.likelihood
+        torch.manual_seed(self.regime.seed)
+        module = TrainableContext(spec, channels, likelihood)
         if architecture.init is not None:
             module.start_from(network_of(architecture.init))
-        survey = surveyor(module, channels, parameters, architecture.levels, self.threads, self.device)
+        survey = surveyor(spec, channels, likelihood, self.threads, self.device)
         module.to(self.device)
         train = self.data.split.train[self.group.rank :: self.group.size]
-        per_pixel = 2 * plane_count(architecture.spec, channels) + 9 + channels
+        per_pixel = 2 * plane_count(spec, channels) + 9 + channels
         per_image = per_pixel * self.data.summary.mean_samples / channels * 1.2
-        at_once = max(8, int(self.config.memory / per_image))
+        at_once = max(8, int(self.regime.memory / per_image))
         pixels = at_once * self.data.summary.mean_samples / channels
 
         def ordered(images: Sequence[Image]) -> list[Image]:
@@ -365,8 +315,8 @@ class _Fit:
         def images(numbers: NDArray[np.int64]) -> list[Image]:
             return ordered(self._load(numbers)[0])
 
-        pools = Pools(images, train, survey, at_once, max(1, int(pixels / self._schedule(1).batch)), self.config.seed)
-        return ContextTask(module, pools, survey(ordered(held_out)), self.config.seed)
+        pools = Pools(images, train, survey, at_once, max(1, int(pixels / self._schedule(1).batch)), self.regime.seed)
+        return ContextTask(module, pools, survey(ordered(held_out)), self.regime.seed)
 
     def _schedule(self, steps: int, tuned: bool = False) -> Schedule:
         """The schedule for so many steps; gentler for a model that is trained further."""
@@ -379,19 +329,19 @@ class _Fit:
         check = max(10, min(2000, steps // CHECKS))
         return Schedule(
             steps, batch, 1e-3 if tuned else 2e-3, min(200, steps // 20 + 1), check=check, patience=0.2, parts=parts,
-            seed=self.config.seed,
+            seed=self.regime.seed,
         )  # fmt: skip
 
     def _steps(self, architecture: Architecture, task: ContextTask) -> int:
         """How many steps a candidate is to train."""
-        if self.config.steps is not None:
-            return self.config.steps
-        if architecture.name not in self.plan.steps:
-            seconds = self.config.minutes * 60 * TRAINING_SHARE - (time.monotonic() - self.began)
+        if self.regime.steps is not None:
+            return self.regime.steps
+        if architecture.name not in self.decided.steps:
+            seconds = self.regime.minutes * 60 * TRAINING_SHARE - (time.monotonic() - self.began)
             found = max(100, int(max(seconds, 10) / speed(task, self._schedule(1), self.threads)))
-            self.plan.steps[architecture.name] = int(self.group.agree(float(found))[0])
-            self._keep(self.plan)
-        return self.plan.steps[architecture.name]
+            self.decided.steps[architecture.name] = int(self.group.agree(float(found))[0])
+            self._keep(self.decided)
+        return self.decided.steps[architecture.name]
 
     def _optimise(
         self, number: int, architecture: Architecture, task: ContextTask, until: int | None, limit: float | None
@@ -440,43 +390,32 @@ class _Fit:
 
     def _train(self, task: ContextTask, architecture: Architecture, run: Run) -> Run:
         limit = None
-        if self.config.steps is None:
-            if self.plan.overhead < 0:
-                self.plan.overhead = time.monotonic() - self.began - run.seconds
-                self._keep(self.plan)
-            limit = self.config.minutes * 60 * TRAINING_SHARE - self.plan.overhead
+        if self.regime.steps is None:
+            if self.decided.overhead < 0:
+                self.decided.overhead = time.monotonic() - self.began - run.seconds
+                self._keep(self.decided)
+            limit = self.regime.minutes * 60 * TRAINING_SHARE - self.decided.overhead
         self.view.stage(f"training: {architecture.name}")
         return self._optimise(self.number, architecture, task, None, limit)
 
     # What is left behind -----------------------------------------------------------------------------------------
 
     def _card(self, model: Model, architecture: Architecture, run: Run, measured: int) -> dict[str, object]:
-        summary, found = self.data.summary, self.data.split
-        return {
-            "name": model.name,
-            "sha256": model.id,
-            "bytes": len(model.data),
-            "images": summary.words,
-            "data": {"images": len(found.train), "held_out": len(found.held_out), "measured": measured},
-            "architecture": architecture.name,
-            "training": {
-                **asdict(run.schedule),
-                "done": run.step,
-                "best": run.best,
-                "ended": run.reason,
-                "init": architecture.init and {"name": architecture.init.name, "sha256": architecture.init.id},
-                "minutes": round(run.seconds / 60, 1),
-                "device": self.device,
-                "processes": self.group.size,
-                "torch": torch.__version__,
-                "python": platform.python_version(),
-                "bitsback": __version__,
-                "date": time.strftime("%Y-%m-%d"),
-            },
-            "macs": {"context, a pixel": architecture.spec.macs(architecture.parameters)},
-            "held_out_bits_per_dim": round(min((row.held_out for row in run.log), default=float("nan")), 5),
-            "log": [[row.step, row.seconds, round(row.train, 5), round(row.held_out, 5)] for row in run.log],
-        }
+        found, init = self.data.split, architecture.init
+        return card(
+            model,
+            run,
+            self.data.summary.words,
+            {"images": len(found.train), "held_out": len(found.held_out), "measured": measured},
+            architecture=architecture.name,
+            init=init and {"name": init.name, "sha256": init.id},
+            device=self.device,
+            processes=self.group.size,
+        )
+
+
+def _is_for(architecture: Architecture, wanted: ImageType) -> bool:
+    return (architecture.channels, architecture.likelihood.levels) == (wanted.channels, wanted.levels)
 
 
 def speed(task: ContextTask, schedule: Schedule, threads: int) -> float:

@@ -1,14 +1,13 @@
 """Pixels to learn from: all features of a context network for any pixel of many images, gathered at random.
 
-In training all neighbours of a sample are known, so pixels are drawn from all images at once. What the adaptive
-predictor says about each is computed once, beforehand: :class:`Samples` keeps the *planes* that features are read from
-(:mod:`bitsback.kinds.context.network`), and :class:`Gatherer` reads them.
+In training all neighbours of a sample are known, so pixels are drawn from all images at once. What regression, median
+and memories say of each is computed once, beforehand, by the very kernel that codes: :class:`Samples` keeps the
+*planes* that features are read from (:mod:`bitsback.kinds.context.network`), and :class:`Gatherer` reads them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,13 +27,16 @@ from bitsback.kinds.context.network import (
     plane,
     plane_count,
 )
+from bitsback.kinds.likelihoods import LikelihoodSpec
+from bitsback.nets.layers import Dense, Weights
+from bitsback.threads import ordered_map
 from bitsback.training.layers import UNIT as REAL
 
 RUN = 8
 """Pixels of a row that are drawn together where all pixels count alike: their features come from the same memory."""
 
 PLAIN_SHARE = 1 / 8
-"""How often a plain pixel is drawn, next to one that is not, in images that are plain for the most part."""
+"""How often a plain pixel is drawn, next to one that is not: there is little to learn from it."""
 
 TOGETHER = 1 << 16
 """Pixels of images of one size that are surveyed in one call."""
@@ -63,7 +65,11 @@ class Samples:
 
     @classmethod
     def of(
-        cls, images: Sequence[NDArray[np.uint8]], network: ContextNetwork, levels: int = 256, threads: int = 1
+        cls,
+        images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8],
+        network: ContextNetwork,
+        levels: int = 256,
+        threads: int = 1,
     ) -> Samples:
         """Survey images, (height, width, channels) in coding order, each of any size."""
         sizes = np.array([image.shape[:2] for image in images], np.int64)
@@ -71,14 +77,15 @@ class Samples:
         start = np.concatenate([[0], np.cumsum(areas)])
         planes = np.empty((plane_count(network.spec, network.channels), start[-1]), np.int16)
 
-        def survey(run: range) -> None:
+        def survey(run: range, _: int) -> None:
             together = np.stack([images[k] for k in run])
-            found = ContextCodec(network, together.shape, levels).survey(together)
+            # Planes do not depend on a feature map, which the codec asks for
+            maps, order = np.zeros((len(run), network.spec.map, 1), np.uint8), np.zeros(together[0, ..., 0].size, int)
+            found = ContextCodec(network, together.shape, levels, maps, order).survey(together)
             planes[:, start[run.start] : start[run.stop]] = found.reshape(len(found), -1)
 
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(survey, _runs(sizes)):
-                pass
+        for _ in ordered_map(survey, _runs(sizes), threads):
+            pass
         ends, stride = np.cumsum(sizes.prod(1)), sizes[:, 1] + 2 * MARGIN
         plain = np.zeros(int(ends[-1]), np.bool_)
         _find_plain(planes, start, stride, sizes, ends, network.channels, plain)
@@ -188,6 +195,12 @@ class Gatherer:
         odds = self.plain_part * PLAIN_SHARE
         return odds / (odds + 1 - self.plain_part)
 
+    def thinned(self, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """All pixels but for most of the plain ones, and how much each counts: an unbiased sample of all."""
+        plain = self.samples.plain
+        picks = np.flatnonzero(~plain | (rng.random(len(plain)) < PLAIN_SHARE))
+        return picks, np.where(plain[picks], np.float32(1 / PLAIN_SHARE), np.float32(1))
+
     def weights(self, picks: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """How much each drawn pixel counts, 1 on average over a draw; None where all count 1."""
         if len(self._plain) == 0 or len(self._busy) == 0:
@@ -212,3 +225,18 @@ class Gatherer:
             torch.from_numpy(x).to(self.device),
             torch.from_numpy(reference).to(self.device),
         )
+
+
+def surveyor(
+    spec: ContextSpec, channels: int, likelihood: LikelihoodSpec, threads: int = 1, device: str = "cpu"
+) -> Callable[[Sequence[NDArray[np.uint8]] | NDArray[np.uint8]], Gatherer]:
+    """What prepares images, uint8 (height, width, channels) in coding order each, for a network to learn from on a
+    device. Only the network's specification matters for that."""
+    zeros = [[_zeros(layer) for layer in spec.layers(c, likelihood.parameters)] for c in range(channels)]
+    network = ContextNetwork(spec, channels, likelihood.parameters, companding(), zeros)
+    return lambda images: Gatherer(Samples.of(images, network, likelihood.levels, threads), spec, device)
+
+
+def _zeros(layer: Dense) -> Weights:
+    weight = np.zeros((layer.outputs, layer.inputs), np.int16)
+    return Weights(weight, np.zeros(layer.outputs, np.int32), np.zeros(layer.outputs, np.uint8))

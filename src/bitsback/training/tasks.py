@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bitsback.kinds.context.network import ContextNetwork, companding
 from bitsback.training.context import TrainableContext
-from bitsback.training.sampling import Batch, Gatherer, Samples
+from bitsback.training.sampling import Batch, Gatherer
 from bitsback.training.vae import TrainableVAE
 
 Image = NDArray[np.uint8]
@@ -113,14 +112,6 @@ def channel_bits(module: TrainableContext, batch: Batch, weights: Tensor | None 
         nats = module.nats(module(c, f), x[:, c].contiguous(), reference[:, c].contiguous())
         bits.append(nats.mean() if weights is None else (nats * weights.to(nats.device)).mean())
     return torch.stack(bits) / math.log(2)
-
-
-def surveyor(
-    module: TrainableContext, channels: int, parameters: int, levels: int, threads: int, device: str = "cpu"
-) -> Callable[[Sequence[Image]], Gatherer]:
-    """What makes a pool of images for a network: only its specification matters for that."""
-    network = ContextNetwork(module.spec, channels, parameters, companding(), module.export())
-    return lambda images: Gatherer(Samples.of(images, network, levels, threads), module.spec, device)
 
 
 class VAETask:

@@ -195,7 +195,7 @@ def prove_decoding(name: str, decode: Callable[[bytes, Whole, np.dtype[Any]], Im
 
 
 def _prove(name: str, direction: str, holds: Callable[[], bool]) -> None:
-    proof.once(f"the adaptive kind, {name}", f"adaptive {direction} {name} {_digest(name)}", holds)
+    proof.once(f"the adaptive kind, {name},", f"adaptive {direction} {name} {_digest(name)}", holds)
 
 
 @cache

@@ -9,6 +9,7 @@ Both are functions of integers only, so an encoder and a decoder on different ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +21,12 @@ from bitsback.kinds.context.codec import PRECISION, ContextCodec
 from bitsback.kinds.noise import noise
 from bitsback.kinds.vae import chain
 from bitsback.kinds.vae.chain import Images
-from bitsback.kinds.vae.config import VAEConfig
 from bitsback.nets import cost
 from bitsback.nets.engine import ENGINES, choose, in_batches, reading_order
 from bitsback.nets.layers import Network
+
+if TYPE_CHECKING:
+    from bitsback.kinds.vae.config import VAEConfig
 
 Latents = NDArray[np.uint16]
 """(n, latents), bucket indices in 0..2^latent_bits - 1."""

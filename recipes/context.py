@@ -1,40 +1,45 @@
 """Train the shipped models without latents: ``photos``, ``photos-fast``, ``photos-grey``, ``thumbnails``, ``digits``.
 
-    python -m bitsback.training.local photos --data train.tar --out runs/photos
+    python recipes/context.py photos-start --data train.tar --out runs/photos-start --steps 40000 --learning-rate 2e-3
+    python recipes/context.py photos --data train.tar --out runs/photos --init runs/photos-start/photos-start.bbm
 
-The data is what :class:`bitsback.training.collection.Collection` opens. It differs from ``bitsback train`` in that the
+The data is what :class:`bitsback.data.collection.Collection` opens. It differs from ``bitsback train`` in that the
 architecture is given, and that photos are joined by versions of themselves as other cameras and programs might have
-left them. A run that was stopped goes on from its last checkpoint when started again.
+left them. ``photos`` is grown from the smaller ``photos-start``, which does not ship. A run that was stopped goes on
+from its last checkpoint when started again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import platform
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
+from finish import finish
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from bitsback import __version__
 from bitsback.data.collection import Collection
 from bitsback.kinds.context.network import ContextSpec
+from bitsback.kinds.likelihoods import MixtureSpec
 from bitsback.models import Model
 from bitsback.training.architecture import Architecture, network_of, predicted_spec, wide_spec
+from bitsback.training.card import card
 from bitsback.training.context import TrainableContext
 from bitsback.training.export import export_context
 from bitsback.training.loop import Check, Schedule, optimise
-from bitsback.training.tasks import ContextTask, Pools, surveyor
+from bitsback.training.sampling import surveyor
+from bitsback.training.tasks import ContextTask, Pools
+
+Images = list[NDArray[np.uint8]]
+"""(height, width, channels) each."""
 
 
 @dataclass(frozen=True)
-class Kind:
+class Recipe:
     """What a model is: its network, the components of its mixtures, and what it is for."""
 
     spec: ContextSpec
@@ -46,12 +51,13 @@ class Kind:
     """Whether held-out images are chosen at random; otherwise they are the last ones."""
 
 
-KINDS = {
-    "photos": Kind(predicted_spec(3, 14, 10, (96, 64), (6, 4), 4), 3),
-    "photos-fast": Kind(predicted_spec(3, 6, 4, (32,), None), 2),
-    "photos-grey": Kind(predicted_spec(1, 10, 6, (48, 32), (10, 0)), 3, images="8-bit grey of any size"),
-    "digits": Kind(wide_spec((96, 64)), 5, False, "8-bit grey of any size, made for 28x28", False),
-    "thumbnails": Kind(
+RECIPES = {
+    "photos": Recipe(predicted_spec(3, 14, 10, (96, 64), (6, 4), 4), 3),
+    "photos-start": Recipe(predicted_spec(3, 14, 10, (64, 48), (6, 4), 4), 3),
+    "photos-fast": Recipe(predicted_spec(3, 6, 4, (32,), None), 2),
+    "photos-grey": Recipe(predicted_spec(1, 10, 6, (48, 32), (10, 0)), 3, images="8-bit grey of any size"),
+    "digits": Recipe(wide_spec((96, 64)), 5, False, "8-bit grey of any size, made for 28x28", False),
+    "thumbnails": Recipe(
         predicted_spec(3, 18, 10, (96, 64), (6, 4), 5, True),
         4,
         False,
@@ -120,6 +126,20 @@ def _noise(pixels: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.
     return gain
 
 
+def parted(
+    recipe: Recipe, images: Images, held_out: int, limit: int, rng: np.random.Generator
+) -> tuple[Images, Images]:
+    """What to learn from, with the variants if there are any, and what is held out."""
+    order = np.random.default_rng(0).permutation(len(images))
+    if not recipe.shuffled:
+        order = np.roll(np.arange(len(images)), held_out)
+    chosen = [images[i] for i in order][: limit or None]
+    train, test = chosen[held_out:], chosen[:held_out]
+    if recipe.variants:
+        train = train + [variant(train[i], rng) for i in rng.permutation(len(train))]
+    return train, test
+
+
 # Training -------------------------------------------------------------------------------------------------------------
 
 
@@ -132,7 +152,7 @@ def grow(module: TrainableContext, model: Model) -> None:
     """
     network = network_of(model)
     spec = network.spec
-    small = TrainableContext(spec, network.channels, network.parameters, module.likelihood, module.components)
+    small = TrainableContext(spec, network.channels, module.likelihood)
     small.start_from(network)
     for c, (layers, given) in enumerate(zip(module.layers(), small.layers(), strict=True)):
         kept = torch.tensor([module.spec.features[c].index(feature) for feature in spec.features[c]])
@@ -145,7 +165,7 @@ def grow(module: TrainableContext, model: Model) -> None:
 
 
 @click.command()
-@click.argument("name", type=click.Choice(sorted(KINDS)))
+@click.argument("name", type=click.Choice(sorted(RECIPES)))
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--steps", default=100_000, show_default=True)
@@ -175,71 +195,43 @@ def main(
     device: str,
     threads: int,
 ) -> None:
-    """Train one of the local models and export it."""
+    """Train one of the models and export it."""
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    kind = KINDS[name]
-    channels = len(kind.spec.features)
-    architecture = Architecture(name, kind.spec, channels, 256, kind.components)
+    recipe = RECIPES[name]
+    channels, likelihood = len(recipe.spec.features), MixtureSpec(recipe.components)
+    architecture = Architecture(name, recipe.spec, channels, likelihood)
     schedule = Schedule(steps, batch, learning_rate, anneal=anneal, quantise_from=quantise_from, parts=2, seed=seed)
     rng = np.random.default_rng(seed)
-    images = read_images(data, 3 if kind.variants else channels)
-    order = (
-        np.random.default_rng(0).permutation(len(images))
-        if kind.shuffled
-        else np.roll(np.arange(len(images)), held_out)
-    )
-    images = [images[i] for i in order][: limit or None]
-    train, test = images[held_out:], images[:held_out]
-    if kind.variants:
-        train = train + [variant(train[i], rng) for i in rng.permutation(len(train))]
-    module = TrainableContext(kind.spec, channels, architecture.parameters, "logistic_mixture", kind.components)
+    images = read_images(data, 3 if recipe.variants else channels)
+    train, test = parted(recipe, images, held_out, limit, rng)
+    module = TrainableContext(recipe.spec, channels, likelihood)
     if init is not None:
         grow(module, Model.load(init))
-    survey = surveyor(module, channels, architecture.parameters, 256, threads, device)
     module.to(device)
+    survey = surveyor(recipe.spec, channels, likelihood, threads, device)
 
-    def ordered(some: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+    def ordered(some: Images) -> Images:
         kept = list(architecture.colour) if channels == some[0].shape[2] else [1]
         return [np.ascontiguousarray(image[:, :, kept]) for image in some]
 
-    pools = Pools(
-        lambda numbers: ordered([train[i] for i in numbers]), np.arange(len(train)), survey, len(train), steps, seed
-    )
+    numbers = np.arange(len(train))
+    pools = Pools(lambda some: ordered([train[i] for i in some]), numbers, survey, len(train), steps, seed)
     task = ContextTask(module, pools, survey(ordered(test)), seed)
-    click.echo(f"{name}: {kind.spec.macs(architecture.parameters)} MAC a pixel")
+    click.echo(f"{name}: {architecture.macs} MAC a pixel")
 
     def report(row: Check) -> None:
-        channel_bits = " ".join(f"{bits:.4f}" for bits in row.parts)
-        click.echo(
-            f"{row.step:7d} {row.seconds:7.0f} s  train {row.train:.4f}  held out {row.held_out:.4f}  ({channel_bits})"
-        )
+        bits = " ".join(f"{bits:.4f}" for bits in row.parts)
+        click.echo(f"{row.step:7d} {row.seconds:7.0f} s  train {row.train:.4f}  held out {row.held_out:.4f}  ({bits})")
 
     out.mkdir(parents=True, exist_ok=True)
     run = optimise(task, schedule, out / "checkpoint.pt", threads=threads, report=report)
     model = export_context(module, architecture.config(name))
-    (out / f"{name}.bbm").write_bytes(model.data)
-    card = {
-        "name": name,
-        "sha256": model.id,
-        "bytes": len(model.data),
-        "images": kind.images,
-        "data": {
-            "name": DATA.get(data.name, data.name), "images": len(images), "held_out": held_out,
-            "variants": len(train) + held_out - len(images),
-        },
-        "data_sha256": hashlib.sha256(data.read_bytes()).hexdigest() if data.is_file() else None,
-        "training": {
-            **asdict(run.schedule), "init": init and init.name, "minutes": round(run.seconds / 60, 1), "device": device,
-            "torch": torch.__version__, "python": platform.python_version(), "bitsback": __version__,
-            "date": time.strftime("%Y-%m-%d"),
-        },
-        "macs": {"context, a pixel": kind.spec.macs(architecture.parameters)},
-        "held_out_bits_per_dim": round(run.best_score, 5),
-        "log": [[row.step, row.seconds, round(row.train, 5), *(round(v, 5) for v in row.parts)] for row in run.log],
-    }  # fmt: skip
-    (out / f"{name}.json").write_text(json.dumps(card, indent=1) + "\n")
-    click.echo(f"{out / name}.bbm: {len(model.data)} bytes")
+    used = min(len(images), limit or len(images))
+    facts = {"name": DATA.get(data.name, data.name), "images": used, "held_out": held_out}
+    facts["variants"] = len(train) + held_out - used
+    facts["sha256"] = hashlib.sha256(data.read_bytes()).hexdigest() if data.is_file() else None
+    finish(out, model, card(model, run, recipe.images, facts, init=init and init.name, device=device))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 James Townsend, Tom Bird & David Barber, "Practical lossless compression with latent variables using bits back coding",
 ICLR 2019, arXiv 1901.04866, section 3. For experiments only (:mod:`bitsback.lab.paper`): what ships is trained on
-integers.
+integers. Nothing else in this room needs torch.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from bitsback.lab.paper_training import VAE, BetaBinomial, train  # noqa: E402
 from bitsback.lab.vae import BINARISED, FULL, SPECS, Spec  # noqa: E402
-from bitsback.training.paper import VAE, BetaBinomial, train  # noqa: E402
 
 EACH = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 
