@@ -64,7 +64,7 @@ def test_the_report_says_what_was_done() -> None:
     assert (kept["c/other.npy"].how, kept["c/other.npy"].reason) == ("plain", "no model takes such images")
     assert (kept["b/text.txt"].how, kept["c/same.txt"].how, kept["c/noise"].how) == ("packed", "again", "stored")
     assert kept["a"].how == kept["c/link"].how == kept["b/twin.txt"].how == ""
-    assert report.models == [ModelUse(FakeModel().id, "fake-256", 2 * len(FakeModel().data))]
+    assert report.models == [ModelUse(FakeModel().id, "fake-256", len(FakeModel().data))]
 
 
 def test_bytes_depend_on_the_files_alone() -> None:

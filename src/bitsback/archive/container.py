@@ -13,11 +13,13 @@ copy of the same, is never taken for one of the outer archive's; and two chunks 
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import BinaryIO, NamedTuple
@@ -260,7 +262,8 @@ class ContainerWriter:
         self.add(Kind.INDEX, b"", self._index.encode())
         if durable:
             self._stream.flush()
-            os.fsync(self._stream.fileno())
+            with suppress(io.UnsupportedOperation):  # not on any disk
+                os.fsync(self._stream.fileno())
         footer = _FOOTER.pack(offset, self.header.id)
         self._write(footer + _CHECK.pack(check_sum(footer)) + END_MAGIC)
         return self.size

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -91,7 +93,7 @@ def append(
             os.fsync(file.fileno())
             if check:
                 with Archive(path, library=library, limits=limits) as archive:
-                    verify(archive, report, first=continued.members, threads=settings.threads)
+                    verify(archive, report, continued.members, since=continued.end.size, threads=settings.threads)
         except BaseException:
             file.truncate(continued.end.size)
             os.fsync(file.fileno())
@@ -206,8 +208,9 @@ def _copy(container: ContainerWriter, chosen: _Chosen, models: set[str]) -> None
     archive = chosen.archive
     for head, payload in chosen.directories:
         container.add(Kind.DIRECTORY, head, payload)
-    needed = {block.model.hex() for data in chosen.data for block in data.head.blocks if block.model} - models
-    inside = sorted({chunk.head.hex() for chunk in archive.structure.each(Kind.MODEL)} & needed)
+    used = ({block.model.hex() for block in data.head.blocks if block.model} for data in chosen.data)
+    needed = Counter(chain.from_iterable(used))
+    inside = sorted({chunk.head.hex() for chunk in archive.structure.each(Kind.MODEL)} & needed.keys() - models)
     models.update(inside)
     for identity in inside:
         container.add(Kind.MODEL, bytes.fromhex(identity), archive.model(identity).data)
@@ -216,7 +219,8 @@ def _copy(container: ContainerWriter, chosen: _Chosen, models: set[str]) -> None
     if len(chosen.data) > 1:
         for head, payload in chosen.directories:
             container.add(Kind.DIRECTORY, head, payload, COPY)
-        for identity in inside:
+    for identity in inside:
+        if needed[identity] > 1:
             container.add(Kind.MODEL, bytes.fromhex(identity), archive.model(identity).data, COPY)
 
 
@@ -247,7 +251,7 @@ def _chunk(archive: Archive, data: DataChunk, renumbered: dict[int, int]) -> tup
     if ends != data.ends or sorted(ends, key=renumbered.__getitem__) != ends:
         digest = _digest(archive, sorted(ends, key=renumbered.__getitem__))
     head = DataHead(blocks, joined(image_pieces), section, joined(byte_pieces), digest if ends else b"")
-    return head.encode(), b"".join([*payloads, packed])
+    return head.encode(), b"".join([packed, *payloads])
 
 
 def _bytes(
@@ -264,7 +268,7 @@ def _bytes(
     if not pieces:
         return None, b"", []
     if len(pieces) == len(data.head.byte_pieces):
-        return section, whole[data.starts[-1] :] if whole else archive.packed_bytes(data), pieces
+        return section, whole[: data.starts[0]] if whole else archive.packed_bytes(data), pieces
     unpacked = archive.unpacked_bytes(data)
     kept = b"".join(unpacked[at : at + piece.length] for at, piece in wanted)
     return *pack_bytes(kept, bool(section.packing)), pieces

@@ -1,8 +1,9 @@
 """The head of a data chunk: its blocks of images, its bytes, and which contents they are pieces of.
 
 A *block* is what is coded, and decoded, together: images of one shape and type, on their own, so that one image costs
-the decoding of its block alone. The payload of a chunk is its blocks one after the other, then its packed bytes. A
-*piece* is a run of images, or of bytes, of one content. Layout: ``docs/format.md``.
+the decoding of its block alone. The payload of a chunk is its packed bytes, then its blocks one after the other: so
+where the end of a file is missing, metadata is not, and the blocks before it are worth something. A *piece* is a run of
+images, or of bytes, of one content. Layout: ``docs/format.md``.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Bytes:
-    """The packed bytes that follow the blocks."""
+    """The packed bytes before the blocks."""
 
     packing: Packing
     size: int

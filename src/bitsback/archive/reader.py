@@ -237,7 +237,7 @@ class Archive:
         """The bytes of a chunk as they are packed, checked by what they unpack to."""
         self.unpacked_bytes(data)
         assert data.head.data is not None
-        return self._file.read(data.chunk.payload_offset + data.starts[-1], data.head.data.packed)
+        return self._file.read(data.chunk.payload_offset, data.head.data.packed)
 
     def unpacked_bytes(self, data: DataChunk) -> bytes:
         """The bytes of a chunk."""
@@ -252,7 +252,7 @@ class Archive:
         if section.size + section.packed > self.limits.memory:
             raise LimitError(f"a chunk of {section.size} bytes is over the memory limit of {self.limits.memory}")
         try:
-            return unpack_bytes(section, self._file.read(data.chunk.payload_offset + data.starts[-1], section.packed))
+            return unpack_bytes(section, self._file.read(data.chunk.payload_offset, section.packed))
         except BitsBackError as error:
             raise self._located(data, error) from error
 
@@ -534,6 +534,19 @@ class Archive:
             raise data
         return b"".join(data)
 
+    def unsound(self, since: int = 0) -> Iterator[str]:
+        """What is wrong with the chunks from byte ``since`` on, in words; nothing is decoded."""
+        for chunk in self.structure.all_chunks:
+            try:
+                if chunk.offset < since:
+                    continue
+                if self._file.check_sum(chunk.payload_offset, chunk.payload_size) != chunk.payload_check:
+                    raise ChecksumError(f"chunk at byte {chunk.offset}: the payload is damaged")
+                if chunk.kind == Kind.MODEL and self.model(chunk.head.hex()).data != self._model_file(chunk):
+                    raise FormatError(f"chunk at byte {chunk.offset}: the model is not the one that it is called")
+            except BitsBackError as error:
+                yield str(error)
+
     def test(self, *, threads: int = 0, progress: Callable[[int], None] | None = None) -> list[str]:
         """Decode everything, check everything, put every file together, and throw it away.
 
@@ -543,14 +556,7 @@ class Archive:
         problems = list(self.structure.problems)
         if self.structure.tail:
             problems.append(f"{self.structure.tail} bytes follow the end, as where adding to it was cut short")
-        for chunk in self.structure.all_chunks:
-            try:
-                if self._file.check_sum(chunk.payload_offset, chunk.payload_size) != chunk.payload_check:
-                    raise ChecksumError(f"chunk at byte {chunk.offset}: the payload is damaged")
-                if chunk.kind == Kind.MODEL and self.model(chunk.head.hex()).data != self._model_file(chunk):
-                    raise FormatError(f"chunk at byte {chunk.offset}: the model is not the one that it is called")
-            except BitsBackError as error:
-                problems.append(str(error))
+        problems += self.unsound()
         for member, data in self.contents(threads=threads):
             try:
                 if isinstance(data, BitsBackError):

@@ -4,13 +4,16 @@ A file is searched from its beginning for chunks whose frame and head are whole.
 too the search goes on at its end, so an archive stored inside is seen only where the chunk around it is damaged. Then
 it must not be mistaken for the archive itself, be it an older copy of the same, and its chunks say by themselves that
 they are not: each names the run that wrote it, and the byte at which it stood. A run is called by what it was going to
-write, so a run in which an archive is stored is never one of that archive's own. Hence
+write, so a run in which an archive is stored is never one of that archive's own. Hence these runs are the archive's:
 
-- the runs are the archive's that the header names, or a chunk that stands in its own place (one of an archive inside
-  never does); and those that an index of such a run names;
-- if there are none, as when bytes are missing at the beginning and the header with them, the run of the last chunk that
-  stands *before* its place (one of an archive inside stands behind it);
-- of these runs every chunk is taken, wherever it stands: a run's chunk of one number is the same in every copy.
+- the one that the header names, and those of which a chunk stands in its own place (one of an archive inside never
+  does);
+- where bytes are missing or were put in, the run of the last index that is less far behind its place than any archive
+  inside could be, if it names one of the runs above as one before it; if there is none above, as when the beginning is
+  missing, the run of the last chunk that stands before its place;
+- those that an index of such a run names.
+
+Of these runs every chunk is taken, wherever it stands: a run's chunk of one number is the same in every copy.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from itertools import pairwise
 
 from bitsback.archive.container import (
     FOOTER_SIZE,
+    FRAME_SIZE,
     HEADER_SIZE,
     HERE,
     MAGIC,
@@ -86,12 +90,8 @@ def salvage(file: File, limits: Limits) -> Salvaged:
     except FormatError as error:
         out.problems.append(f"header: {error}")
     found = list(_search(file, limits))
-    own |= {one.chunk.run for one in found if not one.moved}
-    if not own:
-        own |= {one.chunk.run for one in [one for one in found if one.moved < 0][-1:]}
     indexes = {one.chunk: index for one in found if (index := _index(file, one))}
-    while more := {run for chunk, index in indexes.items() if chunk.run in own for run in index.runs} - own:
-        own |= more
+    own = _own(found, indexes, own)
     taken = _taken(found, own)
     out.problems += _report(file, found, taken, own)
     for one in taken:
@@ -100,6 +100,41 @@ def salvage(file: File, limits: Limits) -> Salvaged:
     out.chunks = [one.chunk for one in taken if one.chunk.kind != Kind.INDEX]
     out.incomplete = _incomplete([one.chunk for one in taken], read_footer(file, file.size))
     return out
+
+
+def _own(found: list[_Found], indexes: dict[Chunk, Index], own: set[int]) -> set[int]:
+    """The runs that are the archive's. ``own``: what the header says."""
+    in_place = {one.chunk.run for one in found if not one.moved}
+    own = own | in_place
+    nearest = (
+        HEADER_SIZE + FRAME_SIZE if own else 0
+    )  # where an archive that is stored inside could begin at the earliest
+    moved: list[Chunk] = []
+    for one in found:
+        if not one.moved:
+            nearest = one.chunk.payload_offset
+        elif one.moved < nearest and (one.chunk in indexes or not own):
+            moved.append(one.chunk)
+    before = {chunk.run: set(index.runs) for chunk, index in indexes.items()}
+    for chunk in moved[: -1 - _TRIES : -1]:
+        family = _with_earlier({chunk.run}, before)
+        if not own or own & family:
+            return _with_earlier(own | family, before)
+    return _with_earlier(own, before)
+
+
+_TRIES = 64
+"""Indexes that are out of place, and looked at."""
+
+
+def _with_earlier(runs: set[int], before: dict[int, set[int]]) -> set[int]:
+    """Runs, and all before them; ``before``: for each run the ones that its index names."""
+    known: set[int] = set()
+    new = runs
+    while new:
+        known |= new
+        new = set().union(*(before.get(run, set()) for run in new)) - known
+    return known
 
 
 def _search(file: File, limits: Limits) -> Iterator[_Found]:
@@ -175,7 +210,7 @@ def _report(file: File, found: list[_Found], taken: list[_Found], own: set[int])
             yield f"chunk at byte {chunk.offset}: kind {chunk.kind} is unknown to this version"
         if not one.sound:
             yield f"chunk at byte {chunk.offset}: the payload is damaged"
-        at, last = max(at, chunk.end if one.sound else chunk.payload_offset), chunk
+        at, last = chunk.end, chunk
         if chunk.kind == Kind.INDEX and at + FOOTER_SIZE <= file.size and read_footer(file, at + FOOTER_SIZE):
             at += FOOTER_SIZE
     if at != file.size or last is None or last.kind != Kind.INDEX:

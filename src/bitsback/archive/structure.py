@@ -127,7 +127,7 @@ class DataChunk:
     chunk: Chunk
     head: DataHead
     starts: list[int]
-    """Of each block in the payload, and then of the bytes."""
+    """Of each block in the payload, behind the bytes; and then its end."""
     firsts: list[int]
     """Number of each block's first image in the chunk, and then how many there are."""
     ends: list[int] = field(default_factory=list)
@@ -136,8 +136,8 @@ class DataChunk:
     @classmethod
     def read(cls, number: int, chunk: Chunk, limits: Limits) -> DataChunk:
         head = decode_head(chunk.head, limits)
-        starts = [0, *accumulate(block.size for block in head.blocks)]
-        if starts[-1] + (head.data.packed if head.data else 0) != chunk.payload_size:
+        starts = list(accumulate((block.size for block in head.blocks), initial=head.data.packed if head.data else 0))
+        if starts[-1] != chunk.payload_size:
             raise FormatError("the payload is not as long as its parts")
         return cls(number, chunk, head, starts, [0, *accumulate(block.count for block in head.blocks)])
 

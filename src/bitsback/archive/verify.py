@@ -7,10 +7,11 @@ from bitsback.archive.report import Report
 from bitsback.errors import BitsBackError, ChecksumError
 
 
-def verify(archive: Archive, report: Report, *, first: int = 0, threads: int = 0) -> None:
+def verify(archive: Archive, report: Report, first: int = 0, *, since: int = 0, threads: int = 0) -> None:
     """Compare the members of ``archive`` from number ``first`` on with what went in.
 
-    Names, types, times, modes, sizes and targets must be the same, and every content's digest.
+    Names, types, times, modes, sizes and targets must be the same, and every content's digest; and every chunk from
+    byte ``since`` on must be whole, models and second copies too.
 
     Raises:
         BitsBackError: something is not; nothing may be removed on the word of this archive.
@@ -24,6 +25,8 @@ def verify(archive: Archive, report: Report, *, first: int = 0, threads: int = 0
             raise ChecksumError(f"{kept.name!r}: its entry reads back as {member.entry} instead of {kept.entry}")
         if (member.content is not None) != bool(kept.digest):
             raise ChecksumError(f"{kept.name!r}: its content does not read back")
+    for problem in archive.unsound(since):
+        raise ChecksumError(problem)
     for member, digest in archive.digests(members, threads=threads):
         if isinstance(digest, BitsBackError):
             raise digest

@@ -380,7 +380,7 @@ class Writer:
         if self._container is None:
             before = b"".join(run.to_bytes(8, "little") for run in self._before)
             hashed = hashlib.sha256(before + self._listing + first).digest()
-            header = self._continued.header if self._continued else Header(0)
+            header = self._continued.header if self._continued else Header(0, self._system)
             header = header._replace(id=int.from_bytes(hashed[:8], "little"), required=DRAFT)
             self._container = ContainerWriter(self._stream, header, self._continued.end if self._continued else None)
         return self._container
@@ -436,7 +436,7 @@ class Writer:
                     digest if chunk.ends else b"",
                     [end for end in (self._next_content + content for content in chunk.ends) if end in self._void],
                 ).encode()
-                payload = b"".join([*(coded[number_].payload for number_ in chunk.blocks), packed])
+                payload = b"".join([packed, *(coded[number_].payload for number_ in chunk.blocks)])
                 container.add(Kind.DATA, head, payload)
                 self._account(batch, chunk, blocks, len(head) + len(payload), bool(section and section.packing))
 
