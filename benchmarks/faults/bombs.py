@@ -28,9 +28,9 @@ import craft
 import numpy as np
 from craft import Made, block, of_blocks, zeros
 
-from bitsback.archive.container import HEADER_SIZE, OPTIONAL, Header, Index, Kind, System
+from bitsback.archive.container import HEADER_SIZE, Header, Index, Kind, System
 from bitsback.archive.directory import Content, Row
-from bitsback.archive.fields import column, steps, strings, varint, varints
+from bitsback.archive.fields import varint, varints
 from bitsback.archive.head import Block, Bytes, DataHead, Piece
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.packing import Packing
@@ -228,9 +228,7 @@ def _blocks_of_one() -> bytes:
     count, images, size = 1000, 1 << 15, 32 << 20
     payload = zeros(size)
     one = Block(1, 1, (32, 32, 1), images, len(payload), craft.check_of_zeros(size))
-    heads = [
-        DataHead([one], [Piece(0, n + 1, 0, 1), Piece(1, n + 1, 0, images - 1)]) for n in range(count)
-    ]
+    heads = [DataHead([one], [Piece(0, n + 1, 0, 1), Piece(1, n + 1, 0, images - 1)]) for n in range(count)]
     contents = [Content(1 << 20, 0, "{}", (1,) * count), Content(size, 0, "{}", (images - 1,) * count)]
     rows = [Row(Entry("a"), 0), Row(Entry("b"), 1)]
     return craft.archive([craft.directory(rows, contents), *(craft.data(head, payload) for head in heads)])
@@ -499,15 +497,19 @@ def _unit(**claims: int) -> bytes:
 
 @bomb("units of parity for a petabyte")
 def _parity_large() -> bytes:
-    return START + bytes(4096 - HEADER_SIZE) + b"".join(
-        _unit(end=1 << 50, place=4096 * n, row=n, rows=60_000, strands=1 << 25) for n in range(1, 40)
+    return (
+        START
+        + bytes(4096 - HEADER_SIZE)
+        + b"".join(_unit(end=1 << 50, place=4096 * n, row=n, rows=60_000, strands=1 << 25) for n in range(1, 40))
     )
 
 
 @bomb("units of parity for 60,000 sectors, of 1,000 sets")
 def _parity_many() -> bytes:
-    return START + bytes(4096 - HEADER_SIZE) + b"".join(
-        _unit(end=4096 * 60_000, place=4096 * n, rows=5000, row=0, room=32, table=n) for n in range(1, 1000)
+    return (
+        START
+        + bytes(4096 - HEADER_SIZE)
+        + b"".join(_unit(end=4096 * 60_000, place=4096 * n, rows=5000, row=0, room=32, table=n) for n in range(1, 1000))
     )
 
 
@@ -537,14 +539,14 @@ def _hostile_model(hidden: int = 1, memories: int = 32, taps: int = 28, size: in
     spec = ContextSpec(
         features=((Feature(Tap("value", 0, -1, 0)),) * 1,) * channels,
         hidden=((hidden,) * 4,) * channels,
-        regression=RegressionSpec(tuple(Tap("value", i % 4, -(1 + i // 7), -(i % 7)) for i in range(taps))) if taps else None,
+        regression=RegressionSpec(tuple(Tap("value", i % 4, -(1 + i // 7), -(i % 7)) for i in range(taps)))
+        if taps
+        else None,
         memories=tuple(Memory(k % 4, (west,) * 48) for k in range(memories)),
     )
 
     def weights(outputs: int, inputs: int) -> Weights:
-        return Weights(
-            np.ones((outputs, inputs), np.int16), np.zeros(outputs, np.int32), np.full(outputs, 4, np.uint8)
-        )
+        return Weights(np.ones((outputs, inputs), np.int16), np.zeros(outputs, np.int32), np.full(outputs, 4, np.uint8))
 
     parameters = 3 * 16
     layers = [[weights(layer.outputs, layer.inputs) for layer in spec.layers(c, parameters)] for c in range(channels)]
@@ -597,8 +599,8 @@ def _proof() -> bytes:
 
 @bomb("2^18 images of a pixel for the photo model")
 def _photos() -> bytes:
-    from bitsback.models import Model
     from bitsback.kinds.context import tiles
+    from bitsback.models import Model
 
     count = 1 << 18
     number = tiles.piece_count((count, 1, 1, 3))
@@ -677,12 +679,21 @@ def probe(name: str, path: Path, action: str, threads: int = 1) -> Cost:
     told = out / "told"
     pid = os.fork()
     if not pid:
-        _child([word.replace("FILE", str(path)).replace("OUT", str(out / "out")) for word in ACTIONS[action]], told, threads)
+        _child(
+            [word.replace("FILE", str(path)).replace("OUT", str(out / "out")) for word in ACTIONS[action]],
+            told,
+            threads,
+        )
     _, status, used = os.wait4(pid, 0)
     text = told.read_text(errors="replace") if told.exists() else ""
     shutil.rmtree(out, ignore_errors=True)
     code = os.waitstatus_to_exitcode(status)
-    right = code in (0, 1, 3) and "Traceback" not in text and "internal error" not in text and "not enough memory" not in text
+    right = (
+        code in (0, 1, 3)
+        and "Traceback" not in text
+        and "internal error" not in text
+        and "not enough memory" not in text
+    )
     lines = text.strip().splitlines()
     end = f"{code}: {lines[-1 if 'Traceback' in text else 0][:200] if lines else ''}"
     return Cost(name, action, path.stat().st_size, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000, end, right)
@@ -772,7 +783,10 @@ def main() -> None:
     for cost in costs(names, options.actions.split(",")):
         found.append(cost)
         mark = " " if cost.cheap else "!"
-        print(f"{mark} {cost.seconds:6.2f} s {cost.megabytes:6.0f} MB {cost.size:>10,} B  {cost.action:10} {cost.bomb:60} {cost.end}", flush=True)
+        print(
+            f"{mark} {cost.seconds:6.2f} s {cost.megabytes:6.0f} MB {cost.size:>10,} B  {cost.action:10} {cost.bomb:60} {cost.end}",
+            flush=True,
+        )
     dear = [cost for cost in found if not cost.cheap]
     print(f"{len(names)} bombs, {len(found)} actions; too dear, or ended badly: {len(dear)}")
     if options.json:
