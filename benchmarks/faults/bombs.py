@@ -55,7 +55,7 @@ def bomb(name: str) -> Callable[[Make], Make]:
 
 # Directories ----------------------------------------------------------------------------------------------------------
 
-NAMES, TYPES, CONTENTS, SIZES, RECIPES, PARTS, COUNTS = 2, 1, 6, 16, 18, 20, 21
+TYPES, NAMES, CONTENTS, TARGETS, SIZES, RECIPES, PARTS = 1, 2, 6, 7, 16, 18, 20
 ROWS = 1 << 16
 
 
@@ -65,11 +65,16 @@ def numbered(count: int, first: int = 0) -> bytes:
 
 @bomb("2^20 names in 16 directories")
 def _names() -> bytes:
+    """All of the same empty content."""
+    fields = {NAMES: numbered(ROWS), CONTENTS: varint(1)}
     return craft.archive(
-        craft.raw_directory({NAMES: numbered(ROWS, k * ROWS)}, ROWS, 1 if k == 0 else 0, (k * ROWS, min(k, 1)))
-        if k
-        else craft.raw_directory({NAMES: numbered(ROWS), CONTENTS: varint(1), SIZES: varint(0)}, ROWS, 1)
-        for k in range(16)
+        [
+            craft.raw_directory(fields | {SIZES: varint(0)}, ROWS, 1),
+            *(
+                craft.raw_directory(fields | {NAMES: numbered(ROWS, k * ROWS)}, ROWS, 0, (k * ROWS, 1))
+                for k in range(1, 16)
+            ),
+        ]
     )
 
 
@@ -90,27 +95,34 @@ def _shared() -> bytes:
         [Block(0, 1, (1, 1, 1), ROWS, ROWS, craft.check_of_zeros(ROWS))],
         [Piece(0, part, 0, 1) for part in range(1, ROWS + 1)],
     )
-    fields = {NAMES: numbered(ROWS), CONTENTS: varint(1), SIZES: varint(ROWS), RECIPES: b"{}\0", PARTS: varint(ROWS)}
-    # what is not zero packs badly, and makes room for so many things
-    noise = Made(Kind(1), b"\0\0", b"")
-    filler = craft.raw_directory({}, 0, 0)
-    del noise, filler
+    fields = {
+        NAMES: numbered(ROWS),
+        CONTENTS: varint(1),
+        SIZES: varint(ROWS),
+        RECIPES: craft.NPY.encode() + b"\0",
+        PARTS: varint(ROWS),
+    }
     return craft.archive([craft.raw_directory(fields, ROWS, 1), craft.data(head, bytes(ROWS))])
+
+
+def _named(name: bytes) -> bytes:
+    """A folder of this name."""
+    return craft.archive([craft.raw_directory({NAMES: name + b"\0", TYPES: varint(Type.FOLDER)}, 1, 0)])
 
 
 @bomb("a name of 60 MiB")
 def _long_name() -> bytes:
-    return craft.archive([craft.directory([Row(Entry("a" * (60 << 20), Type.FOLDER))], [])])
+    return _named(b"a" * (60 << 20))
 
 
 @bomb("a name of 30 million folders")
 def _deep_name() -> bytes:
-    return craft.archive([craft.directory([Row(Entry("a/" * (30 << 20) + "a", Type.FOLDER))], [])])
+    return _named(b"a/" * (30 << 20) + b"a")
 
 
 @bomb("a name of 30,000 folders")
 def _deep_folder() -> bytes:
-    return craft.archive([craft.directory([Row(Entry("a/" * 30_000 + "a", Type.FOLDER))], [])])
+    return _named(b"a/" * 30_000 + b"a")
 
 
 @bomb("4,000 names of 1,000 folders")
@@ -121,7 +133,8 @@ def _deep_names() -> bytes:
 
 @bomb("a link that says 60 MiB")
 def _long_target() -> bytes:
-    return craft.archive([craft.directory([Row(Entry("a", Type.SYMLINK, target="b" * (60 << 20)))], [])])
+    fields = {NAMES: b"a\0", TYPES: varint(Type.SYMLINK), TARGETS: b"b" * (60 << 20) + b"\0"}
+    return craft.archive([craft.raw_directory(fields, 1, 0)])
 
 
 @bomb("2^16 links to each other")
@@ -185,11 +198,11 @@ def _directories() -> bytes:
     return craft.archive([craft.raw_directory({}, 0, 0)] * 100_000)
 
 
-@bomb("5,000 spoilt chunks and 100,000 names")
+@bomb("2,000 spoilt chunks and 20,000 names")
 def _spans() -> bytes:
     """Every message about a chunk says which files it has something of."""
-    count = 5000
-    rows = [Row(Entry(f"{n:x}"), min(n, count - 1)) for n in range(ROWS - 1)]
+    count = 2000
+    rows = [Row(Entry(f"{n:x}"), min(n, count - 1)) for n in range(20_000)]
     contents = [Content(1, 1) for _ in range(count)]
     chunks = [
         craft.data(DataHead(data=Bytes(Packing.DEFLATE, 1, 0, 1), byte_pieces=[Piece(n, 0, 0, 1)]), b"x")
@@ -201,12 +214,10 @@ def _spans() -> bytes:
 # Contents -------------------------------------------------------------------------------------------------------------
 
 
-@bomb("300 contents with a piece in each of 300 chunks of 60 MiB")
+@bomb("60 contents with a piece in each of 60 chunks of a MiB")
 def _woven() -> bytes:
     """To have one of them, all chunks are unpacked; each ends in another chunk."""
-    count, size = 300, 60 << 20
-    lengths = [[1 if k < count - 1 else 1 for k in range(count)] for _ in range(count)]
-    del lengths
+    count, size = 60, 1 << 20
     content_pieces: list[list[Piece]] = [[] for _ in range(count)]
     at = [0] * count
     for chunk in range(count):
@@ -222,10 +233,10 @@ def _woven() -> bytes:
     return craft.archive([craft.directory(rows, contents), *chunks])
 
 
-@bomb("a file of 1,000 arrays that lie in 1,000 blocks of 32 MiB")
+@bomb("a file of 100 arrays that lie in 100 blocks of a MiB")
 def _blocks_of_one() -> bytes:
     """Of each block it has one image; the rest is another file's."""
-    count, images, size = 1000, 1 << 15, 32 << 20
+    count, images, size = 100, 1 << 10, 1 << 20
     payload = zeros(size)
     one = Block(1, 1, (32, 32, 1), images, len(payload), craft.check_of_zeros(size))
     heads = [DataHead([one], [Piece(0, n + 1, 0, 1), Piece(1, n + 1, 0, images - 1)]) for n in range(count)]
@@ -481,7 +492,7 @@ def _russian() -> bytes:
 
 
 def _unit(**claims: int) -> bytes:
-    from bitsback.archive.parity import _CHECKED, _HEAD, CELL, MAGIC, SECTOR
+    from bitsback.archive.parity import _CHECKED, _HEAD, MAGIC, SECTOR
 
     values = {
         "run": craft.RUN, "start": 0, "end": 4096, "place": 0, "table": 0, "share": 50_000, "strands": 1, "strand": 0,
@@ -489,7 +500,6 @@ def _unit(**claims: int) -> bytes:
     } | claims  # fmt: skip
     head = _HEAD.pack(MAGIC, 0, *values.values(), 0)
     body = head[_CHECKED:].ljust(SECTOR - _CHECKED, b"\0")
-    del CELL
     from bitsback.archive.container import check_sum
 
     return MAGIC + check_sum(body).to_bytes(8, "little") + body
@@ -500,7 +510,7 @@ def _parity_large() -> bytes:
     return (
         START
         + bytes(4096 - HEADER_SIZE)
-        + b"".join(_unit(end=1 << 50, place=4096 * n, row=n, rows=60_000, strands=1 << 25) for n in range(1, 40))
+        + b"".join(_unit(end=1 << 41, place=4096 * n, row=n, rows=9000, strands=60_000, room=32) for n in range(1, 40))
     )
 
 

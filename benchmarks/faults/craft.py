@@ -96,7 +96,7 @@ def of_blocks(
         section,
         [Piece(0, 0, 0, len(blob))] if blob else [],
     )
-    payload = b"".join([*(payload for _, payload in blocks), stored])
+    payload = b"".join([stored, *(payload for _, payload in blocks)])
     return archive([*extra, directory([Row(Entry("a.npy"), 0)], [content]), data(head, payload)])
 
 
