@@ -68,8 +68,6 @@ FOOTER_SIZE = _FOOTER.size + _CHECK.size + len(END_MAGIC)
 
 _START = re.compile(re.escape(SYNC) + rb".[\0-\x03]\0\0.{22}\0\0.{6}\0\0", re.DOTALL)
 """What a frame looks like: known flags, the reserved field, and a place and a payload below 2^48."""
-_END = re.compile(rb"(?<=\0\0.{16})" + re.escape(END_MAGIC), re.DOTALL)
-"""The end of a footer whose index stands below 2^48."""
 _WINDOW = 1 << 20
 """Bytes that are looked at, at a time."""
 _HEADS = 1 << 12
@@ -488,10 +486,13 @@ def _footers(file: File) -> Iterator[tuple[int, int, int]]:
     for start in range((file.size - 1) // _WINDOW * _WINDOW, -1, -_WINDOW):
         begin = max(0, start - FOOTER_SIZE)
         window = file.read(begin, min(start + _WINDOW, file.size) - begin)
-        for match in reversed(list(_END.finditer(window))):
-            stop = match.end()
-            if begin + stop > start and (footer := _parse_footer(window[max(0, stop - FOOTER_SIZE) : stop])):
-                yield begin + stop, *footer
+        at = len(window)
+        while (at := window.rfind(END_MAGIC, 0, at + len(END_MAGIC) - 1)) >= 0:
+            stop = at + len(END_MAGIC)
+            footer = window[max(0, stop - FOOTER_SIZE) : stop]
+            # a quick look at the highest bytes of the place of the index
+            if footer[6:8] == b"\0\0" and begin + stop > start and (parsed := _parse_footer(footer)):
+                yield begin + stop, *parsed
 
 
 class _Listed(NamedTuple):
@@ -534,9 +535,14 @@ class ContainerReader:
         """Where the last whole footer ends, the index that it names, its run, and what it says."""
         budget = self.file.size + (64 << 20)  # bytes of indexes that are looked at: hostile ones may overlap
         wrong: BitsBackError | None = None
+        ends: dict[int, int] = {}  # where the index ends that a footer named, for the next one that names it
         for stop, index, run in _footers(self.file):
+            if ends.get(index, stop - FOOTER_SIZE) != stop - FOOTER_SIZE:
+                continue
+            ends[index] = -1
             try:
                 chunk = self._index_chunk(index, run)
+                ends[index] = chunk.end
                 if chunk.end != stop - FOOTER_SIZE:
                     raise FormatError("the footer does not follow its index")
                 budget -= chunk.payload_size

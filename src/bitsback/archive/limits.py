@@ -46,9 +46,9 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-MEMBER, CONTENT, ARRAY, PIECE, BLOCK = 1, 1, 1, 2, 64
+MEMBER, CONTENT, ARRAY, PIECE, BLOCK, CHUNK = 1, 1, 1, 2, 64, 1024
 """How many things what an archive describes counts for. Each takes memory and time when the archive is opened; a block,
-with its check, never takes less than eight bytes of it."""
+with its check, never takes less than eight bytes of it, a chunk, with its frame, never less than 64."""
 
 HEAD_BYTES = 16
 """So many bytes of a head, once unpacked, count for a thing."""

@@ -34,7 +34,7 @@ from bitsback.threads import ordered_map, thread_count
 CACHE_BYTES = 128 << 20
 """Decoded images that are kept for the next one asked for; the block in use is kept whatever its size."""
 
-AGAIN = 8
+AGAIN = 4
 """How often a block may be decoded in one go through an archive, on average."""
 
 WHOLE = 1 << 26

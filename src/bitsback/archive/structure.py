@@ -19,7 +19,7 @@ from bitsback.archive.container import Chunk, ContainerReader, End, File, Header
 from bitsback.archive.directory import Content, Directory, Row
 from bitsback.archive.head import Block, DataHead, Piece, decode_head
 from bitsback.archive.library import kind_name
-from bitsback.archive.limits import CONTENT, MEMBER, Allowance, Limits
+from bitsback.archive.limits import CHUNK, CONTENT, MEMBER, Allowance, Limits
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.recovery import salvage
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
@@ -246,6 +246,7 @@ class Structure:
             self.header, self.end, self.tail = container.header, container.end, container.tail
             self.all_chunks, self.version = container.chunks, container.header.version
             self.system, removed = container.header.system, container.removed
+        self._allowance.take(len(self.all_chunks), CHUNK)
         self.chunks = self._read_data()
         self.contents: dict[int, Content] = {}
         found = self._read_directories()
