@@ -376,7 +376,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000, help="how many of the test digits (default: 1000)")
     options = parser.parse_args()
     about = measure.machine()
-    print(f"{measure.describe(about)}\n", flush=True)
+    print(f"{measure.line(about)}\n", flush=True)
     results: dict[str, Any] = {"machine": about, "kinds": {}}
     for kind in options.kinds:
         result = compare(kind, measure.digits(options.data, kind, options.images), options.repeats)

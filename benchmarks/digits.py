@@ -200,12 +200,12 @@ def bitsback_row(x: Images, repeats: int, verify: bool) -> Row:
 
 
 def archive(x: Images, **how: Any) -> tuple[bytes, str]:
-    """An archive made of the array, and the route that was taken: "model digits", say."""
+    """An archive made of the array, and the coder that was taken."""
     import bitsback
 
     stream = io.BytesIO()
     report = bitsback.compress(x, stream, **how)
-    return stream.getvalue(), ", ".join(sorted({entry.route for entry in report.entries}))
+    return stream.getvalue(), ", ".join(sorted({kept.how for kept in report.members}))
 
 
 def elbo_gaps(x: Images, kind: str, samples: int) -> dict[str, Any]:
@@ -336,7 +336,7 @@ def main() -> None:
         memory_job(options.kinds[0], options.data, options.memory[0], Path(options.memory[1]))
         return
     about = measure.machine()
-    print(f"{measure.describe(about)}\n", flush=True)
+    print(f"{measure.line(about)}\n", flush=True)
     results: dict[str, Any] = {"machine": about, "kinds": {}}
     for kind in options.kinds:
         x = measure.digits(options.data, kind, options.images)

@@ -302,7 +302,7 @@ def total(sizes: list[int | None]) -> int | None:
 def bitsback_sizes(images: list[Array], files: list[bytes]) -> dict[str, Any]:
     """An archive of the PNG files; and the payloads alone, image by image, with speeds in MB of samples."""
     import bitsback
-    from bitsback.kinds.adaptive import payload as predictor
+    from bitsback.kinds.adaptive import CODER
 
     with tempfile.TemporaryDirectory() as folder:
         for number, data in enumerate(files):
@@ -312,11 +312,11 @@ def bitsback_sizes(images: list[Array], files: list[bytes]) -> dict[str, Any]:
         size = archive.stat().st_size
     arrays = [image.astype(image.dtype if image.dtype == np.uint16 else np.uint8)[None] for image in images]
     arrays = [array.reshape(*array.shape[:3], -1) for array in arrays]
-    payloads, encoding = measure.cpu(lambda: [predictor.encode(array) for array in arrays], 1)
+    payloads, encoding = measure.cpu(lambda: [CODER.encode(array) for array in arrays], 1)
 
     def decode() -> list[Array]:
         pairs = zip(payloads, arrays, strict=True)
-        return [predictor.decode(payload, 1, array.shape[1:], array.dtype) for payload, array in pairs]
+        return [CODER.decode(payload, 1, array.shape[1:], array.dtype) for payload, array in pairs]
 
     decoded, decoding = measure.cpu(decode, 1)
     if not all(map(np.array_equal, decoded, arrays)):
@@ -334,7 +334,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=measure.RESULTS / "graphics.json", help="JSON file to write")
     options = parser.parse_args()
     about = measure.machine()
-    print(f"{measure.describe(about)}\n", flush=True)
+    print(f"{measure.line(about)}\n", flush=True)
     bitsback_sizes([screenshot(0, 300, 200), gradient(0)], [png(noise(0))])  # compile
     rows: list[dict[str, Any]] = []
     for kind, images in drawn(options.data):

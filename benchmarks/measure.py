@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,9 +16,12 @@ from numpy.typing import NDArray
 
 from bitsback.data import mnist
 from bitsback.errors import ImageError
+from bitsback.report import machine as about
+from bitsback.report.machine import line
+from bitsback.report.markdown import table
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("bitsback", "numpy", "numba", "onnxruntime", "pillow", "imagecodecs", "pyoxipng", "constriction")
+PACKAGES = ("bitsback", "numpy", "llvmlite", "onnxruntime", "pillow", "imagecodecs", "pyoxipng", "constriction")
 MODELS = {"8-bit": "digits", "binarised": "digits-binary"}
 
 T = TypeVar("T")
@@ -65,37 +65,8 @@ def cpu(run: Callable[[], T], repeats: int = 3, budget: float = 30.0) -> tuple[T
 
 
 def machine() -> dict[str, Any]:
-    """Processor, system, versions and date: what timings mean nothing without."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line.partition(":") for line in info.read_text().splitlines()]
-        name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
-    load = [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": name,
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "load_average": load,
-        "python": platform.python_version(),
-        "versions": {package: found for package in PACKAGES if (found := _version(package))},
-    }
-
-
-def describe(about: dict[str, Any]) -> str:
-    """The machine in a line."""
-    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
-    load = f", load {about['load_average'][0]}" if about["load_average"] else ""
-    return f"{about['date'][:10]}, {about['cpu']} ({about['cores']} cores{load}), Python {about['python']}, {versions}"
-
-
-def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table; all columns but the first are figures."""
-    header = list(header)
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [header, rule, *rows])
+    """Where and when this is measured."""
+    return about.machine(PACKAGES)
 
 
 def write(path: Path, results: dict[str, Any]) -> None:
@@ -104,8 +75,4 @@ def write(path: Path, results: dict[str, Any]) -> None:
     path.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+__all__ = ["MODELS", "PACKAGES", "RESULTS", "arguments", "cpu", "digits", "line", "machine", "table", "write"]

@@ -202,40 +202,39 @@ def compare(name: str, images: Sequence[Any], again: Sequence[Any]) -> None:
 
 def items(images: Sequence[Array]) -> list[Any]:
     """What an archive is made of: photos as arrays of their own, thumbnails as a single array."""
-    from bitsback import api
+    from bitsback.archive.intake import array_item
 
     if len({image.shape for image in images}) == 1 and len(images) > 100:
-        return [api.array_item(np.stack(images), 0, "images.npy")]
-    return [api.array_item(image, number, f"{number:05}.npy") for number, image in enumerate(images)]
+        return [array_item(np.stack(images), "images.npy")]
+    return [array_item(image, f"{number:05}.npy") for number, image in enumerate(images)]
 
 
-def encode(images: Sequence[Array], **how: Any) -> tuple[bytes, str]:
-    """The archive, and the routes that were taken: "model photos", say."""
+def encode(images: Sequence[Array], model: str = "auto", **how: Any) -> tuple[bytes, str]:
+    """The archive, made without verification, and which coders were taken."""
     from bitsback import api
 
     stream = io.BytesIO()
-    library = api.library_for(how.pop("model", "auto"))
-    report = api.store(items(images), stream, library=library, **how)
-    return stream.getvalue(), ", ".join(sorted({entry.route for entry in report.entries}))
+    settings = api.settings_for(embed_model=False, **how)
+    report = api.store(items(images), stream, library=api.library_for(model), settings=settings, check=False)
+    return stream.getvalue(), ", ".join(sorted({kept.how for kept in report.members}))
 
 
 def decode(data: bytes, threads: int) -> list[Array]:
     """The images of an archive of :func:`encode`, all its files taken out."""
     import bitsback
+    from bitsback.archive import taken
 
-    found: dict[int, list[Array]] = {}
+    found: dict[str, list[Array]] = {}
     with bitsback.open(data) as archive:
-        for member, file in archive.files(threads=threads):
-            if not isinstance(file, bytes):
-                raise file
-            array = np.load(io.BytesIO(file), allow_pickle=False)
-            found[member.ordinal] = list(array) if array.ndim == 4 else [array]
-    return [image for ordinal in sorted(found) for image in found[ordinal]]
+        for member, pieces in archive.contents(threads=threads):
+            array = np.load(io.BytesIO(b"".join(taken(pieces))), allow_pickle=False)
+            found[member.name] = list(array) if array.ndim == 4 else [array]
+    return [image for name in sorted(found) for image in found[name]]
 
 
 def our_row(name: str, images: Sequence[Array], threads: int = 1, **how: Any) -> Row:
     """One archive of all images, coded without verification, as the others do not verify either."""
-    encoded = timed(lambda: encode(images, threads=threads, verify=False, **how))
+    encoded = timed(lambda: encode(images, threads=threads, **how))
     data, routes = encoded.result
     decoded = timed(lambda: decode(data, threads))
     compare(name, images, decoded.result)
@@ -246,7 +245,7 @@ def our_row(name: str, images: Sequence[Array], threads: int = 1, **how: Any) ->
 
 def our_single_rows(name: str, images: Sequence[Array], **how: Any) -> Row:
     """An archive for each image."""
-    encoded = timed(lambda: [encode([image], threads=1, verify=False, **how) for image in images])
+    encoded = timed(lambda: [encode([image], threads=1, **how) for image in images])
     decoded = timed(lambda: [decode(data, 1)[0] for data, _ in encoded.result])
     compare(name, images, decoded.result)
     found = row(name, "each", images, sum(len(data) for data, _ in encoded.result), encoded, decoded)
@@ -427,7 +426,7 @@ def main() -> None:
         memory_job(job, Path(source), Path(folder), effort)
         return
     about = measure.machine()
-    print(f"{measure.describe(about)}\n", flush=True)
+    print(f"{measure.line(about)}\n", flush=True)
     results: dict[str, Any] = {"machine": about, "quick": options.quick, "sets": {}}
     paths = kodak(options.data, 2 if options.quick else None)
     photos = [pixels(path) for path in paths]

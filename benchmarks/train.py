@@ -75,8 +75,8 @@ def run(name: str, data: Path, work: Path, minutes: float, init: str, keep: Path
     seconds = bitsback("train", str(train), "-o", str(model), "--minutes", str(minutes), "--init", init)
     card = json.loads(model.with_suffix(".json").read_text())
     archives = {"own": work / "own.bba", "embedded": work / "embedded.bba", "shipped": work / "shipped.bba"}
-    bitsback("compress", str(test), "-o", str(archives["own"]), "--model", str(model))
-    bitsback("compress", str(test), "-o", str(archives["embedded"]), "--model", str(model), "--embed-model")
+    bitsback("compress", str(test), "-o", str(archives["own"]), "--model", str(model), "--no-embed-model")
+    bitsback("compress", str(test), "-o", str(archives["embedded"]), "--model", str(model))
     bitsback("compress", str(test), "-o", str(archives["shipped"]))
     bitsback("decompress", str(archives["embedded"]), "-C", str(work / "back"), "-q")
     paths = sorted(test.glob("*.png"))
@@ -98,7 +98,7 @@ def run(name: str, data: Path, work: Path, minutes: float, init: str, keep: Path
     return {
         "images": len(images),
         "minutes": round(seconds / 60, 2),
-        "architecture": card["architecture"],
+        "architecture": card["training"]["architecture"],
         "steps": card["training"]["done"],
         "model_bytes": card["bytes"],
         "bytes": sizes,

@@ -93,3 +93,25 @@ def test_what_is_done_is_let_go() -> None:
 @pytest.mark.parametrize(("count", "threads", "given"), [(1, 1, [1]), (1, 4, [4]), (2, 4, [1, 1]), (0, 4, [])])
 def test_a_lone_item_gets_all_threads(count: int, threads: int, given: list[int]) -> None:
     assert list(ordered_map(lambda item, threads: threads, range(count), threads)) == given
+
+
+@pytest.mark.parametrize("allowed", [0, 1, 2])
+def test_fewer_threads_than_were_asked_for(allowed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+    started: list[threading.Thread] = []
+
+    def limited(thread: threading.Thread) -> None:
+        if len(started) >= allowed:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+
+    def work(n: int, threads: int) -> int:
+        time.sleep(0.001)
+        return 6 // n
+
+    assert list(ordered_map(work, [1, 2, 3, 6] * 5, 4)) == [6, 3, 2, 1] * 5
+    with pytest.raises(ZeroDivisionError):
+        list(ordered_map(work, [1, 0, 2, 3], 4))

@@ -1,6 +1,6 @@
 """What is ANS, and why not arithmetic coding? Ten lines of ANS against the entropy; then a stack against queues.
 
-    python docs/lab/ans.py            (--quick: a smaller run, which writes nothing to the page)
+    python docs/lab/ans.py            (--quick: a smaller run, which writes nothing)
 
 The range coder is constriction's (``pip install ".[bench]"``); without it, its rows are left out. Everything that is
 measured is decoded and compared.
@@ -84,7 +84,8 @@ def draw_chains(sizes, elbo):
     return figure
 
 
-def main(quick):
+def main(mode):
+    quick = mode == "quick"
     entropy, rows = rates(range(8, 25, 8) if quick else range(5, 25), 2000 if quick else 100_000)
 
     model = Model.load(PLAIN_VAE)
@@ -93,10 +94,10 @@ def main(quick):
     grid = Grid(best_grids(vae, digits(4 if quick else 50, seed=5)[..., None])[2], finest)
     elbo = float(np.mean([model.elbo_bits(images, seed).mean() for seed in range(1 if quick else 10)]))
 
-    def mode(x):
+    def best(x):
         return vae.posterior(x).modes()
 
-    start = TwoPart(vae.prior(1), vae.likelihood, mode)
+    start = TwoPart(vae.prior(1), vae.likelihood, best)
     stack = chain(vae.codec(1), images, start)
     once = (stack[0] - model.elbo_bits(images[:1])[0]) / n
     sizes = {"stack, bits back": stack[-1]}
@@ -104,7 +105,7 @@ def main(quick):
     if constriction:
         noise = random_stack(12 * n)
         sizes["range coder, bits back by blocks"] = blocks(vae, images, Words)
-        sizes["range coder, naive"] = one_queue(vae, images, lambda x: grid.snap(mode(x)), grid)
+        sizes["range coder, naive"] = one_queue(vae, images, lambda x: grid.snap(best(x)), grid)
         fine = Grid([finest] * len(grid.bits), finest)
         sizes["range coder, borrowed bits wasted"] = one_queue(vae, images, lambda x: vae.posterior(x).pop(noise), fine)
     sizes["stack, naive"] = chain(naive(vae, grid.bits), images)[-1]
@@ -128,7 +129,9 @@ def main(quick):
         f"first digit pays its latents in full: {once:.1f} bits a digit, of these {n}. Every message "
         "was decoded and compared.",
     ]
-    write("ans", "\n\n".join(results), {"ans-rate": draw_rates(entropy, rows), "ans": draw_chains(sizes, elbo)}, quick)
+    write(
+        "ans", "\n\n".join(results), {"ans-rate": draw_rates(entropy, rows), "ans": draw_chains(sizes, elbo)}, mode, 0
+    )
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """How is a VAE different from a deterministic autoencoder? Both code the same digits, and every bit is counted.
 
-python docs/lab/autoencoder.py            (--quick: a smaller run, which writes nothing to the page)
+python docs/lab/autoencoder.py            (--quick: a smaller run, which writes nothing)
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from page import BLUE, GREEN, ORANGE, WIDTH, arguments, digits, table, tiles, write
-from small_vae import VAE, floats, trained
+from small_vae import TOLERANCE, VAE, floats, trained
 
 from bitsback.codecs import Bernoulli, BitsBack, Categorical, PosteriorBuckets, TwoPart, Uniform, bucket_centres
 from bitsback.codecs.testing import random_stack
@@ -118,7 +118,8 @@ def drawn(plain, grid, model):
     return figure
 
 
-def main(quick):
+def main(mode):
+    quick = mode == "quick"
     training, test = digits(100 if quick else 3000, seed=1), digits(10 if quick else 300, seed=2)
     epochs = 2 if quick else 20
     plain, model = (trained(VAE(LATENTS, deterministic=d), training, epochs) for d in (True, False))
@@ -135,7 +136,7 @@ def main(quick):
     torch.manual_seed(2)
     figures = {"autoencoder": bars(rows), "autoencoder-samples": drawn(plain, Grid(codes, 1 / 4), model)}
     text = f"{len(test)} digits in one chain, all decoded and equal. Steps are in standard deviations of a latent.\n\n"
-    write("autoencoder", text + table(head, lines), figures, quick)
+    write("autoencoder", text + table(head, lines), figures, mode, TOLERANCE)
 
 
 if __name__ == "__main__":

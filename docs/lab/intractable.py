@@ -1,6 +1,6 @@
 """Why is the posterior intractable? p(x) estimated with samples from the prior, and what squared distance makes of it.
 
-python docs/lab/intractable.py            (--quick: a smaller run, which writes nothing to the page)
+python docs/lab/intractable.py            (--quick: a smaller run, which writes nothing)
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from page import BLUE, ORANGE, WIDTH, arguments, digits, table, tiles, write
 from PIL import Image
-from small_vae import LN2, VAE, evidence_bits, floats, trained
+from small_vae import LN2, TOLERANCE, VAE, evidence_bits, floats, trained
 
 
 def estimates(model, x, doublings):
@@ -81,7 +81,8 @@ def pictures(sheets):
     return figure
 
 
-def main(quick):
+def main(mode):
+    quick = mode == "quick"
     training, test = digits(100 if quick else 3000, seed=1), digits(20 if quick else 50, seed=3)
     x, doublings = floats(test), 6 if quick else 18
     excess, rows = {}, []
@@ -110,7 +111,7 @@ def main(quick):
     ]
     shown = [sheets[i] for i in (3, 4, 7)]
     figures = {"intractable": curves(excess), "intractable-distance": pictures(shown)}
-    write("intractable", "\n\n".join(parts), figures, quick)
+    write("intractable", "\n\n".join(parts), figures, mode, TOLERANCE)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What does an order cost? Digits as a sequence and as a set, under one model.
 
-python docs/lab/order.py            (--quick: a smaller run, which writes nothing to the page)
+python docs/lab/order.py            (--quick: a smaller run, which writes nothing)
 """
 
 from math import lgamma, log
@@ -27,7 +27,8 @@ def cost(codec, images):
     return bits - stack.bits(), decoded
 
 
-def main(quick):
+def main(mode):
+    quick = mode == "quick"
     model = Model.load("digits-binary")
     codec = model.trained.codec(1)  # bits back inside, and the order as one more latent outside
     images = [image[None, ..., None] for image in digits(20 if quick else 500, seed=7)]
@@ -57,7 +58,7 @@ def main(quick):
     text = (
         "Initial bits are not counted: they come back. Both were decoded and compared, the set with the sorted digits."
     )
-    write("order", f"{table(head, rows)}\n\n{text}", {"order": figure}, quick)
+    write("order", f"{table(head, rows)}\n\n{text}", {"order": figure}, mode, 0)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,24 @@
 """What the scripts of the lab share: digits, the style of the figures, and writing results into their pages.
 
-A page NAME.md has a script NAME.py beside it. The script draws the page's figures, NAME.svg or NAME-*.svg, and rewrites
-what stands between ``<!-- results -->`` and ``<!-- /results -->`` in the page.
+A page NAME.md has a script NAME.py beside it. The script draws the page's figures, NAME.svg or NAME-*.svg, rewrites
+what stands between the marks ``<!-- results -->`` and ``<!-- /results -->`` in the page, and keeps it in
+expected/NAME.json. docs/make.py runs the scripts, all or some, and CI compares: the page with what is kept, and what is
+kept with what the script gives now.
 """
 
 import argparse
 import io
-import platform
 import sys
 import tempfile
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
+import drift
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
-import bitsback
+from bitsback.report.machine import line, machine
+from bitsback.report.markdown import fill, table
 
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parents[1] / "examples"))
@@ -30,6 +31,9 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = COLOURS = (
 )  # fmt: skip
 WIDTH = 7.0
 """Of a figure, in inches: at 640 pixels wide its 10 point letters are as high as those of 9 points on paper."""
+
+PACKAGES = {"constriction", "pillow", "torch"}
+"""Whose versions are named where they were used, besides our own and NumPy's."""
 
 matplotlib.use("svg")
 plt.rcParams.update(
@@ -58,11 +62,14 @@ plt.rcParams.update(
 )
 
 
-def arguments() -> bool:
-    """Read the command line; return whether ``--quick`` was asked for: a tiny run which writes nothing to the page."""
+def arguments() -> str:
+    """Read the command line: "write", or "print" for the same without touching the page, or "quick" for a tiny run that
+    does not touch it either."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="a tiny run, which writes nothing to the page")
-    return parser.parse_args().quick
+    for mode, words in (("quick", "a tiny run"), ("print", "the whole run")):
+        told = f"{words}, which prints its results and leaves the page alone"
+        parser.add_argument(f"--{mode}", dest="mode", action="store_const", const=mode, default="write", help=told)
+    return parser.parse_args().mode
 
 
 def digits(count: int, seed: int, levels: int = 2) -> np.ndarray:
@@ -83,52 +90,49 @@ def tiles(images: np.ndarray, columns: int, gap: int = 2, empty: float = 0) -> n
     return sheet
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """A table in Markdown: the first column to the left, the others to the right."""
-    rule = ["---"] + ["---:"] * (len(head) - 1)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
+def write(
+    name: str,
+    parts: str | dict[str, str],
+    figures: dict[str, plt.Figure | bytes],
+    mode: str,
+    tolerance: float,
+    about: str = "",
+) -> None:
+    """Put results into NAME.md and expected/NAME.json, and save figures beside the page as KEY.svg.
 
+    In another mode than "write" nothing of the docs is touched: the parts are printed, and the figures go into a
+    temporary folder that goes away again.
 
-def machine() -> str:
-    """Processor, versions and date in a line."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        found = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        name = found[0] if found else name
-    packages = {m.split(".")[0] for m in sys.modules} & {"numpy", "torch", "constriction"}
-    versions = ", ".join(f"{package} {metadata.version(package)}" for package in sorted(packages))
-    return (
-        f"{name}, {platform.system()} {platform.machine()}, Python {platform.python_version()}, "
-        f"bitsback {bitsback.__version__}, {versions}; {datetime.now(UTC):%Y-%m-%d}."
-    )
-
-
-def write(name: str, results: str, figures: dict[str, plt.Figure], quick: bool) -> None:
-    """Write ``results``, Markdown, and the machine between the marks of NAME.md; save figures beside it as KEY.svg.
-
-    If ``quick``, into a temporary folder that goes away again.
+    Args:
+        parts: Markdown, by the marks that it belongs between; or what belongs between those called "results".
+        mode: what :func:`arguments` returned.
+        tolerance: by which share a number may differ when the script is run elsewhere: 0 where all is integer
+            arithmetic, some percent where a network is trained in floating point.
+        about: where and when it was measured, if not here and now.
     """
-    results = f"{results.strip()}\n\n{machine()}"
-    if quick:
+    parts = {"results": parts} if isinstance(parts, str) else parts
+    parts = {mark: text.strip() for mark, text in parts.items()}
+    if mode != "write":
         with tempfile.TemporaryDirectory() as folder:
             for key, figure in figures.items():
                 _save(figure, Path(folder) / f"{key}.svg")
-        print(results)
+        print("\n\n".join(f"<!-- {mark} -->\n{text}\n<!-- /{mark} -->" for mark, text in parts.items()))
         return
-    path = HERE / f"{name}.md"
-    start, end = "<!-- results -->", "<!-- /results -->"
-    before, _, rest = path.read_text(encoding="utf-8").partition(start)
-    _, found, after = rest.partition(end)
-    if not found:
-        raise SystemExit(f"{path.name} has no marks {start} and {end}")
+    used = {module.partition(".")[0] for module in sys.modules} & PACKAGES
+    about = about or line(machine(sorted({"bitsback", "numpy", *used})))
+    page = HERE / f"{name}.md"
+    shown = parts | {"machine": about}
+    page.write_text(fill(page.read_text("utf-8"), shown), "utf-8")
     for key, figure in figures.items():
         _save(figure, HERE / f"{key}.svg")
-    path.write_text(f"{before}{start}\n{results}\n{end}{after}", encoding="utf-8")
+    drift.keep(name, tolerance=tolerance, page=shown)
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def _save(figure: plt.Figure | bytes, path: Path) -> None:
     """Save as SVG, without a date and without blanks at the ends of lines: the same figure is the same file."""
+    if isinstance(figure, bytes):
+        path.write_bytes(figure)
+        return
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     plt.close(figure)
@@ -136,3 +140,6 @@ def _save(figure: plt.Figure, path: Path) -> None:
     if len(text) > 200_000:
         raise SystemExit(f"{path.name} would take {len(text):,} bytes")
     path.write_text(text, encoding="utf-8")
+
+
+__all__ = ["COLOURS", "WIDTH", "arguments", "digits", "table", "tiles", "write"]

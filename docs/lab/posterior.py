@@ -1,6 +1,6 @@
 """How does q(z | x) approximate p(z | x)? Brute force on a fine grid of a 2-D latent space, against the encoder.
 
-python docs/lab/posterior.py            (--quick: a smaller run, which writes nothing to the page)
+python docs/lab/posterior.py            (--quick: a smaller run, which writes nothing)
 """
 
 import math
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from matplotlib.patches import Ellipse
 from page import ORANGE, WIDTH, arguments, digits, table, write
-from small_vae import LN2, VAE, floats, trained
+from small_vae import LN2, TOLERANCE, VAE, floats, trained
 
 REACH = 4.5  # the grid goes from -REACH to REACH in both directions: 99.999 % of the prior's mass
 
@@ -77,7 +77,8 @@ def contours(model, images, true, axis, kl):
     return figure
 
 
-def main(quick):
+def main(mode):
+    quick = mode == "quick"
     training, test = digits(100 if quick else 3000, seed=1), digits(6 if quick else 20, seed=6)
     model = trained(VAE(2), training, epochs=2 if quick else 30)
     torch.manual_seed(1)
@@ -95,7 +96,8 @@ def main(quick):
         "posterior",
         "Bits, the six digits of the figure in its order:\n\n" + table(head, rows),
         {"posterior": figure},
-        quick,
+        mode,
+        TOLERANCE,
     )
 
 

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 torch.set_num_threads(1)
 LN2 = math.log(2)
 
+TOLERANCE = 0.02
+"""By which share figures of such a model may differ on another machine, which rounds differently where it learns."""
+
 
 class VAE(nn.Module):
     """p(z) = N(0, 1), p(x | z) Bernoulli for each pixel, q(z | x) Gaussian for each latent; x: float (n, 784).

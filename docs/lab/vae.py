@@ -1,13 +1,13 @@
 """What is a variational autoencoder? Digits, their reconstructions, digits from the prior, and the parts of the ELBO.
 
-python docs/lab/vae.py            (--quick: a smaller run, which writes nothing to the page)
+python docs/lab/vae.py            (--quick: a smaller run, which writes nothing)
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from page import BLUE, ORANGE, WIDTH, arguments, digits, table, tiles, write
-from small_vae import VAE, evidence_bits, floats, trained
+from small_vae import TOLERANCE, VAE, evidence_bits, floats, trained
 
 SHOWN = 20  # the size of the model that is drawn
 
@@ -51,7 +51,8 @@ def split(sizes, pixels, kl, evidence):
     return figure
 
 
-def main(quick):
+def main(mode):
+    quick = mode == "quick"
     training, test = digits(100 if quick else 3000, seed=1), digits(20 if quick else 300, seed=2)
     x = floats(test)
     sizes = (1, 2, 5, 10, SHOWN, 40) if not quick else (2, SHOWN)
@@ -70,7 +71,7 @@ def main(quick):
     results = f"Bits an image, average of {len(test)} digits that the models did not learn from:\n\n" + table(
         head, rows
     )
-    write("vae", results, {"vae": seen, "vae-elbo": split(sizes, *np.array(columns).T)}, quick)
+    write("vae", results, {"vae": seen, "vae-elbo": split(sizes, *np.array(columns).T)}, mode, TOLERANCE)
 
 
 if __name__ == "__main__":

@@ -15,16 +15,16 @@ longer; popping reads the low ``precision`` bits of the head, finds the interval
 Symbols are pushed last to first, so that they are popped first to last. Either operation is the exact inverse of the
 other, from any state. (Jarek Duda, "Asymmetric numeral systems", arXiv 1311.2540, section 2.2 on range variants.)
 
-Kernels elsewhere are built from the helpers of this module (:func:`peek`, :func:`advance`, :func:`refill`) and run
-with :meth:`Stack.pull`. In Numba a ``uint64`` and an ``int64`` together make a ``float64``: heads, words, starts and
-frequencies are ``uint64`` and meet only ``np.uint64`` constants; lengths and indices are ``int64``.
+Kernels elsewhere are built from the helpers of this module (:func:`peek` and :func:`take`, if not :func:`advance` and
+:func:`refill`) and run with :meth:`Stack.pull`. Heads are words, ``np.uint64``; slots, lengths and indices are integers
+(:mod:`bitsback.kernels.values`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,59 +37,76 @@ MAX_PRECISION = 24
 
 MAX_LANES = 1 << 16
 
-_WORD = np.uint64(32)
 _LOWEST = np.uint64(1 << 32)
-_LOW_HALF = np.uint64((1 << 32) - 1)
 _ONE = np.uint64(1)
-_ZERO = np.uint64(0)
+
+
+class Encoder(NamedTuple):
+    """The intervals of all symbols, uint32, which a kernel fills in the order of popping; then they are pushed."""
+
+    starts: npt.NDArray[np.uint32]
+    freqs: npt.NDArray[np.uint32]
+
+
+class Decoder(NamedTuple):
+    """The stack that a kernel pops from. One text can serve both: it is compiled for the one that it is given."""
+
+    heads: npt.NDArray[np.uint64]
+    tail: npt.NDArray[np.uint32]
 
 
 @helper
 def peek(head, precision):  # type: ignore[no-untyped-def]
-    """Return the low ``precision`` bits of a head: the number that the popped symbol's interval contains."""
-    return head & ((_ONE << precision) - _ONE)
+    """Return the low ``precision`` bits of a head, an integer: the popped symbol's interval contains it."""
+    return np.int64(head & ((_ONE << precision) - 1))
 
 
 @helper
 def advance(head, start, freq, precision):  # type: ignore[no-untyped-def]
     """Return the head without the symbol whose interval is ``[start, start + freq)``; refill it next."""
-    return freq * (head >> precision) + (head & ((_ONE << precision) - _ONE)) - start
+    return freq * (head >> precision) + (head & ((_ONE << precision) - 1)) - start
 
 
 @helper
 def refill(head, tail, length):  # type: ignore[no-untyped-def]
     """Return ``(head, length)`` after taking a word from the tail if the head needs one; length -1: there was none.
 
-    Written without a branch, as whether a word is needed cannot be predicted; the tail always has a spare slot at
-    its end, and index -1 is a valid one for Numba, so the read is inside the array even when its value is not used.
+    Written without a branch, as whether a word is needed cannot be predicted. The tail always has a spare slot at its
+    end, so that the read is inside the array even when its value is not used.
     """
     drained = head < _LOWEST
-    length -= np.int64(drained)
-    filled = (head << _WORD) | np.uint64(tail[length])
+    length -= drained
+    filled = (head << 32) | np.uint64(tail[max(length, 0)])
     return (filled if drained else head), length
+
+
+@helper
+def take(heads, tail, length, lane, start, stop, precision):  # type: ignore[no-untyped-def]
+    """Pop the symbol of the interval ``[start, stop)`` from a head; return the tail's length, -1 if it had no word."""
+    head = advance(heads[lane], np.uint64(start), np.uint64(stop) - np.uint64(start), precision)
+    heads[lane], length = refill(head, tail, length)
+    return length
 
 
 @kernel
 def _push(heads, tail, length, starts, freqs, precision):  # type: ignore[no-untyped-def]
     """Push all symbols, last first; return the new length, or -1 if an interval is empty or out of range."""
     total = _ONE << precision
-    room = np.uint64(64) - precision
     lanes = heads.size
     lane = (starts.size - 1) % lanes
     for i in range(starts.size - 1, -1, -1):
-        start = np.uint64(starts[i])
-        freq = np.uint64(freqs[i])
-        if freq == _ZERO or start + freq > total:
-            return np.int64(-1)
+        start, freq = np.uint64(starts[i]), np.uint64(freqs[i])
+        if freq == 0 or start + freq > total:
+            return -1
         head = heads[lane]
-        tail[length] = np.uint32(head & _LOW_HALF)
-        full = (head >> room) >= freq
-        length += np.int64(full)
-        head = head >> _WORD if full else head
+        tail[length] = head
+        full = (head >> (64 - precision)) >= freq
+        length += full
+        head = head >> 32 if full else head
         quotient = head // freq
         heads[lane] = (quotient << precision) + (head - quotient * freq) + start
         lane = lanes - 1 if lane == 0 else lane - 1
-    return np.int64(length)
+    return length
 
 
 class Stack:
@@ -151,7 +168,7 @@ class Stack:
         self._reserve(starts.size)
         heads = self._heads.copy()
         starts, freqs = (np.require(a, None, ["C", "A", "W"]).reshape(-1) for a in (starts, freqs))
-        length = _push(heads, self._tail, self._length, starts, freqs, np.uint64(precision))
+        length = _push(heads, self._tail, self._length, starts, freqs, precision)
         if length < 0:
             raise CodecError(f"an interval is empty or beyond 2**{precision}")
         self._heads, self._length = heads, length

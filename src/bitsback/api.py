@@ -8,9 +8,9 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast, overload
 
@@ -35,10 +35,11 @@ from bitsback.archive.extract import extract
 from bitsback.archive.intake import array_item, items_of
 from bitsback.archive.item import Item
 from bitsback.archive.limits import DEFAULT_LIMITS
+from bitsback.archive.patterns import select
 from bitsback.archive.protect import mended, protect, share_of
 from bitsback.archive.verify import verify
 from bitsback.archive.writer import Progress
-from bitsback.errors import BitsBackError, ImageError, OutputExistsError
+from bitsback.errors import BitsBackError, FormatError, ImageError, LimitError, OutputExistsError
 from bitsback.files import Skipped
 
 if TYPE_CHECKING:
@@ -242,7 +243,8 @@ def decompress(
         archive: its path, its bytes, or a seekable binary file.
         out: the folder to put the files into. Without it, the archive must hold a single array, which is returned as
             it was: shape, type and values.
-        members: names or patterns (``*.png``) of the files wanted; none means all.
+        members: names or patterns (``*.png``) of the files wanted, see :func:`~bitsback.archive.patterns.select`; none
+            means all.
         models: models, or paths of their files, that the archive may need and that are not installed.
         threads: how many to use, 0 for all cores.
         force: overwrite files that are there. Otherwise one that is there is an error, and nothing is written.
@@ -313,24 +315,6 @@ def _loaded(models: Models) -> list[Model]:
     return [Model.load(model) if isinstance(model, str | Path) else model for model in several]
 
 
-def select(members: Sequence[Member], patterns: Sequence[str]) -> list[Member]:
-    """The members that match one of the patterns, in order; all of them if there are no patterns.
-
-    A pattern is a name, a name with ``*``, ``?`` and ``[...]``, or a folder. Raises BitsBackError for one without a
-    match.
-    """
-    if not patterns:
-        return list(members)
-    chosen: dict[int, Member] = {}
-    for pattern in patterns:
-        folder = pattern.rstrip("/") + "/"
-        found = [m for m in members if m.name == pattern or fnmatchcase(m.name, pattern) or m.name.startswith(folder)]
-        if not found:
-            raise BitsBackError(f"{pattern!r}: no file of that name in the archive")
-        chosen |= {member.ordinal: member for member in found}
-    return [chosen[ordinal] for ordinal in sorted(chosen)]
-
-
 def add(
     archive: Path_,
     data: Path_ | Iterable[Path_],
@@ -386,18 +370,19 @@ def append(
 ) -> Report:
     """What :func:`add` does once it is known what to add; ``skipped`` is the list that may grow."""
     _check_inputs(Path(archive), sources)
-    return edit.append(
-        Path(archive),
-        items_of(sources, skipped, limits, settings.threads),
-        library,
-        settings,
-        keep_old=keep_old,
-        check=check,
-        limits=limits,
-        progress=progress,
-        skipped=skipped,
-        listing=[source.entry for source in sources],
-    )
+    with _named(archive):
+        return edit.append(
+            Path(archive),
+            items_of(sources, skipped, limits, settings.threads),
+            library,
+            settings,
+            keep_old=keep_old,
+            check=check,
+            limits=limits,
+            progress=progress,
+            skipped=skipped,
+            listing=[source.entry for source in sources],
+        )
 
 
 def remove(
@@ -413,7 +398,7 @@ def remove(
         BitsBackError: a pattern matches nothing; the archive is damaged. OutputExistsError: ``out`` is there.
     """
     path = Path(archive)
-    with open(path, models=models) as opened:
+    with _named(archive), open(path, models=models) as opened:
         gone = {member.ordinal for member in select(opened.members, members)} if members else set()
         stay = [member for member in opened.members if member.ordinal not in gone]
         with atomic.write(Path(out or path), overwrite=force or out is None) as file:
@@ -424,7 +409,9 @@ def merge(archives: Sequence[Path_], out: Path_, *, models: Models = (), force: 
     """Put several archives into one. Payloads are taken over as they are; of equal names the last one counts."""
     opened: list[Archive] = []
     try:
-        opened += (open(path, models=models) for path in archives)
+        for path in archives:
+            with _named(path):
+                opened.append(open(path, models=models))
         with atomic.write(Path(out), overwrite=force) as file:
             return _rebuild([(archive, archive.members) for archive in opened], file)
     finally:
@@ -465,6 +452,15 @@ def _rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], file: BinaryIO, 
     if share := max((share_of(archive.structure) for archive, _ in parts), default=0.0):
         rebuilt.size += protect(file, share)
     return rebuilt
+
+
+@contextmanager
+def _named(path: Path_) -> Iterator[None]:
+    """What is wrong with an archive is told with its name in front."""
+    try:
+        yield
+    except (FormatError, LimitError) as error:
+        raise type(error)(f"{os.fspath(path)}: {error}") from error
 
 
 def _paths(data: Path_ | Iterable[Path_]) -> list[Path_]:

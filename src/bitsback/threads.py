@@ -32,6 +32,7 @@ def ordered_map(
 
     ``share`` says how many threads an item is worth. Large ones have to wait for each other, which also bounds the
     memory; a lone one gets all threads. An error, or a consumer that stops, ends it: what has not begun is dropped.
+    Where the system does not allow as many threads, there are fewer; the calling one will do.
 
     >>> list(ordered_map(lambda number, threads: number * number, range(5), threads=2))
     [0, 1, 4, 9, 16]
@@ -46,6 +47,19 @@ def ordered_map(
     waiting: deque[tuple[Future[B], int]] = deque()
     taken = 0
 
+    def begin(item: A, size: int) -> Future[B]:
+        try:
+            return pool.submit(function, item, size)
+        except RuntimeError as error:
+            if "can't start new thread" not in str(error):
+                raise
+        here: Future[B] = Future()
+        try:
+            here.set_result(function(item, size))
+        except Exception as error:
+            here.set_exception(error)
+        return here
+
     def oldest() -> B:
         nonlocal taken
         future, size = waiting.popleft()
@@ -58,7 +72,7 @@ def ordered_map(
             size = threads if alone else share(item)
             while waiting and taken + size > threads + 1:
                 yield oldest()
-            waiting.append((pool.submit(function, item, size), size))
+            waiting.append((begin(item, size), size))
             taken += size
             del item  # or it would stay in memory while the next one is made
         while waiting:

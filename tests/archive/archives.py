@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from bitsback.archive import Archive, Library, Report, Settings, write_archive
 from bitsback.archive.item import Item
 from bitsback.archive.member import Entry, Type
-from bitsback.errors import BitsBackError, ChangedError, FormatError
+from bitsback.errors import BitsBackError, ChangedError, FormatError, ModelError
 from bitsback.files import Picture, parse, write
 
 Images = NDArray[Any]
@@ -45,7 +45,10 @@ class FakeModel:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> FakeModel:
-        shape, levels, wrong = ast.literal_eval(data.decode())
+        try:
+            shape, levels, wrong = ast.literal_eval(data.decode())
+        except (SyntaxError, ValueError):
+            raise ModelError("not a model") from None
         return cls(shape, levels, wrong=wrong)
 
     def accepts(self, shape: tuple[int, int, int], dtype: DTypeLike, levels: int | None = None) -> bool:
@@ -79,7 +82,7 @@ class FakeModel:
 
 def library() -> Library:
     """A library of its own for each archive: one that embeds a model adds it there."""
-    return Library([FakeModel()], shipped=False)
+    return Library([FakeModel()], shipped=False, load=FakeModel.from_bytes)
 
 
 def digits(count: int, size: int = 8, seed: int = 0) -> Images:

@@ -72,13 +72,13 @@ def again(directory: Directory, system: System = System.POSIX) -> Directory:
     return decode(read_head(head), payload, system)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(made(posix_names))
 def test_round_trip(directory: Directory) -> None:
     assert again(directory) == directory
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(made(windows_names))
 def test_round_trip_on_windows(directory: Directory) -> None:
     assert again(directory, System.WINDOWS) == directory

@@ -1,10 +1,12 @@
 import unicodedata
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitsback.archive.patterns import Exclude
+from bitsback.archive.member import Entry, Type
+from bitsback.archive.patterns import Exclude, select
 from bitsback.errors import BitsBackError
 
 
@@ -62,3 +64,48 @@ def test_any_text_is_a_pattern(text: str, hard: str) -> None:
             exclude(hard or "a")
             if not set(pattern) & set("*?[/") and not pattern.startswith("./"):
                 assert exclude(f"x/{pattern}")
+
+
+@dataclass
+class One:
+    entry: Entry
+    ordinal: int
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def type(self) -> Type:
+        return self.entry.type
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (["a.png"], ["a.png"]),
+        (["in"], ["in", "in/a.png", "in/sub", "in/sub/b.png"]),
+        (["in/"], ["in", "in/a.png", "in/sub", "in/sub/b.png"]),
+        (["./in/a.png", "a.png"], ["a.png", "in/a.png"]),
+        (["*.png"], ["a.png", "in/a.png", "in/sub/b.png", "odd[1].png"]),
+        (["in/*.png"], ["in/a.png"]),
+        (["in/**"], ["in/a.png", "in/sub", "in/sub/b.png"]),
+        (["sub*"], ["in/sub", "in/sub/b.png"]),
+        (["[!a].png"], ["in/sub/b.png"]),
+        (["odd[1].png"], ["odd[1].png"]),
+        ([], ["a.png", "in", "in/a.png", "in/sub", "in/sub/b.png", "odd[1].png"]),
+    ],
+)
+def test_what_is_wanted(wanted: list[str], found: list[str]) -> None:
+    """A star does not reach into folders, so that nothing is removed unawares; a name is a name before a pattern."""
+    folders = {"in", "in/sub"}
+    names = ["a.png", "in", "in/a.png", "in/sub", "in/sub/b.png", "odd[1].png"]
+    kinds = {True: Type.FOLDER, False: Type.FILE}
+    members = [One(Entry(name, kinds[name in folders]), number) for number, name in enumerate(names)]
+    assert [member.name for member in select(members, wanted)] == found
+
+
+@pytest.mark.parametrize("pattern", ["b.png", "*.jpg", "in/*.jpg", "n", "", "in/sub/b.png/c"])
+def test_what_is_wanted_and_not_there(pattern: str) -> None:
+    with pytest.raises(BitsBackError):
+        select([One(Entry("in/sub/b.png"), 0)], [pattern])

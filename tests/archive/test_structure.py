@@ -7,11 +7,12 @@ import zlib
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec import structs
 
 from archive.archives import FakeModel, contents, digits, file_item, folder_item, image_item, noise, opened, pack
-from bitsback.archive import Archive, Limits
+from bitsback.archive import Library, Limits
 from bitsback.archive.container import COPY, OPTIONAL, ContainerWriter, Header, Kind, System, check_sum
 from bitsback.archive.directory import MAX_ROWS, Content, Directory, Row
 from bitsback.archive.fields import column, fields, strings, varint, varints
@@ -19,7 +20,7 @@ from bitsback.archive.head import Block, Bytes, DataHead, Piece
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.packing import Packing
 from bitsback.archive.structure import Member, relinked
-from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, UnsupportedVersionError
+from bitsback.errors import ChecksumError, FormatError, LimitError, ModelError, UnsupportedVersionError
 
 TEXT = b"some text"
 TWO = [Content(4, 4), Content(5, 5)]
@@ -176,38 +177,22 @@ def test_hashes_and_sizes_are_checked() -> None:
 
 
 def test_an_embedded_model_that_is_another() -> None:
-    model = FakeModel()
-    images = digits(3)
-    head = DataHead(
-        [
-            Block(
-                77,
-                1,
-                (8, 8, 1),
-                3,
-                len(model.encode(images)),
-                check_sum(images.tobytes()),
-                None,
-                bytes.fromhex(model.id),
-            )
-        ],
-        [Piece(0, 1, 0, 3)],
-        digest=digest(b""),
-    )
+    model, images = FakeModel(), digits(3)
+    payload = model.encode(images)
+    block = Block(77, 1, (8, 8, 1), 3, len(payload), check_sum(images.tobytes()), None, bytes.fromhex(model.id))
     directory = Directory(0, 0, ROWS[:1], [Content(9, 0, "{}", (3,))])
-    other = FakeModel((5, 5, 1)).data
-    from bitsback.archive import Library
-
-    for identity, payload in (
-        (bytes.fromhex(model.id), other),
-        (b"short", model.data),
+    head = DataHead([block], [Piece(0, 1, 0, 3)], digest=digest(b""))
+    for identity, file in (
+        (bytes.fromhex(model.id), FakeModel((5, 5, 1)).data),
         (bytes.fromhex(model.id), b"no"),
+        (b"short", model.data),
     ):
-        data = build((Kind.MODEL, identity, payload, 0), directory, (head, model.encode(images)))
-        with pytest.raises((BitsBackError, SyntaxError, NameError, ValueError)):
-            archive = Archive(data, library=Library(shipped=False, load=FakeModel.from_bytes))
+        data = build((Kind.MODEL, identity, file, 0), directory, (head, payload))
+        archive = opened(data, library=Library(shipped=False, load=FakeModel.from_bytes))
+        with pytest.raises(ModelError):
             archive[0]
-            pytest.fail("the model is not the one")
+        assert any("chunk at byte 32" in problem for problem in archive.test())
+        assert np.array_equal(opened(data)[0], images[0, ..., 0])  # it is on the shelf
 
 
 # What few bytes announce.

@@ -57,7 +57,7 @@ def build(top: Path, things: list[Thing]) -> None:
         last.append((path, kind, mode, time_ns))
     for path, kind, mode, time_ns in sorted(last, reverse=True):
         if kind != "link":
-            os.chmod(path, mode)
+            os.chmod(path, mode if os.geteuid() == 0 else mode | (0o700 if kind == "folder" else 0o400))
         os.utime(path, ns=(0, time_ns), follow_symlinks=False)
 
 

@@ -75,7 +75,7 @@ def test_contents_are_compared() -> None:
 
 def test_a_model_that_decodes_to_something_else() -> None:
     items = [image_item("a.npy", digits(40))]
-    wrong = Library([FakeModel(wrong=True)], shipped=False, forced=True)
+    wrong = Library([FakeModel(wrong=True)], shipped=False, forced=True, load=FakeModel.from_bytes)
     data, report = pack(items, library=wrong)
     with pytest.raises(ChecksumError, match="other pixels"):
         verify(opened(data, library=wrong), report)

@@ -243,9 +243,14 @@ def test_a_large_block_is_coded_by_several_threads(monkeypatch: pytest.MonkeyPat
 
     for threads in (1, 3):
         data, _ = pack(
-            [image_item("a.npy", digits(200))], Settings(threads=threads), library=Library([Counting()], shipped=False)
+            [image_item("a.npy", digits(200))],
+            Settings(threads=threads),
+            library=Library([Counting()], shipped=False, load=FakeModel.from_bytes),
         )
-        assert opened(data, library=Library([Counting()], shipped=False)).test(threads=threads) == []
+        assert (
+            opened(data, library=Library([Counting()], shipped=False, load=FakeModel.from_bytes)).test(threads=threads)
+            == []
+        )
         assert asked == {threads}
         asked.clear()
 

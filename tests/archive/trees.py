@@ -31,24 +31,35 @@ def look(top: Path | str) -> dict[bytes, Thing]:
     """Everything below a folder, which may be deeper than paths may be long."""
     found: dict[bytes, Thing] = {}
     first: dict[tuple[int, int], bytes] = {}
-    stack = [(os.open(top, os.O_RDONLY), b"")]
-    while stack:  # depth first: as many descriptors as levels, at worst
-        descriptor, prefix = stack.pop()
+    stack: list[tuple[int, bytes, int | None]] = [(os.open(top, os.O_RDONLY), b"", None)]
+    while stack:
+        descriptor, prefix, old = stack.pop()
         for plain in sorted(os.listdir(descriptor)):
             name = os.fsencode(plain)
             info = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+            mode = stat.S_IMODE(info.st_mode)
             path, content, kind = prefix + name, "", "folder" if stat.S_ISDIR(info.st_mode) else "other"
             if stat.S_ISLNK(info.st_mode):
                 kind, content = "link", os.readlink(plain, dir_fd=descriptor)
             elif stat.S_ISREG(info.st_mode):
-                with open(os.open(name, os.O_RDONLY, dir_fd=descriptor), "rb") as file:
+                with open(_opened(name, descriptor, mode), "rb") as file:
                     kind, content = "file", hashlib.sha256(file.read()).hexdigest()
+                    os.fchmod(file.fileno(), mode)
             same = first.setdefault((info.st_dev, info.st_ino), path) if kind == "file" else b""
-            found[path] = Thing(kind, stat.S_IMODE(info.st_mode), info.st_mtime_ns, content, same)
+            found[path] = Thing(kind, mode, info.st_mtime_ns, content, same)
             if kind == "folder":
-                stack.append((os.open(name, os.O_RDONLY, dir_fd=descriptor), path + b"/"))
+                stack.append((_opened(name, descriptor, mode), path + b"/", mode))
+        if old is not None:
+            os.fchmod(descriptor, old)
         os.close(descriptor)
     return found
+
+
+def _opened(name: bytes, descriptor: int, mode: int) -> int:
+    """A file or folder, opened by its owner even if it may not be read."""
+    if mode & 0o700 != 0o700 and os.geteuid() != 0:
+        os.chmod(name, mode | 0o700, dir_fd=descriptor)
+    return os.open(name, os.O_RDONLY, dir_fd=descriptor)
 
 
 def deep(top: Path, depth: int, name: str, at: Callable[[int, int], None] = lambda descriptor, level: None) -> None:

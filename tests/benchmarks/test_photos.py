@@ -33,9 +33,9 @@ def test_our_rows_are_whole_archives() -> None:
     script = import_module("photos")
     images = photos()
     data, routes = script.encode(images, model="none", threads=1)
-    assert len(Archive(data)) == 3 and routes == "predictor"
+    assert len(Archive(data)) == 3 and routes == "adaptive"
     row = script.our_row("bitsback", images, model="none")
-    assert (row.bytes, row.note) == (len(data), "predictor")
+    assert (row.bytes, row.note) == (len(data), "adaptive")
     singles = script.our_single_rows("bitsback", images, model="none")
     assert singles.bytes == sum(len(script.encode([image], model="none")[0]) for image in images)
 
@@ -49,7 +49,7 @@ def test_a_mosaic_has_the_size_asked_for() -> None:
 
 
 def test_the_table_is_made_of_the_results() -> None:
-    readme = import_module("readme")
+    tables = import_module("tables")
     row = {"layout": "archive", "encode": 1.5, "decode": 2.0}
     rows = [
         row | {"name": "bitsback, 2 threads", "bits_per_dim": 2.7},
@@ -76,7 +76,7 @@ def test_the_table_is_made_of_the_results() -> None:
         "date": "2026-11-22",
     }
     sets = {"Kodak": kodak, "thumbnails": {"rows": rows[:1], "images": 2000}}
-    text = readme.photos({"sets": sets, "machine": machine})
+    text = tables.photos({"sets": sets, "machine": machine})
     assert "| **bitsback**, one archive | **2.700** | **2.700** | 1.5 | 2.0 |" in text
     assert "| JPEG XL, effort 9, one file an image | 2.900 | - | 1.5 | 2.0 |" in text
     assert "WebP" not in text

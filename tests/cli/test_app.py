@@ -56,7 +56,7 @@ def test_nothing_heavy_is_imported_for_version_and_help() -> None:
     program = (
         "import sys; from bitsback.cli import main\n"
         "try: main(sys.argv[1:])\n"
-        "finally: print(*{'numpy', 'numba', 'onnxruntime', 'bitsback.archive.reader'} & set(sys.modules), 'none')"
+        "finally: print(*{'numpy', 'llvmlite', 'onnxruntime', 'bitsback.archive.reader'} & set(sys.modules), 'none')"
     )
     for arguments in (["--version"], ["--help"], ["compress", "--help"], ["get", "--help"]):
         done = subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True, text=True)
@@ -79,7 +79,7 @@ def test_nothing_heavy_is_imported_for_version_and_help() -> None:
         ("compress", "a", "--block", "17Mi"),
         ("compress", "a", "--block", "64KiB"),
         ("compress", "a", "--parity", "0"),
-        ("compress", "a", "--parity", "101%"),
+        ("compress", "a", "--parity", "51%"),
         ("compress", "a", "--parity", "nan"),
         ("compress", "a", "--parity", "5", "-o", "-"),
         ("compress", "a", "--parity", "5", "-o", "/dev/null"),

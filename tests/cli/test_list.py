@@ -32,7 +32,7 @@ def test_types_are_told_apart(run: Run, folder: Path) -> None:
     (folder / "link").symlink_to("../elsewhere")
     os.link(folder / "1.npy", folder / "other.npy")
     assert run("compress", "in", "-q", "--model", "none").code == 0
-    lines = {line[line.index("in") :]: line for line in run("list", "in.bba").out.decode().splitlines()}
+    lines = {line.split("  ")[-1].strip(): line for line in run("list", "in.bba").out.decode().splitlines()}
     assert "symbolic link" in lines["in/link -> ../elsewhere"]
     assert "1,028" in lines["in/other.npy => in/1.npy"]
     facts = {fact["name"]: fact for fact in map(json.loads, run("list", "in.bba", "--json").out.splitlines())}

@@ -187,7 +187,7 @@ def test_long_images(height, width, colour, depth, tmp_path):
 def test_sixteen_bit_colours_are_coded_as_images(colour, tmp_path):
     samples = picture(120, 160, colour, 16)
     report = archived(tmp_path, {"deep.png": make(samples, colour, 16, 0, METADATA["profile"])})
-    assert [entry.route for entry in report.entries] == ["predictor"]
+    assert [kept.how for kept in report.members] == ["adaptive"]
 
 
 def test_other_compressed_formats_are_kept_as_bytes(tmp_path, monkeypatch):

@@ -1,11 +1,11 @@
-import numba
 import numpy as np
 import pytest
 
+from bitsback.kernels import kernel
 from bitsback.kernels.vectors import DOUBLES, INTS, LANES, ROWS, WIDTH, dense, vectorised
 
 
-@numba.njit
+@kernel
 def layer(weights, offset, pairs, wide, low, high, x, y, groups, stride):  # type: ignore[no-untyped-def]
     dense(weights, offset, pairs, wide, low, high, x, y, groups, stride)
 
@@ -46,7 +46,7 @@ def test_values_mean_what_they_look_like() -> None:
         for i, result in enumerate([n + 8, (n + 8) // 2, (n + 8) % 4, n - 3]):
             single.store(n * i, result)
 
-    @numba.njit
+    @kernel
     def run(x, n, reals, whole, single):  # type: ignore[no-untyped-def]
         try_all(x, n, reals, whole, single)
 

@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).with_name("measure_memory.py")
 def test_no_payload_takes_more_than_is_said(part: str) -> None:
     done = subprocess.run([sys.executable, SCRIPT, part], stdout=subprocess.PIPE, text=True, check=True)
     cases = [json.loads(line) for line in done.stdout.splitlines() if "warm-up" not in line]
-    assert len(cases) >= 12
+    assert len(cases) > 10
     for case in cases:
         assert case["peak"] <= case["bound"], case
     # And what is said is no wild guess: the next power of ten, but for what is small

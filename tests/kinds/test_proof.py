@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from bitsback import kernels
 from bitsback.errors import EmptyStackError, InexactEngineError
 from bitsback.kinds import WITHOUT_WEIGHTS, proof
 from bitsback.kinds.adaptive import known, payload, smooth
 from bitsback.kinds.base import Answers
-from bitsback.kinds.context import trained
+from bitsback.kinds.context.network import ContextNetwork
 from bitsback.models import Model, file, installed
 from contexts import KINDS, picture
 from helpers import drawn_images, tiny_model_file
@@ -24,13 +25,13 @@ ADAPTIVE = WITHOUT_WEIGHTS[1]
 def _unproved(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a new process, on a machine that remembers nothing."""
     monkeypatch.setattr(proof, "_proved", set())
-    monkeypatch.setattr(proof, "_folder", lambda: None)
+    monkeypatch.setattr(kernels, "folder", lambda: None)
     yield
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(proof, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(kernels, "folder", lambda: tmp_path)
     return tmp_path
 
 
@@ -68,7 +69,7 @@ def test_the_machine_remembers_what_held(folder: Path) -> None:
 
 
 def test_a_folder_that_takes_nothing_is_no_matter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "_folder", lambda: folder / "nowhere")
+    monkeypatch.setattr(kernels, "folder", lambda: folder / "nowhere")
     looked = []
     for _ in range(2):
         proof.once("it", "key", lambda: looked.append(1) or True)
@@ -140,22 +141,25 @@ def test_a_model_that_is_computed_otherwise_codes_nothing(data: bytes) -> None:
 
 def test_a_stale_kernel_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is wrong in both directions, so that it decodes what it codes."""
-    real = trained.ContextCodec._arguments
-
-    def stale(self: object) -> tuple:
-        arguments = list(real(self))
-        arguments[10] = np.int32(arguments[10] + 1)  # the ridge of the regression
-        return tuple(arguments)
-
     data = context_file((3, "regression", 0, 256))
     images = picture("smooth", (1, 9, 11, 3))
     good = Model.from_bytes(data).encode(images)
     forget()
-    monkeypatch.setattr(trained.ContextCodec, "_arguments", stale)
+    real = ContextNetwork.packed.func
+
+    def stale(network: ContextNetwork) -> tuple:
+        weights, layout, table = real(network)
+        return weights, layout, table ^ np.uint8(1)  # as if features were computed otherwise
+
+    monkeypatch.setattr(ContextNetwork, "packed", property(stale))
     model = Model.from_bytes(data)
     for code in (lambda: model.encode(images), lambda: model.decode(good, 1, (9, 11, 3)), model.prove):
         with pytest.raises(InexactEngineError):
             code()
+    monkeypatch.setattr(proof, "once", lambda *arguments: None)
+    wrong = model.encode(images)
+    assert wrong != good  # and yet
+    np.testing.assert_array_equal(model.decode(wrong, 1, (9, 11, 3)), images)
 
 
 def test_models_differ_in_their_answers() -> None:

@@ -72,8 +72,8 @@ def write(
                 os.utime(new.handle, ns=(mtime_ns, mtime_ns))
             new.publish(Spot(os.fspath(target)), overwrite=overwrite, durable=durable)
     except OSError as error:
-        if error.filename is None or isinstance(error.filename, int):
-            error.filename = str(path)  # a full disk says nothing about where
+        if not isinstance(error.filename, str | bytes) or is_part(os.path.basename(os.fsdecode(error.filename))):
+            error.filename = str(path)  # a full disk says nothing about where, and nobody knows the hidden name
         raise
     if durable:
         sync_folder(target.parent)

@@ -173,7 +173,8 @@ def _holds(spot: Spot, seen_as: str | None = None) -> bool:
     try:
         return seen_as is None or spot.beside(seen_as).lstat() is not None
     finally:
-        os.unlink(spot.path, dir_fd=spot.dir_fd)
+        with suppress(FileNotFoundError):
+            os.unlink(spot.path, dir_fd=spot.dir_fd)
 
 
 class _Options(NamedTuple):

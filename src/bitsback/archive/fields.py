@@ -16,6 +16,7 @@ MAY_IGNORE = 128
 """An unknown field with this bit in its tag is stepped over; any other unknown field is refused."""
 
 _WORD = 1 << 64
+_SHIFTS = range(0, 70, 7)
 _LONG = bytes(range(128, 256))
 """The bytes of an integer but its last."""
 
@@ -73,15 +74,17 @@ class Cursor:
     def varint(self) -> int:
         """The next integer."""
         value = 0
-        for shift in range(0, 70, 7):
-            (byte,) = self.take(1)
+        for shift, byte in zip(_SHIFTS, self.data[self.at : self.at + len(_SHIFTS)], strict=False):
             value |= (byte & 127) << shift
             if byte < 128:
                 if shift and not byte:
                     raise FormatError("an integer is written longer than it need be")
                 if value >= _WORD:
                     break
+                self.at += shift // 7 + 1
                 return value
+        if self.left < len(_SHIFTS) and value < _WORD:
+            raise FormatError("it ends too early")
         raise FormatError("an integer is beyond 64 bits")
 
     def count(self) -> int:

@@ -103,9 +103,12 @@ class Library:
         return model
 
     def add_file(self, identity: str, data: bytes) -> None:
-        """Take a model out of an archive that embeds it; ModelError if the file is not the one that it is called."""
-        if identity in self._models:
-            return
+        """Take a model out of an archive that embeds it; the errors of :meth:`read_file`."""
+        if identity not in self._models:
+            self._models[identity] = self.read_file(identity, data)
+
+    def read_file(self, identity: str, data: bytes) -> ModelCoder:
+        """The model in a file that an archive embeds; ModelError if it is not the one that it is called."""
         if self._load is None:
             from bitsback.models import Model
 
@@ -113,7 +116,7 @@ class Library:
         model = self._load(data)
         if model.id != identity:
             raise ModelError(f"the embedded model calls itself {identity} but is {model.id}")
-        self._models[identity] = model
+        return model
 
 
 __all__ = ["ADAPTIVE", "PLAIN", "Library", "ModelCoder"]

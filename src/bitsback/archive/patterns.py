@@ -1,11 +1,13 @@
-"""Patterns for names that are to be left out."""
+"""Patterns for names: of what is to be left out, and of what is wanted out of an archive."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
 
+from bitsback.archive.member import Type
 from bitsback.errors import BitsBackError
 
 
@@ -50,6 +52,41 @@ class Exclude:
         return any((folder or not only) and match.fullmatch(last) for match, only in self._anywhere) or any(
             (folder or not only) and match.fullmatch(name) for match, only in self._whole
         )
+
+
+class Named(Protocol):
+    """A member of an archive."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> Type: ...
+    @property
+    def ordinal(self) -> int: ...
+
+
+M = TypeVar("M", bound=Named)
+
+
+def select(members: Sequence[M], patterns: Sequence[str]) -> list[M]:
+    """The members that are wanted, in order; all of them if there are no patterns.
+
+    Each is a name, that of a folder for all that is in it, or a pattern as for :class:`Exclude`, if nothing has it for
+    a name. Raises BitsBackError for one without a match.
+    """
+    if not patterns:
+        return list(members)
+    chosen: dict[int, M] = {}
+    for pattern in patterns:
+        name = pattern.removeprefix("./").rstrip("/")
+        found = [member for member in members if member.name == name or member.name.startswith(f"{name}/")]
+        if not found and set("*?[") & set(pattern):
+            matches = Exclude([pattern])
+            found = [member for member in members if matches(member.name, folder=member.type == Type.FOLDER)]
+        if not found:
+            raise BitsBackError(f"{pattern!r}: no file of that name in the archive")
+        chosen |= {member.ordinal: member for member in found}
+    return [chosen[ordinal] for ordinal in sorted(chosen)]
 
 
 def _composed(text: str) -> str:

@@ -561,10 +561,11 @@ class Archive:
                     continue
                 if self._file.check_sum(chunk.payload_offset, chunk.payload_size) != chunk.payload_check:
                     raise ChecksumError(f"chunk at byte {chunk.offset}: the payload is damaged")
-                if chunk.kind == Kind.MODEL and self.model(chunk.head.hex()).data != self._model_file(chunk):
-                    raise FormatError(f"chunk at byte {chunk.offset}: the model is not the one that it is called")
+                if chunk.kind == Kind.MODEL:
+                    self.library.read_file(chunk.head.hex(), self._model_file(chunk))
             except BitsBackError as error:
-                yield str(error)
+                where = f"chunk at byte {chunk.offset}: "
+                yield where + str(error).removeprefix(where)
 
     def test(self, *, threads: int = 0, progress: Callable[[int], None] | None = None) -> list[str]:
         """Decode everything, check everything, put every file together, and throw it away.

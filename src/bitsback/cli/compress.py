@@ -5,7 +5,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -68,7 +68,8 @@ def compress_command(
 
     Names are those that tar gives: the paths as they were written, without / or .. at the beginning. Folders are taken
     with all that is in them, links as links. What is no image, or none that can be made smaller, is stored as it is:
-    nothing is dropped but pipes, sockets and devices, and those are named. INPUT - is standard input.
+    nothing is dropped but pipes, sockets, devices, and what is over a limit, and those are named. INPUT - is standard
+    input.
 
     The finished archive is opened, and all of it compared with what went in. --rm then deletes what has not changed
     meanwhile, and folders that are empty after that.
@@ -81,14 +82,41 @@ def compress_command(
     _check_output(output, remove, as_json, parity)
 
     from bitsback import api
+
+    began = time.perf_counter()
+    sources, report = _compress(
+        inputs,
+        output,
+        stdin_name,
+        exclude,
+        not no_progress,
+        library=api.library_for(model),
+        settings=api.settings_for(effort, threads, embed_model, block, store_sha256),
+        check=not no_verify,
+        force=force,
+        limits=options.limits(memory_limit, max_pixels),
+        parity=parity / 100,
+    )
+    left = _remove(sources, report) if remove else []
+    report.seconds = time.perf_counter() - began
+    if as_json:
+        write_json({"output": output} | facts(report) | {"not_deleted": [asdict(one) for one in left]})
+    tell(report, verbose)
+    for one in left:
+        say(f"{one.name}: {one.reason}")
+    tell_models(report, embed_model)
+    return SKIPPED if report.skipped or left else OK
+
+
+def _compress(
+    inputs: Sequence[str], output: str, stdin_name: str, exclude: Sequence[str], bar: bool, **how: Any
+) -> "tuple[list[Source], Report]":
+    """What there was to store, and what became of it."""
+    from bitsback import api
     from bitsback.archive import gather
     from bitsback.archive.intake import items_of
     from bitsback.errors import ImageError
 
-    began = time.perf_counter()
-    limits = options.limits(memory_limit, max_pixels)
-    settings = api.settings_for(effort, threads, embed_model, block, store_sha256)
-    library = api.library_for(model)
     with ExitStack() as stack:
         skipped: list[Skipped] = []
         if inputs == ("-",):
@@ -99,27 +127,14 @@ def compress_command(
             raise ImageError("; ".join(["nothing to store", *(f"{one.name}: {one.reason}" for one in skipped[:1])]))
         total = sum(source.size for source in sources)
         report = api.store(
-            items_of(sources, skipped, limits, threads),
+            items_of(sources, skipped, how["limits"], how["settings"].threads),
             stack.enter_context(standard_output()) if output == "-" else output,
-            library=library,
-            settings=settings,
             sources=sources,
             skipped=skipped,
-            check=not no_verify,
-            force=force,
-            limits=limits,
-            progress=stack.enter_context(progress_bar("compressing", total, wanted=not no_progress)),
-            **({"parity": parity} if parity else {}),
+            progress=stack.enter_context(progress_bar("compressing", total, wanted=bar)),
+            **how,
         )
-    left = _remove(sources, report) if remove else []
-    report.seconds = time.perf_counter() - began
-    if as_json:
-        write_json({"output": output} | facts(report) | {"not_deleted": [asdict(one) for one in left]})
-    tell(report, verbose)
-    for one in left:
-        say(f"{one.name}: {one.reason}")
-    tell_models(report, embed_model)
-    return SKIPPED if report.skipped or left else OK
+    return sources, report
 
 
 def _output(inputs: tuple[str, ...], output: str | None) -> str:

@@ -53,7 +53,7 @@ def decompress_command(
 ) -> int:
     """Take files out of an archive. Also called extract.
 
-    MEMBERs are names, folders, or patterns such as '*.png'; by default, everything is taken. Times are restored, and
+    MEMBERs are names, folders, or patterns as for --exclude; by default, everything is taken. Times are restored, and
     permissions as far as the umask allows. A file that is there already stops everything before anything is written,
     unless --force or --skip-existing is given. Names that this system cannot have are changed, and that is said.
 
@@ -77,22 +77,9 @@ def decompress_command(
         if output is not None:
             result = _write_one(opened, chosen, output, force, threads)
         else:
-            from bitsback.archive.extract import extract
-
-            with progress_bar("decompressing", sum(one.size for one in chosen), wanted=not no_progress) as bar:
-                result = extract(
-                    opened,
-                    Path(directory or "."),
-                    chosen,
-                    strip_components=strip_components,
-                    overwrite=force,
-                    keep_existing=skip_existing,
-                    preserve=preserve,
-                    durable=remove,
-                    damaged=True,
-                    threads=threads,
-                    progress=bar,
-                )
+            how = {"overwrite": force, "keep_existing": skip_existing, "preserve": preserve, "threads": threads}
+            how |= {"strip_components": strip_components, "durable": remove}
+            result = write_all(opened, Path(directory or "."), chosen, "decompressing", not no_progress, **how)
     all_well = not (result.failed or result.skipped or result.warnings or result.renamed or cut)
     seconds = time.perf_counter() - began
     tell(result, chosen, seconds, verbose)
@@ -107,16 +94,22 @@ def decompress_command(
 
 def choose(archive: "Archive", members: "Sequence[str]", exclude: "Sequence[str]") -> "list[Member]":
     """The members that are wanted."""
-    from bitsback import api
     from bitsback.archive.member import Type
+    from bitsback.archive.patterns import Exclude, select
 
-    chosen = api.select(archive.members, members)
-    if exclude:
-        from bitsback.archive.patterns import Exclude
+    excluded = Exclude(exclude)
+    chosen = select(archive.members, members)
+    return [member for member in chosen if not excluded(member.name, folder=member.type == Type.FOLDER)]
 
-        excluded = Exclude(exclude)
-        chosen = [member for member in chosen if not excluded(member.name, folder=member.type == Type.FOLDER)]
-    return chosen
+
+def write_all(
+    archive: "Archive", folder: Path, chosen: "Sequence[Member]", doing: str, bar: bool, **how: Any
+) -> "Outcome":
+    """Take the chosen members out into a folder; what is damaged is left out."""
+    from bitsback.archive.extract import extract
+
+    with progress_bar(doing, sum(member.size for member in chosen), wanted=bar) as progress:
+        return extract(archive, folder, chosen, damaged=True, progress=progress, **how)
 
 
 def _write_one(archive: "Archive", chosen: "list[Member]", output: str, force: bool, threads: int) -> "Outcome":

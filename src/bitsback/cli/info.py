@@ -50,7 +50,7 @@ def info_command(archive: str, models: tuple[str, ...], verbose: int, as_json: b
     write_line(f"runs      {facts['runs']:,}")
     blocks = [block for chunk in facts["chunks"] for block in chunk["blocks"]]
     sizes = [block["samples"] for block in blocks]
-    of = f", {len(blocks):,} blocks of {min(sizes):,} to {max(sizes):,} samples" if blocks else ""
+    of = f", {count_words(len(blocks), 'block')} of {min(sizes):,} to {max(sizes):,} samples" if blocks else ""
     write_line(f"chunks    {len(facts['chunks']):,}{of}")
     for chunk in facts["chunks"] if verbose else ():
         _write_chunk(chunk)

@@ -9,7 +9,7 @@ import click
 from bitsback.archive.member import Type
 from bitsback.cli import options
 from bitsback.cli.exits import FAILED, OK, SKIPPED
-from bitsback.cli.output import printable, say, standard_output, write_json, write_line
+from bitsback.cli.output import count_words, printable, say, standard_output, write_json, write_line
 from bitsback.cli.source import archive_input, warn_of_tail
 from bitsback.cli.stored import TYPE_WORDS
 
@@ -135,7 +135,7 @@ def time_words(ns: int) -> str:
     """A time in words: of this place; for years that its system does not know, of Greenwich.
 
     >>> time_words(-(10**28))
-    '-316885678-11-18 14:13:20Z'
+    '-316887383099-11-20 06:13:20Z'
     """
     seconds = ns // 10**9
     try:
@@ -164,7 +164,8 @@ def _cost(archive: "Archive", member: "Member") -> int:
 def _tell_cost(archive: "Archive") -> None:
     sizes = [block.samples for data in archive.structure.chunks for block in data.head.blocks]
     if sizes:
-        say(f"{len(sizes):,} blocks of {min(sizes):,} to {max(sizes):,} samples: no image takes more than that")
+        words = f"{count_words(len(sizes), 'block')} of {min(sizes):,} to {max(sizes):,} samples"
+        say(f"{words}: no image takes more than that")
 
 
 def _print_sha256(archive: "Archive", threads: int) -> int:

@@ -57,8 +57,8 @@ class Percent(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, float):
             return value
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*%?", str(value))
-        if not match or not 0 < float(match[1]) <= 100:
-            self.fail(f"{value!r} is not a share such as 5%, of more than nothing and at most 100%", param, ctx)
+        if not match or not 0 < float(match[1]) <= 50:
+            self.fail(f"{value!r} is not a share such as 5%, of more than nothing and at most 50%", param, ctx)
         return float(match[1])
 
 
@@ -107,8 +107,8 @@ no_verify = click.option(
 )
 parity = click.option(
     "--parity", type=Percent(), default=0.0, metavar="PERCENT",
-    help="Write so much more that recover can repair damage to as large a share of the archive. Needs an output that "
-    "can be read again.",
+    help="Write so much more that recover can repair any damage to that share of the archive, 50 at most. Needs an "
+    "output that can be read again.",
 )  # fmt: skip
 exclude = click.option(
     "--exclude", multiple=True, metavar="PATTERN",

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ size_words, count_words = words.size, words.count
 
 STDOUT = "standard output"
 """What errors call it."""
+
+EVERY = 0.1
+"""Seconds between two pictures of a progress bar."""
 
 _quiet = 0
 
@@ -168,12 +172,18 @@ def progress_bar(what: str, total: int, *, wanted: bool = True) -> Iterator[Call
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        # Drawn here and not by a thread, which the system may not allow
+        with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
             task = bar.add_task(what, total=total)
+            drawn = time.monotonic()
 
             def advance(done: int) -> None:
+                nonlocal drawn
                 count(done)
                 bar.advance(task, done)
+                if time.monotonic() - drawn > EVERY:
+                    bar.refresh()
+                    drawn = time.monotonic()
 
             yield advance
     finally:

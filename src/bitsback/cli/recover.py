@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bitsback.cli import options
-from bitsback.cli.decompress import facts, tell
+from bitsback.cli.decompress import facts, tell, write_all
 from bitsback.cli.exits import FAILED, OK, SKIPPED
-from bitsback.cli.output import count_words, progress_bar, say, size_words, write_json
+from bitsback.cli.output import count_words, say, size_words, write_json
 from bitsback.cli.source import archive_file, library_of
+from bitsback.errors import BitsBackError
 
 if TYPE_CHECKING:
     from bitsback.archive import Archive
@@ -56,42 +57,38 @@ def recover_command(
     from bitsback.archive.protect import mended
     from bitsback.archive.reader import Archive
 
-    began = time.perf_counter()
     limits = options.limits(memory_limit, max_pixels)
     with archive_file(archive) as broken, mended(broken, limits) as (file, repair):
-        if repair.damaged:
-            mended_sectors = len(repair.damaged) - len(repair.lost)
-            say(f"{count_words(mended_sectors, 'sector')} of {len(repair.damaged):,} damaged ones repaired by parity")
+        sectors = len(repair.damaged)
+        repaired = sectors - len(repair.lost)
+        if sectors:
+            say(f"{count_words(repaired, 'sector')} of {sectors:,} damaged ones repaired by parity")
         opened = Archive(file, library=library_of(models), limits=limits, damaged=True)
         for problem in opened.problems:
             say(f"damaged: {problem}", error=True)
+        if not opened.members:
+            raise BitsBackError("nothing is left of it")
         if output is not None:
             code, found = _into_archive(opened, output, force, threads)
         else:
-            from bitsback.archive.extract import extract
-
-            total = sum(member.size for member in opened.members)
-            with progress_bar("recovering", total, wanted=not no_progress) as bar:
-                result = extract(
-                    opened,
-                    Path(directory or "."),
-                    overwrite=force,
-                    keep_existing=skip_existing,
-                    preserve=preserve,
-                    damaged=True,
-                    threads=threads,
-                    progress=bar,
-                )
-            seconds = time.perf_counter() - began
-            tell(result, opened.members, seconds, verbose)
-            found = facts(result, seconds)
-            code = FAILED if result.failed else SKIPPED if result.skipped or result.renamed or result.warnings else OK
+            how = {"overwrite": force, "keep_existing": skip_existing, "preserve": preserve, "threads": threads}
+            code, found = _into_folder(opened, Path(directory or "."), verbose, not no_progress, **how)
         if opened.structure.incomplete:
             say("whether there were more files, of which nothing is left, cannot be known", error=True)
             code = FAILED
     if as_json:
-        write_json({"problems": opened.problems, "incomplete": opened.structure.incomplete} | found)
+        more = {"incomplete": opened.structure.incomplete, "damaged_sectors": sectors, "repaired_sectors": repaired}
+        write_json({"problems": opened.problems} | more | found)
     return code
+
+
+def _into_folder(broken: "Archive", folder: Path, verbose: int, bar: bool, **how: Any) -> tuple[int, dict[str, Any]]:
+    began = time.perf_counter()
+    result = write_all(broken, folder, broken.members, "recovering", bar, **how)
+    seconds = time.perf_counter() - began
+    tell(result, broken.members, seconds, verbose)
+    code = FAILED if result.failed else SKIPPED if result.skipped or result.renamed or result.warnings else OK
+    return code, facts(result, seconds)
 
 
 def _into_archive(broken: "Archive", output: str, force: bool, threads: int) -> tuple[int, dict[str, Any]]:

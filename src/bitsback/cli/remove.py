@@ -27,15 +27,17 @@ def remove_command(
 ) -> int:
     """Take files and folders out of an archive for good.
 
-    MEMBERs are names, folders with all that is in them, or patterns such as '*.png'. The archive is written anew
+    MEMBERs are names, folders with all that is in them, or patterns as for --exclude of compress: '*.tmp' in whatever
+    folder, 'a/*/raw' from the beginning of the name. The archive is written anew
     without them, and takes the old one's place when it is whole: nothing of them is left in it. Payloads are taken
     over as they are, but for blocks that lose some of their images.
     """
     from bitsback import api
+    from bitsback.archive.patterns import select
     from bitsback.cli.source import archive_input
 
     with archive_input(archive, models=models) as opened:
-        gone = api.select(opened.members, members)
+        gone = select(opened.members, members)
     rebuilt = api.remove(archive, members, output, models=models, force=force)
     if verbose:
         for member in gone:

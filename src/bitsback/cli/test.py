@@ -7,7 +7,7 @@ import click
 
 from bitsback.archive.limits import Limits
 from bitsback.cli import options
-from bitsback.cli.exits import FAILED, OK, SKIPPED
+from bitsback.cli.exits import FAILED, OK
 from bitsback.cli.output import count_words, progress_bar, say, write_json
 from bitsback.cli.source import archive_file, check_models, library_of
 from bitsback.errors import BitsBackError, FormatError, UnsupportedVersionError
@@ -19,7 +19,6 @@ class _Result:
 
     images: int = 0
     files: int = 0
-    tail: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -59,9 +58,8 @@ def test_command(
             facts["problems"] = result.problems
         else:
             say(f"{name}: ok, {count_words(result.images, 'image')} in {count_words(result.files, 'file')}")
-            code = code or (SKIPPED if result.tail else OK)
         if as_json:
-            write_json(facts | {"images": result.images, "files": result.files, "tail": result.tail})
+            write_json(facts | {"images": result.images, "files": result.files})
     return code
 
 
@@ -84,4 +82,4 @@ def _test(name: str, library: Any, limits: Limits, threads: int, wanted: bool) -
         with progress_bar("testing", total, wanted=wanted) as bar:
             problems = archive.test(threads=threads, progress=bar)
     files = sum(member.type in (Type.FILE, Type.HARDLINK) for member in archive.members)
-    return _Result(len(archive), files, archive.structure.tail, [f"{name}: {problem}" for problem in problems])
+    return _Result(len(archive), files, [f"{name}: {problem}" for problem in problems])

@@ -7,39 +7,34 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import MAX_PRECISION, Stack, advance, peek, refill
+from bitsback.ans import MAX_PRECISION, Stack, peek, take
 from bitsback.codecs.base import Family, nearest, reals, whole
 from bitsback.errors import CodecError
 from bitsback.kernels import kernel
 
 
-@kernel
+@kernel(vectorise=True)
 def _intervals(ones, precision, x, starts, freqs):  # type: ignore[no-untyped-def]
-    total = np.uint32(np.uint64(1) << precision)
     for i in range(x.size):
-        zeros = np.uint32(total - ones[i])
-        one = x[i] != np.uint8(0)
-        starts[i] = zeros if one else np.uint32(0)
-        freqs[i] = ones[i] if one else zeros
+        zeros = (1 << precision) - ones[i]
+        starts[i] = zeros if x[i] else 0
+        freqs[i] = ones[i] if x[i] else zeros
 
 
 @kernel
 def _pop(heads, tail, length, ones, precision, out):  # type: ignore[no-untyped-def]
-    total = np.uint64(1) << precision
     lanes = heads.size
     lane = 0
     for i in range(out.size):
-        head = heads[lane]
-        zeros = total - np.uint64(ones[i])
-        one = peek(head, precision) >= zeros
-        start = zeros if one else np.uint64(0)
-        freq = np.uint64(ones[i]) if one else zeros
-        heads[lane], length = refill(advance(head, start, freq, precision), tail, length)
+        zeros = (1 << precision) - ones[i]
+        one = peek(heads[lane], precision) >= zeros
+        start, freq = (zeros, ones[i]) if one else (0, zeros)
+        length = take(heads, tail, length, lane, start, start + freq, precision)
         if length < 0:
-            return np.int64(-1)
-        out[i] = np.uint8(one)
+            return -1
+        out[i] = one
         lane = 0 if lane + 1 == lanes else lane + 1
-    return np.int64(length)
+    return length
 
 
 class Bernoulli(Family):
@@ -91,8 +86,8 @@ class Bernoulli(Family):
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
-        _intervals(self.p.reshape(-1), np.uint64(self.precision), x, starts, freqs)
+        _intervals(self.p.reshape(-1), self.precision, x, starts, freqs)
         return starts, freqs
 
     def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
-        stack.pull(_pop, self.p.reshape(-1), np.uint64(self.precision), out)
+        stack.pull(_pop, self.p.reshape(-1), self.precision, out)

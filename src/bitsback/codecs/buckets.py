@@ -23,95 +23,73 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import Stack, advance, peek, refill
+from bitsback.ans import Stack, peek, take
 from bitsback.codecs.base import Family, nearest, reals, whole
+from bitsback.codecs.search import search
 from bitsback.codecs.tables import ORIGIN, STEPS, load, sigmoid
 from bitsback.errors import CodecError
 from bitsback.kernels import helper, kernel
 
 MAX_BITS = 12
 
-_PRECISION = np.uint64(24)
-_WORD = np.int64(32)
-_SHIFT = np.int64(14)
-_ORIGIN = np.int64(ORIGIN)
-_STEPS = np.int64(STEPS)
-_ONE = np.int64(1)
-_QUANTILE_SHIFT = np.int64(11)  # from 24 bits to the 8192 quantiles
-_QUANTILE_FRACTION = np.int64(20)
-_MEAN_UNIT = np.int64(1 << 15)  # a 32nd of a standard deviation, in the 2**-20 of the table of quantiles
-_MEAN_ZERO = np.int64(128)
+PRECISION = 24
+
+_TOTAL = 1 << PRECISION
+_QUANTILE_SHIFT = 11  # from 24 bits to the 8192 quantiles
+_MEAN_UNIT = 1 << 15  # a 32nd of a standard deviation, in the 2**-20 of the table of quantiles
 
 
 @helper
 def _cdf(k, edges, normal, mean, inverse, buckets):  # type: ignore[no-untyped-def]
     """Return where bucket k's interval begins; ``2**24`` for k = buckets."""
-    total = np.int64(1 << 24)
-    if k <= np.int64(0):
-        return np.int64(0)
+    if k <= 0:
+        return 0
     if k >= buckets:
-        return total
-    below = sigmoid(normal, _ORIGIN + (((np.int64(edges[k]) - mean) * inverse) >> _SHIFT))
-    return ((below * (total - buckets)) >> _WORD) + k
+        return _TOTAL
+    below = sigmoid(normal, ORIGIN + (((edges[k] - mean) * inverse) >> 14))
+    return ((below * (_TOTAL - buckets)) >> 32) + k
+
+
+@helper
+def _interval(k, edges, normal, mean, inverse, buckets):  # type: ignore[no-untyped-def]
+    return _cdf(k, edges, normal, mean, inverse, buckets), _cdf(k + 1, edges, normal, mean, inverse, buckets)
 
 
 @kernel
 def _intervals(delta, rho, edges, normal, inverses, x, starts, freqs):  # type: ignore[no-untyped-def]
-    buckets = np.int64(edges.size - 1)
+    buckets = edges.size - 1
     for i in range(x.size):
-        mean = (np.int64(delta[i]) - _MEAN_ZERO) * _MEAN_UNIT
-        inverse = inverses[rho[i]]
-        k = np.int64(x[i])
-        start = _cdf(k, edges, normal, mean, inverse, buckets)
-        starts[i] = np.uint32(start)
-        freqs[i] = np.uint32(_cdf(k + _ONE, edges, normal, mean, inverse, buckets) - start)
+        mean = (delta[i] - 128) * _MEAN_UNIT
+        start, stop = _interval(x[i], edges, normal, mean, inverses[rho[i]], buckets)
+        starts[i], freqs[i] = start, stop - start
 
 
 @helper
 def _guess(slot, quantiles, normal, mean, ratio, buckets):  # type: ignore[no-untyped-def]
     """Return about the bucket whose interval holds ``slot``: the posterior's quantile, then its place in the prior."""
-    quantile = np.int64(quantiles[max(slot >> _QUANTILE_SHIFT, _ONE)])
-    latent = mean + ((quantile * ratio) >> _QUANTILE_FRACTION)
-    return (sigmoid(normal, _ORIGIN + latent * _STEPS) * buckets) >> _WORD
+    quantile = quantiles[max(slot >> _QUANTILE_SHIFT, 1)]
+    latent = mean + ((quantile * ratio) >> 20)
+    return (sigmoid(normal, ORIGIN + latent * STEPS) * buckets) >> 32
 
 
 @kernel
 def _pop(  # type: ignore[no-untyped-def]
     heads, tail, length, delta, rho, edges, normal, inverses, quantiles, ratios, out
 ):
-    buckets = np.int64(edges.size - 1)
+    buckets = edges.size - 1
     lanes = heads.size
     lane = 0
     for i in range(out.size):
-        mean = (np.int64(delta[i]) - _MEAN_ZERO) * _MEAN_UNIT
-        inverse = inverses[rho[i]]
-        head = heads[lane]
-        slot = np.int64(peek(head, _PRECISION))
-        low, high = np.int64(0), buckets - _ONE
-        k = _guess(slot, quantiles, normal, mean, ratios[rho[i]], buckets)
-        steps = 0
-        while True:
-            k = min(max(k, low), high)
-            start = _cdf(k, edges, normal, mean, inverse, buckets)
-            stop = _cdf(k + _ONE, edges, normal, mean, inverse, buckets)
-            if slot < start:
-                high = k - _ONE
-            elif slot >= stop:
-                low = k + _ONE
-            else:
-                break
-            if steps < 3:  # a Newton step; from a poor guess a few of them lead nowhere, so then halve
-                k += (slot - start) // (stop - start)
-            else:
-                k = (low + high) >> _ONE
-            steps += 1
-        head = advance(head, np.uint64(start), np.uint64(stop - start), _PRECISION)
-        heads[lane], length = refill(head, tail, length)
+        mean = (delta[i] - 128) * _MEAN_UNIT
+        slot = peek(heads[lane], PRECISION)
+        guess = _guess(slot, quantiles, normal, mean, ratios[rho[i]], buckets)
+        k, start, stop = search(slot, guess, buckets, _interval, edges, normal, mean, inverses[rho[i]], buckets)
+        length = take(heads, tail, length, lane, start, stop, PRECISION)
         if length < 0:
-            return np.int64(-1)
+            return -1
         out[i] = k
         lane = 0 if lane + 1 == lanes else lane + 1
-    return np.int64(length)
+    return length
 
 
 @cache
@@ -138,7 +116,7 @@ class PosteriorBuckets(Family):
     """
 
     dtype = np.uint16
-    precision = 24
+    precision = PRECISION
 
     def __init__(self, delta: npt.ArrayLike, rho: npt.ArrayLike, bits: int) -> None:
         self._edges = _bucket_edges(bits)

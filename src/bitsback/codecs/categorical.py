@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import MAX_PRECISION, Stack, advance, peek, refill
+from bitsback.ans import MAX_PRECISION, Stack, peek, take
 from bitsback.codecs.base import Family, whole
 from bitsback.errors import CodecError
 from bitsback.kernels import kernel
@@ -18,42 +18,33 @@ GUIDE_BITS = 8
 @kernel
 def _intervals(cdfs, index, x, starts, freqs):  # type: ignore[no-untyped-def]
     for i in range(x.size):
-        row = index[i]
-        start = cdfs[row, x[i]]
-        starts[i] = start
-        freqs[i] = np.uint32(cdfs[row, x[i] + np.uint64(1)] - start)
+        cdf = cdfs[index[i]]
+        starts[i], freqs[i] = cdf[x[i]], cdf[x[i] + 1] - cdf[x[i]]
 
 
 @kernel
 def _pop(heads, tail, length, cdfs, guide, index, precision, shift, out):  # type: ignore[no-untyped-def]
-    one = np.uint64(1)
     lanes = heads.size
     lane = 0
     for i in range(out.size):
-        head = heads[lane]
-        slot = peek(head, precision)
-        row = index[i]
-        entry = slot >> shift
-        low = np.uint64(guide[row, entry])
-        high = np.uint64(guide[row, entry + one])
+        cdf, row = cdfs[index[i]], guide[index[i]]
+        slot = peek(heads[lane], precision)
+        low, high = row[slot >> shift], row[(slot >> shift) + 1]
         # The symbol is in low..high: halve while there are many, then scan.
-        while high - low > np.uint64(8):
-            middle = (low + high + one) >> one
-            if np.uint64(cdfs[row, middle]) <= slot:
+        while high - low > 8:
+            middle = (low + high + 1) >> 1
+            if cdf[middle] <= slot:
                 low = middle
             else:
-                high = middle - one
-        stop = np.uint64(cdfs[row, low + one])
-        while stop <= slot:
-            low += one
-            stop = np.uint64(cdfs[row, low + one])
-        start = np.uint64(cdfs[row, low])
-        heads[lane], length = refill(advance(head, start, stop - start, precision), tail, length)
+                high = middle - 1
+        while cdf[low + 1] <= slot:
+            low += 1
+        length = take(heads, tail, length, lane, cdf[low], cdf[low + 1], precision)
         if length < 0:
-            return np.int64(-1)
+            return -1
         out[i] = low
         lane = 0 if lane + 1 == lanes else lane + 1
-    return np.int64(length)
+    return length
 
 
 class CdfTable:
@@ -153,8 +144,7 @@ class Categorical(Family):
 
     def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
         table = self.table
-        precision, shift = np.uint64(self.precision), np.uint64(table.shift)
-        stack.pull(_pop, table.cdfs, table.guide, self.index.reshape(-1), precision, shift, out)
+        stack.pull(_pop, table.cdfs, table.guide, self.index.reshape(-1), self.precision, table.shift, out)
 
 
 def quantise_pmf(p: npt.ArrayLike, precision: int) -> npt.NDArray[np.uint32]:

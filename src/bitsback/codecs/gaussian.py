@@ -17,44 +17,42 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import Stack, advance, peek, refill
+from bitsback.ans import Stack, peek, take
 from bitsback.codecs.base import Family, whole
 from bitsback.codecs.logistic import on_grid
+from bitsback.codecs.search import search
 from bitsback.codecs.tables import ORIGIN, load, sigmoid
 from bitsback.errors import CodecError
 from bitsback.kernels import helper, kernel
 
-_PRECISION = np.uint64(24)
-_TOTAL = np.int64(1 << 24)
-_ORIGIN = np.int64(ORIGIN)
-_WORD = np.int64(32)
-_ZERO = np.int64(0)
-_ONE = np.int64(1)
-_HALF = np.int64(8)  # half a level, in sixteenths
-_LEVEL_SHIFT = np.int64(4)
-_QUANTILE_SHIFT = np.int64(11)  # from 24 bits to the 8192 quantiles
-_GUESS_SHIFT = np.int64(40)
+PRECISION = 24
+
+_TOTAL = 1 << PRECISION
+_QUANTILE_SHIFT = 11  # from 24 bits to the 8192 quantiles
+_GUESS_SHIFT = 40
 
 
 @helper
 def _cdf(v, mean, inverse, normal, size):  # type: ignore[no-untyped-def]
     """Return where the interval of v begins; ``2**24`` for v = size."""
-    if v <= _ZERO:
-        return _ZERO
+    if v <= 0:
+        return 0
     if v >= size:
         return _TOTAL
-    below = sigmoid(normal, _ORIGIN + ((v << _LEVEL_SHIFT) - _HALF - mean) * inverse)
-    return ((below * (_TOTAL - size)) >> _WORD) + v
+    below = sigmoid(normal, ORIGIN + (16 * v - 8 - mean) * inverse)
+    return ((below * (_TOTAL - size)) >> 32) + v
+
+
+@helper
+def _interval(v, mean, inverse, normal, size):  # type: ignore[no-untyped-def]
+    return _cdf(v, mean, inverse, normal, size), _cdf(v + 1, mean, inverse, normal, size)
 
 
 @kernel
 def _intervals(mean, scale, inverses, normal, size, x, starts, freqs):  # type: ignore[no-untyped-def]
     for i in range(x.size):
-        m, inverse = np.int64(mean[i]), inverses[scale[i]]
-        v = np.int64(x[i])
-        start = _cdf(v, m, inverse, normal, size)
-        starts[i] = np.uint32(start)
-        freqs[i] = np.uint32(_cdf(v + _ONE, m, inverse, normal, size) - start)
+        start, stop = _interval(x[i], mean[i], inverses[scale[i]], normal, size)
+        starts[i], freqs[i] = start, stop - start
 
 
 @kernel
@@ -62,34 +60,17 @@ def _pop(heads, tail, length, mean, scale, inverses, normal, size, quantiles, wi
     lanes = heads.size
     lane = 0
     for i in range(out.size):
-        m, inverse = np.int64(mean[i]), inverses[scale[i]]
-        head = heads[lane]
-        slot = np.int64(peek(head, _PRECISION))
-        low, high = _ZERO, size - _ONE
+        slot = peek(heads[lane], PRECISION)
         # Begin with the level that the slot's quantile falls in
-        quantile = np.int64(quantiles[max(slot >> _QUANTILE_SHIFT, _ONE)])
-        v = (m + ((quantile * widths[scale[i]]) >> _GUESS_SHIFT) + _HALF) >> _LEVEL_SHIFT
-        steps = 0
-        while True:
-            v = min(max(v, low), high)
-            start = _cdf(v, m, inverse, normal, size)
-            stop = _cdf(v + _ONE, m, inverse, normal, size)
-            if slot < start:
-                high = v - _ONE
-            elif slot >= stop:
-                low = v + _ONE
-            else:
-                break
-            # Newton steps; from a poor guess a few of them lead nowhere, so then halve
-            v = v + (slot - start) // (stop - start) if steps < 3 else (low + high) >> _ONE
-            steps += 1
-        head = advance(head, np.uint64(start), np.uint64(stop - start), _PRECISION)
-        heads[lane], length = refill(head, tail, length)
+        quantile = quantiles[max(slot >> _QUANTILE_SHIFT, 1)]
+        guess = (mean[i] + ((quantile * widths[scale[i]]) >> _GUESS_SHIFT) + 8) >> 4
+        v, start, stop = search(slot, guess, size, _interval, mean[i], inverses[scale[i]], normal, size)
+        length = take(heads, tail, length, lane, start, stop, PRECISION)
         if length < 0:
-            return np.int64(-1)
+            return -1
         out[i] = v
         lane = 0 if lane + 1 == lanes else lane + 1
-    return np.int64(length)
+    return length
 
 
 @cache
@@ -122,7 +103,7 @@ class Gaussian(Family):
     array([ 1.38, 12.09])
     """
 
-    precision = 24
+    precision = PRECISION
 
     def __init__(self, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256) -> None:
         if not 2 <= symbols <= 1 << 16:
@@ -151,7 +132,7 @@ class Gaussian(Family):
 
     def _parameters(self) -> tuple[Any, ...]:
         flat = self.mean.reshape(-1), self.scale.reshape(-1)
-        return *flat, load("inverse_scales"), load("normal"), np.int64(self.size)
+        return *flat, load("inverse_scales"), load("normal"), self.size
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import Stack, advance, peek, refill
+from bitsback.ans import Stack, peek, take
 from bitsback.codecs.base import Family, Shape, nearest, reals, whole
+from bitsback.codecs.search import search
 from bitsback.codecs.tables import FRACTION, ORIGIN, load, sigmoid
 from bitsback.errors import CodecError
 from bitsback.kernels import helper, kernel
@@ -30,36 +31,74 @@ from bitsback.kernels.vectors import DOUBLES, INTS, LANES, vectorised
 
 MAX_COMPONENTS = 64
 
-_PRECISION = np.uint64(24)
-_TOTAL = np.int64(1 << 24)
-_WORD = np.int64(32)
-_ZERO = np.int64(0)
-_ONE = np.int64(1)
-_QUANTILE_SHIFT = np.uint64(14)  # from 24 bits to the 1024 quantiles
+PRECISION = 24
+
+_TOTAL = 1 << PRECISION
+_QUANTILE_SHIFT = 14  # from 24 bits to the 1024 quantiles
 _QUANTILES = 1024
 
 # The kernels' part: what turns parameters into intervals and slots into symbols. kinds.context.codec uses it too.
 
 
-@helper
-def mixtures(components):  # type: ignore[no-untyped-def]
-    """Return room for LANES mixtures as the functions below take them: edges, slopes, masses, centres and widths.
+class Tables(NamedTuple):
+    """What mixtures are computed from; made by :func:`tables`."""
+
+    inverses: npt.NDArray[np.float64]
+    """(scales,): how many steps of the logistic function's table a sixteenth of a level is."""
+    exponentials: npt.NDArray[np.float64]
+    """(256,): of the weights."""
+    logistic: npt.NDArray[np.uint32]
+    """(2049,)"""
+    quantiles: npt.NDArray[np.float64]
+    """(1024,): where :func:`find` begins."""
+
+
+class Mixtures(NamedTuple):
+    """LANES mixtures; made by :func:`mixtures`, set by :func:`prepare`. Their number comes last in each shape.
 
     Of component k of mixture i, ``edges[k, i] + v * slopes[k, i]`` is the position in the table of the lower edge of
     v, a half level below v; ``masses`` are the weights in integers. ``centres[i] + q * widths[i]`` is about half a
     level above the level of the quantile q, in steps of the table.
     """
-    shape = (components, LANES)
-    return np.empty(shape), np.empty(shape), np.empty(shape, np.int32), np.empty(LANES), np.empty(LANES)
+
+    components: int
+    parameters: npt.NDArray[np.int32]
+    """(3 MAX_COMPONENTS, LANES): the means, the indices of scales, those of weights."""
+    edges: npt.NDArray[np.float64]
+    slopes: npt.NDArray[np.float64]
+    masses: npt.NDArray[np.int32]
+    centres: npt.NDArray[np.float64]
+    widths: npt.NDArray[np.float64]
+
+
+@helper
+def mixtures(components):  # type: ignore[no-untyped-def]
+    """Return room for LANES mixtures. Their parameters are 0, so that those not set are indices nevertheless."""
+    return Mixtures(
+        components,
+        np.zeros((3 * MAX_COMPONENTS, LANES), np.int32),
+        np.empty((MAX_COMPONENTS, LANES)),
+        np.empty((MAX_COMPONENTS, LANES)),
+        np.empty((MAX_COMPONENTS, LANES), np.int32),
+        np.empty(LANES),
+        np.empty(LANES),
+    )
+
+
+@helper
+def prepare(mixtures, tables, size):  # type: ignore[no-untyped-def]
+    """Set the mixtures, over ``size`` levels, by their parameters."""
+    _prepare(
+        mixtures.parameters, mixtures.components, tables.inverses, tables.exponentials, _TOTAL - size,
+        mixtures.edges, mixtures.slopes, mixtures.masses, mixtures.centres, mixtures.widths,
+    )  # fmt: skip
 
 
 @vectorised
-def prepare(  # type: ignore[no-untyped-def]
+def _prepare(  # type: ignore[no-untyped-def]
     v, parameters, components, inverses, exponentials, mass, edges, slopes, masses, centres, widths
 ):
-    """Set LANES mixtures by ``parameters``, int32 (3 K, LANES): K means, K indices of scales, K of weights.
-
-    The masses are of sum ``mass``, the first taking what the rounding down of the others leaves.
+    """The masses are of sum ``mass``, the first taking what the rounding down of the others leaves.
 
     In float64, which holds all these integers exactly, except for positions so far off the table (from means beyond
     2^28) that no rounding brings them back to it. ``inverses`` and ``exponentials`` are float64 too.
@@ -90,97 +129,77 @@ def prepare(  # type: ignore[no-untyped-def]
 
 
 @helper
-def interval(v, i, size, table, edges, slopes, masses):  # type: ignore[no-untyped-def]
-    """Return ``(start, stop)`` of symbol v under mixture i."""
-    start, stop = _ZERO, _ZERO
-    for k in range(edges.shape[0]):
-        mass, position = np.int64(masses[k, i]), edges[k, i] + v * slopes[k, i]
+def interval(v, i, size, mixtures, table):  # type: ignore[no-untyped-def]
+    """Return ``(start, stop)`` of symbol v under mixture i; ``table``: the logistic function's."""
+    start, stop = 0, 0
+    for k in range(mixtures.components):
+        slope = mixtures.slopes[k, i]
+        mass, position = mixtures.masses[k, i], mixtures.edges[k, i] + v * slope
         start += mass * sigmoid(table, np.int64(position))
-        stop += mass * sigmoid(table, np.int64(position + slopes[k, i]))
-    start = (start >> _WORD) + v if v > _ZERO else _ZERO
-    v += _ONE
-    return start, (stop >> _WORD) + v if v < size else _TOTAL
+        stop += mass * sigmoid(table, np.int64(position + slope))
+    start = (start >> 32) + v if v > 0 else 0
+    return start, (stop >> 32) + v + 1 if v + 1 < size else _TOTAL
 
 
 @helper
-def find(slot, i, size, table, edges, slopes, masses, centres, widths, quantiles):  # type: ignore[no-untyped-def]
+def find(slot, i, size, mixtures, tables):  # type: ignore[no-untyped-def]
     """Return ``(v, start, stop)`` of the symbol whose interval under mixture i holds ``slot``."""
     # Begin with the quantile of a logistic like the mixture, which finds nine of ten symbols of a photo
-    v = np.int64(centres[i] + quantiles[slot >> _QUANTILE_SHIFT] * widths[i])
-    slot = np.int64(slot)
-    low, high = _ZERO, size - _ONE
-    steps = 0
-    while True:
-        v = min(max(v, low), high)
-        start, stop = interval(v, i, size, table, edges, slopes, masses)
-        if slot < start:
-            high = v - _ONE
-        elif slot >= stop:
-            low = v + _ONE
-        else:
-            return v, start, stop
-        # Newton steps; from a poor guess a few of them lead nowhere, so then halve
-        v = v + (slot - start) // (stop - start) if steps < 3 else (low + high) >> _ONE
-        steps += 1
+    v = np.int64(mixtures.centres[i] + tables.quantiles[slot >> _QUANTILE_SHIFT] * mixtures.widths[i])
+    return search(slot, v, size, interval, i, size, mixtures, tables.logistic)
+
+
+class _Reading(NamedTuple):
+    """How to read parameters: see :class:`_Mixture`."""
+
+    codes: npt.NDArray[Any]
+    order: npt.NDArray[np.int64]
+    step: int
+    zero: int
 
 
 @helper
-def _collect(codes, order, step, zero, first, parameters):  # type: ignore[no-untyped-def]
+def _collect(reading, first, parameters):  # type: ignore[no-untyped-def]
     """Set ``parameters`` to those of LANES symbols from symbol ``first`` on; what is beyond the last is left alone."""
+    codes, order = reading.codes, reading.order
     i, j = first // order.size, first % order.size
     for lane in range(min(LANES, codes.shape[0] * order.size - first)):
         for k in range(codes.shape[1]):
-            parameters[k, lane] = codes[i, k, order[j]]
-        for k in range(codes.shape[1] // 3):
-            parameters[k, lane] = parameters[k, lane] * step + zero
+            value = codes[i, k, order[j]]
+            parameters[k, lane] = value * reading.step + reading.zero if 3 * k < codes.shape[1] else value
         j += 1
         if j == order.size:
             i, j = i + 1, 0
 
 
 @kernel
-def _intervals(codes, order, step, zero, inverses, table, exponentials, size, x, starts, freqs):  # type: ignore[no-untyped-def]
-    components = codes.shape[1] // 3
-    parameters = np.zeros((3 * components, LANES), np.int32)
-    edges, slopes, masses, centres, widths = mixtures(components)
+def _intervals(reading, tables, size, x, starts, freqs):  # type: ignore[no-untyped-def]
+    room = mixtures(reading.codes.shape[1] // 3)
     for n in range(x.size):
         lane = n % LANES
         if lane == 0:
-            _collect(codes, order, step, zero, n, parameters)
-            prepare(
-                parameters, components, inverses, exponentials, _TOTAL - size, edges, slopes, masses, centres, widths
-            )
-        start, stop = interval(np.int64(x[n]), lane, size, table, edges, slopes, masses)
-        starts[n] = np.uint32(start)
-        freqs[n] = np.uint32(stop - start)
+            _collect(reading, n, room.parameters)
+            prepare(room, tables, size)
+        start, stop = interval(x[n], lane, size, room, tables.logistic)
+        starts[n], freqs[n] = start, stop - start
 
 
 @kernel
-def _pop(  # type: ignore[no-untyped-def]
-    heads, tail, length, codes, order, step, zero, inverses, table, exponentials, size, quantiles, out
-):
-    components = codes.shape[1] // 3
-    parameters = np.zeros((3 * components, LANES), np.int32)
-    edges, slopes, masses, centres, widths = mixtures(components)
-    head_number = 0
+def _pop(heads, tail, length, reading, tables, size, out):  # type: ignore[no-untyped-def]
+    room = mixtures(reading.codes.shape[1] // 3)
+    h = 0
     for n in range(out.size):
         lane = n % LANES
         if lane == 0:
-            _collect(codes, order, step, zero, n, parameters)
-            prepare(
-                parameters, components, inverses, exponentials, _TOTAL - size, edges, slopes, masses, centres, widths
-            )
-        head = heads[head_number]
-        v, start, stop = find(
-            peek(head, _PRECISION), lane, size, table, edges, slopes, masses, centres, widths, quantiles
-        )
-        head = advance(head, np.uint64(start), np.uint64(stop - start), _PRECISION)
-        heads[head_number], length = refill(head, tail, length)
+            _collect(reading, n, room.parameters)
+            prepare(room, tables, size)
+        v, start, stop = find(peek(heads[h], PRECISION), lane, size, room, tables)
+        length = take(heads, tail, length, h, start, stop, PRECISION)
         if length < 0:
-            return np.int64(-1)
+            return -1
         out[n] = v
-        head_number = 0 if head_number + 1 == heads.size else head_number + 1
-    return np.int64(length)
+        h = 0 if h + 1 == heads.size else h + 1
+    return length
 
 
 @cache
@@ -195,15 +214,16 @@ def quantiles() -> npt.NDArray[np.float64]:
 
 
 @cache
-def tables(sharper: int = 0) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the tables that :func:`prepare` reads: the inverse scales, float64[64], and the exponentials, [256].
+def tables(sharper: int = 0) -> Tables:
+    """Return the tables that mixtures are computed from.
 
-    With ``sharper``, a multiple of 6, so many smaller scales come before the inverse scales, each octave the double of
-    the next: sums of positions stay below 2^53 with up to 30 of them.
+    With ``sharper``, a multiple of 6, so many smaller scales come before the usual 64, each octave the double of the
+    next: sums of positions stay below 2^53 with up to 30 of them.
     """
     inverses = load("inverse_scales").astype(np.float64)
     octaves = [inverses[:6] * 2.0**n for n in range(sharper // 6, 0, -1)]
-    return np.concatenate([*octaves, inverses]), load("exponentials").astype(np.float64)
+    exponentials = load("exponentials").astype(np.float64)
+    return Tables(np.concatenate([*octaves, inverses]), exponentials, load("logistic").astype(np.uint32), quantiles())
 
 
 class _Mixture(Family):
@@ -213,20 +233,19 @@ class _Mixture(Family):
     ``zero``, K indices into the tables of scales, and K weights.
     """
 
-    precision = 24
+    precision = PRECISION
     codes: npt.NDArray[Any]
     order: npt.NDArray[np.int64]
     step: int
     zero: int
 
-    def _arguments(self) -> tuple[Any, ...]:
-        reading = (self.codes, self.order, np.int64(self.step), np.int64(self.zero))
-        return *reading, self._inverses(), load("logistic"), tables()[1], np.int64(self.size)
+    def _arguments(self) -> tuple[_Reading, Tables, int]:
+        return _Reading(self.codes, self.order, self.step, self.zero), self._tables(), self.size
 
     @staticmethod
-    def _inverses() -> npt.NDArray[np.float64]:
-        """Return the inverse scales by index."""
-        return tables()[0]
+    def _tables() -> Tables:
+        """Return the tables, with the inverse scales by index."""
+        return tables()
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
@@ -234,7 +253,7 @@ class _Mixture(Family):
         return starts, freqs
 
     def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
-        stack.pull(_pop, *self._arguments(), quantiles(), out)
+        stack.pull(_pop, *self._arguments(), out)
 
 
 class LogisticMixture(_Mixture):
@@ -342,13 +361,13 @@ class NetworkMixture(_Mixture):
             raise CodecError(f"codes of shape {codes.shape} do not fit symbols of shape {shape}")
 
     @staticmethod
-    def _inverses() -> npt.NDArray[np.float64]:
-        return _network_inverses()
+    def _tables() -> Tables:
+        return _network_tables()
 
 
 @cache
-def _network_inverses() -> npt.NDArray[np.float64]:
-    return tables()[0][quarter(np.arange(256, dtype=np.uint8))]
+def _network_tables() -> Tables:
+    return tables()._replace(inverses=tables().inverses[quarter(np.arange(256, dtype=np.uint8))])
 
 
 def quarter(u: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -38,23 +38,19 @@ STEPS = 64
 ORIGIN = 16 * STEPS << FRACTION
 """Position of the argument 0."""
 
-_FRACTION = np.int64(FRACTION)
-_FRACTION_MASK = np.int64((1 << FRACTION) - 1)
-_LAST = np.int64((32 * STEPS << FRACTION) - 1)
-_NONE = np.int64(0)
+_LAST = (32 * STEPS << FRACTION) - 1
 
 
 @helper
 def sigmoid(table, position):  # type: ignore[no-untyped-def]
-    """Return the table's value (0 to ``2**32 - 1``, int64) at a fixed-point position (int64), linearly between entries.
+    """Return the table's value (0 to ``2**32 - 1``) at a fixed-point position (an integer), linearly between entries.
 
     Position ``ORIGIN + (u * STEPS << FRACTION)`` stands for the argument u, held within -16 and 16. Monotone: the
     entries are, and so is a line between two of them, rounded down.
     """
-    position = min(max(position, _NONE), _LAST)
-    i = position >> _FRACTION
-    low = np.int64(table[i])
-    return low + (((np.int64(table[i + 1]) - low) * (position & _FRACTION_MASK)) >> _FRACTION)
+    position = min(max(position, 0), _LAST)
+    i = position >> FRACTION
+    return table[i] + (((table[i + 1] - table[i]) * (position & ((1 << FRACTION) - 1))) >> FRACTION)
 
 
 @cache

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import MAX_PRECISION, Stack, advance, peek, refill
+from bitsback.ans import MAX_PRECISION, Stack, peek, take
 from bitsback.codecs.base import Family, Shape
 from bitsback.errors import CodecError
 from bitsback.kernels import kernel
@@ -15,25 +15,20 @@ from bitsback.kernels import kernel
 
 @kernel
 def _pop(heads, tail, length, size, precision, out):  # type: ignore[no-untyped-def]
-    one = np.uint64(1)
-    plain = size == (one << precision)
+    plain = size == 1 << precision
     lanes = heads.size
     lane = 0
     for i in range(out.size):
-        head = heads[lane]
-        x = (peek(head, precision) * size) >> precision
-        if plain:
-            head = advance(head, x, one, precision)
-        else:
-            start = ((x << precision) + size - one) // size
-            stop = (((x + one) << precision) + size - one) // size
-            head = advance(head, start, stop - start, precision)
-        heads[lane], length = refill(head, tail, length)
+        x = (peek(heads[lane], precision) * size) >> precision
+        # The interval's edges are quotients rounded up
+        start = x if plain else ((x << precision) + size - 1) // size
+        stop = x + 1 if plain else (((x + 1) << precision) + size - 1) // size
+        length = take(heads, tail, length, lane, start, stop, precision)
         if length < 0:
-            return np.int64(-1)
+            return -1
         out[i] = x
         lane = 0 if lane + 1 == lanes else lane + 1
-    return np.int64(length)
+    return length
 
 
 class Uniform(Family):
@@ -83,4 +78,4 @@ class Uniform(Family):
         return edges[0].astype(np.uint32), (edges[1] - edges[0]).astype(np.uint32)
 
     def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
-        stack.pull(_pop, np.uint64(self.size), np.uint64(self.precision), out)
+        stack.pull(_pop, self.size, self.precision, out)

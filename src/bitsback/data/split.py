@@ -273,27 +273,26 @@ def _sum_areas(image, sums):  # type: ignore[no-untyped-def]
     pixels' parts in an area are integers and the sums exact.
     """
     height, width, channels = image.shape
-    side = sums.shape[0]
-    row = np.zeros(side, np.int64)
+    row = np.zeros(SIDE, np.int64)
     i, below = 0, height
     for y in range(height):
         row[:] = 0
         j, beyond = 0, width
         for x in range(width):
-            value = np.int64(0)
+            value = 0
             for c in range(channels):
                 value += image[y, x, c]
-            at, end = x * side, (x + 1) * side
+            at, end = x * SIDE, (x + 1) * SIDE
             while at < end:
                 until = min(end, beyond)
                 row[j] += value * (until - at)
                 at = until
                 if at == beyond:
                     j, beyond = j + 1, beyond + width
-        at, end = y * side, (y + 1) * side
+        at, end = y * SIDE, (y + 1) * SIDE
         while at < end:
             until = min(end, below)
-            for k in range(side):
+            for k in range(SIDE):
                 sums[i, k] += row[k] * (until - at)
             at = until
             if at == below:

@@ -38,8 +38,8 @@ def parse(data: Buffer, name: str = "") -> Picture:
             if content.sure:
                 return Picture(content.parts, content.recipe, content.blob, exact=content.exact)
             again = formats.write(content.recipe, content.blob, content.parts)
-            if (exact := again == data) or formats.read(found, again).same(content):
-                return Picture(content.parts, content.recipe, content.blob, exact=exact)
+            if (same := again == data) or formats.read(found, again).same(content):
+                return Picture(content.parts, content.recipe, content.blob, exact=same and content.exact)
             note = "it would not come back unchanged"
         except NoImageError:
             note = ""

@@ -10,9 +10,9 @@ from bitsback.kernels import helper, kernel
 @helper
 def _neighbours(rows, y, x, step):  # type: ignore[no-untyped-def]
     """The bytes to the left, above, and above to the left; zero outside of the image."""
-    left = np.int64(rows[y, x - step]) if x >= step else np.int64(0)
-    above = np.int64(rows[y - 1, x]) if y > 0 else np.int64(0)
-    corner = np.int64(rows[y - 1, x - step]) if y > 0 and x >= step else np.int64(0)
+    left = rows[y, x - step] if x >= step else 0
+    above = rows[y - 1, x] if y > 0 else 0
+    corner = rows[y - 1, x - step] if y > 0 and x >= step else 0
     return left, above, corner
 
 
@@ -20,7 +20,7 @@ def _neighbours(rows, y, x, step):  # type: ignore[no-untyped-def]
 def _predict(kind, left, above, corner):  # type: ignore[no-untyped-def]
     """What filter type ``kind`` subtracts: nothing, left, above, their mean, or Paeth's choice."""
     if kind == 0:
-        return np.int64(0)
+        return 0
     if kind == 1:
         return left
     if kind == 2:
@@ -60,10 +60,12 @@ def choose_filters(rows, step, lines):  # type: ignore[no-untyped-def]
         for x in range(stride):
             left, above, corner = _neighbours(rows, y, x, step)
             for kind in range(5):
-                difference = (np.int64(rows[y, x]) - _predict(kind, left, above, corner)) & 255
+                difference = (rows[y, x] - _predict(kind, left, above, corner)) & 255
                 totals[kind] += min(difference, 256 - difference)
-        best = np.argmin(totals)
+        best = 0
+        for kind in range(1, 5):
+            best = kind if totals[kind] < totals[best] else best
         lines[y, 0] = best
         for x in range(stride):
             left, above, corner = _neighbours(rows, y, x, step)
-            lines[y, x + 1] = (np.int64(rows[y, x]) - _predict(best, left, above, corner)) & 255
+            lines[y, x + 1] = (rows[y, x] - _predict(best, left, above, corner)) & 255

@@ -43,8 +43,8 @@ class Picture:
     Either ``parts`` holds at least one array and ``raw`` is None, or ``parts`` is empty, ``raw`` holds the file's
     bytes, and recipe and blob are empty.
 
-    ``exact`` says that the file comes back byte for byte on this machine (and not "only" the same pixels and
-    metadata, compressed anew). ``note`` is empty, or one line about why what seems to be an image file was kept raw.
+    ``exact`` says that the file comes back byte for byte, on any machine (and not "only" the same pixels and metadata,
+    compressed anew). ``note`` is empty, or one line about why what seems to be an image file was kept raw.
     """
 
     parts: list[Images] = field(default_factory=list)
@@ -62,7 +62,8 @@ class NoImageError(ImageError):
 class Content(NamedTuple):
     """What a format module returns.
 
-    ``sure`` says that it has made sure itself that nothing is lost, and ``exact`` then, that the same bytes come back.
+    ``sure`` says that it has made sure itself that nothing is lost. ``exact``: the same bytes come back (unless it is
+    not sure, and they do not), on every machine: not so where they are deflated, as zlib is not the same everywhere.
     """
 
     parts: list[Images]

@@ -2,8 +2,8 @@
 
 Loops over vectors, written in LLVM's portable vector instructions, which it turns into whatever the processor has:
 AVX, SSE, NEON or none. Sums are kept in registers from beginning to end; a compiler that cannot rule out that the
-output overlaps the input stores and loads them at each step, which is three to five times slower. And Numba widens
-every sum of 32-bit integers to 64 bits, which halves what a vector holds.
+output overlaps the input stores and loads them at each step, which is three to five times slower. And integers have
+the bits that they need, where those of kernels have 64.
 
 :func:`vectorised` makes such a loop of a Python function that says what is done at each step. The function itself runs
 when a kernel that calls it is compiled, and its values, which add and multiply as they look, stand for those that the
@@ -22,15 +22,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils as untyped_cgutils
-from numba.core import types
-from numba.extending import intrinsic
 
-cgutils: Any = untyped_cgutils
+from bitsback.kernels.unit import Part, Unit
+from bitsback.kernels.values import DOUBLE, INT, LONG, Array, number
 
 LANES = 8
 """Lanes of a vector: pixels that are computed side by side, or outputs of a layer."""
@@ -41,8 +38,8 @@ WIDTH = 2 * LANES
 ROWS = 4
 """Inputs that :func:`dense` takes at once."""
 
-_SHORT, _INT, _LONG, _DOUBLE = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.DoubleType()
-SHORTS, INTS, DOUBLES = (ir.VectorType(kind, LANES) for kind in (_SHORT, _INT, _DOUBLE))
+_SHORT = ir.IntType(16)
+SHORTS, INTS, DOUBLES = (ir.VectorType(kind, LANES) for kind in (_SHORT, INT, DOUBLE))
 
 
 def _element(kind: Any) -> Any:
@@ -68,22 +65,22 @@ class Value:
             return self.to(_element(its)).spread(its.count)
         if mine == its:
             return self
-        if _element(its) == _DOUBLE:
+        if _element(its) == DOUBLE:
             return Value(build, build.sitofp(code, kind))
-        if _element(mine) == _DOUBLE:
+        if _element(mine) == DOUBLE:
             return Value(build, build.fptosi(code, kind))
         return Value(build, (build.trunc if _element(its).width < _element(mine).width else build.sext)(code, kind))
 
     def spread(self, lanes: int) -> Value:
         """A vector of this number."""
         nothing = ir.Constant(ir.VectorType(self.kind, lanes), ir.Undefined)
-        return Value(self.builder, self.builder.insert_element(nothing, self.code, ir.Constant(_INT, 0))).lanes(
+        return Value(self.builder, self.builder.insert_element(nothing, self.code, ir.Constant(INT, 0))).lanes(
             [0] * lanes
         )
 
     def lanes(self, chosen: list[int]) -> Value:
         """A vector of the lanes with these numbers."""
-        mask = ir.Constant(ir.VectorType(_INT, len(chosen)), chosen)
+        mask = ir.Constant(ir.VectorType(INT, len(chosen)), chosen)
         return Value(self.builder, self.builder.shuffle_vector(self.code, self.code, mask))
 
     def reinterpreted(self, kind: Any) -> Value:
@@ -92,9 +89,10 @@ class Value:
 
     def floor(self) -> Value:
         """Rounded down, of reals."""
-        signature = ir.FunctionType(self.kind, [self.kind])
-        function = cgutils.get_or_insert_function(self.builder.module, signature, f"llvm.floor.v{self.kind.count}f64")
-        return Value(self.builder, self.builder.call(function, [self.code]))
+        name, functions = f"llvm.floor.v{self.kind.count}f64", self.builder.module.globals
+        if name not in functions:
+            ir.Function(self.builder.module, ir.FunctionType(self.kind, [self.kind]), name)
+        return Value(self.builder, self.builder.call(functions[name], [self.code]))
 
     def held(self, low: Any, high: Any) -> Value:
         """The nearest value from ``low`` to ``high``."""
@@ -159,7 +157,7 @@ class Value:
     __rmul__ = __mul__
 
     def _real(self) -> bool:
-        return bool(_element(self.kind) == _DOUBLE)
+        return bool(_element(self.kind) == DOUBLE)
 
     def _like_this(self, other: Any) -> Value:
         if isinstance(other, Value):
@@ -179,26 +177,27 @@ class Value:
 class Pointer:
     """Elements of an array, in memory order."""
 
-    def __init__(self, builder: Any, code: Any, size: int) -> None:
-        self.builder, self.code, self.size = builder, code, size
+    def __init__(self, builder: Any, code: Any, size: int, written: Callable[[], None]) -> None:
+        self.builder, self.code, self.size, self.written = builder, code, size, written
 
     def __add__(self, index: Value) -> Pointer:
-        return Pointer(self.builder, self.builder.gep(self.code, [index.code]), self.size)
+        return Pointer(self.builder, self.builder.gep(self.code, [index.code]), self.size, self.written)
 
     def load(self, index: Value, kind: Any) -> Value:
         """A number or vector that begins at element ``index``."""
         return Value(self.builder, self.builder.load(self._at(index, kind), align=self.size))
 
     def store(self, index: Value, value: Value) -> None:
+        self.written()
         self.builder.store(value.code, self._at(index, value.kind), align=self.size)
 
     def gather(self, indices: Value, kind: Any) -> Value:
         """The elements at a vector of indices."""
         code = ir.Constant(kind, ir.Undefined)
         for lane in range(kind.count):
-            number = ir.Constant(_INT, lane)
+            number = ir.Constant(INT, lane)
             index = Value(self.builder, self.builder.extract_element(indices.code, number))
-            code = self.builder.insert_element(code, self.load(index.to(_LONG), kind.element).code, number)
+            code = self.builder.insert_element(code, self.load(index.to(LONG), kind.element).code, number)
         return Value(self.builder, code)
 
     def _at(self, index: Value, kind: Any) -> Any:
@@ -208,9 +207,9 @@ class Pointer:
 class Variable:
     """What a loop changes. The compiler keeps it in a register."""
 
-    def __init__(self, start: Value) -> None:
+    def __init__(self, unit: Unit, start: Value) -> None:
         self._builder = start.builder
-        self._place = cgutils.alloca_once(self._builder, start.kind)
+        self._place = unit.room(start.kind)
         self.value = start
 
     @property
@@ -225,21 +224,21 @@ class Variable:
 class Vectors:
     """The first argument of a :func:`vectorised` function."""
 
-    def __init__(self, builder: Any) -> None:
-        self._builder = builder
+    def __init__(self, unit: Unit) -> None:
+        self._unit = unit
 
     def vector(self, numbers: list[Any], kind: Any) -> Value:
         """A constant, given lane by lane."""
-        return Value(self._builder, ir.Constant(kind, numbers))
+        return Value(self._unit.build, ir.Constant(kind, numbers))
 
     def variable(self, start: Value) -> Variable:
-        return Variable(start)
+        return Variable(self._unit, start)
 
     @contextmanager
     def loop(self, count: Value) -> Iterator[Value]:
         """Do what follows for each index from 0 to ``count`` - 1."""
-        with cgutils.for_range(self._builder, count.code, intp=_LONG) as loop:
-            yield Value(self._builder, loop.index)
+        with self._unit.loop(ir.Constant(LONG, 0), count.code) as (index, _, _):
+            yield Value(self._unit.build, index)
 
     def sums_of_pairs(self, a: Value, b: Value) -> Value:
         """The INTS ``a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1]`` of vectors of 2 LANES integers of 16 bits.
@@ -248,35 +247,34 @@ class Vectors:
         elsewhere.
         """
         even, odd = (list(range(i, 2 * LANES, 2)) for i in range(2))
-        if self._builder.module.triple.startswith(("x86_64", "i")):
-            products = a.to(ir.VectorType(_INT, 2 * LANES)) * b.to(ir.VectorType(_INT, 2 * LANES))
+        if self._unit.module.triple.startswith(("x86_64", "i")):
+            products = a.to(ir.VectorType(INT, 2 * LANES)) * b.to(ir.VectorType(INT, 2 * LANES))
             return products.lanes(even) + products.lanes(odd)
         return a.lanes(even).to(INTS) * b.lanes(even).to(INTS) + a.lanes(odd).to(INTS) * b.lanes(odd).to(INTS)
 
 
-def vectorised(function: Callable[..., None]) -> Any:
-    """Make ``function(v, ...)`` one that kernels can call, without its first argument, a :class:`Vectors`.
+class Vectorised(Part):
+    """Makes ``function(v, ...)`` one that kernels can call, without its first argument, a :class:`Vectors`.
 
-    Its other arguments arrive as :class:`Pointer`, if they are arrays (C-contiguous ones, of any shape), or else as
-    :class:`Value`: 64-bit integers or reals.
+    Its other arguments arrive as :class:`Pointer`, if they are arrays, of any shape, or else as :class:`Value`: 64-bit
+    integers or reals.
     """
 
-    @wraps(function)
-    def typed(typingctx: Any, *arguments: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            def wrapped(kind: Any, code: Any) -> Pointer | Value:
-                if not isinstance(kind, types.Array):
-                    return Value(builder, code)
-                return Pointer(builder, context.make_array(kind)(context, builder, code).data, kind.dtype.bitwidth // 8)
+    def __call__(self, *arguments: Any) -> None:
+        raise TypeError(f"{self.name} is for kernels")
 
-            function(Vectors(builder), *map(wrapped, signature.args, args))
-            return context.get_dummy_value()
+    def put(self, unit: Unit, arguments: tuple[Any, ...]) -> None:
+        def wrapped(value: Any) -> Pointer | Value:
+            if not isinstance(value, Array):
+                return Value(unit.build, number(value).code)
+            return Pointer(unit.build, value.data, value.dtype.itemsize, value.written)
 
-        numbers = {False: types.int64, True: types.float64}
-        kinds = (a if isinstance(a, types.Array) else numbers[isinstance(a, types.Float)] for a in arguments)
-        return types.void(*kinds), generate
+        self.function(Vectors(unit), *map(wrapped, arguments))
 
-    return intrinsic(typed)
+
+def vectorised(function: Callable[..., None]) -> Any:
+    """Make a function :class:`Vectorised`."""
+    return Vectorised(function)
 
 
 @vectorised
@@ -299,7 +297,7 @@ def dense(v, weights, offset, pairs, wide, low, high, x, y, groups, stride):  # 
             with v.loop(pairs) as pair:
                 w = [matrix.load(pair * wide + o, INTS).reinterpreted(two_lanes) for o in outputs]
                 for row, totals in zip(rows, sums, strict=True):
-                    value = x.load(row + pair * 2, _INT).spread(LANES).reinterpreted(two_lanes)
+                    value = x.load(row + pair * 2, INT).spread(LANES).reinterpreted(two_lanes)
                     for weight, total in zip(w, totals, strict=True):
                         total.value += v.sums_of_pairs(weight, value)
             for row, totals in zip(rows, sums, strict=True):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import MAX_PRECISION, Stack, advance, peek, refill
+from bitsback.ans import MAX_PRECISION, Stack, peek, take
 from bitsback.codecs import Family
 from bitsback.errors import CodecError
 from bitsback.kernels import helper, kernel
@@ -65,7 +65,7 @@ class Rows(Family):
         return starts, self._cdfs[row, symbol + 1] - starts
 
     def _pop(self, stack: Stack, out: NDArray[Any]) -> None:
-        stack.pull(_pop_rows, self._cdfs, np.uint64(self.precision), out)
+        stack.pull(_pop_rows, self._cdfs, self.precision, out)
 
 
 @kernel
@@ -87,11 +87,11 @@ def _rows(a, b, total, cdfs):  # type: ignore[no-untyped-def]
         scale = (total - 256) / every
         left = total
         for k in range(256):
-            left -= 1 + np.int64(p[k] * scale)
-        start = np.int64(0)
+            left -= 1 + int(p[k] * scale)
+        start = 0
         for k in range(256):
             cdfs[i, k] = start
-            start += 1 + np.int64(p[k] * scale)
+            start += 1 + int(p[k] * scale)
             if k == best:
                 start += left
         cdfs[i, 256] = total
@@ -99,26 +99,22 @@ def _rows(a, b, total, cdfs):  # type: ignore[no-untyped-def]
 
 @kernel
 def _pop_rows(heads, tail, length, cdfs, precision, out):  # type: ignore[no-untyped-def]
-    one = np.uint64(1)
     lane = 0
     for i in range(out.size):
-        head = heads[lane]
-        slot = peek(head, precision)
-        low, high = np.uint64(0), np.uint64(255)
+        slot = peek(heads[lane], precision)
+        low, high = 0, 255
         while low < high:
-            middle = (low + high + one) >> one
-            if np.uint64(cdfs[i, middle]) <= slot:
+            middle = (low + high + 1) >> 1
+            if cdfs[i, middle] <= slot:
                 low = middle
             else:
-                high = middle - one
-        start = np.uint64(cdfs[i, low])
-        head = advance(head, start, np.uint64(cdfs[i, low + one]) - start, precision)
-        heads[lane], length = refill(head, tail, length)
+                high = middle - 1
+        length = take(heads, tail, length, lane, cdfs[i, low], cdfs[i, low + 1], precision)
         if length < 0:
-            return np.int64(-1)
+            return -1
         out[i] = low
         lane = 0 if lane + 1 == heads.size else lane + 1
-    return np.int64(length)
+    return length
 
 
 @helper

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -94,76 +94,70 @@ def about(found: Results) -> str:
 
 def html(found: Results) -> str:
     """All of it as one page that needs nothing but itself."""
-    drawn = charts(found)
     cells = []
     for one in found["measured"]:
         cells += [(f"{one['elbo']:.4f}", f"−ELBO, {one['name']}, bits a pixel")]
         cells += [(f"{one['rate']:.4f}", f"BB-ANS, {one['name']}: {_over(one['rate'], one['elbo'])} against it")]
+    head = f"""<p class="what">bitsback lab paper · {escape(found["about"]["date"][:10])}</p>
+<h1>Bits back with ANS on MNIST, measured again</h1>
+<p>Townsend, Bird &amp; Barber, “Practical lossless compression with latent variables using bits back coding”, ICLR
+2019, arXiv 1901.04866. The networks are trained and run in floating point, as the paper’s: their messages can be
+decoded in the environment that wrote them, and nowhere else for sure.</p>
+{key(cells)}"""
+    foot = f"<p>{escape(about(found))}</p>"
+    return document("Bits back with ANS on MNIST", head, "".join(_sections(found)), foot)
+
+
+def _sections(found: Results) -> Iterator[str]:
+    """The parts of the page."""
+    drawn, names = charts(found), [one["name"] for one in found["measured"]]
     count = found["measured"][0]["images"]
     window = min(found["extent"]["window"], count)
 
     def figure(name: str, words: str) -> str:
         return f"<figure>{drawn[name].html()}<figcaption>{words}</figcaption></figure>\n"
 
-    names = [one["name"] for one in found["measured"]]
-    running = "".join(
-        figure(f"running-{name}", f"{name.capitalize()}: the mean over the last {window:,} images.") for name in names
+    yield section(
+        "table",
+        "The table",
+        f"""<p>Rates in bits a pixel, over {count:,} images. bz2 and gzip take all images in one stream, binarised ones
+with eight pixels to a byte; PNG and WebP take one file an image.</p>
+{_html(table(found))}<p>Everything was decoded and compared, and the stack ended with the bits that it had begun
+with.</p>
+{_html(messages(found))}""",
     )
-    small = "".join(figure(f"start-{name}", f"{name.capitalize()}; the whole message counted.") for name in names)
-    body = [
-        section(
-            "table",
-            "The table",
-            f"<p>Rates in bits a pixel, over {count:,} images. bz2 and gzip take all images in one stream, binarised "
-            "ones with eight pixels to a byte; PNG and WebP take one file an image.</p>\n"
-            + _html(table(found))
-            + "<p>Everything was decoded and compared, and the stack ended with the bits that it had begun with.</p>\n"
-            + _html(messages(found)),
-        ),
-        section("running", "The rate along the way", running),
-        section(
-            "latents",
-            "How fine must a latent be?",
-            "<p>A latent is one of 2<sup>b</sup> buckets that are equally likely under the prior. More bits cost "
-            "nothing in the long run, as all but the information come back; fewer blur what the decoder network "
-            "sees.</p>\n"
-            + figure("latents", "Above −ELBO, in percent.")
-            + _html(sweep(found, "latents", "bits a latent")),
-        ),
-        section(
-            "pixels",
-            "How fine must a probability be?",
-            "<p>Each of 256 levels gets an interval, however unlikely it is. With p bits these take 256/2<sup>p</sup> "
-            "of the whole: a tax on every pixel whose level is as good as certain.</p>\n"
-            + figure("pixels", "Above −ELBO, in percent.")
-            + _html(sweep(found, "pixels", "bits of the probabilities of pixels")),
-        ),
-        section(
-            "starts",
-            "What the first images cost",
-            "<p>The first image borrows bits that are not there yet. Random ones have to be stored; bitsback codes the "
-            "first images in two parts instead, without bits back, until the stack can lend.</p>\n"
-            + small
-            + _html(starts(found)),
-        ),
-    ]
+    running = [figure(f"running-{name}", f"{name.capitalize()}: mean of the last {window:,} images.") for name in names]
+    yield section("running", "The rate along the way", "".join(running))
+    yield section(
+        "latents",
+        "How fine must a latent be?",
+        f"""<p>A latent is one of 2<sup>b</sup> buckets that are equally likely under the prior. More bits cost nothing
+in the long run, as all but the information come back; fewer blur what the decoder network sees.</p>
+{figure("latents", "Above −ELBO, in percent.")}{_html(sweep(found, "latents", "bits a latent"))}""",
+    )
+    yield section(
+        "pixels",
+        "How fine must a probability be?",
+        f"""<p>Each of 256 levels gets an interval, however unlikely it is. With p bits these take 256/2<sup>p</sup> of
+the whole: a tax on every pixel whose level is as good as certain.</p>
+{figure("pixels", "Above −ELBO, in percent.")}{_html(sweep(found, "pixels", "bits of the probabilities of pixels"))}""",
+    )
+    small = [figure(f"start-{name}", f"{name.capitalize()}; the whole message counted.") for name in names]
+    yield section(
+        "starts",
+        "What the first images cost",
+        f"""<p>The first image borrows bits that are not there yet. Random ones have to be stored; bitsback codes the
+first images in two parts instead, without bits back, until the stack can lend.</p>
+{"".join(small)}{_html(starts(found))}""",
+    )
     if any(one["misread"] for one in found["measured"]):
-        body.append(
-            section(
-                "mistake",
-                "Two figures that differ",
-                "<p>PNG and WebP of the binarised digits are far from what the paper states. Pillow 5.1 misread arrays "
-                "of booleans (its issue 3109), and images misread like that give the paper’s figures.</p>\n"
-                + _html(mistake(found)),
-            )
+        yield section(
+            "mistake",
+            "Two figures that differ",
+            f"""<p>PNG and WebP of the binarised digits are far from what the paper states. Pillow 5.1 misread arrays of
+booleans (its issue 3109), and images misread like that give the paper’s figures.</p>
+{_html(mistake(found))}""",
         )
-    head = f"""<p class="what">bitsback lab paper · {escape(found["about"]["date"])}</p>
-<h1>Bits back with ANS on MNIST, measured again</h1>
-<p>Townsend, Bird &amp; Barber, “Practical lossless compression with latent variables using bits back coding”, ICLR
-2019, arXiv 1901.04866. The networks are trained and run in floating point, as the paper’s: their messages can be
-decoded in the environment that wrote them, and nowhere else for sure.</p>
-{key(cells)}"""
-    return document("Bits back with ANS on MNIST", head, "".join(body), f"<p>{escape(about(found))}</p>")
 
 
 def files(found: Results) -> dict[str, bytes]:

@@ -183,7 +183,6 @@ class _FusedNats(torch.autograd.Function):
         return gradients[0][:, None] * ctx.saved_tensors[0], None, None, None
 
 
-@kernel
 def _nats_and_gradient(
     out: NDArray[np.float32],
     x: NDArray[np.float32],
@@ -197,12 +196,19 @@ def _nats_and_gradient(
     ``out``: (n, 3 K); ``x``: (n,); ``reference``: (n, 1) or (n, K); ``least``: the least scale. Returns (n,) and
     (n, 3 K), the latter empty if not wanted.
     """
-    n, k = len(out), out.shape[1] // 3
+    nats = np.empty(len(out), np.float32)
+    gradient = np.empty(out.shape if with_gradient else (0, out.shape[1]), np.float32)
+    _mixtures(out, x, reference, least, nats, gradient, np.empty((4, out.shape[1] // 3)))
+    return nats, gradient
+
+
+@kernel
+def _mixtures(out, x, reference, least, nats, gradient, room):  # type: ignore[no-untyped-def]
+    """``room``: float64 (4, K)."""
+    k = room.shape[1]
     anchored = reference.shape[1] > 1
-    nats = np.empty(n, np.float32)
-    gradient = np.empty((n if with_gradient else 0, 3 * k), np.float32)
-    joint, share, by_mean, by_scale = np.empty(k), np.empty(k), np.empty(k), np.empty(k)
-    for i in range(n):
+    joint, share, by_mean, by_scale = room[0], room[1], room[2], room[3]
+    for i in range(len(out)):
         row = out[i]
         value, origins = float(x[i]), reference[i]
         lowest, highest = value == 0, value == 255
@@ -214,7 +220,7 @@ def _nats_and_gradient(
         best = -math.inf
         for j in range(k):
             inverse = math.exp((16 - min(max(row[k + j], least), 63.0)) * (_LN2 / 6))
-            distance = value - 0.5 - (np.float64(origins[j if anchored else 0]) + row[j]) / 16
+            distance = value - 0.5 - (origins[j if anchored else 0] + row[j]) / 16
             below = distance * inverse
             above = below + inverse
             # log sigmoid(above) is min(above, 0) less the logarithm of 1 + exp(-|above|): likewise for -below
@@ -241,7 +247,7 @@ def _nats_and_gradient(
             likelihood += math.exp(joint[j] - best)
         log_likelihood = best + math.log(likelihood)
         nats[i] = -log_likelihood
-        if with_gradient:
+        if len(gradient) > 0:
             for j in range(k):
                 responsible = math.exp(joint[j] - log_likelihood)
                 gradient[i, j] = -responsible * by_mean[j] / 16
@@ -249,4 +255,3 @@ def _nats_and_gradient(
                 gradient[i, k + j] = 0.0 if (s < least and ds > 0) or (s > 63 and ds < 0) else ds
                 w, dw = row[2 * k + j], (share[j] / total - responsible) * (_LN2 / 16)
                 gradient[i, 2 * k + j] = 0.0 if (w < -128 and dw > 0) or (w > 127 and dw < 0) else dw
-    return nats, gradient

@@ -131,15 +131,20 @@ def _gather(  # type: ignore[no-untyped-def]
     planes, start, stride, size, ends, taps, table, anchors, channels, shift, picks, out, x, reference
 ):  # fmt: skip
     for n in range(picks.size):
-        image = np.searchsorted(ends, picks[n], side="right")
+        image, last = 0, len(ends) - 1  # the first image that ends behind the pixel
+        while image < last:
+            middle = (image + last) >> 1
+            if ends[middle] > picks[n]:
+                last = middle
+            else:
+                image = middle + 1
         inside = picks[n] - (ends[image - 1] if image > 0 else 0)
         row, column = inside // size[image, 1], inside % size[image, 1]
         p = start[image] + (row + MARGIN) * stride[image] + column + MARGIN
         for j in range(taps.shape[0]):
             a = planes[taps[j, 0], p + taps[j, 1] * stride[image] + taps[j, 2]]
             b = planes[taps[j, 3], p + taps[j, 4] * stride[image] + taps[j, 5]]
-            difference = np.int32(a) - np.int32(b)
-            out[n, j] = table[min(max(difference, np.int32(-4096)), np.int32(4095)) + np.int32(4096)]
+            out[n, j] = table[min(max(a - b, -4096), 4095) + 4096]
         for c in range(channels):
             x[n, c] = planes[3 + c, p] >> shift
             for k in range(reference.shape[2]):
@@ -148,7 +153,7 @@ def _gather(  # type: ignore[no-untyped-def]
                         anchors[c, k, 0], p + anchors[c, k, 1] * stride[image] + anchors[c, k, 2]
                     ]
                 else:
-                    reference[n, c, k] = np.int16(2048)
+                    reference[n, c, k] = 2048
 
 
 Batch = tuple[tuple[torch.Tensor, ...], torch.Tensor, torch.Tensor]

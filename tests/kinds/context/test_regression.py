@@ -2,10 +2,10 @@
 
 from functools import cache
 
-import numba
 import numpy as np
 import pytest
 
+from bitsback.kernels import kernel
 from bitsback.kernels.vectors import LANES
 from bitsback.kinds.context.network import SKEW
 from bitsback.kinds.context.regression import factorise, innovate, memory, predict, recall, remember, weigh
@@ -13,7 +13,7 @@ from models import plain_context
 from models.plain_context import REACHED, Regression, decayed
 
 
-@numba.njit
+@kernel
 def run(moments, f, lower, diagonal, predictions, innovations):  # type: ignore[no-untyped-def]
     factorise(moments, lower, diagonal, f.shape[0])
     for i in range(f.shape[0]):
@@ -21,28 +21,19 @@ def run(moments, f, lower, diagonal, predictions, innovations):  # type: ignore[
         innovate(f, i, predictions[i : i + 1], innovations)
 
 
-@numba.njit
-def start(entries, n_images, height, width):  # type: ignore[no-untyped-def]
-    return memory(entries, n_images, height, width)
-
-
-@numba.njit
-def look(size, rows, columns, t, begin, lanes, n_images, width, ridge):  # type: ignore[no-untyped-def]
-    moments = np.zeros((rows.shape[0], LANES))
+@kernel
+def look(moments, size, rows, columns, t, begin, lanes, n_images, width, ridge):  # type: ignore[no-untyped-def]
     recall(moments, size, rows, columns, t, begin, lanes, n_images, width, ridge)
-    return moments
 
 
-@numba.njit
+@kernel
 def add(f, weights, lanes, rows, columns, t, begin, n_images, width):  # type: ignore[no-untyped-def]
     remember(f, weights, lanes, rows, columns, t, begin, n_images, width)
 
 
-@numba.njit
-def weights_of(innovations, first):  # type: ignore[no-untyped-def]
-    weights = np.zeros(LANES, np.int32)
+@kernel
+def weigh_all(innovations, first, weights):  # type: ignore[no-untyped-def]
     weigh(innovations, first, innovations.shape[0], weights)
-    return weights
 
 
 def given_back(moments: np.ndarray, f: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -142,7 +133,9 @@ def test_weights_are_those_of_the_text() -> None:
     innovations = rng().integers(-(2**20), 2**20, (7, LANES)).astype(np.float64)
     innovations[:, :3] = [0, 1, -1]
     errors = np.abs(innovations[4:]).sum(0).astype(int)
-    assert weights_of(innovations, 4).tolist() == [2**18 // (2**10 + 3 * e) for e in errors.tolist()]
+    weights = np.zeros(LANES, np.int32)
+    weigh_all(innovations, 4, weights)
+    assert weights.tolist() == [2**18 // (2**10 + 3 * e) for e in errors.tolist()]
 
 
 SHAPES = [(1, 1, 1), (1, 5, 3), (1, 40, 30), (3, 4, 9), (11, 3, 2), (20, 2, 6)]
@@ -153,14 +146,15 @@ def test_memory_is_that_of_the_text(n_images: int, height: int, width: int) -> N
     """H and V in dictionaries, through images of noise, in blocks of all sizes."""
     size, ridge = 2, 77
     entries = [(i, j) for i in range(size) for j in range(i + 1)]
-    rows, columns = start(len(entries), n_images, height, width)
+    rows, columns = memory(len(entries), n_images, height, width)
     h, v = ({(k, image): [0] * 3 for k in range(length) for image in range(n_images)} for length in (height, width))
     for t in range(width + SKEW * (height - 1)):
         step = [(y, i) for y in range(height) if 0 <= t - SKEW * y < width for i in range(n_images)]
         for first in range(0, len(step), LANES):
             block = step[first : first + LANES]
             begin = block[0][0] * n_images + block[0][1]
-            moments = look(size, rows, columns, t, begin, len(block), n_images, width, ridge)
+            moments = np.zeros((len(entries), LANES))
+            look(moments, size, rows, columns, t, begin, len(block), n_images, width, ridge)
             f = rng().integers(-255, 256, (size, LANES)).astype(np.int32)
             weights = rng().integers(0, 257, LANES).astype(np.int32)
             add(f, weights, len(block), rows, columns, t, begin, n_images, width)
@@ -179,7 +173,7 @@ def test_memory_settles_within_int32() -> None:
     weights = np.full(LANES, 256, np.int32)
     f = np.repeat(np.array([[255], [-255], [1]], np.int32), LANES, 1)
     pairs = [(i, j) for i in range(3) for j in range(i + 1)]
-    rows, columns = start(len(pairs), 1, 1, 1)
+    rows, columns = memory(len(pairs), 1, 1, 1)
     h, v = [0] * len(pairs), [0] * len(pairs)
     for _ in range(600):
         add(f, weights, 1, rows, columns, 0, 0, 1, 1)

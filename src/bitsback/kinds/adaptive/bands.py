@@ -8,6 +8,7 @@ number of 32-bit words in its tail (a varint), and the stack: its head and its w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -15,28 +16,31 @@ from bitsback.ans import Stack
 from bitsback.errors import FormatError, TruncatedError
 from bitsback.kinds.varint import read_varint, varint
 
-Code = Callable[..., int]
-"""``code(heads, tail, length, decoding, first, last, starts, freqs)``, a kernel with its other arguments bound."""
+Kernel = Callable[..., int]
+"""Codes rows ``first`` to ``last - 1`` of a *job*, which is all that has been learned, too:
+
+``encode(starts, freqs, first, last, job)`` puts the intervals of all symbols into the two arrays, uint32, in coding
+order, and returns how many there were; ``decode(heads, tail, length, first, last, job)`` pops them, as
+:meth:`Stack.pull` wants it.
+"""
 
 BAND = 1 << 19
 """Samples in a band, if a row has no more: part of the format."""
 
-_NOTHING = np.empty(0, np.uint32)
 
-
-def encode(code: Code, rows: int, row_symbols: int, symbols: int, precision: int) -> bytes:
+def encode(code: Kernel, job: Any, rows: int, row_symbols: int, symbols: int, precision: int) -> bytes:
     """All rows. A row has ``row_symbols`` samples, each of at most ``symbols / row_symbols`` symbols."""
     out = []
     for first, last in _bands(rows, row_symbols):
         starts, freqs = (np.empty((last - first) * symbols, np.uint32) for _ in range(2))  # pages not used cost nothing
-        count = code(np.zeros(1, np.uint64), np.zeros(1, np.uint32), 0, False, first, last, starts, freqs)
+        count = code(starts, freqs, first, last, job)
         stack = Stack()
         stack.push(starts[:count], freqs[:count], precision)
         out += [varint(len(stack)), stack.to_bytes()]
     return b"".join(out)
 
 
-def decode(code: Code, rows: int, row_symbols: int, data: memoryview) -> None:
+def decode(code: Kernel, job: Any, rows: int, row_symbols: int, data: memoryview) -> None:
     """Run ``code`` over all rows; FormatError or EmptyStackError unless ``data`` holds them and nothing else."""
     for first, last in _bands(rows, row_symbols):
         words, data = read_varint(data)
@@ -45,9 +49,7 @@ def decode(code: Code, rows: int, row_symbols: int, data: memoryview) -> None:
             raise TruncatedError("the payload ends within a band of rows")
         stack = Stack.from_bytes(data[:size])
         data = data[size:]
-        stack.pull(
-            lambda heads, tail, length, a=first, b=last: code(heads, tail, length, True, a, b, _NOTHING, _NOTHING)
-        )
+        stack.pull(code, first, last, job)
         if not stack.is_initial():
             raise FormatError("a band of rows holds more than its samples")
     if data:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import advance, peek, refill
+from bitsback.ans import Decoder, Encoder, peek, take
 from bitsback.codecs.tables import ORIGIN, STEPS, load, sigmoid
 from bitsback.errors import FormatError
 from bitsback.kernels import helper, kernel
@@ -33,10 +33,8 @@ QUESTIONS = 4
 """Colours to ask about before the bits are spelled out."""
 
 _CONTEXTS, _CONFIDENCES, _KINDS = 6, 16, 16
-_I = np.int64
-_PRECISION = np.uint64(16)
-_WORD = _I(0xFFFFFFFF)
-_ORIGIN = _I(ORIGIN)
+PRECISION = 16
+_WORD = 0xFFFFFFFF
 _MARGIN = 4
 
 
@@ -68,114 +66,173 @@ def tables() -> tuple[NDArray[Any], NDArray[np.int64]]:
     return logistic, np.searchsorted(logistic, (2 * np.arange(4096, dtype=np.int64) + 1) << 19) - 16 * STEPS
 
 
-@helper
-def _mix(a, b):  # type: ignore[no-untyped-def]
-    """Hash two numbers, the second below 2**31, into 32 bits."""
-    h = (a + b * _I(0x9E3779B1)) & _WORD
-    h = ((h ^ (h >> 15)) * _I(0x85EBCA6B)) & _WORD
-    return h ^ (h >> 13)
+class Job(NamedTuple):
+    """Images of ``height`` rows, one below the other, and what is learned from them."""
+
+    values: NDArray[np.int32]
+    """(rows, W), below ``2**bits``."""
+    height: int
+    bits: int
+    state: State
+    logistic: NDArray[Any]
+    logits: NDArray[np.int64]
+
+
+class _Asking(NamedTuple):
+    """What belongs to the present pixel and question."""
+
+    contexts: NDArray[np.int64]
+    """(contexts,): hashes of what is around the pixel."""
+    places: NDArray[np.int64]
+    """(contexts,): the slots of the question in these contexts."""
+    inputs: NDArray[np.int64]
+    """(contexts,): what they say, as logits."""
+    asked: NDArray[np.int64]
+    """(QUESTIONS,): colours that it was not."""
 
 
 @kernel
-def code(heads, tail, length, decoding, values, height, first, last, bits, state, logistic, logits, starts, freqs):  # type: ignore[no-untyped-def]
-    """Code rows ``first .. last - 1`` of ``values`` (rows, W), int32 below ``2**bits``.
+def _encode(starts, freqs, first, last, job):  # type: ignore[no-untyped-def]
+    return _code(job, first, last, Encoder(starts, freqs), 0)
 
-    Encoding fills ``starts`` and ``freqs``, an entry an answer, and returns how many there were. Decoding pops from the
-    stack (as :meth:`Stack.pull` wants it) and fills ``values``. An image has ``height`` rows; the next follows below.
-    """
-    lines, slots, all_weights = state
-    mask = _I(slots.size - 1)
-    contexts = np.zeros(_CONTEXTS, np.int64)
-    places = np.zeros(_CONTEXTS, np.int64)
-    inputs = np.zeros(_CONTEXTS, np.int64)
-    asked = np.zeros(QUESTIONS, np.int64)
-    width = values.shape[1]
-    answers = 0
+
+@kernel
+def _decode(heads, tail, length, first, last, job):  # type: ignore[no-untyped-def]
+    return _code(job, first, last, Decoder(heads, tail), length)
+
+
+@helper
+def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
+    """Code rows ``first .. last - 1``. Returns the length of the stack, or how many answers there were in all."""
+    values, lines, width = job.values, job.state.lines, job.values.shape[1]
+    asking = _Asking(
+        np.zeros(_CONTEXTS, np.int64), np.zeros(_CONTEXTS, np.int64), np.zeros(_CONTEXTS, np.int64),
+        np.zeros(QUESTIONS, np.int64),
+    )  # fmt: skip
     for row in range(first, last):
-        y = row % height
+        y = row % job.height
         if y == 0:
             lines[:] = 0
         here, above, top = lines[y % 3], lines[(y + 2) % 3], lines[(y + 1) % 3]
         here[:_MARGIN] = above[_MARGIN]
         for x in range(_MARGIN, width + _MARGIN):
-            w, ww, n, nn, nw, ne = here[x - 1], here[x - 2], above[x], top[x], above[x - 1], above[x + 1]
-            pattern = _I(w == n) | (_I(w == nw) << 1) | (_I(n == nw) << 2) | (_I(n == ne) << 3) | (_I(w == ww) << 4)
-            pattern |= (_I(n == nn) << 5) | (_I(ne == above[x + 2]) << 6) | (_I(ne == top[x + 1]) << 7)
-            pattern |= (_I(nw == above[x - 2]) << 8) | (_I(nw == top[x - 1]) << 9) | (_I(w == ne) << 10)
-            contexts[0] = pattern
-            contexts[1] = _mix(w, n)
-            contexts[2] = _mix(_mix(contexts[1], nw), ne)
-            contexts[3] = _mix(_mix(contexts[2], ww), nn)
-            h = _mix(_mix(contexts[3], above[x + 2]), top[x + 1])
-            contexts[4] = _mix(_mix(h, top[x - 1]), above[x - 2])
-            h = _mix(_mix(contexts[4], here[x - 3]), above[x + 3])
-            contexts[5] = _mix(_mix(h, top[x - 2]), top[x + 2])
-
-            v = _I(0) if decoding else _I(values[row, x - _MARGIN])
-            questions, step, node = 0, 0, _I(1)
-            while step < QUESTIONS + bits:
-                if step < QUESTIONS:  # is it this colour?
-                    colour = w if step == 0 else n if step == 1 else nw if step == 2 else ne
-                    step += 1
-                    known = False
-                    for k in range(questions):
-                        known |= asked[k] == colour
-                    if known:
-                        continue
-                    asked[questions] = colour
-                    kind, seed = questions, _I(questions)
-                    questions += 1
-                    answer = _I(v == colour)
-                else:  # the next bit
-                    if step == QUESTIONS:
-                        contexts[0] = 0
-                    kind, seed = min(step, _KINDS - 1), QUESTIONS + node
-                    answer = (v >> (bits - 1 - (step - QUESTIONS))) & 1
-                    step += 1
-
-                for k in range(_CONTEXTS):
-                    places[k] = _mix(contexts[k], seed * _CONTEXTS + k) & mask
-                    inputs[k] = logits[slots[places[k]] >> 20]
-                confidence = 4 * min(_I(slots[places[3]]) & 1023, _I(3)) + min(_I(slots[places[5]]) & 1023, _I(3))
-                weights = all_weights[kind * _CONFIDENCES + confidence]
-                total = _I(0)
-                for k in range(_CONTEXTS):
-                    total += inputs[k] * weights[k]
-                p = min(max(sigmoid(logistic, _ORIGIN + (total << 4)) >> 16, _I(1)), _I(65535))
-
-                if decoding:
-                    answer = _I(_I(peek(heads[0], _PRECISION)) < p)
-                start, freq = (_I(0), p) if answer else (p, 65536 - p)
-                if decoding:
-                    head = advance(heads[0], np.uint64(start), np.uint64(freq), _PRECISION)
-                    heads[0], length = refill(head, tail, length)
-                    if length < 0:
-                        return _I(-1)
-                else:
-                    starts[answers], freqs[answers] = start, freq
-                    answers += 1
-
-                error = (answer << 16) - p
-                for k in range(_CONTEXTS):
-                    weight = weights[k] + ((inputs[k] * error * 14 + 131072) >> 18)
-                    weights[k] = min(max(weight, _I(-(1 << 20))), _I(1 << 20))
-                    slot = _I(slots[places[k]])
-                    chance, seen = slot >> 10, slot & 1023
-                    chance += ((answer * 4194303 - chance) * (131072 // (2 * seen + 3))) >> 16
-                    slots[places[k]] = (chance << 10) | min(seen + 1, _I(60))
-
-                if kind < QUESTIONS and answer:
-                    v = colour
-                    break
-                if kind >= QUESTIONS:
-                    node = 2 * node + answer
-                    if step == QUESTIONS + bits:
-                        v = node - (_I(1) << bits)
+            _look(asking.contexts, here, above, top, x)
+            v = values[row, x - _MARGIN] if isinstance(coder, Encoder) else 0
+            v, length = _ask(job, asking, (here[x - 1], above[x], above[x - 1], above[x + 1]), v, coder, length)
+            if length < 0:
+                return -1
             here[x] = v
-            if decoding:
+            if isinstance(coder, Decoder):
                 values[row, x - _MARGIN] = v
         here[width + _MARGIN :] = here[width + _MARGIN - 1]
-    return _I(length) if decoding else _I(answers)
+    return length
+
+
+@helper
+def _mix(a, b):  # type: ignore[no-untyped-def]
+    """Hash two numbers, the second below 2**31, into 32 bits."""
+    h = (a + b * 0x9E3779B1) & _WORD
+    h = ((h ^ (h >> 15)) * 0x85EBCA6B) & _WORD
+    return h ^ (h >> 13)
+
+
+@helper
+def _look(contexts, here, above, top, x):  # type: ignore[no-untyped-def]
+    """Set the contexts of a pixel."""
+    w, ww, n, nn, nw, ne = here[x - 1], here[x - 2], above[x], top[x], above[x - 1], above[x + 1]
+    pattern = (w == n) | ((w == nw) << 1) | ((n == nw) << 2) | ((n == ne) << 3) | ((w == ww) << 4) | ((n == nn) << 5)
+    pattern |= ((ne == above[x + 2]) << 6) | ((ne == top[x + 1]) << 7) | ((nw == above[x - 2]) << 8)
+    contexts[0] = pattern | ((nw == top[x - 1]) << 9) | ((w == ne) << 10)
+    contexts[1] = _mix(w, n)
+    contexts[2] = _mix(_mix(contexts[1], nw), ne)
+    contexts[3] = _mix(_mix(contexts[2], ww), nn)
+    h = _mix(_mix(contexts[3], above[x + 2]), top[x + 1])
+    contexts[4] = _mix(_mix(h, top[x - 1]), above[x - 2])
+    h = _mix(_mix(contexts[4], here[x - 3]), above[x + 3])
+    contexts[5] = _mix(_mix(h, top[x - 2]), top[x + 2])
+
+
+@helper
+def _ask(job, asking, colours, v, coder, length):  # type: ignore[no-untyped-def]
+    """Ask until the pixel's value is known; return it, and the length of the stack (or of the answers given)."""
+    w, n, nw, ne = colours
+    questions, step, node = 0, 0, 1
+    while step < QUESTIONS + job.bits:
+        colour = w if step == 0 else n if step == 1 else nw if step == 2 else ne
+        spelling = step >= QUESTIONS
+        if not spelling:  # is it this colour?
+            step += 1
+            known = False
+            for k in range(questions):
+                known |= asking.asked[k] == colour
+            if known:
+                continue
+            asking.asked[questions] = colour
+            kind, seed = questions, questions
+            questions += 1
+            answer = np.int64(v == colour)
+        else:  # the next bit
+            if step == QUESTIONS:
+                asking.contexts[0] = 0
+            kind, seed = min(step, _KINDS - 1), QUESTIONS + node
+            answer = (v >> (job.bits - 1 - (step - QUESTIONS))) & 1
+            step += 1
+
+        row, p = _predict(job, asking, kind, seed)
+        answer, length = _answer(answer, p, coder, length)
+        if length < 0:
+            return v, -1
+        _learn(job.state, asking, row, answer, (answer << 16) - p)
+
+        if not spelling and answer:
+            v = colour
+            break
+        if spelling:
+            node = 2 * node + answer
+            if step == QUESTIONS + job.bits:
+                v = node - (1 << job.bits)
+    return v, length
+
+
+@helper
+def _predict(job, asking, kind, seed):  # type: ignore[no-untyped-def]
+    """Return the row of weights for a question, and the probability of yes in 2**-16."""
+    slots, places = job.state.slots, asking.places
+    for k in range(_CONTEXTS):
+        places[k] = _mix(asking.contexts[k], seed * _CONTEXTS + k) & (slots.size - 1)
+        asking.inputs[k] = job.logits[slots[places[k]] >> 20]
+    confidence = 4 * min(slots[places[3]] & 1023, 3) + min(slots[places[5]] & 1023, 3)
+    row = kind * _CONFIDENCES + confidence
+    total = 0
+    for k in range(_CONTEXTS):
+        total += asking.inputs[k] * job.state.weights[row, k]
+    return row, min(max(sigmoid(job.logistic, ORIGIN + (total << 4)) >> 16, 1), 65535)
+
+
+@helper
+def _answer(answer, p, coder, length):  # type: ignore[no-untyped-def]
+    """Code an answer: return it, and the length of the stack (or of the answers given)."""
+    if isinstance(coder, Decoder):
+        answer = np.int64(peek(coder.heads[0], PRECISION) < p)
+        start, stop = (0, p) if answer else (p, 1 << PRECISION)
+        length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
+    else:
+        start, stop = (0, p) if answer else (p, 1 << PRECISION)
+        coder.starts[length], coder.freqs[length] = start, stop - start
+        length += 1
+    return answer, length
+
+
+@helper
+def _learn(state, asking, row, answer, error):  # type: ignore[no-untyped-def]
+    """Move the weights and the slots of a question towards its answer."""
+    for k in range(_CONTEXTS):
+        weight = state.weights[row, k] + ((asking.inputs[k] * error * 14 + 131072) >> 18)
+        state.weights[row, k] = min(max(weight, -(1 << 20)), 1 << 20)
+        slot = state.slots[asking.places[k]]
+        chance, seen = slot >> 10, slot & 1023
+        chance += ((answer * 4194303 - chance) * (131072 // (2 * seen + 3))) >> 16
+        state.slots[asking.places[k]] = (chance << 10) | min(seen + 1, 60)
 
 
 # Images <-> bytes -----------------------------------------------------------------------------------------------------
@@ -190,8 +247,8 @@ def encode(images: NDArray[Any]) -> bytes:
     """Code uint8 or uint16 images of one channel (n, H, W, 1): the bits of a value (u8), then bands of rows."""
     count, height, width, _ = images.shape
     bits = max(1, int(images.max()).bit_length())
-    code = _bound(images.reshape(count * height, width).astype(np.int32), height, bits)
-    return bytes([bits]) + bands.encode(code, count * height, width, width * (QUESTIONS + bits), 16)
+    job = _job(images.reshape(count * height, width).astype(np.int32), height, bits)
+    return bytes([bits]) + bands.encode(_encode, job, count * height, width, width * (QUESTIONS + bits), PRECISION)
 
 
 def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -200,18 +257,10 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     if not data or not 1 <= data[0] <= 8 * dtype.itemsize:
         raise FormatError("the payload does not say how many bits its values have")
     values = np.zeros((count * height, width), np.int32)
-    bands.decode(_bound(values, height, data[0]), count * height, width, data[1:])
+    job = _job(values, height, data[0])
+    bands.decode(_decode, job, count * height, width, data[1:])
     return values.astype(dtype).reshape(whole)
 
 
-def _bound(values: NDArray[np.int32], height: int, bits: int) -> bands.Code:
-    """The kernel with everything but its place in the stack and the image."""
-    state, (logistic, logits) = new_state(values.shape[1], values.size), tables()
-
-    def run(heads: Any, tail: Any, length: int, decoding: bool, first: int, last: int, starts: Any, freqs: Any) -> int:
-        done: int = code(
-            heads, tail, length, decoding, values, height, first, last, bits, state, logistic, logits, starts, freqs
-        )
-        return done
-
-    return run
+def _job(values: NDArray[np.int32], height: int, bits: int) -> Job:
+    return Job(values, height, bits, new_state(values.shape[1], values.size), *tables())

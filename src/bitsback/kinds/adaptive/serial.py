@@ -204,12 +204,9 @@ def _undo_median(planes):  # type: ignore[no-untyped-def]
     for i in range(count):
         for y in range(height):
             for x in range(width):
-                above = np.int64(planes[i, y - 1, x]) if y > 0 else np.int64(0)
-                if x > 0:
-                    left = np.int64(planes[i, y, x - 1])
-                    corner = np.int64(planes[i, y - 1, x - 1]) if y > 0 else np.int64(0)
-                else:
-                    left = corner = above
+                above = planes[i, y - 1, x] if y > 0 else 0
+                left = planes[i, y, x - 1] if x > 0 else above
+                corner = above if x == 0 else planes[i, y - 1, x - 1] if y > 0 else 0
                 low, high = min(left, above), max(left, above)
                 planes[i, y, x] += min(max(left + above - corner, low), high)
 

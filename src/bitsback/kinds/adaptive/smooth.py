@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import advance, peek, refill
+from bitsback.ans import Decoder, Encoder, peek, take
+from bitsback.codecs.search import search
 from bitsback.codecs.tables import ORIGIN, load, sigmoid
 from bitsback.errors import FormatError
 from bitsback.kernels import helper, kernel
@@ -39,10 +40,8 @@ _OWN, _OTHER = 10, 6
 
 _TEXTURES, _ENERGIES, _SLOPES = 256 * 22, 88, 20
 
-_I = np.int64  # Numba mixes nothing else with the int64 that arithmetic is in
-_PRECISION = np.uint64(24)
-_TOTAL = _I(1 << 24)
-_ORIGIN = _I(ORIGIN)
+PRECISION = 24
+_TOTAL = 1 << PRECISION
 
 
 class State(NamedTuple):
@@ -84,153 +83,227 @@ def _unlearned() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return biases, scales
 
 
+class Job(NamedTuple):
+    """Images of ``height`` rows, one below the other, and what is learned from them."""
+
+    samples: NDArray[np.int32]
+    """(rows, W, C)"""
+    height: int
+    sizes: NDArray[np.int64]
+    """(C,): the samples of a channel are below its size."""
+    clear: bool
+    """Whether samples where the first channel is 0 are neither coded nor touched; they are continued from around."""
+    state: State
+    table: NDArray[Any]
+
+
+class _Rows(NamedTuple):
+    """A channel's present row and those above it, (W + 4,): samples, and errors."""
+
+    here: NDArray[np.int64]
+    above: NDArray[np.int64]
+    top: NDArray[np.int64]
+    now: NDArray[np.int64]
+    before: NDArray[np.int64]
+
+
+@kernel(vectorise=True)
+def _encode(starts, freqs, first, last, job):  # type: ignore[no-untyped-def]
+    return _code(job, first, last, Encoder(starts, freqs), 0)
+
+
+@kernel(vectorise=True)
+def _decode(heads, tail, length, first, last, job):  # type: ignore[no-untyped-def]
+    return _code(job, first, last, Decoder(heads, tail), length)
+
+
+@helper
+def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
+    """Code rows ``first .. last - 1`` by row, channel, column. Returns the length of the stack, or how many samples
+    there were."""
+    samples, state = job.samples, job.state
+    width = samples.shape[1]
+    near = np.zeros(_OWN + 2 * _OTHER, np.int64)
+    for row in range(first, last):
+        y = row % job.height
+        if y == 0:
+            state.lines[:] = 0
+            state.errors[:] = 0
+        for c in range(samples.shape[2]):
+            rows = _rows(state, c, y)
+            _begin(rows)
+            for x in range(2, width + 2):
+                median = _median(rows, x)
+                if job.clear and c > 0 and samples[row, x - 2, 0] == 0:
+                    rows.here[x] = median
+                    rows.now[x] = (3 * (rows.now[x - 1] + rows.before[x]) + 256) >> 3
+                    continue
+                used = _gather(state, rows, c, y, x, median, near)
+                guess, power, slope, weights = _predict(state, rows, c, x, median, near, used, job.sizes[c])
+                bias, scale = _contexts(state, rows, c, y, x, guess, slope)
+                shape = _shape(guess, bias, scale, job.sizes[c])
+                if isinstance(coder, Decoder):
+                    slot, middle = peek(coder.heads[0], PRECISION), (shape.mean + 8) >> 4
+                    v, start, stop = search(slot, middle, shape.size, _interval, shape, job.table)
+                    length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
+                    if length < 0:
+                        return -1
+                    samples[row, x - 2, c] = v
+                else:
+                    v = samples[row, x - 2, c]
+                    start, stop = _interval(v, shape, job.table)
+                    coder.starts[length], coder.freqs[length] = start, stop - start
+                    length += 1
+                rows.here[x] = v
+                rows.now[x] = abs(16 * v - shape.mean)
+                error = 16 * v - guess
+                _learn(weights, near, used, (error * 786432) // power)
+                _count(bias, error)
+                _count(scale, rows.now[x])
+            _end(rows, width)
+    return length
+
+
+@helper
+def _rows(state, c, y):  # type: ignore[no-untyped-def]
+    lines, errors = state.lines[c], state.errors[c]
+    return _Rows(lines[y % 3], lines[(y + 2) % 3], lines[(y + 1) % 3], errors[y % 2], errors[(y + 1) % 2])
+
+
+@helper
+def _begin(rows):  # type: ignore[no-untyped-def]
+    """Set what stands left of a row: what is above its first sample."""
+    for x in range(2):
+        rows.here[x], rows.now[x] = rows.above[2], rows.before[2]
+
+
+@helper
+def _end(rows, width):  # type: ignore[no-untyped-def]
+    """Set what stands right of a row: its last sample."""
+    for x in range(width + 2, width + 4):
+        rows.here[x], rows.now[x] = rows.here[width + 1], rows.now[width + 1]
+
+
+@helper
+def _median(rows, x):  # type: ignore[no-untyped-def]
+    w, n, nw = rows.here[x - 1], rows.above[x], rows.above[x - 1]
+    return min(max(w + n - nw, min(w, n)), max(w, n))
+
+
+@helper
+def _gather(state, rows, c, y, x, median, near):  # type: ignore[no-untyped-def]
+    """Set ``near`` to the neighbours' differences to the prediction, and to those in channels before; return how many
+    there are."""
+    here, above, top = rows.here, rows.above, rows.top
+    near[0], near[1], near[2] = here[x - 1] - median, above[x] - median, above[x - 1] - median
+    near[3], near[4], near[5] = above[x + 1] - median, here[x - 2] - median, top[x] - median
+    near[6], near[7] = above[x - 2] - median, above[x + 2] - median
+    near[8], near[9] = top[x + 1] - median, top[x - 1] - median
+    others = min(c, 2)
+    for k in range(others):
+        lines, at = state.lines[c - 1 - k], _OWN + k * _OTHER
+        other, over = lines[y % 3], lines[(y + 2) % 3]
+        value = other[x]
+        near[at], near[at + 1], near[at + 2] = value - other[x - 1], value - over[x], value - over[x - 1]
+        near[at + 3], near[at + 4] = value - over[x + 1], value - other[x + 1]
+        near[at + 5] = value - lines[(y + 1) % 3, x]
+    return _OWN + others * _OTHER
+
+
+@helper
+def _predict(state, rows, c, x, median, near, used, size):  # type: ignore[no-untyped-def]
+    """Return the prediction in sixteenths, the power of the neighbours, the slope around, and the weights in use."""
+    here, above, top = rows.here, rows.above, rows.top
+    w, n, nw, ne = here[x - 1], above[x], above[x - 1], above[x + 1]
+    across = abs(w - here[x - 2]) + abs(n - nw) + abs(n - ne)
+    down = abs(w - nw) + abs(n - top[x]) + abs(ne - top[x + 1])
+    slope = across + down
+    edge = 1 if 4 * (down - across) > slope else 2 if 4 * (across - down) > slope else 0
+    weights = state.weights[c, edge]
+    total, power = 0, 200
+    for k in range(used):
+        total += weights[k] * near[k]
+        power += near[k] * near[k]
+    return min(max(16 * median + (total >> 12), 0), 16 * (size - 1)), power, slope, weights
+
+
+@helper
+def _contexts(state, rows, c, y, x, guess, slope):  # type: ignore[no-untyped-def]
+    """Return the counters of bias and scale for what is around: (2,) each."""
+    here, above, top, now, before = rows
+    energy = 2 * now[x - 1] + 2 * before[x] + before[x - 1] + before[x + 1] + now[x - 2]
+    if c > 0:
+        other = state.errors[c - 1, y % 2]
+        energy = ((energy + 2 * other[x] + other[x - 1] + other[x + 1]) * 7) // 11
+    rank = _rank(energy >> 2)
+    w, n = here[x - 1], above[x]
+    texture = (rank >> 2) << 8
+    texture |= (16 * w > guess) | ((16 * n > guess) << 1) | ((16 * above[x - 1] > guess) << 2)
+    texture |= ((16 * above[x + 1] > guess) << 3) | ((16 * here[x - 2] > guess) << 4) | ((16 * top[x] > guess) << 5)
+    texture |= ((16 * (2 * w - here[x - 2]) > guess) << 6) | ((16 * (2 * n - top[x]) > guess) << 7)
+    return state.biases[c, texture], state.scales[c, rank, _rank(slope) >> 2]
+
+
 @helper
 def _rank(value):  # type: ignore[no-untyped-def]
     """A number's size on a scale of four steps an octave: 0 to 3 are themselves, 4 .. 7, 8, 10, 12, 14, 16, 20 ..."""
-    shift = _I(0)
+    shift = 0
     while value >> shift >= 8:
         shift += 1
     return 4 * shift + (value >> shift)
 
 
+class _Shape(NamedTuple):
+    """A sample's distribution: its centre in sixteenths, the inverses of both scales, how much the wide one weighs, and
+    the channel's size."""
+
+    mean: int
+    narrow: int
+    wide: int
+    share: int
+    size: int
+
+
 @helper
-def _start(v, size, table, mean, narrow, wide, share):  # type: ignore[no-untyped-def]
+def _shape(guess, bias, scale, size):  # type: ignore[no-untyped-def]
+    mean = min(max(guess + bias[0] // bias[1], 0), 16 * (size - 1))
+    narrow = min((scale[1] * 114085068) // (scale[0] + (scale[1] >> 1) + 1), 1 << 27)
+    return _Shape(mean, narrow, (narrow * 150) >> 8, ((_TOTAL - size) * 5) >> 4, size)
+
+
+@helper
+def _interval(v, shape, table):  # type: ignore[no-untyped-def]
+    return _start(v, shape, table), _start(v + 1, shape, table)
+
+
+@helper
+def _start(v, shape, table):  # type: ignore[no-untyped-def]
     """Where the interval of the value v begins."""
     if v <= 0:
-        return _I(0)
-    if v >= size:
+        return 0
+    if v >= shape.size:
         return _TOTAL
-    distance = 16 * v - 8 - mean
-    below = (_TOTAL - size - share) * sigmoid(table, _ORIGIN + distance * narrow)
-    return ((below + share * sigmoid(table, _ORIGIN + distance * wide)) >> 32) + v
+    distance = 16 * v - 8 - shape.mean
+    below = (_TOTAL - shape.size - shape.share) * sigmoid(table, ORIGIN + distance * shape.narrow)
+    return ((below + shape.share * sigmoid(table, ORIGIN + distance * shape.wide)) >> 32) + v
 
 
 @helper
-def _find(slot, size, table, mean, narrow, wide, share):  # type: ignore[no-untyped-def]
-    """(value, start, stop) of the interval that holds ``slot``: a few steps of Newton's, then halving."""
-    low, high = _I(0), size - 1
-    v = (mean + 8) >> 4
-    steps = 0
-    while True:
-        v = min(max(v, low), high)
-        start = _start(v, size, table, mean, narrow, wide, share)
-        stop = _start(v + 1, size, table, mean, narrow, wide, share)
-        if slot < start:
-            high = v - 1
-        elif slot >= stop:
-            low = v + 1
-        else:
-            return v, start, stop
-        v = v + (slot - start) // (stop - start) if steps < 3 else (low + high) >> 1
-        steps += 1
+def _learn(weights, near, used, gain):  # type: ignore[no-untyped-def]
+    """Move the weights by the error, which has become ``gain``."""
+    for k in range(used):
+        weight = weights[k] + ((gain * near[k] + 2048) >> 12)
+        weights[k] = min(max(weight, -(1 << 22)), 1 << 22)
 
 
-@kernel
-def code(heads, tail, length, decoding, samples, height, first, last, sizes, clear, state, table, starts, freqs):  # type: ignore[no-untyped-def]
-    """Code rows ``first .. last - 1`` of ``samples`` (rows, W, C), int32, channel c with values below ``sizes[c]``.
-
-    Encoding fills ``starts`` and ``freqs`` in the order of coding (row, channel, column) and returns how many there
-    were. Decoding pops from the stack (as :meth:`Stack.pull` wants it) and fills ``samples``. An image has ``height``
-    rows; the next one follows below. With ``clear``, samples where the first channel is 0 are neither coded nor
-    touched; they are continued from around.
-    """
-    lines, errors, all_weights, biases, scales = state
-    width, channels = samples.shape[1], samples.shape[2]
-    near = np.zeros(_OWN + 2 * _OTHER, np.int64)
-    count = 0
-    for row in range(first, last):
-        y = row % height
-        if y == 0:
-            lines[:] = 0
-            errors[:] = 0
-        for c in range(channels):
-            here, above, top = lines[c, y % 3], lines[c, (y + 2) % 3], lines[c, (y + 1) % 3]
-            now, before = errors[c, y % 2], errors[c, (y + 1) % 2]
-            here[0] = here[1] = above[2]
-            now[0] = now[1] = before[2]
-            size = sizes[c]
-            share = ((_TOTAL - size) * 5) >> 4
-            others = min(c, 2)
-            used = _OWN + others * _OTHER
-            for x in range(2, width + 2):
-                w, ww, n, nn, nw, ne = here[x - 1], here[x - 2], above[x], top[x], above[x - 1], above[x + 1]
-                median = min(max(w + n - nw, min(w, n)), max(w, n))
-                if clear and c > 0 and samples[row, x - 2, 0] == 0:
-                    here[x] = median
-                    now[x] = (3 * (now[x - 1] + before[x]) + 256) >> 3
-                    continue
-                near[0], near[1], near[2], near[3] = w - median, n - median, nw - median, ne - median
-                near[4], near[5] = ww - median, nn - median
-                near[6], near[7] = above[x - 2] - median, above[x + 2] - median
-                near[8], near[9] = top[x + 1] - median, top[x - 1] - median
-                for k in range(others):
-                    other, over, at = lines[c - 1 - k, y % 3], lines[c - 1 - k, (y + 2) % 3], _OWN + k * _OTHER
-                    value = other[x]
-                    near[at], near[at + 1], near[at + 2] = value - other[x - 1], value - over[x], value - over[x - 1]
-                    near[at + 3], near[at + 4] = value - over[x + 1], value - other[x + 1]
-                    near[at + 5] = value - lines[c - 1 - k, (y + 1) % 3, x]
-
-                across = abs(w - ww) + abs(n - nw) + abs(n - ne)
-                down = abs(w - nw) + abs(n - nn) + abs(ne - top[x + 1])
-                slope = across + down
-                edge = 1 if 4 * (down - across) > slope else 2 if 4 * (across - down) > slope else 0
-                weights = all_weights[c, edge]
-                total, power = _I(0), _I(200)
-                for k in range(used):
-                    total += weights[k] * near[k]
-                    power += near[k] * near[k]
-                most = 16 * (size - 1)
-                guess = min(max(16 * median + (total >> 12), _I(0)), most)
-
-                energy = 2 * now[x - 1] + 2 * before[x] + before[x - 1] + before[x + 1] + now[x - 2]
-                if others:
-                    other = errors[c - 1, y % 2]
-                    energy = ((energy + 2 * other[x] + other[x - 1] + other[x + 1]) * 7) // 11
-                rank = _rank(energy >> 2)
-                texture = (rank >> 2) << 8
-                texture |= _I(16 * w > guess) | (_I(16 * n > guess) << 1) | (_I(16 * nw > guess) << 2)
-                texture |= (_I(16 * ne > guess) << 3) | (_I(16 * ww > guess) << 4) | (_I(16 * nn > guess) << 5)
-                texture |= (_I(16 * (2 * w - ww) > guess) << 6) | (_I(16 * (2 * n - nn) > guess) << 7)
-                bias, scale = biases[c, texture], scales[c, rank, _rank(slope) >> 2]
-                mean = min(max(guess + bias[0] // bias[1], _I(0)), most)
-                narrow = min((scale[1] * 114085068) // (scale[0] + (scale[1] >> 1) + 1), _I(1 << 27))
-                wide = (narrow * 150) >> 8
-
-                if decoding:
-                    slot = _I(peek(heads[0], _PRECISION))
-                    v, start, stop = _find(slot, size, table, mean, narrow, wide, share)
-                    head = advance(heads[0], np.uint64(start), np.uint64(stop - start), _PRECISION)
-                    heads[0], length = refill(head, tail, length)
-                    if length < 0:
-                        return _I(-1)
-                    samples[row, x - 2, c] = v
-                else:
-                    v = _I(samples[row, x - 2, c])
-                    start = _start(v, size, table, mean, narrow, wide, share)
-                    stop = _start(v + 1, size, table, mean, narrow, wide, share)
-                    starts[count], freqs[count] = start, stop - start
-                    count += 1
-
-                here[x] = v
-                error = 16 * v - guess
-                gain = (error * 786432) // power
-                for k in range(used):
-                    weight = weights[k] + ((gain * near[k] + 2048) >> 12)
-                    weights[k] = min(max(weight, _I(-(1 << 22))), _I(1 << 22))
-                now[x] = abs(16 * v - mean)
-                bias[0] += error
-                bias[1] += 1
-                if bias[1] >= 256:
-                    bias[0] >>= 1
-                    bias[1] >>= 1
-                scale[0] += now[x]
-                scale[1] += 1
-                if scale[1] >= 256:
-                    scale[0] >>= 1
-                    scale[1] >>= 1
-            here[width + 2] = here[width + 3] = here[width + 1]
-            now[width + 2] = now[width + 3] = now[width + 1]
-    return _I(length) if decoding else _I(count)
+@helper
+def _count(counter, error):  # type: ignore[no-untyped-def]
+    """Add an error to a counter of sum and number, which forgets what is long ago."""
+    counter[0] += error
+    counter[1] += 1
+    if counter[1] >= 256:
+        counter[0] >>= 1
+        counter[1] >>= 1
 
 
 # Images <-> bytes -----------------------------------------------------------------------------------------------------
@@ -267,9 +340,9 @@ def encode(images: NDArray[Any], how: int) -> bytes:
     samples = images.reshape(count * height, width, channels).astype(np.int32)
     for part in _slabs(flat := samples.reshape(-1, 1, channels)):
         flat[part] = _transformed(flat[part], most, how)
-    code = _bound(samples, height, most, how)
     row = width * channels
-    return varint(most) + bands.encode(code, count * height, row, row, 24)
+    job = _job(samples, height, most, how)
+    return varint(most) + bands.encode(_encode, job, count * height, row, row, PRECISION)
 
 
 def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], how: int) -> NDArray[Any]:
@@ -279,8 +352,7 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     if most > np.iinfo(dtype).max:
         raise FormatError(f"the payload announces samples up to {most}")
     samples = np.zeros((count * height, width, channels), np.int32)
-    code = _bound(samples, height, most, how)
-    bands.decode(code, count * height, width * channels, data)
+    bands.decode(_decode, _job(samples, height, most, how), count * height, width * channels, data)
     flat = samples.reshape(-1, 1, channels)
     images = np.empty(flat.shape, dtype)
     for part in _slabs(flat):
@@ -288,22 +360,13 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     return images.reshape(whole)
 
 
-def _bound(samples: NDArray[np.int32], height: int, most: int, how: int) -> bands.Code:
-    """The kernel with everything but its place in the stack and the image."""
+def _job(samples: NDArray[np.int32], height: int, most: int, how: int) -> Job:
     _, width, channels = samples.shape
-    state, table = new_state(channels, width), load("logistic")
     clear = how >= CLEAR
     sizes = np.full(channels, most + 1, np.int64)
     if how % CLEAR:
         sizes[1 + clear : 3 + clear] += most
-
-    def run(heads: Any, tail: Any, length: int, decoding: bool, first: int, last: int, starts: Any, freqs: Any) -> int:
-        done: int = code(
-            heads, tail, length, decoding, samples, height, first, last, sizes, clear, state, table, starts, freqs
-        )
-        return done
-
-    return run
+    return Job(samples, height, sizes, clear, new_state(channels, width), load("logistic"))
 
 
 # Colour: three samples <-> three samples, differences moved up by the largest sample so that none is negative ---------

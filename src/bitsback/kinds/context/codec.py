@@ -20,17 +20,17 @@ What lies outside: rows above the image hold ``border``; left of a row lies the 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import Stack, advance, peek, refill
-from bitsback.codecs.logistic import find, interval, mixtures, prepare, quantiles, tables
+from bitsback.ans import Decoder, Encoder, Stack, peek, take
+from bitsback.codecs.logistic import Tables, find, interval, mixtures, prepare, tables
 from bitsback.codecs.tables import load
 from bitsback.errors import CodecError
 from bitsback.kernels import helper, kernel
-from bitsback.kernels.vectors import LANES, ROWS, WIDTH, dense
+from bitsback.kernels.vectors import ROWS, WIDTH, dense
 from bitsback.kinds.context.network import (
     BINARY_UNIT,
     MARGIN,
@@ -44,21 +44,25 @@ from bitsback.kinds.context.network import (
     plane,
     plane_count,
 )
-from bitsback.kinds.context.regression import factorise, innovate, memory, predict, recall, remember, weigh
+from bitsback.kinds.context.regression import (
+    Regression,
+    factorise,
+    innovate,
+    predict,
+    recall,
+    regression,
+    remember,
+    weigh,
+)
 
 BLOCK = 8
 """Pixels that are coded channel by channel."""
 
 PRECISION = 24
-SURVEY, ENCODE, DECODE = 0, 1, 2
-MEDIAN, ADAPTIVE = 1, 2
 
-_PRECISION = np.uint64(PRECISION)
-_TOTAL = np.int64(1 << PRECISION)
-_ZERO = np.int64(0)
-_MAX_RUN = np.int64(MAX_RUN)
-_MULTIPLIER = np.uint64(0x9E3779B1)
-_LOW_HALF = np.uint64((1 << 32) - 1)
+_TOTAL = 1 << PRECISION
+_MULTIPLIER = 0x9E3779B1
+_LOW_HALF = (1 << 32) - 1
 
 
 class ContextCodec:
@@ -87,15 +91,15 @@ class ContextCodec:
         if (levels == 2) != (network.parameters == 1) or levels not in (2, 256):
             raise CodecError(f"the context network does not give distributions over {levels} levels")
         area, maps = height * width, network.spec.map
-        if features is None:
-            features, order = np.zeros((n, 0, 1), np.uint8), np.zeros(area, np.int64)
-        order = np.arange(area) if order is None else order
-        # One form of each argument, so that the kernel is compiled once
-        self._features = np.require(features, np.uint8, ["C", "A", "W"])
-        self._order = np.require(order, np.int64, ["C", "A", "W"])
-        fits = self._features.shape[:2] == (n, maps) and self._features.ndim == 3 and self._order.shape == (area,)
-        if not fits or not 0 <= self._order.min() <= self._order.max() < self._features.shape[2]:
-            raise CodecError(f"a feature map of shape {self._features.shape} does not fit the context network")
+        self._map: Map | None = None
+        if features is not None:
+            order = np.arange(area) if order is None else order
+            self._map = Map(np.require(features, np.uint8, ["C", "A"]), np.require(order, np.int64, ["C", "A"]))
+            fits = features.ndim == 3 and features.shape[:2] == (n, maps) and order.shape == (area,)
+            if not fits or not 0 <= order.min() <= order.max() < features.shape[2]:
+                raise CodecError(f"a feature map of shape {features.shape} does not fit the context network")
+        elif maps:
+            raise CodecError(f"the context network reads a feature map of {maps} channels")
 
     def push(self, stack: Stack, x: NDArray[np.uint8]) -> None:
         """Push images, uint8 of the codec's shape."""
@@ -105,8 +109,7 @@ class ContextCodec:
     def pop(self, stack: Stack) -> NDArray[np.uint8]:
         """Pop images; EmptyStackError if the stack holds too few bits."""
         out = np.zeros(self.shape, np.uint8)
-        nothing = np.empty(0, np.uint32)
-        stack.pull(_code, DECODE, *self._arguments(), out, nothing, nothing)
+        stack.pull(_decode, self._job(), out)
         return out
 
     def intervals(self, x: NDArray[np.uint8]) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
@@ -116,7 +119,7 @@ class ContextCodec:
         if self.levels == 2 and x.size and x.max() > 1:
             raise CodecError("samples must be 0 and 1")
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
-        self._run(ENCODE, x, starts, freqs)
+        _encode(self._job(), np.ascontiguousarray(x), starts, freqs)
         return starts, freqs
 
     def bits(self, x: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -128,71 +131,77 @@ class ContextCodec:
     def survey(self, x: NDArray[np.uint8]) -> NDArray[np.int16]:
         """The planes that taps read, int16 (planes, n, height + MARGIN, width + 2 MARGIN), for known images: what a
         network is trained on. :meth:`plane` numbers them."""
-        arguments = self._arguments()
-        nothing = np.empty(0, np.uint32)
-        self._run(SURVEY, x, nothing, nothing, arguments)
-        planes: NDArray[np.int16] = arguments[0]
-        return planes
+        job = self._job()
+        _survey(job, np.ascontiguousarray(x))
+        return job.planes
 
-    def _run(self, mode: int, x: NDArray[np.uint8], starts: Any, freqs: Any, arguments: Any = None) -> None:
-        x = np.require(x, np.uint8, ["C", "A", "W"])
-        heads, tail = np.ones(1, np.uint64), np.zeros(1, np.uint32)
-        _code(heads, tail, 0, mode, *(arguments or self._arguments()), x, starts, freqs)
-
-    def _arguments(self) -> tuple[Any, ...]:
+    def _job(self) -> Job:
         network, spec = self.network, self.network.spec
         n, height, width, channels = self.shape
         unit = UNIT if self.levels == 256 else BINARY_UNIT
-        planes = new_planes(network, self.shape, unit)
         stride = width + 2 * MARGIN
-        size = n * (height + MARGIN) * stride
-        taps = np.array(
-            [
-                [plane(t, channels) * size + t.dy * stride + t.dx for t in (feature.a, feature.b)]
-                for features in spec.features
-                for feature in features
-            ],
-            np.int64,
+        grid = Grid(n, height, width, channels, stride, n * (height + MARGIN) * stride)
+        weights, layout, table = network.packed
+        widest = max(WIDTH, 2 * int(layout[:, 1].max()), int(layout[:, 3].max()))
+        return Job(
+            grid,
+            new_planes(network, self.shape, unit),
+            unit.bit_length() - 1,
+            self._references(grid),
+            self._memories(grid) if spec.memories else None,
+            self._features(grid, table),
+            self._map,
+            Layers(weights, layout, np.zeros((2, BLOCK, widest), np.int16)),
+            self._likelihood(grid),
         )
-        # Unsigned, as all indices in the kernel: a signed one costs a test for a negative one
-        minuends, subtrahends = np.ascontiguousarray(taps.T).astype(np.uint64)
-        counts = np.array([len(features) for features in spec.features], np.int64)
-        taps_of_regression = spec.regression.taps if spec.regression is not None else ()
-        regressors = np.array([[t.index, t.dy * stride + t.dx] for t in taps_of_regression], np.int64).reshape(-1, 2)
-        kind = ADAPTIVE if spec.regression is not None else MEDIAN if spec.median else 0
-        ridge = np.int32(spec.regression.ridge if spec.regression is not None else 0)
-        inverses, exponentials = tables(-spec.lowest_scale)
-        distributions = (inverses, exponentials, load("logistic"), quantiles(), logit_probabilities())
-        anchors = self._anchors(size, stride).astype(np.uint64)
-        memories = self._memories(size, stride)
-        return (
-            planes, np.int64(unit), np.int64(self.levels), self._features, self._order, minuends, subtrahends,
-            counts, kind, regressors, ridge, anchors, memories, *network.packed, distributions,
-        )  # fmt: skip
 
-    def _anchors(self, size: int, stride: int) -> NDArray[np.int64]:
+    def _features(self, grid: Grid, table: NDArray[np.uint8]) -> Features:
+        spec = self.network.spec
+        taps = [(self._at(f.a, grid), self._at(f.b, grid)) for features in spec.features for f in features]
+        minuends, subtrahends = np.ascontiguousarray(np.array(taps, np.int64).T)
+        return Features(minuends, subtrahends, np.array([len(one) for one in spec.features], np.int64), table)
+
+    def _references(self, grid: Grid) -> Regression | Median | None:
+        spec = self.network.spec
+        if spec.regression is None:
+            return Median() if spec.median else None
+        taps = np.array([[t.index, t.dy * grid.stride + t.dx] for t in spec.regression.taps], np.int64)
+        return regression(taps, spec.regression.ridge, grid.images, grid.height, grid.width, grid.channels)
+
+    def _likelihood(self, grid: Grid) -> Bits | Levels:
+        if self.levels == 2:
+            return Bits(logit_probabilities())
+        sharper = -self.network.spec.lowest_scale
+        return Levels(tables(sharper), self.network.parameters // 3, sharper, self._anchors(grid))
+
+    def _anchors(self, grid: Grid) -> NDArray[np.int64] | None:
         """Where the mean of each component of each channel is counted from, relative to a pixel's position: int64
-        (channels, components); without rows if all are counted from the middle of the range."""
-        spec, channels = self.network.spec, self.network.channels
-        components = self.network.parameters // 3
+        (channels, components); None if all are counted from the middle of the range."""
+        spec, components = self.network.spec, self.network.parameters // 3
         anchors = spec.anchors
         if not anchors and spec.has_reference:
-            anchors = tuple((Tap("reference", c),) * components for c in range(channels))
-        found = [plane(t, channels) * size + t.dy * stride + t.dx for taps in anchors for t in taps]
-        return np.array(found, np.int64).reshape(len(anchors), components)
+            anchors = tuple((Tap("reference", c),) * components for c in range(grid.channels))
+        if not anchors:
+            return None
+        return np.array([[self._at(tap, grid) for tap in taps] for taps in anchors], np.int64)
 
-    def _memories(self, size: int, stride: int) -> tuple[Any, ...]:
-        """The channel of each memory, int64 (memories,); the taps of all keys, relative to a pixel's position, uint64;
-        where each key ends among them; and the memories before any sample is known, uint16 (n, memories, entries), each
-        entry a sample and 256 times its run."""
-        n, height, width, channels = self.shape
+    def _memories(self, grid: Grid) -> Memories:
+        """The memories before any sample is known."""
         memories = self.network.spec.memories
-        taps = [plane(t, channels) * size + t.dy * stride + t.dx for one in memories for t in one.key]
-        ends = np.cumsum([len(one.key) for one in memories], dtype=np.int64)
-        bits = min(MAX_MEMORY_BITS, (height * width - 1).bit_length())
-        entries = np.zeros((n, len(memories), 1 << bits), np.uint16)
-        owners = np.array([one.channel for one in memories], np.int64)
-        return owners, np.array(taps, np.int64).astype(np.uint64), ends, entries
+        taps = [self._at(tap, grid) for one in memories for tap in one.key]
+        bits = min(MAX_MEMORY_BITS, (grid.height * grid.width - 1).bit_length())
+        return Memories(
+            np.array([one.channel for one in memories], np.int64),
+            np.array(taps, np.int64),
+            np.cumsum([len(one.key) for one in memories], dtype=np.int64),
+            np.zeros((grid.images, len(memories), 1 << bits), np.uint16),
+            np.zeros((len(memories), grid.height * grid.images), np.int64),
+        )
+
+    @staticmethod
+    def _at(tap: Tap, grid: Grid) -> int:
+        """How far a tap is from a pixel's position, in the array of planes."""
+        return plane(tap, grid.channels) * grid.size + tap.dy * grid.stride + tap.dx
 
 
 def positions(shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -235,132 +244,308 @@ def logit_probabilities() -> NDArray[np.uint32]:
     return result
 
 
-@helper
-def _place(  # type: ignore[no-untyped-def]
-    t, begin, lanes, n_images, height, width, row, column, image, pixel, position, stride, plane_stride
-):
-    """Set where the pixels of a block are: in their images, in the array of them, and in a plane.
+# The kernels ----------------------------------------------------------------------------------------------------------
+#
+# One text codes, decodes and surveys, with and without each of a network's abilities. What a job is None for, or is of
+# another class, is not compiled (bitsback.kernels.language). The stages, for each block of a step:
+#
+#     _place         where its pixels are                        _gather      a network's inputs
+#     _regress       predictors of all channels                  _evaluate    its layers
+#     and for each channel                                       _distribute  the distributions, from its outputs
+#     _refer         what to expect, from predictors             _keep        a sample that is known now
+#     _recall        ... and from memories
 
-    Lanes without a pixel repeat the last one.
-    """
-    y, i = begin // n_images, begin % n_images
+
+class Grid(NamedTuple):
+    """Images side by side, and how their planes lie in memory: ``stride`` from row to row, ``size`` from plane to
+    plane."""
+
+    images: int
+    height: int
+    width: int
+    channels: int
+    stride: int
+    size: int
+
+
+class Features(NamedTuple):
+    """What the networks read. Taps are distances in the array of planes from a pixel's position."""
+
+    minuends: NDArray[np.int64]
+    subtrahends: NDArray[np.int64]
+    """(features,), those of all channels."""
+    counts: NDArray[np.int64]
+    """(channels,): how many are each channel's."""
+    table: NDArray[np.uint8]
+    """(65536,): the companding, by a difference of 16 bits, so that none needs to be held within bounds first."""
+
+
+class Map(NamedTuple):
+    """A feature map, and where in it each pixel is found."""
+
+    features: NDArray[np.uint8]
+    order: NDArray[np.int64]
+
+
+class Layers(NamedTuple):
+    """The networks, as :attr:`ContextNetwork.packed` has them, and room for inputs and outputs."""
+
+    weights: NDArray[np.int32]
+    layout: NDArray[np.int64]
+    activations: NDArray[np.int16]
+    """(2, BLOCK, width of the widest layer)"""
+
+
+class Median(NamedTuple):
+    """References come from the median predictor."""
+
+
+class Memories(NamedTuple):
+    """All memories: their channels; the taps of all keys, and where each key ends; what they hold, uint16 (n, memories,
+    entries), a sample and 256 times its run; and which entry each pixel of a step has looked up."""
+
+    owners: NDArray[np.int64]
+    taps: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    entries: NDArray[np.uint16]
+    slots: NDArray[np.int64]
+
+
+class Bits(NamedTuple):
+    """Two-valued samples: P(1) by logit."""
+
+    probabilities: NDArray[np.uint32]
+
+
+class Levels(NamedTuple):
+    """Samples of 256 levels: mixtures, with ``sharper`` more indices of scales below 0; ``anchors``: see
+    :meth:`ContextCodec._anchors`, None if means are counted from the middle of the range."""
+
+    tables: Tables
+    components: int
+    sharper: int
+    anchors: NDArray[np.int64] | None
+
+
+class Job(NamedTuple):
+    """All that is the same for all samples."""
+
+    grid: Grid
+    planes: NDArray[np.int16]
+    unit_log2: int
+    reference: Regression | Median | None
+    memories: Memories | None
+    features: Features
+    map: Map | None
+    layers: Layers
+    likelihood: Bits | Levels
+
+
+class Block(NamedTuple):
+    """Where pixels are: row, column and image, which sample is their first, and where they are in a plane."""
+
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    image: NDArray[np.int64]
+    sample: NDArray[np.int64]
+    position: NDArray[np.int64]
+
+
+@kernel
+def _survey(job, images):  # type: ignore[no-untyped-def]
+    _code(job, images, None, 0)
+
+
+@kernel
+def _encode(job, images, starts, freqs):  # type: ignore[no-untyped-def]
+    _code(job, images, Encoder(starts, freqs), 0)
+
+
+@kernel
+def _decode(heads, tail, length, job, images):  # type: ignore[no-untyped-def]
+    return _code(job, images, Decoder(heads, tail), length)
+
+
+@helper
+def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
+    """Walk through all samples of all images in coding order; return the stack's length, or -1 if it ran out."""
+    grid, planes, images = job.grid, job.planes.reshape(-1), images4.reshape(-1)
+    levels = isinstance(job.likelihood, Levels)
+    room = mixtures(job.likelihood.components) if levels else np.zeros(BLOCK, np.int64)
+    block = Block(
+        np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64),
+        np.zeros(BLOCK, np.int64),
+    )  # fmt: skip
+    symbol, head = 0, 0
+    for t in range(grid.width + SKEW * (grid.height - 1)):
+        first, last = max(0, (t - grid.width + SKEW) // SKEW), min(grid.height - 1, t // SKEW)
+        for begin in range(first * grid.images, (last + 1) * grid.images, BLOCK):
+            lanes = min(BLOCK, (last + 1) * grid.images - begin)
+            _place(block, grid, t, begin, lanes)
+            if isinstance(job.reference, Regression):
+                _regress(job.reference, grid, planes, block, t, begin, lanes)
+            layer, feature = 0, 0
+            for c in range(grid.channels):
+                if job.reference is not None:
+                    _refer(job.reference, grid, planes, block, lanes, c)
+                if job.memories is not None:
+                    _recall(job, planes, block, begin, lanes, c)
+                if coder is not None:
+                    feature = _gather(job, planes, block, lanes, c, feature)
+                    layer, outputs = _evaluate(job.layers, lanes, c, layer)
+                    _distribute(job.likelihood, room, planes, block, lanes, c, outputs)
+                for lane in range(lanes):
+                    sample = block.sample[lane] + c
+                    if isinstance(coder, Decoder):
+                        slot = peek(coder.heads[head], PRECISION)
+                        v, start, stop = _find(job.likelihood, room, lane, slot)
+                        length = take(coder.heads, coder.tail, length, head, start, stop, PRECISION)
+                        if length < 0:
+                            return -1
+                        head = head + 1 if head + 1 < coder.heads.size else 0
+                        images[sample] = v
+                    else:
+                        v = images[sample]
+                    if isinstance(coder, Encoder):
+                        start, stop = _interval(job.likelihood, room, lane, v)
+                        coder.starts[symbol], coder.freqs[symbol] = start, stop - start
+                        symbol += 1
+                    _keep(job, planes, block, lane, c, v)
+                if isinstance(job.reference, Regression):
+                    known = job.reference
+                    innovate(known.f, known.taps.shape[0] + c, known.predictions, known.innovations)
+            if isinstance(job.reference, Regression):
+                _learn_moments(job.reference, grid, t, begin, lanes)
+        if job.memories is not None:
+            _learn(job.memories, grid, images, t, first, last)
+    return length
+
+
+@helper
+def _place(block, grid, t, begin, lanes):  # type: ignore[no-untyped-def]
+    """Set where the pixels of a block are. Lanes without a pixel repeat the last one."""
+    y, i = begin // grid.images, begin % grid.images
     for lane in range(BLOCK):
         x = t - SKEW * y
-        row[lane], column[lane], image[lane] = y, x, i
-        pixel[lane] = (i * height + y) * width + x
-        position[lane] = i * plane_stride + (y + MARGIN) * stride + x + MARGIN
+        block.row[lane], block.column[lane], block.image[lane] = y, x, i
+        block.sample[lane] = ((i * grid.height + y) * grid.width + x) * grid.channels
+        block.position[lane] = (i * (grid.height + MARGIN) + y + MARGIN) * grid.stride + x + MARGIN
         if lane + 1 < lanes:
             i += 1
-            if i == n_images:
+            if i == grid.images:
                 i, y = 0, y + 1
 
 
 @helper
-def _regress(planes, position, first, size, stride, regressors, bases, f):  # type: ignore[no-untyped-def]
-    """Set the bases of each channel, int32 (channels, LANES), and the regressors in ``f`` that taps give."""
-    for c in range(bases.shape[0]):
-        plane_c = first + c * size
-        west, north = np.uint64(plane_c - 1), np.uint64(plane_c - stride)
+def _value(grid, c):  # type: ignore[no-untyped-def]
+    """Where the samples of channel c begin in the array of planes."""
+    return (3 + c) * grid.size
+
+
+@helper
+def _reference(grid, c):  # type: ignore[no-untyped-def]
+    return (3 + grid.channels + c) * grid.size
+
+
+@helper
+def _error(grid, c):  # type: ignore[no-untyped-def]
+    return (3 + 2 * grid.channels + c) * grid.size
+
+
+@helper
+def _spread(grid, c):  # type: ignore[no-untyped-def]
+    return (3 + 3 * grid.channels + c) * grid.size
+
+
+@helper
+def _regress(known, grid, planes, block, t, begin, lanes):  # type: ignore[no-untyped-def]
+    """Set the bases of each channel and the regressors that taps give, and predictors of all channels from these."""
+    for c in range(grid.channels):
+        west, north = _value(grid, c) - 1, _value(grid, c) - grid.stride
         for lane in range(BLOCK):
-            p = position[lane]
-            bases[c, lane] = (np.int32(planes[p + west]) + np.int32(planes[p + north])) >> np.int32(5)
-    for i in range(regressors.shape[0]):
-        c = regressors[i, 0]
-        offset = np.uint64(first + c * size + regressors[i, 1])
+            p = block.position[lane]
+            known.bases[c, lane] = (planes[p + west] + planes[p + north]) >> 5
+    taps = known.taps.shape[0]
+    for i in range(taps):
+        c = known.taps[i, 0]
+        offset = _value(grid, c) + known.taps[i, 1]
         for lane in range(BLOCK):
-            f[i, lane] = (np.int32(planes[offset + position[lane]]) >> np.int32(4)) - bases[c, lane]
+            known.f[i, lane] = (planes[offset + block.position[lane]] >> 4) - known.bases[c, lane]
+    recall(
+        known.moments, taps + grid.channels, known.rows, known.columns, t, begin, lanes, grid.images, grid.width,
+        known.ridge,
+    )  # fmt: skip
+    factorise(known.moments, known.lower, known.diagonal, taps + grid.channels)
+    for i in range(taps):
+        predict(known.lower, known.innovations, i, known.predictions)
+        innovate(known.f, i, known.predictions, known.innovations)
 
 
 @helper
-def _median(planes, p, c, size, stride, value, error):  # type: ignore[no-untyped-def]
-    """Return the median predictor's reference for channel c of the pixel at p."""
-    w = np.int32(planes[p + value - np.uint64(1)])
-    n = np.int32(planes[p + value - np.uint64(stride)])
-    nw = np.int32(planes[p + value - np.uint64(stride + 1)])
-    r = min(max(w + n - nw, min(w, n)), max(w, n))
-    if c > 0:
-        r += np.int32(planes[p + error - np.uint64(size)])
-    return min(max(r, np.int32(-256)), np.int32(4336))
+def _learn_moments(known, grid, t, begin, lanes):  # type: ignore[no-untyped-def]
+    """Add a block's moments to the sums, now that all of its samples are known."""
+    weigh(known.innovations, known.taps.shape[0], known.f.shape[0], known.weights)
+    remember(known.f, known.weights, lanes, known.rows, known.columns, t, begin, grid.images, grid.width)
 
 
 @helper
-def _collect(x, lanes, planes, position, anchors, channel, sharper, components, parameters):  # type: ignore[no-untyped-def]
-    """Set ``parameters`` to those of a block's mixtures, as :func:`prepare` takes them, from the network's outputs."""
-    anchored = anchors.shape[0] > 0
-    for lane in range(lanes):
-        for k in range(components):
-            origin = np.int32(planes[anchors[channel, k] + position[lane]]) if anchored else np.int32(2048)
-            parameters[k, lane] = origin + np.int32(x[lane, k])
-            scale = np.int32(x[lane, components + k]) + np.int32(sharper)
-            parameters[components + k, lane] = min(max(scale, 0), 63 + sharper)
-            parameters[2 * components + k, lane] = min(max(x[lane, 2 * components + k] + 128, 0), 255)
-
-
-@helper
-def _interval_of_bit(v, ones):  # type: ignore[no-untyped-def]
-    """Return ``(start, stop)`` of a sample of two levels, the upper of which has the probability ``ones``."""
-    zeros = _TOTAL - np.int64(ones)
-    return (zeros, _TOTAL) if v else (_ZERO, zeros)
-
-
-@helper
-def _find_bit(slot, ones):  # type: ignore[no-untyped-def]
-    """Return ``(v, start, stop)`` of the sample of two levels whose interval holds ``slot``."""
-    v = np.int64(slot >= _TOTAL - np.int64(ones))
-    start, stop = _interval_of_bit(v, ones)
-    return v, start, stop
-
-
-@helper
-def _spread_to_margins(planes, p, x, width, below, stride, value):  # type: ignore[no-untyped-def]
-    """Write a sample where it stands in for what lies outside: left of the row below, and right of its own."""
-    if x == 0 and below:
-        for k in range(MARGIN):
-            planes[p + np.uint64(stride - MARGIN + k)] = value
-    if x == width - 1:
-        for k in range(MARGIN):
-            planes[p + np.uint64(1 + k)] = value
-
-
-@helper
-def _recall(  # type: ignore[no-untyped-def]
-    planes, begin, lanes, n_images, position, c, unit_log2, memory0, size, memories, slots, unseen
-):
-    """Look up the memories of channel c for the pixels of a block, and note which entries those are in ``slots``."""
-    owners, taps, ends, entries = memories
-    shift = np.uint64(32) - np.uint64(_log2(entries.shape[2]))
-    for k in range(owners.size):
-        if owners[k] != c:
-            continue
-        memory_k, trust_k = np.uint64((memory0 + 2 * k) * size), np.uint64((memory0 + 2 * k + 1) * size)
+def _refer(reference, grid, planes, block, lanes, c):  # type: ignore[no-untyped-def]
+    """Set what channel c of a block's pixels is predicted to be; and, of the adaptive predictor, how surely."""
+    if isinstance(reference, Regression):
+        i = reference.taps.shape[0] + c
+        predict(reference.lower, reference.innovations, i, reference.predictions)
+        bits = reference.diagonal.view(np.int64)
         for lane in range(lanes):
-            p = position[lane]
-            key = np.uint64(1)
-            for j in range(ends[k - 1] if k > 0 else 0, ends[k]):
-                level = np.uint64(planes[p + taps[j]] >> unit_log2)
+            p = block.position[lane]
+            level = 16 * reference.bases[c, lane] + (np.int32(reference.predictions[lane]) >> 2)
+            planes[_reference(grid, c) + p] = min(max(level, -256), 4336)
+            planes[_spread(grid, c) + p] = 8 * ((bits[i, lane] >> 48) - (1023 << 4) - 256)
+    else:
+        for lane in range(lanes):
+            p = block.position[lane]
+            here = _value(grid, c) + p
+            w, n, nw = planes[here - 1], planes[here - grid.stride], planes[here - grid.stride - 1]
+            level = min(max(w + n - nw, min(w, n)), max(w, n))
+            if c > 0:
+                level += planes[_error(grid, c - 1) + p]
+            planes[_reference(grid, c) + p] = min(max(level, -256), 4336)
+
+
+@helper
+def _recall(job, planes, block, begin, lanes, c):  # type: ignore[no-untyped-def]
+    """Look up the memories of channel c for the pixels of a block, and note which entries those are."""
+    grid, memories, unit_log2 = job.grid, job.memories, job.unit_log2
+    shift = 32 - _log2(memories.entries.shape[2])
+    unseen = _reference(grid, c) if job.reference is not None else 0  # the plane of zeros
+    for k in range(memories.owners.size):
+        if memories.owners[k] != c:
+            continue
+        memory_k = (3 + 4 * grid.channels + 2 * k) * grid.size
+        for lane in range(lanes):
+            p = block.position[lane]
+            key = 1
+            for j in range(memories.ends[k - 1] if k > 0 else 0, memories.ends[k]):
+                level = planes[p + memories.taps[j]] >> unit_log2
                 key = ((key ^ level) * _MULTIPLIER) & _LOW_HALF
             slot = key >> shift
-            slots[k, begin + lane] = slot
-            entry = np.int64(entries[(begin + lane) % n_images, k, slot])
-            if entry:
-                planes[memory_k + p] = (entry & 255) << unit_log2
-            else:
-                planes[memory_k + p] = planes[unseen + p]
-            planes[trust_k + p] = 64 * (entry >> 8)
+            memories.slots[k, begin + lane] = slot
+            entry = memories.entries[(begin + lane) % grid.images, k, slot]
+            planes[memory_k + p] = (entry & 255) << unit_log2 if entry else planes[unseen + p]
+            planes[memory_k + grid.size + p] = 64 * (entry >> 8)
 
 
 @helper
-def _learn(images, t, first, last, n_images, height, width, channels, memories, slots):  # type: ignore[no-untyped-def]
+def _learn(memories, grid, images, t, first, last):  # type: ignore[no-untyped-def]
     """Let the memories of all images learn the samples of a step: rows ``first`` to ``last``."""
-    owners, _, _, entries = memories
-    for k in range(owners.size):
-        for number in range(first * n_images, (last + 1) * n_images):
-            y, i = number // n_images, number % n_images
-            v = np.int64(images[((i * height + y) * width + t - SKEW * y) * channels + owners[k]])
-            slot = slots[k, number]
-            entry = np.int64(entries[i, k, slot])
+    for k in range(memories.owners.size):
+        for number in range(first * grid.images, (last + 1) * grid.images):
+            y, i = number // grid.images, number % grid.images
+            pixel = (i * grid.height + y) * grid.width + t - SKEW * y
+            v = images[pixel * grid.channels + memories.owners[k]]
+            slot = memories.slots[k, number]
+            entry = memories.entries[i, k, slot]
             again = (entry & 255) == v  # an entry without a sample has a run of 0
-            entries[i, k, slot] = v + 256 * (min((entry >> 8) + np.int64(1), _MAX_RUN) if again else np.int64(1))
+            memories.entries[i, k, slot] = v + 256 * (min((entry >> 8) + 1, MAX_RUN) if again else 1)
 
 
 @helper
@@ -372,168 +557,87 @@ def _log2(power):  # type: ignore[no-untyped-def]
     return log2
 
 
-@kernel
-def _code(  # type: ignore[no-untyped-def]
-    heads, tail, length, mode, planes4, unit, levels, fmap, order, minuends, subtrahends, counts, kind, regressors,
-    ridge, anchors, memories, weights, layout, table, distributions, images4, starts, freqs,
-):  # fmt: skip
-    inverses, exponentials, logistic, quantiles_of_logistic, logits = distributions
-    sharper = inverses.size - 64
-    n_images, height, width, channels = images4.shape
-    images, planes = images4.reshape(-1), planes4.reshape(-1)
-    stride = width + 2 * MARGIN
-    plane_stride = (height + MARGIN) * stride
-    size = n_images * plane_stride
-    value0, reference0, error0, spread0 = 3, 3 + channels, 3 + 2 * channels, 3 + 3 * channels
-    unit_log2 = _log2(unit)
-    slots = np.zeros((memories[0].size, height * n_images), np.uint64)
+@helper
+def _gather(job, planes, block, lanes, c, first):  # type: ignore[no-untyped-def]
+    """Set the inputs of channel c's network; its features begin at ``first``. Return where the next channel's do."""
+    features, seen = job.features, job.map
+    end = first + features.counts[c]
+    a, b = features.minuends[first:end], features.subtrahends[first:end]
+    for lane in range(lanes):
+        p, inputs = block.position[lane], job.layers.activations[0, lane]
+        for j in range(a.size):
+            inputs[j] = features.table[np.uint16(planes[p + a[j]] - planes[p + b[j]])]
+        if seen is not None:
+            place = seen.order[block.row[lane] * job.grid.width + block.column[lane]]
+            for j in range(seen.features.shape[1]):
+                inputs[a.size + j] = seen.features[block.image[lane], j, place]
+    return end
 
-    # The pixels of a block
-    row, column, image = np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64), np.zeros(BLOCK, np.int64)
-    pixel, position = np.zeros(BLOCK, np.uint64), np.zeros(BLOCK, np.uint64)
 
-    # The adaptive predictor
-    adaptive = kind == ADAPTIVE
-    n_regressors = regressors.shape[0]
-    order_n = n_regressors + channels if adaptive else 0
-    entries = order_n * (order_n + 1) // 2
-    row_sums, column_sums = memory(entries, n_images, height, width)
-    f, bases = np.zeros((order_n, LANES), np.int32), np.zeros((channels, LANES), np.int32)
-    moments, lower = np.zeros((entries, LANES)), np.zeros((entries, LANES))
-    diagonal, innovations = np.ones((order_n, LANES)), np.zeros((order_n, LANES))
-    diagonal_bits = diagonal.view(np.int64)
-    predictions, emphasis = np.zeros(LANES), np.zeros(LANES, np.int32)
+@helper
+def _evaluate(layers, lanes, c, layer):  # type: ignore[no-untyped-def]
+    """Run channel c's network, whose first layer is given; return the next channel's, and the outputs by lane."""
+    layout, (x, y) = layers.layout, (layers.activations[0], layers.activations[1])
+    while layer < layout.shape[0] and layout[layer, 0] == c:
+        ends = layer + 1 == layout.shape[0] or layout[layer + 1, 0] != c
+        low, high = (-MAX_OUTPUT, MAX_OUTPUT) if ends else (0, 255)
+        pairs, wide, start = layout[layer, 1], layout[layer, 3], layout[layer, 4]
+        dense(layers.weights, start, pairs, wide, low, high, x, y, (lanes + ROWS - 1) // ROWS, x.shape[1])
+        x, y = y, x
+        layer += 1
+    return layer, x
 
-    # The network
-    widest = WIDTH
-    for i in range(layout.shape[0]):
-        widest = max(widest, max(2 * layout[i, 1], layout[i, 3]))
-    activations = np.zeros((2, BLOCK, widest), np.int16)
-    n_map = fmap.shape[1]
-    n_parameters = layout[layout.shape[0] - 1, 2]
-    components = n_parameters // 3
-    parameters = np.zeros((n_parameters, LANES), np.int32)
-    edges, slopes, masses, centres, widths = mixtures(components)
 
-    m = 0
-    h, n_heads = np.uint64(0), np.uint64(heads.size)
-    for t in range(width + SKEW * (height - 1)):
-        first = max(0, (t - width + SKEW) // SKEW)
-        last = min(height - 1, t // SKEW)
-        for begin in range(first * n_images, (last + 1) * n_images, BLOCK):
-            lanes = min(BLOCK, (last + 1) * n_images - begin)
-            _place(t, begin, lanes, n_images, height, width, row, column, image, pixel, position, stride, plane_stride)
-            if adaptive:
-                _regress(planes, position, value0 * size, size, stride, regressors, bases, f)
-                recall(moments, order_n, row_sums, column_sums, t, begin, lanes, n_images, width, ridge)
-                factorise(moments, lower, diagonal, order_n)
-                for i in range(n_regressors):
-                    predict(lower, innovations, i, predictions)
-                    innovate(f, i, predictions, innovations)
+@helper
+def _distribute(likelihood, room, planes, block, lanes, c, outputs):  # type: ignore[no-untyped-def]
+    """Turn outputs into what :func:`_find` and :func:`_interval` read in ``room``."""
+    if isinstance(likelihood, Bits):
+        for lane in range(lanes):
+            room[lane] = likelihood.probabilities[min(max(outputs[lane, 0], -128), 127) + 128]
+        return
+    parameters, components, anchors = room.parameters, likelihood.components, likelihood.anchors
+    for lane in range(lanes):
+        for k in range(components):
+            origin = 2048 if anchors is None else planes[anchors[c, k] + block.position[lane]]
+            parameters[k, lane] = origin + outputs[lane, k]
+            scale = outputs[lane, components + k] + likelihood.sharper
+            parameters[components + k, lane] = min(max(scale, 0), 63 + likelihood.sharper)
+            parameters[2 * components + k, lane] = min(max(outputs[lane, 2 * components + k] + 128, 0), 255)
+    prepare(room, likelihood.tables, 256)
 
-            layer = 0
-            feature = 0
-            for c in range(channels):
-                value_c, reference_c = np.uint64((value0 + c) * size), np.uint64((reference0 + c) * size)
-                error_c, spread_c = np.uint64((error0 + c) * size), np.uint64((spread0 + c) * size)
-                if adaptive:
-                    i = n_regressors + c
-                    predict(lower, innovations, i, predictions)
-                    for lane in range(lanes):
-                        p = position[lane]
-                        r = np.int32(16) * bases[c, lane] + (np.int32(predictions[lane]) >> np.int32(2))
-                        planes[reference_c + p] = min(max(r, np.int32(-256)), np.int32(4336))
-                        logarithm = (diagonal_bits[i, lane] >> 48) - (1023 << 4)
-                        planes[spread_c + p] = 8 * (logarithm - 256)
-                elif kind == MEDIAN:
-                    for lane in range(lanes):
-                        p = position[lane]
-                        planes[reference_c + p] = _median(planes, p, c, size, stride, value_c, error_c)
-                unseen = reference_c if kind else np.uint64(0)  # where there is no reference: the plane of zeros
-                _recall(
-                    planes,
-                    begin,
-                    lanes,
-                    n_images,
-                    position,
-                    c,
-                    unit_log2,
-                    3 + 4 * channels,
-                    size,
-                    memories,
-                    slots,
-                    unseen,
-                )
 
-                if mode != SURVEY:
-                    x, y = activations[0], activations[1]
-                    end = feature + counts[c]
-                    a, b = minuends[feature:end], subtrahends[feature:end]
-                    feature = end
-                    for lane in range(lanes):
-                        p, inputs = position[lane], x[lane]
-                        for j in range(a.size):
-                            inputs[j] = table[np.uint16(planes[p + a[j]] - planes[p + b[j]])]
-                        for j in range(n_map):
-                            inputs[a.size + j] = fmap[image[lane], j, order[row[lane] * width + column[lane]]]
-                    while layer < layout.shape[0] and layout[layer, 0] == c:
-                        ends = layer + 1 == layout.shape[0] or layout[layer + 1, 0] != c
-                        low, high = (-MAX_OUTPUT, MAX_OUTPUT) if ends else (0, 255)
-                        groups = (lanes + ROWS - 1) // ROWS
-                        pairs, wide, start_of_layer = layout[layer, 1], layout[layer, 3], layout[layer, 4]
-                        dense(weights, start_of_layer, pairs, wide, low, high, x, y, groups, widest)
-                        x, y = y, x
-                        layer += 1
-                    if levels == 2:
-                        for lane in range(lanes):
-                            parameters[0, lane] = min(max(np.int32(x[lane, 0]), np.int32(-128)), np.int32(127)) + 128
-                    else:
-                        _collect(x, lanes, planes, position, anchors, c, sharper, components, parameters)
-                        prepare(
-                            parameters, components, inverses, exponentials, _TOTAL - levels,
-                            edges, slopes, masses, centres, widths,
-                        )  # fmt: skip
+@helper
+def _interval(likelihood, room, lane, v):  # type: ignore[no-untyped-def]
+    """Return ``(start, stop)`` of a sample."""
+    if isinstance(likelihood, Levels):
+        return interval(v, lane, 256, room, likelihood.tables.logistic)
+    zeros = _TOTAL - room[lane]
+    return (zeros, _TOTAL) if v else (0, zeros)
 
-                for lane in range(lanes):
-                    sample = pixel[lane] * np.uint64(channels) + np.uint64(c)
-                    if mode == DECODE:
-                        slot = peek(heads[h], _PRECISION)
-                        if levels == 2:
-                            v, start, stop = _find_bit(np.int64(slot), logits[parameters[0, lane]])
-                        else:
-                            v, start, stop = find(
-                                slot, lane, levels, logistic, edges, slopes, masses, centres, widths,
-                                quantiles_of_logistic,
-                            )  # fmt: skip
-                        head = advance(heads[h], np.uint64(start), np.uint64(stop - start), _PRECISION)
-                        heads[h], length = refill(head, tail, length)
-                        if length < 0:
-                            return np.int64(-1)
-                        h = h + np.uint64(1) if h + np.uint64(1) < n_heads else np.uint64(0)
-                        images[sample] = v
-                    else:
-                        v = np.int64(images[sample])
-                    if mode == ENCODE:
-                        if levels == 2:
-                            start, stop = _interval_of_bit(v, logits[parameters[0, lane]])
-                        else:
-                            start, stop = interval(v, lane, levels, logistic, edges, slopes, masses)
-                        starts[m], freqs[m] = start, stop - start
-                        m += 1
 
-                    p = position[lane]
-                    value = np.int16(v * unit)
-                    planes[value_c + p] = value
-                    _spread_to_margins(planes, value_c + p, column[lane], width, row[lane] + 1 < height, stride, value)
-                    if kind:
-                        planes[error_c + p] = np.int32(value) - np.int32(planes[reference_c + p])
-                    if adaptive:
-                        f[n_regressors + c, lane] = np.int32(v) - bases[c, lane]
-                if adaptive:
-                    innovate(f, n_regressors + c, predictions, innovations)
+@helper
+def _find(likelihood, room, lane, slot):  # type: ignore[no-untyped-def]
+    """Return ``(v, start, stop)`` of the sample whose interval holds ``slot``."""
+    if isinstance(likelihood, Levels):
+        return find(slot, lane, 256, room, likelihood.tables)
+    v = np.int64(slot >= _TOTAL - room[lane])
+    start, stop = _interval(likelihood, room, lane, v)
+    return v, start, stop
 
-            if adaptive:
-                weigh(innovations, n_regressors, order_n, emphasis)
-                remember(f, emphasis, lanes, row_sums, column_sums, t, begin, n_images, width)
-        _learn(images, t, first, last, n_images, height, width, channels, memories, slots)
-    return np.int64(length)
+
+@helper
+def _keep(job, planes, block, lane, c, v):  # type: ignore[no-untyped-def]
+    """Write a sample where others will look for it: also in the margins, where it stands in for what lies outside."""
+    grid, p = job.grid, block.position[lane]
+    value, here = v << job.unit_log2, _value(grid, c) + p
+    planes[here] = value
+    if block.column[lane] == 0 and block.row[lane] + 1 < grid.height:  # left of the row below
+        for k in range(grid.stride - MARGIN, grid.stride):
+            planes[here + k] = value
+    if block.column[lane] == grid.width - 1:  # right of its own
+        for k in range(1, MARGIN + 1):
+            planes[here + k] = value
+    if job.reference is not None:
+        planes[_error(grid, c) + p] = value - planes[_reference(grid, c) + p]
+    if isinstance(job.reference, Regression):
+        job.reference.f[job.reference.taps.shape[0] + c, lane] = v - job.reference.bases[c, lane]

@@ -35,9 +35,9 @@ therefore exact in any order, with or without fused operations. The floor of x /
 (x + 1/2) r with r = 1 / D rounded: (x + 1/2) / D is at least 1 / (2 D) away from any integer, and the two roundings
 move the product by less than |x + 1/2| 2^-51 / D.
 
-The functions here work on LANES pixels at once, a block of one step (see :mod:`bitsback.kinds.context.codec`). A step's
-pixels are numbered by row, then by image, so pixel ``number`` is in row number // n_images, and from one row to the
-next the column is SKEW less. The sums are laid out so that what a block needs lies side by side:
+The kernels' parts here work on LANES pixels at once, a block of one step (see :mod:`bitsback.kinds.context.codec`). A
+step's pixels are numbered by row, then by image, so pixel ``number`` is in row number // n_images, and from one row to
+the next the column is SKEW less. The sums are laid out so that what a block needs lies side by side:
 
     rows      int32 (entries, number)
     columns   int32 (SKEW, entries, number): by the remainder of the column, then from the rightmost to the leftmost,
@@ -46,7 +46,10 @@ next the column is SKEW less. The sums are laid out so that what a block needs l
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from bitsback.kernels import helper
 from bitsback.kernels.vectors import DOUBLES, INTS, LANES, Value, vectorised
@@ -62,8 +65,49 @@ _P_LIMIT = 2.0**20
 _ZEROS = [0.0] * LANES
 
 
-@helper
-def memory(entries, n_images, height, width):  # type: ignore[no-untyped-def]
+class Regression(NamedTuple):
+    """The predictor of the images that are coded side by side; made by :func:`regression`. N = taps + channels."""
+
+    taps: NDArray[np.int64]
+    """(taps, 2): the channel, and how far from a pixel in a plane."""
+    ridge: int
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    """The sums, laid out as said above."""
+    f: NDArray[np.int32]
+    """(N, LANES), and so on: of the pixels of a block."""
+    bases: NDArray[np.int32]
+    moments: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    diagonal: NDArray[np.float64]
+    innovations: NDArray[np.float64]
+    predictions: NDArray[np.float64]
+    weights: NDArray[np.int32]
+
+
+def regression(
+    taps: NDArray[np.int64], ridge: int, n_images: int, height: int, width: int, channels: int
+) -> Regression:
+    """The predictor before the first pixel."""
+    size = len(taps) + channels
+    entries = size * (size + 1) // 2
+    by_size, by_entry = (size, LANES), (entries, LANES)
+    return Regression(
+        taps,
+        ridge,
+        *memory(entries, n_images, height, width),
+        np.zeros(by_size, np.int32),
+        np.zeros((channels, LANES), np.int32),
+        np.zeros(by_entry),
+        np.zeros(by_entry),
+        np.ones(by_size),
+        np.zeros(by_size),
+        np.zeros(LANES),
+        np.zeros(LANES, np.int32),
+    )
+
+
+def memory(entries: int, n_images: int, height: int, width: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return the sums of rows and of columns before the first pixel.
 
     There is room for a block beyond the end, which is read and written back as it was. And entries are an odd number of

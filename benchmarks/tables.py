@@ -1,0 +1,247 @@
+"""The tables of the README and the docs, from ``benchmarks/results`` and the cards of the shipped models.
+
+Nothing in them is typed by hand. ``python docs/make.py`` puts them into their pages.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bitsback.models.search import ZOO
+from bitsback.report.machine import line
+from bitsback.report.markdown import table
+from bitsback.report.words import size
+
+RESULTS = Path(__file__).parent / "results"
+KINDS = ("8-bit", "binarised")
+
+
+def best(kind: dict[str, Any], prefix: str, layouts: tuple[str, ...]) -> str:
+    """Bits per dimension of the best row whose name and layout fit."""
+    rates = [row["bits_per_dim"] for row in kind["rows"] if row["name"].startswith(prefix) and row["layout"] in layouts]
+    return f"{min(rates):.3f}" if rates else "-"
+
+
+def results(digits: dict[str, Any]) -> str:
+    """bits/dim of bitsback and the others, one file an image and all in one."""
+    kinds = [digits["kinds"][kind] for kind in KINDS]
+    images = kinds[0]["images"]
+    rows = [["**bitsback**, one archive", *(f"**{best(kind, 'bitsback', ('archive',))}**" for kind in kinds)]]
+    for label, prefix, layouts in (
+        ("PNG, one file an image", "PNG", ("each",)),
+        ("WebP lossless, one file an image", "WebP", ("each",)),
+        ("JPEG XL, one file an image", "JPEG XL", ("each",)),
+        ("xz, all raw images in one file", "xz", ("stream",)),
+        ("JPEG XL, all images stacked into one, best effort", "JPEG XL", ("tall", "mosaic")),
+    ):
+        rows.append([label, *(best(kind, prefix, layouts) for kind in kinds)])
+    title = f"MNIST test set, {images:,} images, bits a pixel"
+    return table([title, "8-bit", "binarised"], rows) + (
+        "\n\nWhole files, headers included; the models ship with the package."
+        + (
+            " JPEG XL at effort 10 was measured in an earlier run."
+            if any("measured" in r for r in kinds[0]["rows"])
+            else ""
+        )
+    )
+
+
+def benchmarks(digits: dict[str, Any], peer: dict[str, Any]) -> str:
+    """Distance from the ELBO, memory, and speeds against constriction."""
+    rows = []
+    for name in KINDS:
+        kind = digits["kinds"][name]
+        elbo = kind["elbo"]
+        rows.append(
+            [
+                name,
+                f"{elbo['all']['bytes']:,}",
+                f"{elbo['all']['bytes'] * 8 / (kind['images'] * 784):.4f}",
+                f"{elbo['elbo_bits_per_dim']:.4f}",
+                f"{elbo['all']['gap_percent']:+.2f} %",
+                f"{elbo['first_100']['bytes']:,} / {elbo['first_100']['elbo_bytes']:,.0f}",
+                f"{elbo['first']['bytes']:,}",
+            ]
+        )
+    head = ["MNIST test set", "bytes", "bits/dim", "-ELBO", "gap", "100 digits / -ELBO, bytes", "1 digit, bytes"]
+    parts = [table(head, rows)]
+    rows = []
+    for name in KINDS:
+        kind = peer["kinds"][name]
+        rows.append(
+            [f"{name}: bitsback", f"{kind['bitsback']['encode']:.1f}", f"{kind['bitsback']['decode']:.1f}", "", ""]
+        )
+        for way, row in kind["constriction"].items():
+            rows.append(
+                [
+                    f"{name}: constriction, {way}",
+                    f"{row['encode']:.2f}",
+                    f"{row['decode']:.2f}",
+                    f"{row['encode_ratio']:.1f}",
+                    f"{row['decode_ratio']:.1f}",
+                ]
+            )
+    head = [
+        "models without a context network, MB a CPU second",
+        "encode",
+        "decode",
+        "bitsback is faster by, encode",
+        "decode",
+    ]
+    parts.append(table(head, rows))
+    parts.append(line(digits["machine"]))
+    return "\n\n".join(parts)
+
+
+def photos(found: dict[str, Any]) -> str:
+    """bits/dim and speeds on photos and thumbnails."""
+    sets = [found["sets"][name]["rows"] for name in ("Kodak", "thumbnails")]
+
+    def row(label: str, prefix: str, layout: str) -> list[str]:
+        """The smallest of the rows whose name and layout fit, for each set; speeds on the photos."""
+        fitting = [[r for r in rows if r["name"].startswith(prefix) and r["layout"] == layout] for rows in sets]
+        smallest = [min(rows, key=lambda r: r["bits_per_dim"]) if rows else None for rows in fitting]
+        bold = "**" if label.startswith("**") else ""
+        rates = [f"{bold}{r['bits_per_dim']:.3f}{bold}" if r else "-" for r in smallest]
+        kodak = smallest[0]
+        return [label, *rates, *([speed(kodak["encode"]), speed(kodak["decode"])] if kodak else ["-", "-"])]
+
+    rows = [
+        row("**bitsback**, one archive", "bitsback, 2 threads", "archive"),
+        row("bitsback, an archive for each photo", "bitsback", "each"),
+        row("bitsback `--effort fast`, one archive", "bitsback --effort fast, 2 threads", "archive"),
+        row("bitsback `--model none`, one archive", "bitsback, no model", "archive"),
+        row("JPEG XL, effort 10, one file an image", "JPEG XL, effort 10", "each"),
+        row("JPEG XL, effort 9, one file an image", "JPEG XL, effort 9", "each"),
+        row("JPEG XL, effort 9, all in one tall image", "JPEG XL, effort 9", "stacked"),
+        row("WebP lossless, one file an image", "WebP", "each"),
+        row("PNG, one file an image", "PNG", "each"),
+    ]
+    counts = [found["sets"][name]["images"] for name in ("Kodak", "thumbnails")]
+    head = ["bits a sample", f"Kodak, {counts[0]} photos", f"{counts[1]:,} thumbnails, 32x32"]
+    lines = [table([*head, "photos: MB a CPU second in", "out"], [row for row in rows if set(row[1:]) != {"-"}])]
+    faster = found["sets"]["Kodak"]["faster_than_jpegxl_9"]
+    told = [
+        f"`{name.split(',')[0]}` encodes {ratio['encode_wall']:.1f} times as fast"
+        for name, ratio in faster.items()
+        if "max" not in name
+    ]
+    command = [c for c in found["sets"]["Kodak"]["command"] if c["effort"] == "normal"]
+    if told:
+        lines.append(f"On the photos, {' and '.join(told)} on two cores as JPEG XL at effort 9 on one.")
+    if command:
+        job = {(c["job"], c.get("verify")): c["mb_per_second"] for c in command}
+        lines.append(
+            f"The command itself, from PNG files and back to them: {job['compress', True]:.1f} MB/s in with "
+            f"verification, {job['compress', False]:.1f} without, {job['decompress', None]:.1f} out."
+        )
+    if peak := found.get("peak_mib"):
+        lines[-1] += (
+            f" A photo of {peak['megapixels']:.0f} megapixels takes {peak['photo']['compress']:,.0f} MiB of memory to "
+            f"compress, {peak['photo']['decompress']:,.0f} to decompress."
+        )
+    return "\n\n".join([*lines, line(found["machine"])])
+
+
+def speed(rate: float) -> str:
+    """Two digits, or all there are."""
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.1f}" if rate >= 1 else f"{rate:.2f}"
+
+
+def training(measured: dict[str, Any]) -> str:
+    """What ``bitsback train`` made of three collections."""
+    words = {
+        "digits": "MNIST digits, 28x28 grey",
+        "thumbnails": "thumbnails, 32x32 RGB",
+        "plots": "drawn plots, 64x64 RGB",
+    }
+    rows = []
+    for name, found in measured["collections"].items():
+        codecs, best = found["codecs_bytes_per_image"], found["best_codec"]
+        rows.append(
+            [
+                words[name],
+                f"{found['bytes_per_image']:,.0f}",
+                f"{found['bytes']['shipped'] / found['images']:,.0f}",
+                *(f"{codecs[codec]:,.0f}" if codec in codecs else "-" for codec in ("PNG", "WebP", "JPEG XL 9")),
+                f"{found['model_bytes'] / 1000:,.0f} kB",
+                f"{-found['saved']:+.0%} ({best})",
+                f"{found['minutes']:.0f}",
+            ]
+        )
+    head = [
+        "bytes an image, not trained on", "**own model**", "none of one's own", "PNG", "WebP", "JPEG XL 9", "model",
+        "10,000 images and the model, against the best", "minutes",
+    ]  # fmt: skip
+    one = next(iter(measured["collections"].values()))
+    told = (
+        "Archives of files, names and all, against one file an image. Each model was trained from nothing; "
+        "`none of one's own` is what `compress` does with what ships: for the plots the predictor, which learns from "
+        "the whole archive; two of the shipped models learned from the same training sets."
+    )
+    version = one["machine"]["versions"]["bitsback"]
+    for name, found in measured["collections"].items():
+        if (earlier := found["machine"]["versions"]["bitsback"]) != version:
+            told += f" The row of the {words[name].partition(',')[0]} is of bitsback {earlier}."
+    return table(head, rows) + f"\n\n{told}\n\n{line(one['machine'])}"
+
+
+def graphics(measured: dict[str, Any]) -> str:
+    """What the predictor makes of drawings and the like, kind by kind."""
+    rows = []
+    for row in measured["rows"]:
+        ours, png = row["bitsback"]["archive"], row["png"]
+        others = [f"{row[key]:,}" if row.get(key) else "-" for key in ("png", "webp", "jpeg_xl")]
+        rows.append([row["kind"], str(row["images"]), f"**{ours:,}**", *others, f"{ours / png - 1:+.1%}"])
+    head = ["bytes", "images", "**bitsback**", "PNG, optimised", "WebP", "JPEG XL", "against PNG"]
+    return table(head, rows) + f"\n\n{line(measured['machine'])}"
+
+
+def cards(found: list[dict[str, Any]]) -> str:
+    """The cards of the shipped models."""
+    rows = []
+    for card in found:
+        training = card["training"]
+        macs = ", ".join(f"{name} {count:,}" for name, count in card["macs"].items())
+        steps = f"{training.get('done', training.get('steps', 0)):,} steps"
+        length = f"{training['epochs']} epochs" if "epochs" in training else steps
+        measured = "test_bits_per_dim" in card
+        rate = card["test_bits_per_dim" if measured else "held_out_bits_per_dim"]
+        rows.append(
+            [
+                f"`{card['name']}`",
+                card["images"],
+                card["data"]["name"],
+                size(card["bytes"]),
+                macs,
+                f"{rate:.4f} ({'test set, -ELBO' if measured else 'held out'})",
+                f"{length}, {training['minutes']:.0f} min, torch {training['torch']}, {training['date']}",
+            ]
+        )
+    head = ["model", "images", "data", "file", "networks, MACs", "rate, bits/dim", "trained"]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows])
+
+
+PAGES = {
+    "README.md": ("results", "photos"),
+    "docs/index.md": ("results",),
+    "docs/benchmarks.md": ("benchmarks", "photos", "graphics"),
+    "docs/guides/train.md": ("training",),
+    "docs/models.md": ("cards",),
+}
+"""The marks of each page."""
+
+
+def parts() -> dict[str, dict[str, str]]:
+    """What belongs into the pages: for each of them the texts between its marks."""
+    measured = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
+    shipped = [json.loads(path.read_text()) for path in sorted(ZOO.glob("*.json"))]
+    shown = {
+        "results": results(measured["digits"]),
+        "benchmarks": benchmarks(measured["digits"], measured["constriction_peer"]),
+        "photos": photos(measured["photos"]),
+        "training": training(measured["train"]),
+        "graphics": graphics(measured["graphics"]),
+        "cards": cards(shipped),
+    }
+    return {page: {mark: shown[mark] for mark in marks} for page, marks in PAGES.items()}

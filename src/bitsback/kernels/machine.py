@@ -1,0 +1,81 @@
+"""The processor of this machine: what code for it depends on, making it, and loading it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import llvmlite
+import llvmlite.binding as llvm
+
+llvm.initialize_native_target()
+llvm.initialize_native_asmprinter()
+
+LEVEL = 2
+"""Of optimisation. The third takes longer and gains nothing here."""
+
+
+class Processor(NamedTuple):
+    triple: str
+    name: str
+    features: str
+
+
+@cache
+def processor() -> Processor:
+    """This one."""
+    try:
+        features = llvm.get_host_cpu_features().flatten()
+    except RuntimeError:  # LLVM does not know how to find out
+        features = ""
+    return Processor(llvm.get_process_triple(), llvm.get_host_cpu_name(), features)
+
+
+def description() -> str:
+    """The processor, and the version of what makes code for it."""
+    return f"{' '.join(processor())} llvmlite {llvmlite.__version__}"
+
+
+def _target() -> Any:
+    triple, name, features = processor()
+    target = llvm.Target.from_triple(triple)
+    relocation = "static" if target.name.startswith("x86") else "default"
+    return target.create_target_machine(
+        cpu=name, features=features, opt=LEVEL, reloc=relocation, codemodel="jitdefault", jit=True
+    )
+
+
+@cache
+def _engine() -> Any:
+    try:
+        llvm.check_jit_execution()
+    except OSError as error:  # a rule of the system's, and no fault of a file
+        raise RuntimeError(f"this system does not let bitsback run the code that it compiles: {error}") from None
+    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
+
+
+def made(text: str, vectorise: bool) -> bytes:
+    """Machine code, as an object file, of a module of LLVM's assembly.
+
+    With ``vectorise``, loops are turned into ones over vectors where LLVM sees a gain. It sees one in every loop over
+    a few components, too, which become slower, and it takes a quarter of the time; so this is for those who ask.
+    """
+    module = llvm.parse_assembly(text)
+    target = _target()
+    module.data_layout = str(target.target_data)
+    options = llvm.create_pipeline_tuning_options(speed_level=LEVEL)
+    options.loop_vectorization = options.loop_interleaving = vectorise
+    options.slp_vectorization = False
+    builder = llvm.create_pass_builder(target, options)
+    builder.getModulePassManager().run(module, builder)
+    code: bytes = target.emit_object(module)
+    return code
+
+
+def loaded(code: bytes, name: str) -> int:
+    """The address of a function in an object file, for as long as Python runs."""
+    engine = _engine()
+    engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    address: int = engine.get_function_address(name)
+    return address

@@ -1,0 +1,85 @@
+"""The source of functions, as Python has read it."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+from functools import cache
+from types import CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+from bitsback.kernels.unit import Part
+from bitsback.kernels.values import KernelError
+
+
+@cache
+def tree(function: FunctionType) -> ast.FunctionDef:
+    """The syntax tree of a function that was made by ``def``.
+
+    Raises KernelError if its source is not there, or is not the one any more that Python has read.
+    """
+    code = function.__code__
+    if code.co_name == "<lambda>":
+        raise KernelError("a lambda: kernels and helpers are made by def")
+    linecache.checkcache(code.co_filename)
+    text = "".join(linecache.getlines(code.co_filename, function.__globals__))
+    found = _functions(text).get((code.co_name, code.co_firstlineno))
+    if found is None or _meaning(found[1]) != _meaning(code):
+        state = "has changed since Python read it" if text else "is missing"
+        name = f"{function.__module__}.{function.__qualname__}"
+        raise KernelError(f"the source of {name} in {code.co_filename} {state}")
+    return found[0]
+
+
+@cache
+def _functions(text: str) -> dict[tuple[str, int], tuple[ast.FunctionDef, CodeType]]:
+    """The functions of a file, by name and first line (that of a decorator perhaps): as trees, and as Python runs
+    them."""
+    module = ast.parse(text)
+    todo, compiled = [compile(module, "", "exec", dont_inherit=True)], {}
+    while todo:
+        code = todo.pop()
+        compiled[code.co_name, code.co_firstlineno] = code
+        todo += [one for one in code.co_consts if isinstance(one, CodeType)]
+    trees = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)]
+    keys = [(node.name, min([node.lineno, *(one.lineno for one in node.decorator_list)])) for node in trees]
+    return {key: (node, compiled[key]) for key, node in zip(keys, trees, strict=True)}
+
+
+def _meaning(code: CodeType) -> tuple[Any, ...]:
+    """What makes two functions the same, wherever they stand."""
+    constants = [_meaning(one) if isinstance(one, CodeType) else (type(one), one) for one in code.co_consts]
+    return code.co_code, code.co_names, code.co_varnames, constants
+
+
+def meaning(part: Part) -> str:
+    """All that the code of a part depends on: its function, and whatever that mentions, functions and constants, and
+    what these mention in turn. It is told from what Python has in memory, which may be older than what is on disk."""
+    return str(_mentioned(part, {}))
+
+
+def _mentioned(value: Any, known: dict[FunctionType, int]) -> Any:
+    if isinstance(value, Part):
+        value = value.function
+    if isinstance(value, FunctionType):
+        if value in known:
+            return known[value]
+        known[value] = len(known)
+        names = sorted(_names(value.__code__) & value.__globals__.keys())
+        mentions = [value.__globals__[name] for name in names]
+        mentions += [*(value.__defaults__ or ()), *(cell.cell_contents for cell in value.__closure__ or ())]
+        return _meaning(value.__code__), names, [_mentioned(one, known) for one in mentions]
+    if isinstance(value, (list, tuple)):
+        return [_mentioned(one, known) for one in value]
+    if value is None or isinstance(value, (int, float, str, np.generic, ir.Type)):
+        return type(value).__name__, str(value)
+    kind = value if isinstance(value, type) else type(value)
+    return kind.__module__, kind.__qualname__, getattr(value, "__name__", "")
+
+
+def _names(code: CodeType) -> set[str]:
+    """All names that a function, and those within it, may look up outside."""
+    return set(code.co_names).union(*(_names(one) for one in code.co_consts if isinstance(one, CodeType)))
