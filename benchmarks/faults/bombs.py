@@ -17,6 +17,7 @@ import json
 import os
 import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -343,7 +344,7 @@ def _png() -> bytes:
 @bomb("gzip in gzip in gzip")
 def _gzip() -> bytes:
     recipe: dict[str, Any] = {"format": "npy", "head": 0, "layout": {}}
-    for _ in range(900):
+    for _ in range(200):
         recipe = {"format": "gzip", "header": 10, "inner": recipe}
     return of_blocks([block(zeros(64), (8, 8, 1))], recipe, bytes(10), pixels_only=True)
 
@@ -356,8 +357,8 @@ def _gzip_words() -> bytes:
 
 def _npz_entry(number: int, blob: int, array: Any = None) -> dict[str, Any]:
     return {
-        "name": f"{number}.npy", "time": [1980, 1, 1, 0, 0, 0], "fields": [0, 3, 20, 20, 0, 0], "extra": "", "comment": "",
-        "zip64": False, "blob": blob, "array": array or {},
+        "name": f"{number}.npy", "time": [1980, 1, 1, 0, 0, 0], "fields": [0, 3, 20, 20, 0, 0], "extra": "",
+        "comment": "", "zip64": False, "blob": blob, "array": array or {},
     }  # fmt: skip
 
 
@@ -696,7 +697,7 @@ def probe(name: str, path: Path, action: str, threads: int = 1) -> Cost:
         )
     _, status, used = os.wait4(pid, 0)
     text = told.read_text(errors="replace") if told.exists() else ""
-    shutil.rmtree(out, ignore_errors=True)
+    subprocess.run(["rm", "-rf", out], check=False)  # shutil.rmtree does not go as deep as some names do
     code = os.waitstatus_to_exitcode(status)
     right = (
         code in (0, 1, 3)
@@ -716,7 +717,7 @@ def _child(arguments: list[str], told: Path, threads: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (5, 5))
         resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
         os.environ["BITSBACK_THREADS"] = str(threads)
-        sys.stdout, sys.stderr = open(os.devnull, "w"), told.open("w")  # noqa: SIM115
+        sys.stdout, sys.stderr = Path(os.devnull).open("w"), told.open("w")  # noqa: SIM115
         from bitsback.cli import main
 
         main(arguments)
@@ -793,10 +794,8 @@ def main() -> None:
     for cost in costs(names, options.actions.split(",")):
         found.append(cost)
         mark = " " if cost.cheap else "!"
-        print(
-            f"{mark} {cost.seconds:6.2f} s {cost.megabytes:6.0f} MB {cost.size:>10,} B  {cost.action:10} {cost.bomb:60} {cost.end}",
-            flush=True,
-        )
+        took = f"{cost.seconds:6.2f} s {cost.megabytes:6.0f} MB {cost.size:>10,} B"
+        print(f"{mark} {took}  {cost.action:10} {cost.bomb:60} {cost.end}", flush=True)
     dear = [cost for cost in found if not cost.cheap]
     print(f"{len(names)} bombs, {len(found)} actions; too dear, or ended badly: {len(dear)}")
     if options.json:
