@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import re
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from archive import damages, plain_reader
 from archive.archives import (
@@ -221,7 +221,9 @@ def coded(model: Model, images: np.ndarray, embed: bool) -> bytes:
     writer = container.ContainerWriter(stream, container.Header(1, System.POSIX))
     if embed:
         writer.add(Kind.MODEL, bytes.fromhex(model.id), model.data)
-    writer.add(Kind.DIRECTORY, *Directory(0, 0, [Row(replace(one.entry, size=0), 0)], [content]).encode(System.POSIX))
+    writer.add(
+        Kind.DIRECTORY, *Directory(0, 0, [Row(structs.replace(one.entry, size=0), 0)], [content]).encode(System.POSIX)
+    )
     writer.add(Kind.DATA, head.encode(), blob + payload)
     writer.finish()
     return stream.getvalue()

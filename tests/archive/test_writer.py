@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from archive.archives import (
     FakeModel,
@@ -155,7 +156,7 @@ def test_files_that_are_smaller_than_their_images_are_kept() -> None:
     items = [image_item(name, images, again=True) for name in ("a.npy", "b.npy")]
     for item in items:
         data = b"a smaller file" + item.entry.name.encode()
-        item.entry, item.reload = replace(item.entry, size=len(data)), (lambda data=data: data)
+        item.entry, item.reload = structs.replace(item.entry, size=len(data)), (lambda data=data: data)
         item.sha256 = hashlib.sha256(data).digest()
     expected = {item.entry.name: item.own_bytes() for item in items}
     data, report = pack(items)
@@ -170,15 +171,15 @@ def test_files_that_have_gone_meanwhile_are_kept_as_their_images() -> None:
     items = [image_item("a.npy", images[:1], again=True), image_item("b.npy", images[1:], again=True)]
     expected = contents_of(items)
     for item in items:
-        item.entry = replace(item.entry, size=len(expected[item.entry.name]))
+        item.entry = structs.replace(item.entry, size=len(expected[item.entry.name]))
     kept = items[0].facts().blob // 2 + 25 + 24  # what it takes as images
-    items[0].entry = replace(items[0].entry, size=kept - 60)
+    items[0].entry = structs.replace(items[0].entry, size=kept - 60)
 
     def gone() -> bytes:
         raise InputError("b.npy", "gone")
 
     items[1].reload = gone
-    items[1].entry = replace(items[1].entry, size=kept - 60)
+    items[1].entry = structs.replace(items[1].entry, size=kept - 60)
     items[0].picture, items[1].picture = (replace(item.picture, exact=False) for item in items)  # type: ignore[type-var]
     data, report = pack(items)
     assert contents(opened(data)) == expected

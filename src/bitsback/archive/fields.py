@@ -8,6 +8,7 @@ it makes anything of it, so that a few packed bytes do not become a long list.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from bitsback.errors import FormatError, UnsupportedVersionError
 
@@ -172,10 +173,11 @@ def steps(values: Iterable[int]) -> bytes:
 
 def read_steps(data: bytes | None, rows: int) -> list[int]:
     """The inverse of :func:`steps`."""
-    last, out = 0, []
-    for step in read_column(data, rows):
-        last = _signed(last + unzigzag(step))
-        out.append(last)
+    if data is None:
+        return [0] * rows
+    out = list(accumulate(map(unzigzag, read_column(data, rows))))
+    if out and not -_WORD >> 1 <= min(out) <= max(out) < _WORD >> 1:
+        out = list(map(_signed, out))
     return out
 
 
