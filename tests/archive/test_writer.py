@@ -61,7 +61,9 @@ def test_the_report_says_what_was_done() -> None:
     assert report.samples == (40 + 1 + 3 + 2 + 20) * 64 + 2 * 25 + 2 * 36 + 3 * 36
     assert report.bits_per_dim == pytest.approx(8 * (len(data) - report.other_bytes) / report.samples)
     assert report.ratio == pytest.approx(report.bytes_in / len(data))
-    assert kept["a/array.npy"].how == "fake-256" and kept["a/array.npy"].reason.startswith("smallest on")
+    assert kept["a/array.npy"].how == "fake-256" and kept["a/array.npy"].reason.startswith(
+        "smallest, before filtered (+"
+    )
     assert (kept["c/other.npy"].how, kept["c/other.npy"].reason) == ("plain", "no model takes such images")
     assert (kept["b/text.txt"].how, kept["c/same.txt"].how, kept["c/noise"].how) == ("packed", "again", "stored")
     assert kept["a"].how == kept["c/link"].how == kept["b/twin.txt"].how == ""
