@@ -74,6 +74,9 @@ _RULES: dict[Effort, _Rules] = {
     "max": _Rules((1 << 14, 1 << 16), 1.15, 1.6, 1.1, 1.05),
 }
 
+HOPE = 0.75
+"""What an estimate may be too large by, as a factor."""
+
 SAID = 3
 """How many others are named beside the best."""
 
@@ -112,6 +115,8 @@ class Choice:
     """What may stand in front of anything."""
     why: str = ""
     """Why there was no choice, if there was none."""
+    without: str = ""
+    """Why there were no models to choose from."""
 
     def excess(self, other: Candidate) -> float | None:
         """What another candidate takes more than the best, as a part of that, on the most samples that both coded."""
@@ -128,11 +133,11 @@ class Choice:
     @property
     def reason(self) -> str:
         """In words: by how much the best is the best, of those that come closest."""
-        if self.why or len(self.ranking) < 2:
+        if self.why:
             return self.why
         others = [(more, one.name) for one in self.ranking[1:] if (more := self.excess(one)) is not None]
         words = [f"{name} ({100 * more:+.1f} %)" for more, name in sorted(others)[:SAID]]
-        return f"smallest, before {', '.join(words)}" if words else ""
+        return "; ".join(filter(None, [self.without, f"smallest, before {', '.join(words)}" if words else ""]))
 
 
 def choose(
@@ -204,11 +209,12 @@ class _Contest:
         for one in looking:
             assert isinstance(one.coder, Estimates)
             self.choice.expected[one.key] = estimate = one.coder.estimate(apply(one.front, self.lots))
+            estimate = int(HOPE * estimate)
             if not ranking or (self._is_hopeful(estimate, ranking[0]) and self._all(one) < self._all(ranking[0])):
                 ranking = [one, *ranking]
             else:
                 ranking = [*ranking, one]
-        return ranking
+        return [*ranking[:1], *sorted(ranking[1:], key=lambda one: self.choice.expected.get(one.key, math.inf))]
 
     # How they are judged.
 

@@ -281,7 +281,7 @@ class Writer:
             cut = partial(self._blocks, batch, group)
             choice = choose(lots, offers, cut, self._settings.effort, threads)
             choice.fallback = fronts[0]
-            choice.why = why
+            choice.why, choice.without = (why, "") if why == _ASKED else ("", why)
             return choice
 
         with closing(ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
@@ -302,11 +302,11 @@ class Writer:
         found = self._models(shapes[0], levels is not None)
         models: list[Coder] = [model for model in found if kinds.accepts(model, shapes, "uint8", levels)]
         if models and library.forced:
-            return [models[0]], "asked for"
+            return [models[0]], _ASKED
         if models:
             return [*models, ADAPTIVE, FILTERED], ""
         if not library.forced:
-            return [ADAPTIVE, FILTERED], ""
+            return [ADAPTIVE, FILTERED], "no model takes such images"
         names = " or ".join(model.name for model in library.given)
         size = " and ".join("x".join(map(str, shape)) for shape in shapes[:3])
         return [ADAPTIVE], f"the model {names} does not take images of {size} {key.dtype} samples"
@@ -534,6 +534,9 @@ class Writer:
             kept = by_owner[id(batch.owners[content])]
             self._progress(kept.size - kept.size // 2)
 
+
+_ASKED = "asked for"
+"""Why a model is used without a choice."""
 
 _NOWHERE, _COMING = -1, -2
 """In the place of a content's number: there is none; it will have one when its batch is full."""

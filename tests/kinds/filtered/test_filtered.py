@@ -77,13 +77,13 @@ def test_what_repeats_in_another_shape_costs_once() -> None:
 
 
 @pytest.mark.parametrize("repeating", [False, True])
-def test_an_estimate_is_optimistic_and_not_far_off(repeating: bool) -> None:
+def test_an_estimate_is_not_far_off(repeating: bool) -> None:
     images = random((6, 90, 120, 3), np.uint8) // 4
     if repeating:
         images[1:] = images[0]
         images[3, 20:30] = 0
     real = len(CODER.encode(images))
-    assert 0.5 * real < CODER.estimate([images]) < 1.1 * real
+    assert 0.9 * real < CODER.estimate([images]) < 1.4 * real
     assert payload._repeats([images]) == repeating
 
 
