@@ -14,9 +14,10 @@ from bitsback.integrations.numcodecs import BitsBack  # noqa: E402
 from bitsback.integrations.zarr import Serializer  # noqa: E402
 
 VOLUME = (np.add.outer(np.arange(9), np.add.outer(np.arange(20), np.arange(21))) * 7 % 251).astype(np.uint8)
-DTYPES = ["u1", "<u2", ">u2", "<i4", "<f4", "?", "c8"]
+DTYPES = ["u1", "<u2", ">u2", "<i4", "<f4", "?", "c8", "M8[ns]"]
 
 
+@pytest.mark.filterwarnings("ignore:.*not have a Zarr V3 specification")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shards", [None, (8, 16, 16)])
 def test_volumes(dtype: str, shards: Any) -> None:
@@ -28,8 +29,9 @@ def test_volumes(dtype: str, shards: Any) -> None:
     array = zarr.open_array(store, mode="r+")
     np.testing.assert_array_equal(array[:], volume)
     np.testing.assert_array_equal(array[3:7, ::3, 5], volume[3:7, ::3, 5])
-    array[2, 5:9] = 1
-    assert (zarr.open_array(store)[2, 5:9] == volume.dtype.type(1)).all()
+    ones = np.ones((4, 21), "i8").astype(dtype)
+    array[2, 5:9] = ones
+    assert (zarr.open_array(store)[2, 5:9] == ones).all()
 
 
 def test_chunks_of_the_fill_value_are_not_stored() -> None:

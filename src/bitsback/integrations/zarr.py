@@ -60,6 +60,7 @@ class Serializer(ArrayBytesCodec):
 
     def _encode_sync(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
         array = np.ascontiguousarray(chunk_array.as_numpy_array())
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)  # zarr's types have no order of their own
         data = compress(array.view(_stored(array.dtype)), model=self.model, effort=self.effort, threads=1)
         return chunk_spec.prototype.buffer.from_bytes(data)
 
@@ -68,7 +69,8 @@ class Serializer(ArrayBytesCodec):
         array = decompress(chunk_bytes.to_bytes(), threads=1)
         if array.nbytes != int(np.prod(chunk_spec.shape)) * dtype.itemsize:
             raise ValueError(f"a chunk holds {array.shape} of {array.dtype}, not {chunk_spec.shape} of {dtype}")
-        return chunk_spec.prototype.nd_buffer.from_numpy_array(array.view(dtype).reshape(chunk_spec.shape))
+        array = array.view(dtype.newbyteorder("<")).astype(dtype, copy=False)
+        return chunk_spec.prototype.nd_buffer.from_numpy_array(array.reshape(chunk_spec.shape))
 
     async def _encode_single(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
         return await asyncio.to_thread(self._encode_sync, chunk_array, chunk_spec)
