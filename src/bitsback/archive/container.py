@@ -103,13 +103,18 @@ _KINDS = frozenset(Kind)
 _COPIED = frozenset((Kind.DIRECTORY, Kind.MODEL))
 
 
-def check_sum(data: bytes | memoryview) -> int:
-    """XXH3-64 of ``data`` with seed 0, as an unsigned integer.
+def check_sum(data: bytes | memoryview, *more: bytes | memoryview) -> int:
+    """XXH3-64 of ``data``, and what follows it, with seed 0, as an unsigned integer.
 
     >>> hex(check_sum(b""))
     '0x2d06800538d394c2'
     """
-    return xxhash.xxh3_64_intdigest(data)
+    if not more:
+        return xxhash.xxh3_64_intdigest(data)
+    running = xxhash.xxh3_64(data)
+    for one in more:
+        running.update(one)
+    return running.intdigest()
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
