@@ -121,7 +121,7 @@ def whole(values: npt.ArrayLike, dtype: npt.DTypeLike, stop: int | None, what: s
     Raises:
         CodecError: another kind of values, or one out of range; the message begins with ``what``.
     """
-    array = np.asarray(_here(values))
+    array = np.asarray(here(values))
     if array.dtype.kind not in "uib":
         raise CodecError(f"{what} must be an integer, not {array.dtype}")
     limits = np.iinfo(dtype)
@@ -141,7 +141,7 @@ def reals(values: npt.ArrayLike, what: str, positive: bool = False) -> npt.NDArr
         CodecError: one is not a number, or not above 0 where ``positive``; the message begins with ``what``.
     """
     try:
-        array = np.asarray(_here(values), np.float64)
+        array = np.asarray(here(values), np.float64)
     except (TypeError, ValueError, NotImplementedError) as error:
         raise CodecError(f"{what} must be a number: {error}") from None
     if np.isnan(array).any():
@@ -151,7 +151,7 @@ def reals(values: npt.ArrayLike, what: str, positive: bool = False) -> npt.NDArr
     return array
 
 
-def _here(values: Any) -> Any:
+def here(values: Any) -> Any:
     """Tensors as NumPy can read them: without their gradients, on the CPU, in a type that it knows."""
     if hasattr(values, "detach") and hasattr(values, "cpu"):
         values = values.detach().cpu()
