@@ -62,7 +62,9 @@ def choose_filters(rows, step, lines):  # type: ignore[no-untyped-def]
             for kind in range(5):
                 difference = (np.int64(rows[y, x]) - _predict(kind, left, above, corner)) & 255
                 totals[kind] += min(difference, 256 - difference)
-        best = np.argmin(totals)
+        best = 0
+        for kind in range(1, 5):
+            best = kind if totals[kind] < totals[best] else best
         lines[y, 0] = best
         for x in range(stride):
             left, above, corner = _neighbours(rows, y, x, step)

@@ -1,0 +1,1 @@
+"""Deflate streams, byte for byte."""
