@@ -104,11 +104,12 @@ def _ending(plain: bytes) -> bytes:
 def _check_beginning(view: memoryview) -> None:
     """Raise NoImageError if the content does not begin as something that can be taken apart does."""
     start = gz_pixels.header(bytes(view[: 1 << 16]))
+    stream = zlib.decompressobj(-15)
     try:
-        beginning = zlib.decompressobj(-15).decompress(view[start:], 16)
+        beginning = stream.decompress(view[start:], 16)
     except zlib.error as error:
         raise ImageError(f"damaged gzip content ({error})") from None
-    if formats.recognise(beginning) not in gz_pixels.INNER:
+    if not stream.eof and formats.recognise(beginning) not in gz_pixels.INNER:
         raise NoImageError
 
 

@@ -14,7 +14,6 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.errors import FormatError
 from bitsback.files.deflate import walk as walks
 from bitsback.files.deflate.coder import pack, unpack
 from bitsback.files.deflate.lists import EVENTS, FAULT, FLUSHES, LISTS, ODD_BITS, RUNNING, STATE, WORK
@@ -127,12 +126,9 @@ def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None
 
 
 def rebuild(plain: Buffer, recipe: Recipe) -> Stream:
-    """What the encoder chose. Raises FormatError if the recipe cannot be followed."""
-    try:
-        events, counts = unpack(recipe.corrections, LISTS)
-        return _Walk(_read_only(plain), _NONE, rules_of(*recipe.rules)).followed(events, counts)
-    except ValueError as error:
-        raise FormatError(f"the recipe of a deflate stream cannot be followed ({error})") from None
+    """What the encoder chose. Raises ValueError if the recipe cannot be followed."""
+    events, counts = unpack(recipe.corrections, LISTS)
+    return _Walk(_read_only(plain), _NONE, rules_of(*recipe.rules)).followed(events, counts)
 
 
 _TRIAL = 1 << 14
@@ -225,21 +221,21 @@ class _Walk:
         self.state[RUNNING : RUNNING + LISTS] = -1
         self.flushes = np.cumsum(self._list(FLUSHES, events))
         if len(self.flushes) and self.flushes[-1] > len(self.plain):
-            raise ValueError("flushes")
+            raise ValueError("a flush after the end of a deflate stream")
         room = len(self.plain) // int(self.rules[walks.MAX_TOKENS]) + 2 * len(events) + 4
         blocks = np.zeros((room, BLOCK), np.int32)
         count, tokens = self._tokens(np.empty(0, np.int32), blocks, events, 0, _ALL)
         if count < 0:
-            raise ValueError("tokens")
+            raise ValueError("corrections to the tokens of a deflate stream that do not fit")
         blocks = blocks[:count]
         items = np.empty(320 * count, np.int32)
         described = self._shapes(tokens, blocks, items, events, 0)
         if described < 0:
-            raise ValueError("blocks")
+            raise ValueError("corrections to the blocks of a deflate stream that do not fit")
         odd = self._list(ODD_BITS, events).reshape(-1, 2)
         places = np.cumsum(odd[:, 0])
         if len(places) and places[-1] > count:
-            raise ValueError("odd bits")
+            raise ValueError("bits after the last block of a deflate stream")
         padding = int(odd[places == count, 1].sum())
         odd, places = odd[places < count], places[places < count]
         blocks[places, PAD] = odd[:, 1]
