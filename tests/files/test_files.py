@@ -32,7 +32,7 @@ def samples():
         "a.png": saved(colour, "png", dpi=(72, 72)),
         "p.png": saved(grey.convert("P"), "png", transparency=3),
         "a.pgm": saved(grey, "ppm"),
-        "plain.pgm": b"P2 3 2 300\n1 2 3 40 50 300",
+        "plain.pgm": b"P2 3 2 300\n1 2 3\n40 50 300\n",
         "a.bmp": saved(colour, "bmp"),
         "a.tif": saved(colour, "tiff", icc_profile=b"profile"),
         "a.npy": array.getvalue(),
@@ -105,7 +105,7 @@ def test_a_module_that_loses_something_is_caught(monkeypatch, kept):
     monkeypatch.setattr(png, "write", lambda recipe, blob, parts: right(recipe, blob, [parts[0] ^ 1]))
     kept(good, "would not come back unchanged", "a.png")
 
-    def crash(data):
+    def crash(data, pixels):
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr(png, "read", crash)

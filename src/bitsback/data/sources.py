@@ -224,7 +224,7 @@ def decode(data: bytes) -> Item:
     if found in (None, "npy", "npz", "idx"):
         raise ImageError("not an image" if found is None else f"a file of kind {found} where an image was expected")
     try:
-        content = formats.read(found, data)
+        content = formats.read(found, data, pixels=True)
     except ImageError as error:
         if found == "tiff":  # a compressed one, probably
             return Item(_decode_lossy(data))

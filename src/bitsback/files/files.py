@@ -13,8 +13,9 @@ from bitsback.files import arrays, formats
 from bitsback.files.picture import Buffer, Images, NoImageError, Picture, Recipe
 
 
-def parse(data: Buffer, name: str = "") -> Picture:
-    """Take a file's bytes apart; ``name`` tells what the file claims to be.
+def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
+    """Take a file's bytes apart; ``name`` tells what the file claims to be. With ``pixels``, deflated files only have
+    to keep their pixels and metadata, and may be deflated anew.
 
     Whatever is wrong with it, the answer is a Picture: at worst its bytes and a note. Parts are read-only where they
     are views of ``data``.
@@ -34,12 +35,12 @@ def parse(data: Buffer, name: str = "") -> Picture:
         note = f"not a {claimed} file" if claimed else ""
     else:
         try:
-            content = formats.read(found, data)
+            content = formats.read(found, data, pixels)
             if content.sure:
                 return Picture(content.parts, content.recipe, content.blob, exact=content.exact)
             again = formats.write(content.recipe, content.blob, content.parts)
-            if (same := again == data) or formats.read(found, again).same(content):
-                return Picture(content.parts, content.recipe, content.blob, exact=same and content.exact)
+            if (exact := again == data) or (pixels and formats.read(found, again, pixels).same(content)):
+                return Picture(content.parts, content.recipe, content.blob, exact=exact and content.exact)
             note = "it would not come back unchanged"
         except NoImageError:
             note = ""
