@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bitsback.errors import FormatError
+from bitsback.errors import FormatError, InexactEngineError
 from bitsback.files import Picture, parse, write
+from bitsback.kernels import KernelError
 
 
 def saved(image, kind, **options):
@@ -112,7 +113,16 @@ def test_a_module_that_loses_something_is_caught(monkeypatch, kept):
     kept(good, "damaged (RuntimeError: two lines)", "a.png")
 
 
-@pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left on device"), ImportError("half a kernel")])
+NO_FAULTS = [
+    MemoryError(),
+    OSError(28, "No space left on device"),
+    ImportError("half a kernel"),
+    KernelError("no kernel at all"),
+    InexactEngineError("another machine's numbers"),
+]
+
+
+@pytest.mark.parametrize("error", NO_FAULTS)
 def test_what_is_not_the_files_fault_is_not_blamed_on_it(monkeypatch, error):
     from bitsback.files import png
 

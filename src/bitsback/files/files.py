@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.errors import BitsBackError, FormatError, ImageError
+from bitsback.errors import BitsBackError, FormatError, ImageError, InexactEngineError
 from bitsback.files import arrays, formats
 from bitsback.files.picture import Buffer, Images, NoImageError, Picture, Recipe
+from bitsback.kernels import KernelError
+
+NO_FAULT_OF_A_FILE = (MemoryError, OSError, ImportError, KernelError, InexactEngineError)
+"""Errors of this machine, or of ours: whatever meets them must not go on as if a file were damaged."""
 
 
 def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
@@ -46,8 +50,8 @@ def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
             note = ""
         except ImageError as error:
             note = str(error)
-        except (BitsBackError, MemoryError, OSError, ImportError):
-            raise  # not the file's fault
+        except (BitsBackError, *NO_FAULT_OF_A_FILE):
+            raise
         except Exception as error:  # whatever a damaged file does to a parser, the folder goes on
             note = f"damaged ({type(error).__name__}: {error})".replace("\n", " ")
         if found != claimed and not formats.FORMATS[found].certain:
@@ -80,7 +84,7 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
             if part.ndim != 4 or part.size == 0 or part.dtype not in (np.uint8, np.uint16):
                 raise ValueError("a part is not an array of images")
         return formats.write(recipe, blob, parts)
-    except (MemoryError, OSError, ImportError):
+    except NO_FAULT_OF_A_FILE:
         raise
     except Exception as error:  # recipe and blob come from an archive that nobody vouches for
         reason = str(error).replace("\n", " ")

@@ -274,7 +274,7 @@ _definitions: list[_Definition] = []
 
 @cache
 def _check_layout() -> None:
-    """RuntimeError if Python or NumPy have the fields of their objects elsewhere than entries look for them."""
+    """KernelError if Python or NumPy have the fields of their objects elsewhere than entries look for them."""
     array, items = np.arange(6, dtype=np.int32).reshape(2, 3), (object(), object())
 
     def field(of: Any, offset: int, kind: Any = ctypes.c_int64) -> Any:
@@ -285,7 +285,7 @@ def _check_layout() -> None:
     rest = field(array, _FLAGS, ctypes.c_int), field(items, _HEAD), field(items, _ITEMS), field(items, _ITEMS + 8)
     expected = id(np.ndarray), array.ctypes.data, 2, id(array.dtype), [2, 3], array.flags.num, 2, *map(id, items)
     if (*found, lengths, *rest) != expected:
-        raise RuntimeError(f"this Python and NumPy {np.__version__} lay out objects in a way that is not known")
+        raise KernelError(f"this Python and NumPy {np.__version__} lay out objects in a way that is not known")
 
 
 def entry_at(address: int, name: str, forms: tuple[Form, ...]) -> Callable[..., Any]:

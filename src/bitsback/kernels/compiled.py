@@ -67,10 +67,19 @@ class Kernel(Helper):
         name = f"{self.__module__}.{self.name}-{symbol[6:]}.o"
         code = kept.load(name) if kept else None
         if code is None:
-            code = machine.made(assembly(self, symbol, forms), self._vectorise)
+            code = self._made(symbol, forms)
             if kept:
                 kept.store(name, code)
         return calls.entry_at(machine.loaded(code, symbol), self.name, forms)
+
+    def _made(self, symbol: str, forms: tuple[Form, ...]) -> bytes:
+        """Machine code. Whatever goes wrong is a KernelError, or who takes a file apart might blame the file."""
+        try:
+            return machine.made(assembly(self, symbol, forms), self._vectorise)
+        except (KernelError, MemoryError, OSError):
+            raise
+        except Exception as error:
+            raise KernelError(f"{self.name} cannot be compiled ({type(error).__name__}: {error})") from error
 
 
 def assembly(kernel: Part, symbol: str, forms: tuple[Form, ...]) -> str:

@@ -472,8 +472,9 @@ def _assigned(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
         yield node.id
     if isinstance(node, (ast.AugAssign, ast.For)):
-        names = (one.id for one in ast.walk(node.target) if isinstance(one, ast.Name))
-        yield from chain.from_iterable((name, name) for name in names)
+        # What an index in the target mentions is only read
+        names = [one for one in ast.walk(node.target) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
+        yield from (one.id for one in (*names, *names))
 
 
 # What kernels can call ------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import llvmlite
 import llvmlite.binding as llvm
 
+from bitsback.kernels.values import KernelError
+
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 
@@ -50,7 +52,7 @@ def _engine() -> Any:
     try:
         llvm.check_jit_execution()
     except OSError as error:  # a rule of the system's, and no fault of a file
-        raise RuntimeError(f"this system does not let bitsback run the code that it compiles: {error}") from None
+        raise KernelError(f"this system does not let bitsback run the code that it compiles: {error}") from None
     return llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
 
 

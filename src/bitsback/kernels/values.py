@@ -28,7 +28,7 @@ FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
 
 
 class KernelError(TypeError):
-    """A kernel does what kernels cannot do, or was given what they do not take."""
+    """A kernel does what kernels cannot do, or was given what they do not take; or kernels cannot run here at all."""
 
 
 class Kind(Enum):
