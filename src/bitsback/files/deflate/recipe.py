@@ -224,8 +224,6 @@ class _Walk:
 
     def cost(self, stream: Stream, limit: int) -> int:
         """How many corrections there are to the first tokens; many if they cannot be written."""
-        if not len(stream.tokens):
-            limit = 16 * _LONG_TRIAL  # or stored blocks would not be compared
         events = np.empty(4 * limit + 64, np.int64)
         count, _ = self._tokens(stream.tokens, stream.blocks.copy(), events, 1, limit)
         return int(self.state[EVENTS]) if count >= 0 else 1 << 40
