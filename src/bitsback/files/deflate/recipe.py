@@ -31,6 +31,7 @@ from bitsback.files.deflate.symbols import (
     LENGTH_CODE,
     LENGTH_EXTRA,
     LENGTHS,
+    LONGEST,
     PAD,
     STORED,
     TOKEN_BITS,
@@ -99,23 +100,32 @@ def rules_of(level: int, memory: int, strategy: int, window: int, family: int = 
 
 
 def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None:
-    """The recipe of a stream, or None if corrections would take more than ``most`` bytes."""
+    """The recipe of a stream, or None if corrections would take more than ``most`` bytes.
+
+    Encoders that might have made it are compared on more and more tokens; of those that are left, the best on all.
+    """
     data = _read_only(plain)
     flushes = _flushes(stream)
-    ranked = []
-    for rules in _candidates(stream, len(data)):
-        cost = _Walk(data, flushes, rules_of(*rules)).cost(stream, _TRIAL)
-        ranked.append((cost, rules))
-        if cost == 0 and len(stream.tokens) <= _TRIAL:
-            break
-    ranked.sort(key=lambda row: row[0])
-    if ranked[0][0] > min(_TRIAL, len(stream.tokens)) // 64:  # no zlib, it seems
-        others: list[Rules] = [(level, memory, 0, 15, OTHER) for memory in (8,) for level in (9, 8, 6, 3)]
-        ranked += [(_Walk(data, flushes, rules_of(*rules)).cost(stream, _TRIAL), rules) for rules in others]
-        ranked.sort(key=lambda row: row[0])
+    trials = _SHORT_TRIAL, _LONG_TRIAL
+
+    def ranked(several: list[Rules], limit: int) -> list[tuple[int, Rules]]:
+        return by_cost([(_Walk(data, flushes, rules_of(*rules)).cost(stream, limit), rules) for rules in several])
+
+    def by_cost(several: list[tuple[int, Rules]]) -> list[tuple[int, Rules]]:
+        return sorted(several, key=lambda row: row[0])
+
+    first, rest = _candidates(stream, len(data))
+    ranking = ranked(first, trials[0])
+    if ranking[0][0] > min(trials[0], len(stream.tokens)) // 64:  # no zlib, it seems
+        ranking = by_cost(ranking + ranked([(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)], trials[0]))
+    elif ranking[0][0] and rest:
+        level, _, strategy, window, family = ranking[0][1]
+        others: list[Rules] = [(level, memory, strategy, window, family) for memory in rest]
+        ranking = by_cost(ranking + ranked(others, trials[0]))
+    ranking = ranked([rules for cost, rules in ranking if cost <= ranking[0][0] * 5 // 4], trials[1])
     best: Recipe | None = None
-    for cost, rules in ranked[:_FINALISTS]:
-        if cost > ranked[0][0] + ranked[0][0] // 8:
+    for cost, rules in ranking[: _FINALISTS if ranking[0][0] == 0 else 2]:
+        if cost > ranking[0][0] * 5 // 4:
             break
         corrections = _Walk(data, flushes, rules_of(*rules)).corrections(stream, most)
         if corrections is not None and (best is None or len(corrections) < len(best.corrections)):
@@ -131,7 +141,7 @@ def rebuild(plain: Buffer, recipe: Recipe) -> Stream:
     return _Walk(_read_only(plain), _NONE, rules_of(*recipe.rules)).followed(events, counts)
 
 
-_TRIAL = 1 << 14
+_SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 14
 """Tokens on which encoders are compared."""
 _FINALISTS = 6
 """Encoders that are compared on all tokens, if they were equally good before."""
@@ -145,46 +155,63 @@ def _read_only(plain: Buffer) -> NDArray[np.uint8]:
 
 
 def _flushes(stream: Stream) -> Integers:
-    """Where the stream has empty stored blocks that an encoder makes when it is asked to flush."""
+    """Where the stream has empty stored blocks that an encoder makes when it is asked to flush, twice; and one more
+    where nothing behind refers to what was before."""
     blocks = stream.blocks
     ends = np.cumsum(blocks[:, BYTES], dtype=np.int64)
     empty = (blocks[:, TYPE] == STORED) & (blocks[:, BYTES] == 0) & (blocks[:, FINAL] == 0)
     before = np.concatenate([[True], blocks[:-1, BYTES] > 0]) | np.concatenate([[False], empty[:-1]])
     flushes: Integers = ends[empty & before]
-    return flushes
+    if not len(flushes):
+        return flushes
+    lengths = np.minimum(stream.tokens & LENGTHS, LONGEST).astype(np.int64)
+    stored = np.cumsum(np.where(blocks[:, TYPE] == STORED, blocks[:, BYTES], 0), dtype=np.int64)
+    places = np.cumsum(lengths) - lengths + np.repeat(stored, blocks[:, COUNT])
+    sources = places - (stream.tokens >> TOKEN_BITS)
+    farthest = np.append(np.minimum.accumulate(sources[::-1])[::-1], ends[-1])
+    return 2 * flushes + (farthest[np.searchsorted(places, flushes)] >= flushes)
 
 
-def _candidates(stream: Stream, size: int) -> list[Rules]:
-    """Parameters of zlib that might have made a stream, the likelier ones first."""
+def _candidates(stream: Stream, size: int) -> tuple[list[Rules], list[int]]:
+    """Parameters of zlib that might have made a stream; and further memory levels that are possible, but rare."""
+    blocks = stream.blocks
     lengths, distances = stream.tokens & LENGTHS, stream.tokens >> TOKEN_BITS
-    matches = lengths > 1
-    largest = int(stream.blocks[:, COUNT].max(initial=0))
-    room = {memory: (1 << (memory + 6)) - 1 for memory in (8, 9, 7, 6, 5, 4, 3, 2, 1)}
-    memories = [memory for memory in room if room[memory] == largest]
-    memories = memories or [memory for memory in room if room[memory] > largest] or [9]
-    only_fixed = len(lengths) > 0 and bool((stream.blocks[stream.blocks[:, COUNT] > 0, TYPE] == FIXED).all())
-    strategies = [DEFAULT, ONLY_FIXED] if only_fixed else [DEFAULT]
     levels: tuple[int, ...] = (6, 9, 1, 3, 2, 4, 5, 7, 8)
-    farthest = int(distances.max(initial=0))
-    if not matches.any():
-        strategies, levels = [DEFAULT, ONLY_HUFFMAN, FILTERED], (6, 1)
+    memories = _memories(blocks)
+    if not (lengths > 1).any():
+        strategies = [DEFAULT, ONLY_HUFFMAN, FILTERED, RLE]
+        levels = levels if (blocks[:, TYPE] == STORED).any() else (6, 1)
     else:
-        if int(lengths[matches].min()) >= 6:
+        only_fixed = bool((blocks[blocks[:, COUNT] > 0, TYPE] == FIXED).all())
+        strategies = [DEFAULT, ONLY_FIXED] if only_fixed else [DEFAULT]
+        if int(lengths[lengths > 1].min()) >= 6:
             strategies.insert(0, FILTERED)
-        if farthest == 1:
+        if int(distances.max()) == 1:
             strategies.append(RLE)
     windows = [15]
-    for bits in range(9, 15):
-        if farthest <= (1 << bits) - 262 and size > 1 << bits:
+    farthest = int(distances.max(initial=0))
+    for bits in range(14, 8, -1):
+        if 0 < farthest <= (1 << bits) - 262 and size > 1 << bits:
             windows = [bits, 15]
-            break
-    return [
+    rules: list[Rules] = [
         (level, memory, strategy, window, ZLIB)
         for window in windows
-        for memory in memories
+        for memory in memories[:2]
         for strategy in strategies
         for level in (levels if strategy not in (RLE, ONLY_HUFFMAN) else levels[:1])
     ]
+    return rules, memories[2:]
+
+
+def _memories(blocks: NDArray[np.int32]) -> list[int]:
+    """The memory levels of zlib that may go with the sizes of blocks, the usual ones first."""
+    room = {memory: (1 << (memory + 6)) - 1 for memory in (8, 9, 7, 6, 5, 4, 3, 2, 1)}
+    largest = int(blocks[:, COUNT].max(initial=0))
+    if largest == 0 and len(blocks) > 1:  # all are stored
+        largest = int(blocks[:-1, BYTES].max())
+        return [memory for memory in room if room[memory] <= largest <= room[memory] * 4 // 3] or [8]
+    exactly = [memory for memory in room if room[memory] == largest]
+    return exactly or [memory for memory in room if room[memory] > largest] or [9]
 
 
 class _Walk:
@@ -197,7 +224,7 @@ class _Walk:
 
     def cost(self, stream: Stream, limit: int) -> int:
         """How many corrections there are to the first tokens; many if they cannot be written."""
-        events = np.empty(limit + 64, np.int64)
+        events = np.empty(4 * limit + 64, np.int64)
         count, _ = self._tokens(stream.tokens, stream.blocks.copy(), events, 1, limit)
         return int(self.state[EVENTS]) if count >= 0 else 1 << 40
 
@@ -220,7 +247,7 @@ class _Walk:
         self.state[:LISTS], self.state[LISTS : 2 * LISTS] = ends - counts, ends
         self.state[RUNNING : RUNNING + LISTS] = -1
         self.flushes = np.cumsum(self._list(FLUSHES, events))
-        if len(self.flushes) and self.flushes[-1] > len(self.plain):
+        if len(self.flushes) and self.flushes[-1] >> 1 > len(self.plain):
             raise ValueError("a flush after the end of a deflate stream")
         room = len(self.plain) // int(self.rules[walks.MAX_TOKENS]) + 2 * len(events) + 4
         blocks = np.zeros((room, BLOCK), np.int32)

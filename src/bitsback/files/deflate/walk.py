@@ -94,7 +94,7 @@ def same_bytes(plain, one, other, most):  # type: ignore[no-untyped-def]
 
 
 @helper
-def search(plain, at, shortest, end, rules, chains, state):  # type: ignore[no-untyped-def]
+def search(plain, at, shortest, end, origin, rules, chains, state):  # type: ignore[no-untyped-def]
     """zlib's ``longest_match``: the first of the longest matches that are longer than ``shortest``; 0 if there is
     none."""
     most = min(end - at, LONGEST)
@@ -102,7 +102,7 @@ def search(plain, at, shortest, end, rules, chains, state):  # type: ignore[no-u
     left = rules[CHAIN]
     if shortest >= rules[GOOD]:
         left >>= 2
-    low = max(at - rules[MAX_DISTANCE], rules[FIRST])
+    low = max(at - rules[MAX_DISTANCE], origin)
     best = np.int64(shortest)
     found = np.int64(0)
     there = np.int64(chains[at & _MASK])
@@ -165,6 +165,7 @@ def distance_by_hops(plain, at, token, end, inserted, chains, state, events, kno
     distance = token >> TOKEN_BITS
     hops = np.int64(0)
     if known == 0:
+        distance = np.int64(-1)
         hops = number(HOPS, hops, state, events, known)
         if hops == 0:
             return number(FAR, hops, state, events, known) + 1
@@ -229,9 +230,10 @@ def walk(  # type: ignore[no-untyped-def]
     """Predict the tokens of a stream and note the corrections (``known``), or follow them.
 
     ``given`` are the tokens that were chosen, ``blocks`` the rows of the blocks: read where ``known``, else written.
-    ``flushes``, int64, are the positions of empty stored blocks that an encoder was asked for, each before the next
-    byte. ``tokens`` receives all tokens, in stored blocks the predicted ones. ``heads`` (-1) and ``chains`` are the
-    positions by hash, and for each the one before it; ``saved`` has room for a state. Stops after ``limit`` tokens.
+    ``flushes``, int64, are twice the positions of empty stored blocks that an encoder was asked for, and one more where
+    it forgot what was before. ``tokens`` receives all tokens, in stored blocks the predicted ones. ``heads`` (-1) and
+    ``chains`` are the positions by hash, and for each the one before it; ``saved`` has room for a state. Stops after
+    ``limit`` tokens that are known, or eight times as many that are not.
     Returns how many blocks there are; -1 if the corrections cannot be followed, are too many, or the search is long.
 
     Long, as the order of things is all that matters in it: how a block ends, then its tokens.
@@ -243,7 +245,8 @@ def walk(  # type: ignore[no-untyped-def]
     token = 0
     taken = 0
     flush = 0
-    end = flushes[0] if flushes.size > 0 else np.int64(size)
+    end = flushes[0] >> 1 if flushes.size > 0 else np.int64(size)
+    origin = rules[FIRST]
     carried = np.int64(-1)
     missed = 0
     block = 0
@@ -307,7 +310,7 @@ def walk(  # type: ignore[no-untyped-def]
                                 chains[inserted & _MASK] = heads[key]
                                 heads[key] = inserted
                                 inserted += 1
-                            found = search(plain, here, shortest, end, rules, chains, state)
+                            found = search(plain, here, shortest, end, origin, rules, chains, state)
                         elif rules[SEARCH] == RUN_LENGTHS:
                             found = run_at(plain, here, end)
                     if rules[SEARCH] == LAZY:
@@ -356,7 +359,7 @@ def walk(  # type: ignore[no-untyped-def]
                     carried = following
                 if rules[SEARCH] == GREEDY and length > rules[MAX_LAZY] and inserted < at:
                     inserted = at
-                if token >= limit:
+                if taken >= limit or token >= 8 * limit:
                     return block
             if free != 1:
                 break
@@ -385,8 +388,13 @@ def walk(  # type: ignore[no-untyped-def]
             carried = np.int64(-1)
         if marker:
             flush += 1
-            end = flushes[flush] if flush < flushes.size else np.int64(size)
+            end = flushes[flush] >> 1 if flush < flushes.size else np.int64(size)
             carried = np.int64(-1)
+            if flushes[flush - 1] & 1:
+                for i in range(heads.size):
+                    heads[i] = -1
+                inserted = at
+                origin = at + rules[FIRST]
         if known == 0:
             for i in range(BLOCK):
                 blocks[block, i] = 0
