@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.files.deflate import put_together, take_apart
-from bitsback.files.deflate.recipe import Recipe, _flushes, _read_only, _Walk, rebuild, rules_of
+from bitsback.files.deflate.recipe import OTHER, Recipe, _flushes, _read_only, _Walk, explain, rebuild, rules_of
 from bitsback.files.deflate.stream import parse, write
 
 GENERATOR = np.random.default_rng(1)
@@ -106,3 +106,11 @@ def test_stored_levels_and_flushes_take_a_few_bytes(name):
         again, rules, corrections, _ = take_apart(data, 1 << 20)
         assert again == plain and put_together(plain, rules, corrections) == data
         assert len(corrections) < 64
+
+
+def test_an_encoder_that_is_like_zlib_at_first_only():
+    """zlib takes no match of three bytes from afar; this one does, after many bytes that match nothing."""
+    far = GENERATOR.integers(0, 40, 40_000, dtype=np.uint8).tobytes()
+    plain = NOISE[:4000] + PLAIN["words"][:20_000] + far
+    recipe = explain(plain, rebuild(plain, Recipe((9, 8, 0, 15, OTHER))))
+    assert recipe is not None and recipe.rules[-1] == OTHER and recipe.corrections == b""

@@ -117,12 +117,14 @@ def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None
     first, rest = _candidates(stream, len(data))
     ranking = ranked(first, trials[0])
     if ranking[0][0] > min(trials[0], len(stream.tokens)) // 64:  # no zlib, it seems
-        ranking = by_cost(ranking + ranked([(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)], trials[0]))
+        ranking = by_cost(ranking + ranked(_OTHERS, trials[0]))
     elif ranking[0][0] and rest:
         level, _, strategy, window, family = ranking[0][1]
         others: list[Rules] = [(level, memory, strategy, window, family) for memory in rest]
         ranking = by_cost(ranking + ranked(others, trials[0]))
     ranking = ranked([rules for cost, rules in ranking if cost <= ranking[0][0] * 5 // 4], trials[1])
+    if ranking[0][0] > min(trials[1], len(stream.tokens)) // 64 and ranking[0][1][-1] == ZLIB:  # it seemed so at first
+        ranking = by_cost(ranking + ranked(_OTHERS, trials[1]))
     best: Recipe | None = None
     for cost, rules in ranking[: _FINALISTS if ranking[0][0] == 0 else 2]:
         if cost > ranking[0][0] * 5 // 4:
@@ -141,6 +143,8 @@ def rebuild(plain: Buffer, recipe: Recipe) -> Stream:
     return _Walk(_read_only(plain), _NONE, rules_of(*recipe.rules)).followed(events, counts)
 
 
+_OTHERS: list[Rules] = [(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)]
+"""What is tried where no zlib fits."""
 _SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 14
 """Tokens on which encoders are compared."""
 _FINALISTS = 6
