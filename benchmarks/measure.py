@@ -21,7 +21,7 @@ from bitsback.report.machine import line
 from bitsback.report.markdown import table
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("bitsback", "numpy", "numba", "onnxruntime", "pillow", "imagecodecs", "pyoxipng", "constriction")
+PACKAGES = ("bitsback", "numpy", "llvmlite", "onnxruntime", "pillow", "imagecodecs", "pyoxipng", "constriction")
 MODELS = {"8-bit": "digits", "binarised": "digits-binary"}
 
 T = TypeVar("T")

@@ -11,12 +11,16 @@ Names are loaded when they are first used, so that importing the package costs n
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 if TYPE_CHECKING:
+    from bitsback.api import add as add
     from bitsback.api import compress as compress
     from bitsback.api import decompress as decompress
+    from bitsback.api import merge as merge
     from bitsback.api import open as open
+    from bitsback.api import recover as recover
+    from bitsback.api import remove as remove
     from bitsback.archive import Archive as Archive
     from bitsback.archive import Library as Library
     from bitsback.archive import Limits as Limits
@@ -26,9 +30,13 @@ if TYPE_CHECKING:
     from bitsback.models import Model as Model
 
 _HOMES = {
+    "add": "bitsback.api",
     "compress": "bitsback.api",
     "decompress": "bitsback.api",
+    "merge": "bitsback.api",
     "open": "bitsback.api",
+    "recover": "bitsback.api",
+    "remove": "bitsback.api",
     "Archive": "bitsback.archive",
     "Library": "bitsback.archive",
     "Limits": "bitsback.archive",

@@ -29,6 +29,7 @@ from bitsback.archive.container import (
     Index,
     Kind,
     System,
+    _footers,
     check_sum,
     read_payload,
 )
@@ -322,7 +323,7 @@ def test_large_heads_and_indexes_are_refused_before_they_are_read() -> None:
 
 def test_many_ends_that_are_none_take_no_time() -> None:
     with pytest.raises(TruncatedError):
-        load(header() + END_MAGIC * (1 << 18))
+        load(header() + END_MAGIC * (1 << 16))
     ends = b"".join(footer(at) for at in range(1 << 12)) + b"x"
     assert ContainerReader(build() + ends).tail == len(ends)
 
@@ -373,21 +374,21 @@ def test_files_read_by_position_and_check_without_being_held(tmp_path: Path) -> 
                 file.check_sum(len(data) - 2, 3)
 
 
-@pytest.mark.parametrize("size", [(1 << 20) - 3, 1 << 20, (1 << 20) + 5, (2 << 20) + 1])
-def test_finding_things(size: int) -> None:
-    """On both sides of where one window ends and the next begins."""
-    data = bytearray(size)
-    places = [at for at in (0, 4, 9, (1 << 20) - 3, (1 << 20) + 1, size - 4) if at + 4 <= size]
-    for at in places:
-        data[at : at + 4] = SYNC
-    there = [at for at in range(size - 3) if data[at] == SYNC[0] and data[at : at + 4] == SYNC]
-    file = File(bytes(data))
-    assert list(file.find_back(SYNC)) == there[::-1]
-    finder, found, at = Finder(file, SYNC), [], 0
-    while (at := finder.find(at)) >= 0:
-        found.append(at)
-        at += 1
-    assert found == there
+@pytest.mark.parametrize("gap", [0, 1, (1 << 20) - 64, (1 << 20) - 1, 1 << 20, (2 << 20) - 63])
+def test_finding_chunks_and_ends(gap: int) -> None:
+    """On both sides of where one window ends and the next begins; also in places that are not their own."""
+    one = framed(Kind.DATA, b"payload", 7, 0, head=b"head")
+    data = SYNC + one + SYNC + bytes(gap) + one[:-1] + one + footer(5) + bytes(gap) + footer(6)
+    file, at, found = File(data), 0, []
+    finder = Finder(file, Limits())
+    while (chunk := finder.find(at)) is not None:
+        found.append(chunk.offset)
+        at = chunk.offset + 1
+    second = 4 + len(one) + 4 + gap
+    assert found == [4, second, second + len(one) - 1]
+    stops = [second + 2 * len(one) - 1 + FOOTER_SIZE, len(data)]
+    assert [stop for stop, _, _ in _footers(file)] == stops[::-1]
+    assert [index for _, index, _ in _footers(file)] == [6, 5]
 
 
 def test_what_is_added_counts_only_when_its_data_are_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bitsback.archive.container import System
 from bitsback.archive.directory import (
@@ -71,13 +72,13 @@ def again(directory: Directory, system: System = System.POSIX) -> Directory:
     return decode(read_head(head), payload, system)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(made(posix_names))
 def test_round_trip(directory: Directory) -> None:
     assert again(directory) == directory
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 @given(made(windows_names))
 def test_round_trip_on_windows(directory: Directory) -> None:
     assert again(directory, System.WINDOWS) == directory
@@ -270,5 +271,5 @@ def test_any_fields_give_a_directory_or_a_known_error(values: dict[int, bytes], 
         found = read(*packed(values, members, described))
     except BitsBackError:
         return
-    rows = [replace(row, content=row.content) for row in found.rows]
+    rows = [structs.replace(row, content=row.content) for row in found.rows]
     assert again(replace(found, rows=rows)) == found

@@ -1,244 +1,327 @@
-"""A second decoder, written from docs/format.md alone, slowly and without bitsback, and held against the first."""
+"""The package against a reader that was written from docs/format.md alone, plain_reader.py, on many archives."""
 
-import json
-import lzma
+import gzip
+import hashlib
+import io
 import re
-import unicodedata
-import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
-import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
 
-import adaptive_reader
-from bitsback.archive import Archive, Library
-from bitsback.archive.packing import DICTIONARY
-from bitsback.archive.plan import Item, Planner
+from archive import damages, plain_reader
+from archive.archives import (
+    NOW,
+    digits,
+    file_item,
+    folder_item,
+    hardlink_item,
+    image_item,
+    mixed_items,
+    noise,
+    stream_item,
+    symlink_item,
+)
+from archive.test_directory import posix_names, times, windows_names
+from bitsback.archive import Archive, Library, Settings, container, item, plan, write_archive, writer
+from bitsback.archive.container import File, Kind, System, check_sum
+from bitsback.archive.directory import Content, Directory, Row, name_bytes
+from bitsback.archive.edit import append, rebuild
+from bitsback.archive.head import Block, Bytes, DataHead, Piece
+from bitsback.archive.item import Item
+from bitsback.archive.limits import DEFAULT_LIMITS
+from bitsback.archive.packing import DICTIONARY, Packing
+from bitsback.archive.recovery import salvage
+from bitsback.errors import BitsBackError
+from bitsback.files import parse
+from bitsback.models import Model
+from contexts import picture
+from helpers import drawn_images, tiny_model_file
+from models.context_models import context_file, vae_file
+
+KERNELS = True
 
 SPEC = Path(__file__).parents[2] / "docs" / "format.md"
-
-Pack = Callable[..., tuple[bytes, SimpleNamespace]]
-
-
-def u(data: bytes) -> int:
-    return int.from_bytes(data, "little")
+WORDS = bytes.fromhex("".join(re.findall(r"^    ([0-9a-f]{2,96})$", SPEC.read_text(encoding="utf-8"), re.MULTILINE)))
+"""The preset dictionary, as the text has it."""
 
 
-def checked(data: bytes, check: bytes) -> bytes:
-    assert xxhash.xxh3_64_intdigest(data) == u(check)
-    return data
+def bare() -> Library:
+    return Library(shipped=False)
 
 
-def blocks(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    assert data[:8].hex() == "8f4242410d0a1a0a" and data[-8:].hex() == "8f424241656e640a"
-    assert checked(data[:16], data[16:24])[8:16].hex() == "0101010000000000"
-    index = u(checked(data[-24:-16], data[-16:-8]))
-    at, offsets = 24, []
-    while True:
-        frame = data[at : at + 32]
-        assert frame[:4].hex() == "b5424bf1" and frame[5:8] == b"\0\0\0"
-        head_end = at + 32 + u(frame[8:12])
-        end = head_end + u(frame[12:16])
-        head = data[at + 32 : head_end]
-        checked(frame[:24] + head, frame[24:32])
-        payload = checked(data[head_end:end], frame[16:24])
-        if frame[4] == 3:
-            assert (at, end, head) == (index, len(data) - 24, b"")
-            assert payload == b"".join(offset.to_bytes(8, "little") for offset in offsets)
-            return
-        yield frame[4], head, payload
-        offsets.append(at)
-        at = end
+def packed(items: list[Item], settings: Settings | None = None, library: Library | None = None) -> bytes:
+    stream = io.BytesIO()
+    write_archive(stream, items, library or bare(), settings or Settings(block=1 << 10))
+    return stream.getvalue()
 
 
-def varints(data: bytes) -> list[int]:
-    out, value, shift = [], 0, 0
-    for byte in data:
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            out.append(value)
-            value = shift = 0
-    assert shift == 0
-    return out
+def assert_same(data: bytes, models: Any = (), library: Library | None = None) -> dict[bytes, plain_reader.Found]:
+    """Both readers find the same members, with the same contents."""
+    with Archive(data, library=library or bare()) as archive:
+        system, found = plain_reader.read(data, WORDS, models)
+        assert system == archive.structure.system
+        assert list(found) == [name_bytes(member.name, archive.structure.system) for member in archive.members]
+        digests = {member.name: digest for member, digest in archive.digests()}
+        for member, other in zip(archive.members, found.values(), strict=True):
+            assert (other.type, other.target) == (member.type, name_bytes(member.target, archive.structure.system))
+            assert (other.member.mtime_ns, other.member.mode) == (member.mtime_ns, member.mode)
+            if member.content is None:
+                assert other.content is None
+                continue
+            assert other.content and other.content.size == member.size and other.content.recipe == member.recipe
+            assert other.file is None if member.pixels_only else other.file == archive.read(member.name)
+            assert plain_reader.digest_of(other.content, other.blob, other.arrays, other.file) == digests[member.name]
+            assert [array.shape for array in other.arrays] == [(part.count, *part.shape) for part in member.parts]
+        assert archive.test() == []
+    return found
 
 
-def split(data: bytes, count: int) -> tuple[list[int], bytes]:
-    at = 0
-    for _ in range(count):
-        while data[at] > 127:
-            at += 1
-        at += 1
-    return varints(data[:at]), data[at:]
+def test_the_dictionary_in_the_text_is_the_one_in_the_program() -> None:
+    assert WORDS == DICTIONARY
 
 
-def unpack(how: int, data: bytes, size: int) -> bytes:
-    if how == 2:
-        data = lzma.decompress(data, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 23}])
-    elif how:
-        inflate = zlib.decompressobj(-15, zdict=DICTIONARY) if how == 3 else zlib.decompressobj(-15)
-        data = inflate.decompress(data)
-    assert len(data) == size
-    return data
+def test_members_of_all_types() -> None:
+    found = assert_same(packed(mixed_items()))
+    assert len(found) == 14 and {other.type for other in found.values()} == {0, 1, 2, 3}
 
 
-def decode(data: bytes, model: Any) -> dict[str, tuple[dict[str, Any], bytes, list[np.ndarray]]]:
-    """Name -> facts, blob, arrays."""
-    records: dict[int, dict[str, Any]] = {}
-    found: dict[tuple[int, int], list[Any]] = {}
-    for kind, head, payload in blocks(data):
-        assert kind == 1
-        if head[0]:
-            (size,), rest = split(head[1:], 1)
-            body = unpack(head[0], rest, size)
-        else:
-            body = head[1:]
-        fields: dict[int, bytes] = {}
-        while body:
-            (length,), rest = split(body[1:], 1)
-            fields[body[0]] = rest[:length]
-            body = rest[length:]
-        assert list(fields) == sorted(fields)
-        images = np.zeros((0,))
-        if 1 in fields:
-            route, size = fields[1][:2]
-            (height, width, channels, n, length), rest = split(fields[1][2:], 5)
-            shape = (n, height, width, channels)
-            section, payload = payload[:length], payload[length:]
-            levels = varints(rest[9:] if route != 1 else rest[9:-32])
-            assert len(levels) == rest[8]
-            coded = 1 if levels else size
-            if route == 0:
-                images = np.frombuffer(section, f"<u{coded}").reshape(shape)
-            elif route == 1:
-                assert rest[-32:].hex() == model.id
-                images = model.decode(section, n, shape[1:])
-            else:
-                images = adaptive_reader.decoded(section, *shape, coded)
-            if levels:
-                images = np.where(images == 0, *levels)
-            images = images.astype(f"<u{size}")
-            checked(images.tobytes(), rest[:8])
-        plain = b""
-        if 2 in fields:
-            (size,), check = split(fields[2][1:], 1)
-            plain = checked(unpack(fields[2][0], payload, size), check)
-        rows: list[dict[str, Any]] = []
-        if 17 in fields:
-            names = fields[17].decode().split("\0")
-
-            def column(tag: int, default: int, rows: int = len(names), fields: dict[int, bytes] = fields) -> list[int]:
-                values = varints(fields[tag]) if tag in fields else [default]
-                return values * rows if len(values) == 1 else values
-
-            def steps(tag: int, rows: int = len(names), fields: dict[int, bytes] = fields) -> list[int]:
-                values = varints(fields.get(tag, b""))
-                return values + [0] * (rows - len(values))
-
-            ordinals = [sum(steps(16)[: row + 1]) + row for row in range(len(names))]
-            zigzag = [s // 2 if s % 2 == 0 else -(s + 1) // 2 for s in steps(18)]
-            recipes = [None, *map(json.loads, fields[21].decode().split("\0"))] if 21 in fields else [None]
-            numbers = column(22, int(21 in fields))
-            arrays = column(23, 1) if 23 in fields else [int(bool(number)) for number in numbers]
-            counts = iter(column(24, 1, sum(arrays)))
-            blobs = column(25, 0)
-            for row, name in enumerate(names):
-                rows.append(
-                    {
-                        "ordinal": ordinals[row],
-                        "name": name,
-                        "mtime": sum(zigzag[: row + 1]) if 18 in fields else None,
-                        "mode": column(19, 0)[row] if 19 in fields else None,
-                        "size": column(20, 0)[row],
-                        "recipe": recipes[numbers[row]],
-                        "counts": [next(counts) for _ in range(arrays[row])],
-                        "blob": blobs[row],
-                    }
-                )
-                records[ordinals[row]] = rows[-1]
-        if 32 in fields:
-            values = varints(fields[32])
-            pieces = [tuple(values[i : i + 4]) for i in range(0, len(values), 4)]
-        else:
-            pieces = []
-            for row_ in rows:
-                pieces += [(row_["ordinal"], 0, 0, row_["blob"])] if row_["blob"] else []
-                pieces += [(row_["ordinal"], part, 0, count) for part, count in enumerate(row_["counts"], 1)]
-        for ordinal, part, start, count in pieces:
-            runs = found.setdefault((ordinal, part), [])
-            assert start == sum(map(len, runs))
-            if part:
-                runs.append(images[:count])
-                images = images[count:]
-            else:
-                runs.append(plain[:count])
-                plain = plain[count:]
-        assert len(images) == len(plain) == 0
-    assert sorted(records) == list(range(len(records)))
-    out = {}
-    for ordinal, record in sorted(records.items()):
-        blob = b"".join(found.get((ordinal, 0), []))
-        parts = [np.concatenate(found[ordinal, part]) for part in range(1, len(record["counts"]) + 1)]
-        assert len(blob) == record["blob"] and [len(part) for part in parts] == record["counts"]
-        out[record["name"]] = (record, blob, parts)
-    return out
+def test_many_batches_chunks_copies_and_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "MAX_MEMBERS", 4)
+    monkeypatch.setattr(plan, "CHUNK_SAMPLES", 1 << 10)
+    monkeypatch.setattr(plan, "CHUNK_BYTES", 1 << 10)
+    items = [*mixed_items(), stream_item("stream", [noise(2500)]), image_item("z.npy", digits(3, seed=11), exact=False)]
+    assert_same(packed(items, Settings(block=1 << 10, hashes=True)))
 
 
-def assert_same(items: list[Item], data: bytes, model: Any) -> None:
-    found = decode(data, model)
-    assert list(found) == [item.name for item in items]
-    for item in items:
-        record, blob, parts = found[item.name]
-        assert (record["size"], record["mtime"], record["mode"]) == (item.size, item.mtime_ns, item.mode)
-        assert record["recipe"] == (item.picture.recipe if item.picture.parts else None)
-        assert blob == bytes(item.blob)
-        assert len(parts) == len(item.picture.parts)
-        for part, original in zip(parts, item.picture.parts, strict=True):
-            assert part.dtype == original.dtype and np.array_equal(part, original)
-
-
-@pytest.mark.parametrize("chunk", [4 * 64, 1 << 20])
-def test_mixed_files(mixed_items: Callable[[], list[Item]], pack_items: Pack, model: Any, chunk: int) -> None:
-    data, _ = pack_items(mixed_items(), Planner(chunk_samples=chunk))
-    assert_same(mixed_items(), data, model)
+def test_nothing() -> None:
+    assert assert_same(packed([])) == {}
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("kind", ["smooth", "noisy", "two"])
-def test_predictor_payloads(make: SimpleNamespace, pack_items: Pack, dtype: type, channels: int, kind: str) -> None:
-    from bitsback.files import from_array
-
+def test_images_of_all_types(dtype: type, channels: int, kind: str) -> None:
     rng = np.random.default_rng(channels)
     ramp = np.add.outer(np.arange(12), np.arange(19)) * (1000 if dtype == np.uint16 else 7)
     shades = rng.integers(0, 5, (6, 12, 19, channels)) + ramp[None, :, :, None]
-    images = {
-        "smooth": shades,
-        "noisy": rng.integers(0, 1 << 16, shades.shape),
-        "two": (shades % 2) * 7 + 3,
-    }[kind].astype(dtype)
-    item = Item(0, "a.npy", 10**6, None, None, from_array(images), lambda: b"")
-    data, _ = pack_items([item])
-    assert_same([item], data, None)
+    images = {"smooth": shades, "noisy": rng.integers(0, 1 << 16, shades.shape), "two": (shades % 2) * 7 + 3}[kind]
+    found = assert_same(packed([image_item("a.npy", images.astype(dtype))]))
+    assert np.array_equal(found[b"a.npy"].arrays[0], images.astype(dtype))
 
 
-def test_many_names_and_times(make: SimpleNamespace, pack_items: Pack, model: Any) -> None:
-    items = [make.image_item(n, f"ordner/größe {n:03}.npy", make.digits(1, seed=n)) for n in range(40)]
-    for item in items:
-        item.mtime_ns = 10**18 + item.ordinal**3 * (-1) ** item.ordinal
-        assert unicodedata.is_normalized("NFC", item.name)
-    assert_same(items, pack_items(items)[0], model)
+def file_of(name: str, data: bytes) -> Item:
+    item = file_item(name, data)
+    item.picture = parse(data, name)
+    assert item.picture.parts
+    return item
 
 
-def test_the_dictionary_in_the_text_is_the_one_in_the_program() -> None:
-    text = SPEC.read_text()
-    assert bytes.fromhex("".join(re.findall(r"^    ([0-9a-f]{2,96})$", text, re.MULTILINE))) == DICTIONARY
+def npy(array: np.ndarray, fortran: bool = False) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.asfortranarray(array) if fortran else array)
+    return file.getvalue()
 
 
-def test_an_archive_without_records_is_read_the_same(pack_items: Pack, library: Library) -> None:
-    data, _ = pack_items([])
-    assert decode(data, None) == {} and Archive(data, library=library).members == []
+def test_recipes() -> None:
+    """Rasters of all layouts, plain text, words of all kinds; PNG and gzip files, which need not be the same bytes."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    grey = rng.integers(0, 9, (9, 13)).astype(np.uint8)
+    files = {}
+    for suffix, image in {
+        "bmp": Image.fromarray(np.stack([grey, grey + 1, grey * 3], -1)),
+        "pgm": Image.fromarray(grey),
+        "ppm": Image.fromarray(np.stack([grey, grey, grey], -1)),
+        "pbm": Image.fromarray(grey > 4),
+        "tif": Image.fromarray(grey.astype(np.uint16) * 300),
+        "png": Image.fromarray(grey),
+    }.items():
+        file = io.BytesIO()
+        image.save(file, {"pgm": "ppm", "pbm": "ppm", "tif": "tiff"}.get(suffix, suffix))
+        files[f"a.{suffix}"] = file.getvalue()
+    files["plain.pgm"] = b"P2 3 2 9\n" + b"1 2 3\n4 5 6\n"
+    files["fortran.npy"] = npy(rng.integers(0, 9, (2, 5, 6)).astype(">u2"), fortran=True)
+    few = rng.integers(0, 50, (2, 25, 26))
+    for dtype in ("<i4", ">i8", "<u4", "<f4", ">f8", "i1"):
+        files[f"{dtype[1:]}.npy"] = npy((few * 1000.5 if "f" in dtype else few - 20).astype(dtype))
+    files["wide.npy"] = npy(rng.integers(0, 1 << 27, (2, 29, 28)).astype("<i4"))
+    files["a.npy.gz"] = gzip.compress(npy(grey[None]))
+    found = assert_same(packed([file_of(name, data) for name, data in files.items()]))
+    for name, data in files.items():
+        assert found[name.encode()].file == (None if name in ("a.png", "a.npy.gz") else data)
+
+
+def test_runs_that_were_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "CHUNK_BYTES", 1000)
+    path = tmp_path / "a.bba"
+    first = file_item("a", b"text", linked=True)
+    path.write_bytes(packed([first, hardlink_item("b", first), hardlink_item("c", first), *mixed_items()[6:]]))
+    changing = stream_item("changing", [noise(1800)], 2500)
+    for items in (
+        [file_item("a", b"new"), image_item("d.npy", digits(2, seed=5)), changing],
+        [folder_item("x"), symlink_item("c/link", "elsewhere")],
+        *([file_item("again", b"%d" % n)] for n in range(40)),
+    ):
+        append(path, items, bare(), Settings())
+    found = assert_same(path.read_bytes())
+    assert found[b"a"].file == b"new" and found[b"again"].file == b"39" and b"changing" not in found
+    assert (found[b"b"].type, found[b"c"].type, found[b"c"].target, found[b"c"].file) == (0, 3, b"b", b"text")
+    data = path.read_bytes()
+    assert assert_same_but_for_the_tail(data + b"cut short") == list(found)
+
+
+def assert_same_but_for_the_tail(data: bytes) -> list[bytes]:
+    _, found = plain_reader.read(data, WORDS)
+    assert [name.decode() for name in found] == Archive(data, library=bare()).names
+    return list(found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_archives_put_together_anew(seed: int) -> None:
+    random = Random(seed)
+    one, two = (
+        Archive(packed(mixed_items()), library=bare()),
+        Archive(packed([file_item("z", b"1", None, None)]), library=bare()),
+    )
+    stream = io.BytesIO()
+    chosen = random.sample(one.members, 8)
+    rebuild([(one, chosen), (two, two.members)], stream)
+    assert len(assert_same(stream.getvalue())) == 9
+
+
+def coded(model: Model, images: np.ndarray, embed: bool) -> bytes:
+    """An archive of one array that a model codes: its weights are random, so no writer would use it."""
+    one = image_item("a.npy", images)
+    payload, blob = model.encode(images), one.blob
+    block = Block(
+        model.tag,
+        1,
+        images.shape[1:],
+        len(images),
+        len(payload),
+        check_sum(images.tobytes()),
+        None,
+        bytes.fromhex(model.id),
+    )
+    pieces = (
+        [Piece(0, 1, 0, len(images))],
+        Bytes(Packing.STORED, len(blob), check_sum(blob), len(blob)),
+        [Piece(0, 0, 0, len(blob))],
+    )
+    head = DataHead([block], *pieces, digest=hashlib.sha256(one.digest()).digest())
+    content = Content(one.entry.size, len(blob), one.recipe, one.counts)
+    stream = io.BytesIO()
+    writer = container.ContainerWriter(stream, container.Header(1, System.POSIX))
+    if embed:
+        writer.add(Kind.MODEL, bytes.fromhex(model.id), model.data)
+    writer.add(
+        Kind.DIRECTORY, *Directory(0, 0, [Row(structs.replace(one.entry, size=0), 0)], [content]).encode(System.POSIX)
+    )
+    writer.add(Kind.DATA, head.encode(), blob + payload)
+    writer.finish()
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("embed", [True, False])
+@pytest.mark.parametrize("kind", ["context", "context of two levels", "vae", "vae and context"])
+def test_models(kind: str, embed: bool) -> None:
+    data = {
+        "context": lambda: context_file((3, "regression", 0, 256), colour=(2, 0, 1)),
+        "context of two levels": lambda: context_file((1, None, 0, 2)),
+        "vae": lambda: tiny_model_file(256),
+        "vae and context": lambda: vae_file(256),
+    }[kind]()
+    model = Model.from_bytes(data)
+    shape = {"context": (2, 9, 7, 3), "context of two levels": (5, 9, 7, 1)}.get(kind)
+    images = picture("smooth", shape, model.levels) if shape else drawn_images(model, 9)
+    archive = coded(model, images, embed)
+    found = assert_same(archive, () if embed else [data], Library([] if embed else [model], shipped=False))
+    assert np.array_equal(found[b"a.npy"].arrays[0], images)
+    assert Archive(archive, library=bare()).members[0].models == (model.id,)
+
+
+def test_a_model_of_two_levels_codes_images_of_any_two(tmp_path: Path) -> None:
+    data = tiny_model_file(2)
+    model = Model.from_bytes(data)
+    images = drawn_images(model, 9) * 200 + 7
+    archive = packed([image_item("a.npy", images)], None, Library([model], shipped=False, forced=True))
+    found = assert_same(archive, [], bare())
+    assert np.array_equal(found[b"a.npy"].arrays[0], images)
+    assert Archive(archive, library=bare()).members[0].models == (model.id,)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(posix_names, times, st.integers(0, 0o7777)), max_size=12))
+def test_any_names_and_times(entries: list[tuple[str, int | None, int]]) -> None:
+    items = [folder_item(name, mtime_ns, mode) for name, mtime_ns, mode in entries]
+    items += [symlink_item(f"{n}", name) for n, (name, _, _) in enumerate(entries)]
+    assert_same(packed(items))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.sets(windows_names, max_size=6))
+def test_archives_of_windows(names: set[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "HERE", System.WINDOWS)
+        assert_same(packed([file_item(name, name.encode("utf-8", "surrogatepass"), NOW) for name in sorted(names)]))
+
+
+# What is left of damaged ones.
+
+
+def damaged_archives(seed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[bytes, Random]:
+    """An archive of two runs, with older ones of the same inside."""
+    monkeypatch.setattr(item, "worth_packing", lambda data: False)
+    monkeypatch.setattr(plan, "MAX_MEMBERS", 4)
+    monkeypatch.setattr(plan, "CHUNK_BYTES", 1 << 15)
+    random = Random(seed)
+    files = [file_item(f"{n}", noise(300, n)) for n in range(9)]
+    old = packed(files)
+    path = tmp_path / "a.bba"
+    path.write_bytes(packed([*files[:5], file_item("backup", old), *files[5:]]))
+    append(path, [file_item("0", b"new"), file_item("other", path.read_bytes()), *(files[6:])], bare(), Settings())
+    return path.read_bytes(), random
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_take_the_same_of_what_is_damaged(seed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data, random = damaged_archives(seed, monkeypatch, tmp_path)
+    same = 0
+    for _ in range(60):
+        damaged = data
+        for _ in range(random.choice([1, 2, 4])):
+            at, size = random.randrange(len(damaged)), random.choice([1, 70, 600, 5000])
+            damaged = random.choice([
+                damages.flip(damaged, random, 3),
+                damaged[:at] + bytes(min(size, len(damaged) - at)) + damaged[at + size :],
+                damaged[:at] + damaged[at + size :],
+                damaged[:at] + random.randbytes(size) + damaged[at:],
+                damaged[: max(at, 100)],
+            ]) or data  # fmt: skip
+        try:
+            expected = [(chunk.offset, chunk.number) for chunk in plain_reader.recover(damaged)]
+        except AssertionError:  # a flag or a reserved field
+            continue
+        assert [(chunk.offset, chunk.number) for chunk in salvage(File(damaged), DEFAULT_LIMITS).chunks] == expected
+        same += bool(expected)
+    assert same > 50
+
+
+def test_ends_are_judged_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, random = damaged_archives(0, monkeypatch, tmp_path)
+    for _ in range(60):
+        damaged = data[: random.randrange(100, len(data))]
+        try:
+            size = container.ContainerReader(damaged).end.size
+        except BitsBackError:
+            with pytest.raises(AssertionError):
+                plain_reader.chunks_of(damaged)
+        else:
+            assert plain_reader.last_footer(damaged) == size

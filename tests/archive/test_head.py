@@ -44,7 +44,7 @@ def heads(draw: st.DrawFn) -> DataHead:
     return DataHead(tuple(blocks), tuple(images), section, tuple(pieces), digest, tuple(void))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=60)
 @given(heads())
 def test_round_trip(head: DataHead) -> None:
     assert decode_head(head.encode()) == head

@@ -42,7 +42,7 @@ def planned(contents: list[Facts], samples: int) -> tuple[list[Group], list[Chun
     return blocks, chunks(contents, blocks)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(facts, max_size=9), st.sampled_from([1, 1 << 14, 1 << 18, 1 << 30]))
 def test_every_image_and_byte_is_in_exactly_one_piece(contents: list[Facts], samples: int) -> None:
     blocks, made = planned(contents, samples)
@@ -63,7 +63,7 @@ def test_every_image_and_byte_is_in_exactly_one_piece(contents: list[Facts], sam
     ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(facts, max_size=9), st.sampled_from([1, 1 << 14, 1 << 18, 1 << 30]))
 def test_sizes_stay_within_their_bounds(contents: list[Facts], samples: int) -> None:
     blocks, made = planned(contents, samples)
@@ -79,7 +79,7 @@ def test_sizes_stay_within_their_bounds(contents: list[Facts], samples: int) -> 
         assert one.blocks or one.runs
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(st.lists(facts, max_size=6))
 def test_a_plan_can_be_written_down(contents: list[Facts]) -> None:
     """What goes in and what comes out: a plan that is made elsewhere is the same."""

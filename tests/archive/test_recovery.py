@@ -158,7 +158,7 @@ def test_what_is_whole_can_be_had_and_nothing_else(seed: int) -> None:
 def test_every_cut_leaves_what_stands_before_it() -> None:
     data = pack(folder(1, 6), SMALL)[0]
     expected = contents_of(folder(1, 6))
-    for size in range(HEADER_SIZE, len(data), 97):
+    for size in range(HEADER_SIZE, len(data), 197):
         archive = opened(data[:size], damaged=True)
         found = good(archive)
         assert found.items() <= expected.items() and found.keys() >= whole_files(data, set(range(size, len(data))))
@@ -288,7 +288,7 @@ def test_an_archive_inside_is_never_taken_for_the_one_around_it(inner: str) -> N
     random = Random(1)
     frames = [chunk.offset for chunk in opened(data).structure.all_chunks]
     right = 0
-    for _ in range(60):
+    for _ in range(40):
         damaged = data
         for _ in range(random.choice([1, 1, 2, 3])):
             damaged = worse(damaged, random, frames) if len(damaged) > 500 else damaged
@@ -296,7 +296,7 @@ def test_an_archive_inside_is_never_taken_for_the_one_around_it(inner: str) -> N
             # where all is lost that says that a file was superseded, what it was before is what there is
             assert content in (expected[name], before.get(name))
             right += 1
-    assert right > 200
+    assert right > 150
 
 
 def test_runs_are_different_where_anything_that_is_known_differs() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from archive.archives import FakeModel, contents, digits, file_item, folder_item, image_item, noise, opened, pack
 from bitsback.archive import Library, Limits
@@ -161,13 +162,16 @@ def test_the_digest_of_a_chunk_is_checked() -> None:
 
 
 def test_hashes_and_sizes_are_checked() -> None:
-    hashed = [replace(TWO[0], sha256=hashlib.sha256(b"some").digest()), replace(TWO[1], sha256=bytes(32))]
+    hashed = [
+        structs.replace(TWO[0], sha256=hashlib.sha256(b"some").digest()),
+        structs.replace(TWO[1], sha256=bytes(32)),
+    ]
     found = contents(opened(build(Directory(0, 0, ROWS, hashed), (data_head(), TEXT))))
     assert found["a"] == b"some" and isinstance(found["b"], ChecksumError)
     data, _ = pack([image_item("a.npy", digits(1))])
     archive = opened(data)
     (content,) = archive.structure.contents.values()
-    archive.structure.contents[0] = replace(content, size=content.size + 1)
+    archive.structure.contents[0] = structs.replace(content, size=content.size + 1)
     (error,) = contents(archive).values()
     assert isinstance(error, ChecksumError) and "instead of" in str(error)
 

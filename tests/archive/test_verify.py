@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from archive.archives import (
     FakeModel,
@@ -47,7 +48,7 @@ def test_streams_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_everything_that_an_entry_says_is_compared(change: dict[str, object]) -> None:
     data, report = pack(mixed_items())
-    report.members[3].entry = replace(report.members[3].entry, **change)
+    report.members[3].entry = structs.replace(report.members[3].entry, **change)
     with pytest.raises(ChecksumError, match="reads back"):
         verify(opened(data), report)
 

@@ -43,7 +43,7 @@ def test_the_peer_codes_with_the_same_model(name: str, way: str) -> None:
     decoded, rest = peer.decode(words, len(images), images.shape[1:])
     assert np.array_equal(decoded, images)
     assert np.array_equal(rest, seed)
-    assert 32 * (words.size - seed.size) == pytest.approx(model.elbo_bits(images[..., None]).sum(), rel=0.08)
+    assert 32 * (words.size - seed.size) == pytest.approx(model.elbo_bits(images[..., None]).sum(), rel=0.1)
 
 
 @pytest.mark.parametrize("way", ["CategoricalPixels", "TablePixels"])

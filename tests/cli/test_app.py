@@ -56,7 +56,7 @@ def test_nothing_heavy_is_imported_for_version_and_help() -> None:
     program = (
         "import sys; from bitsback.cli import main\n"
         "try: main(sys.argv[1:])\n"
-        "finally: print(*{'numpy', 'numba', 'onnxruntime', 'bitsback.archive.reader'} & set(sys.modules), 'none')"
+        "finally: print(*{'numpy', 'llvmlite', 'onnxruntime', 'bitsback.archive.reader'} & set(sys.modules), 'none')"
     )
     for arguments in (["--version"], ["--help"], ["compress", "--help"], ["get", "--help"]):
         done = subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True, text=True)
@@ -153,6 +153,23 @@ def test_an_error_of_any_kind_is_one_line(
     assert done.err[0].startswith(f"bitsback: {line}")
 
 
+@pytest.mark.filterwarnings("default")
+def test_a_warning_of_a_library_is_one_line(run: Run, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import warnings
+
+    from bitsback.archive import Archive
+
+    known = Archive.__init__
+
+    def warning(self: Archive, *arguments: Any, **options: Any) -> None:
+        warnings.warn("the cache is\nfull", UserWarning, stacklevel=1)
+        known(self, *arguments, **options)
+
+    monkeypatch.setattr(Archive, "__init__", warning)
+    assert run("list", archive).err == ["warning: the cache is\\nfull"]
+    assert run("list", archive, "-q").err == []
+
+
 def test_ctrl_c_that_nobody_handles_yet_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     from bitsback.cli import app as module
     from bitsback.cli import main
@@ -227,6 +244,18 @@ def test_a_full_disk_behind_standard_output(archive: Path, spawn: Any, command: 
         _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert err == b"bitsback: standard output: no space left on device\n"
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path, spawn: Any) -> None:
+    """And no fault of the input, the output or the user."""
+    (tmp_path / "file").touch()
+    for command in (("compress", "in", "-o", "out.bba"), ("test", "out.bba"), ("decompress", "out.bba", "-C", "out")):
+        process = spawn(*command, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")})
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0
+        lines = err.decode().splitlines()
+        assert sum("compiled kernels cannot be kept in" in line for line in lines) == 1
+        assert all(line.startswith("warning: ") for line in lines if "kernels" in line)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

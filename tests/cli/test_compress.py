@@ -451,10 +451,13 @@ def test_a_file_that_changes_while_it_is_read_is_named_and_the_rest_stored(
 
 
 def test_limits(run: Run, folder: Path, tmp_path: Path) -> None:
-    done = run("compress", "in", "--max-pixels", "899", "-o", "b.bba", "-v")
-    assert done.code == 0
-    assert "in/0.npy: packed (kept byte by byte; an image of 900 pixels is over the limit of 899)" in done.err
-    assert len(archive_of(tmp_path / "b.bba")) == 0
+    """What no reader would open with these is left out and named; it is not stored otherwise, and not deleted."""
+    before = names(folder)
+    done = run("compress", "in", "--max-pixels", "899", "-o", "b.bba", "--rm")
+    assert done.code == 3
+    assert sum(re.match(r"skipped in/\d.npy: .*900 pixels.*--max-pixels", line) is not None for line in done.err) == 5
+    assert archive_of(tmp_path / "b.bba").names == ["in", "in/text.txt"]
+    assert names(folder) == [name for name in before if name != "text.txt"]
 
 
 @posix

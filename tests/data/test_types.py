@@ -53,12 +53,14 @@ def test_images_are_prepared_as_the_archive_offers_them() -> None:
 
 def test_prepared_images_are_the_same_that_the_archive_codes(tmp_path: Path) -> None:
     """A two-valued image in a file goes to a model as the planner's levels say."""
-    from bitsback.archive.plan import Planner
-    from bitsback.files import parse
+    from bitsback.archive.intake import data_item
+    from bitsback.archive.plan import group
 
     Image.fromarray(np.array(TWO[..., 0])).save(tmp_path / "x.png")
-    part = parse((tmp_path / "x.png").read_bytes()).parts[0]
-    pair = Planner()._key(part).levels
-    assert pair is not None
+    stored = data_item((tmp_path / "x.png").read_bytes(), "x.png")
+    (planned,) = group([stored.facts()])
+    pair = planned.key.levels
+    assert pair is not None and stored.picture is not None
+    part = stored.picture.parts[0]
     item = Collection.open([tmp_path]).item(0)
     np.testing.assert_array_equal(prepare(item, ImageType(1, 2)), (part[0] == pair[1]).astype(np.uint8))

@@ -91,6 +91,8 @@ def sandbox(tmp_path: Path) -> Path:
     for name, text in PROGRAMS.items():
         (programs / name).write_text("#!/bin/sh\n" + text.format(python=sys.executable, quick=QUICK))
         (programs / name).chmod(0o755)
+    (place / "more").mkdir()
+    (place / "more" / "notes.txt").write_text("added later")
     shutil.copy(ZOO / "photos-grey.bbm", place / "mine.bbm")
     (place / "examples").symlink_to(ROOT / "examples")
     return place

@@ -1,27 +1,24 @@
-"""Make the golden archives of a version: once, when its format is fixed. They are never rewritten.
+"""Make the golden archives of the format: once, when it is fixed. Until then, anew whenever it changes.
 
-    python tests/golden/make.py tests/golden/v0.3
-    python tests/golden/make.py tests/golden/v0.4 plots.bbm    (only an archive that embeds this model, of drawn plots)
+    python tests/golden/make.py
 
-Every later version must decode them to the very same bytes, which ``manifest.json`` names by SHA-256.
+Every later version must decode them to what ``manifest.json`` says, by the digests of their contents.
 """
 
-import hashlib
-import io
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 import bitsback
 from bitsback.models import Model
-from bitsback.models.inspect import draw
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+HERE = Path(__file__).parent
+sys.path += [str(HERE.parent), str(HERE.parents[1] / "examples")]
 
 
 def drawn_digits(count: int = 200) -> np.ndarray:
@@ -34,7 +31,7 @@ def drawn_digits(count: int = 200) -> np.ndarray:
 
 def sampled_digits(count: int = 40) -> np.ndarray:
     """Digits drawn from the model "digits": what it codes best, uint8 (count, 28, 28)."""
-    return draw(Model.load("digits"), count, (28, 28, 1), seed=7)[..., 0]
+    return Model.load("digits").draw(count, (28, 28, 1), seed=7)[..., 0]
 
 
 def write_inputs(folder: Path) -> None:
@@ -78,65 +75,49 @@ def scene(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return image.clip(0, 255).astype(np.uint8)
 
 
-MODELS = {
-    "photos": "scenes",
-    "photos-fast": "scenes",
-    "photos-grey": "greys",
-    "thumbnails": "thumbnails",
-    "digits": "sampled",
-    "digits-binary": "binary",
-}
-"""Which input each shipped model is tried on."""
+def write_tree(folder: Path) -> None:
+    """What else a folder holds: folders, links, names, times and modes."""
+    (folder / "deep" / "empty").mkdir(parents=True)
+    (folder / "deep" / "a:b?.txt").write_text("a name that not all systems have")
+    (folder / "link").symlink_to("deep/nowhere")
+    (folder / "again.npy").write_bytes((folder / "depth.npy").read_bytes())
+    os.link(folder / "notes.txt", folder / "deep" / "hard.txt")
+    (folder / "deep").chmod(0o750)
+    os.utime(folder / "zero.bin", ns=(-(10**18) - 1,) * 2)
 
 
-def main(out: Path) -> None:
-    """Everything that the format knows, with all shipped models."""
-    with tempfile.TemporaryDirectory() as name:
-        inputs = Path(name)
-        write_inputs(inputs)
-        archives = {"mixed": [inputs]}
-        archives |= {path.stem: [path] for path in inputs.glob("*.npy")}
-        archives |= {f"model-{model}": [inputs / f"{stem}.npy"] for model, stem in MODELS.items()}
-        write_archives(out, archives)
+def manifest(path: Path) -> dict[str, str]:
+    """Each member of an archive: the digest of its content, or what else it is."""
+    with bitsback.open(path) as archive:
+        digests = {member.name: digest.hex() for member, digest in archive.digests()}
+        others = {member.name: f"{member.type.name.lower()} {member.target}".strip() for member in archive.members}
+    return others | {name: f"{others[name]} {digest}" for name, digest in digests.items()}
 
 
-def embedded(out: Path, model: Path) -> None:
-    """Plots, in an archive that embeds the model that coded them."""
-    from draw_plots import plot
+def make() -> None:
+    from helpers import drawn_images, tiny_model
 
-    with tempfile.TemporaryDirectory() as name:
-        plots = Path(name) / "plots"
-        plots.mkdir()
-        rng = np.random.default_rng(4)
-        for i in range(30):
-            plot(rng).save(plots / f"{i:02d}.png")
-        write_archives(out, {"plots": [plots]}, model=str(model), embed_model=True)
-
-
-def write_archives(out: Path, archives: dict[str, list[Path]], **options: Any) -> None:
-    """The archives, by name, and the manifest of what is in them."""
-    if out.exists():
-        raise SystemExit(f"{out} is there already, and golden files are never rewritten")
-    out.mkdir(parents=True)
-    manifest: dict[str, dict[str, str]] = {}
-    with tempfile.TemporaryDirectory() as name:
-        for archive, paths in archives.items():
-            data = io.BytesIO()
-            model = archive.removeprefix("model-") if "model-" in archive else "auto"
-            bitsback.compress(paths, data, **{"model": model, **options})
-            (out / f"{archive}.bba").write_bytes(data.getvalue())
-            target = Path(name) / archive
-            bitsback.decompress(out / f"{archive}.bba", target)
-            manifest[f"{archive}.bba"] = {
-                str(path.relative_to(target)): hashlib.sha256(path.read_bytes()).hexdigest()
-                for path in sorted(target.rglob("*"))
-                if path.is_file()
-            }
-    (out / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+    with tempfile.TemporaryDirectory() as work:
+        os.chdir(work)
+        files = Path("in")
+        files.mkdir()
+        write_inputs(files)
+        write_tree(files)
+        bitsback.compress(files, HERE / "everything.bba", effort="max", store_sha256=True, force=True)
+        for model in ("digits", "digits-binary", "photos", "photos-fast", "photos-grey", "thumbnails"):
+            like = {"digits": "sampled", "digits-binary": "binary", "photos-grey": "greys", "thumbnails": "thumbnails"}
+            bitsback.compress(
+                files / f"{like.get(model, 'scenes')}.npy", HERE / f"model-{model}.bba", model=model, force=True
+            )
+        own = tiny_model(256)
+        np.save("own.npy", drawn_images(own, 60))
+        bitsback.compress("own.npy", HERE / "own.bba", model=own, block=1 << 14, force=True)
+        bitsback.compress([files / "notes.txt", files / "scan.npy"], HERE / "grown.bba", parity=0.1, force=True)
+        (files / "notes.txt").write_text("superseded")
+        bitsback.add(HERE / "grown.bba", [files / "notes.txt", files / "photo.jpg"])
+    found = {path.name: manifest(path) for path in sorted(HERE.glob("*.bba"))}
+    (HERE / "manifest.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 2:
-        embedded(Path(sys.argv[1]), Path(sys.argv[2]))
-    else:
-        main(Path(sys.argv[1]))
+    make()

@@ -1,9 +1,12 @@
 """From Python into kernels: what they take, whatever its form, and what they refuse."""
 
+import os
 import pickle
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -225,3 +228,37 @@ def test_a_stack_can_be_pulled_by_a_kernel_of_ones_own() -> None:
     stack.pull(drop_word, out)
     assert out[0] == 0x04030201
     assert len(stack) == 0
+
+
+FORKING = """
+import os, sys, threading, time
+import numpy as np
+from bitsback.ans import Stack
+from bitsback.codecs import Gaussian, LogisticMixture
+from bitsback.kernels import compiled, machine
+making, made = threading.Event(), machine.made
+def slowly(*arguments):
+    making.set()
+    time.sleep(0.3)
+    return made(*arguments)
+machine.made = slowly
+mixture = LogisticMixture([[160, 320]], [[16, 20]], [[128, 100]])
+thread = threading.Thread(target=mixture.intervals, args=(np.array([7]),))
+thread.start()
+making.wait()
+child = os.fork()
+if not child:
+    Gaussian([160], [16]).intervals(np.array([7]))
+    mixture.intervals(np.array([7]))
+    os._exit(0)
+thread.join()
+print(os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_fork_while_a_kernel_is_compiled(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-W", "ignore", "-c", FORKING]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "0\n", done.stderr

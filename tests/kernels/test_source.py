@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from bitsback.kernels import KernelError, kernel
-from bitsback.kernels.source import meaning, tree
+from bitsback.kernels.source import meaning, source
 
 TEXT = """
 import numpy as np
@@ -67,16 +67,16 @@ def test_what_a_kernel_mentions_is_what_it_means(tmp_path: Path, old: str, new: 
 def test_source_that_was_edited_after_python_read_it_is_not_compiled(tmp_path: Path) -> None:
     path = tmp_path / "edited.py"
     found = module(path, TEXT)
-    assert tree(found.outer.function).name == "outer"
+    assert source(found.outer.function).tree.name == "outer"
     path.write_text(TEXT.replace("x + STEP", "x - STEP"))
-    assert tree(found.outer.function).name == "outer"  # was read in time
+    assert source(found.outer.function).tree.name == "outer"  # was read in time
     with pytest.raises(KernelError, match=r"edited\.py has changed since Python read it"):
-        tree(found.inner.function)
+        source(found.inner.function)
     path.unlink()
     again = module(path, TEXT)
     path.unlink()
     with pytest.raises(KernelError, match="is missing"):
-        tree(again.inner.function)
+        source(again.inner.function)
 
 
 def test_what_has_no_source_of_its_own_is_not_compiled() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from bitsback import kernels
 from bitsback.errors import EmptyStackError, InexactEngineError
 from bitsback.kinds import WITHOUT_WEIGHTS, proof
 from bitsback.kinds.adaptive import known, payload, smooth
@@ -24,13 +25,13 @@ ADAPTIVE = WITHOUT_WEIGHTS[1]
 def _unproved(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As in a new process, on a machine that remembers nothing."""
     monkeypatch.setattr(proof, "_proved", set())
-    monkeypatch.setattr(proof, "_folder", lambda: None)
+    monkeypatch.setattr(kernels, "folder", lambda: None)
     yield
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(proof, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(kernels, "folder", lambda: tmp_path)
     return tmp_path
 
 
@@ -68,7 +69,7 @@ def test_the_machine_remembers_what_held(folder: Path) -> None:
 
 
 def test_a_folder_that_takes_nothing_is_no_matter(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "_folder", lambda: folder / "nowhere")
+    monkeypatch.setattr(kernels, "folder", lambda: folder / "nowhere")
     looked = []
     for _ in range(2):
         proof.once("it", "key", lambda: looked.append(1) or True)

@@ -6,6 +6,7 @@ import lzma
 import pickle
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -16,10 +17,10 @@ from helpers import tiny_model_file
 HEAD = struct.Struct("<8sBBI32s")
 
 
-def sealed(content: bytes, packed: bytes | None = None, size: int | None = None) -> bytes:
+def sealed(content: bytes, packed: bytes | None = None, size: int | None = None, packing: int = 1) -> bytes:
     """A model file that holds these safetensors, or whatever they are, under a right SHA-256."""
     size, digest = len(content) if size is None else size, hashlib.sha256(content).digest()
-    head = HEAD.pack(b"\x8fBBM\r\n\x1a\n", 2, packed is not None, size, digest)
+    head = HEAD.pack(b"\x8fBBM\r\n\x1a\n", 2, 0 if packed is None else packing, size, digest)
     return head + (content if packed is None else packed)
 
 
@@ -36,6 +37,10 @@ def with_header(data: bytes, header: dict[str, Any] | str) -> bytes:
     (size,) = struct.unpack_from("<Q", content)
     text = (header if isinstance(header, str) else json.dumps(header)).encode()
     return sealed(struct.pack("<Q", len(text)) + text + content[8 + size :])
+
+
+def deflated(data: bytes) -> bytes:
+    return zlib.compress(data, 1)[2:-4]
 
 
 def lzma2(data: bytes) -> bytes:
@@ -108,6 +113,9 @@ MAKERS: dict[str, Callable[[bytes], bytes]] = {
     "another size": lambda data: sealed(unpack(data), size=len(unpack(data)) + 1),
     "a huge size": lambda data: sealed(unpack(data), size=(1 << 32) - 1),
     "a bomb": lambda data: sealed(b"", lzma2(bytes(100 << 20)), 20 << 20),
+    "another bomb": lambda data: sealed(b"", deflated(bytes(100 << 20)), 20 << 20, packing=2),
+    "half of what is packed": lambda data: sealed(unpack(data), deflated(unpack(data))[:-100], packing=2),
+    "packed in the other way": lambda data: sealed(unpack(data), deflated(unpack(data))),
     "more than is packed": lambda data: sealed(unpack(data), lzma2(unpack(data)) + b"\0"),
     "less than is packed": lambda data: sealed(unpack(data), lzma2(unpack(data))[:-1]),
     "packed otherwise": lambda data: sealed(unpack(data), lzma.compress(unpack(data))),

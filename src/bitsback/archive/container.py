@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import sys
 import threading
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import BinaryIO, NamedTuple
 
+import msgspec
 import xxhash
 
 from bitsback.archive.fields import Cursor, ascending, varints
@@ -64,6 +66,13 @@ HEADER_SIZE = _HEADER.size + _CHECK.size
 FRAME_SIZE = _FRAME.size + _CHECK.size
 FOOTER_SIZE = _FOOTER.size + _CHECK.size + len(END_MAGIC)
 
+_START = re.compile(re.escape(SYNC) + rb".[\0-\x03]\0\0.{22}\0\0.{6}\0\0", re.DOTALL)
+"""What a frame looks like: known flags, the reserved field, and a place and a payload below 2^48."""
+_WINDOW = 1 << 20
+"""Bytes that are looked at, at a time."""
+_HEADS = 1 << 12
+"""Bytes that are read for a frame and its head, which mostly are fewer."""
+
 
 class System(IntEnum):
     """Whose rules the names in an archive follow."""
@@ -103,8 +112,7 @@ def check_sum(data: bytes | memoryview) -> int:
     return xxhash.xxh3_64_intdigest(data)
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True, gc=False):
     """One chunk's frame and head, already checked; the payload is still in the file."""
 
     kind: int
@@ -175,14 +183,21 @@ class Index:
         return varints(numbers) + ascending(self.removed) + runs
 
     @classmethod
-    def decode(cls, data: bytes) -> Index:
-        """Raises FormatError; UnsupportedVersionError for features that are not known."""
+    def decode(cls, data: bytes, room: int, limits: Limits = DEFAULT_LIMITS) -> Index:
+        """``room``: the bytes of the file in which its chunks must be.
+
+        Raises FormatError; LimitError; UnsupportedVersionError for features that are not known.
+        """
         cursor = Cursor(data)
         required = cursor.varint()
         _check_features(required)
         previous, first = cursor.varint(), cursor.varint()
-        sizes = cursor.varints(cursor.count())
-        removed = cursor.ascending(cursor.count())
+        if (count := cursor.count()) > room // FRAME_SIZE:
+            raise FormatError(f"the index lists {count} chunks, for which there is no room")
+        sizes = cursor.varints(count)
+        if (count := cursor.count()) > limits.members:
+            raise LimitError(f"{count} members are removed, over the limit of {limits.members}")
+        removed = cursor.ascending(count)
         if cursor.left % 8 or cursor.left > 8 * EARLIER:
             raise FormatError("the index has bytes left over")
         runs = [run for (run,) in struct.iter_unpack("<Q", cursor.take(cursor.left))]
@@ -312,42 +327,63 @@ class File:
             self._file.seek(offset)
             return self._file.read(size)
 
-    def find_back(self, pattern: bytes) -> Iterator[int]:
-        """Offsets of ``pattern``, the last one first; reads a little at a time, and all of it once."""
-        step = 1 << 20
-        for start in range((self.size - 1) // step * step, -1, -step):
-            window = self.read(start, min(step + len(pattern) - 1, self.size - start))
-            found = len(window)
-            while (found := window.rfind(pattern, 0, found + len(pattern) - 1)) >= 0:
-                yield start + found
-
     def check_sum(self, offset: int, size: int) -> int:
         """The check of ``size`` bytes at ``offset``, read a little at a time."""
+        if size <= _WINDOW:
+            return check_sum(self.read(offset, size))
         running = xxhash.xxh3_64()
-        for start in range(offset, offset + size, 1 << 20):
-            running.update(self.read(start, min(1 << 20, offset + size - start)))
+        for start in range(offset, offset + size, _WINDOW):
+            running.update(self.read(start, min(_WINDOW, offset + size - start)))
         return running.intdigest()
 
 
 class Finder:
-    """Where a few bytes occur in a file, asked from the front to the back; reads a little at a time."""
+    """Chunks anywhere in a file, asked for from the front to the back; reads a little at a time.
 
-    def __init__(self, file: File, pattern: bytes) -> None:
-        self._file, self._pattern = file, pattern
+    Takes time in proportion to the size of the file, whatever is in it: LimitError for one made to be slow.
+    """
+
+    def __init__(self, file: File, limits: Limits) -> None:
+        self._file, self._limits = file, limits
         self._start, self._window = 0, b""
+        self._budget = 8 * file.size + (64 << 20)  # bytes of heads that are looked at: hostile ones may overlap
 
-    def find(self, offset: int) -> int:
-        """The first place at or after ``offset``, or -1."""
-        size = len(self._pattern)
-        while offset + size <= self._file.size:
-            if not self._start <= offset <= self._start + len(self._window) - size:
+    def find(self, offset: int) -> Chunk | None:
+        """The first chunk at or after ``offset`` of which frame and head are whole."""
+        while offset + FRAME_SIZE <= self._file.size:
+            if not self._start <= offset <= self._start + len(self._window) - FRAME_SIZE:
                 self._start = offset
-                self._window = self._file.read(offset, min(1 << 20, self._file.size - offset))
-            found = self._window.find(self._pattern, offset - self._start)
-            if found >= 0:
-                return self._start + found
-            offset = self._start + len(self._window) - size + 1
-        return -1
+                self._window = self._file.read(offset, min(_WINDOW, self._file.size - offset))
+            match = _START.search(self._window, offset - self._start)
+            if match is None:
+                offset = self._start + len(self._window) - FRAME_SIZE + 1
+            elif match.start() + FRAME_SIZE > len(self._window):
+                offset = self._start + match.start()
+            else:
+                offset = self._start + match.start()
+                if self._is_whole(offset):
+                    with suppress(FormatError):
+                        return read_chunk(self._file, offset, None, self._limits)
+                offset += 1
+        return None
+
+    def _is_whole(self, offset: int) -> bool:
+        """Whether frame and head are what their check says; no error is made for the many that are not."""
+        at = offset - self._start
+        size = FRAME_SIZE + int.from_bytes(self._window[at + _HEAD_SIZE_AT : at + _HEAD_SIZE_AT + 4], "little")
+        if size > min(FRAME_SIZE + self._limits.head, self._file.size - offset):
+            return False
+        self._budget -= size
+        if self._budget < 0:
+            raise LimitError("too much of the file looks like chunks and is none")
+        inside = at + size <= len(self._window)
+        data = self._window[at : at + size] if inside else self._file.read(offset, size)
+        check = int.from_bytes(data[_FRAME.size : FRAME_SIZE], "little")
+        return check == check_sum(data[: _FRAME.size] + data[FRAME_SIZE:])
+
+
+_HEAD_SIZE_AT = 20
+"""Where in a frame the size of the head is."""
 
 
 def _descriptor(file: BinaryIO | None) -> int | None:
@@ -387,15 +423,6 @@ def read_header(file: File) -> Header:
     return Header(identity, System(system), required, (major, minor))
 
 
-def head_size_at(file: File, offset: int) -> int:
-    """What the frame at ``offset`` says of the size of its head, not checked yet; FormatError if there is no frame."""
-    frame = file.read(offset, FRAME_SIZE)
-    if not frame.startswith(SYNC):
-        raise FormatError(f"no chunk at byte {offset}")
-    size: int = _FRAME.unpack_from(frame)[6]
-    return size
-
-
 def read_chunk(file: File, offset: int, run: int | None, limits: Limits) -> Chunk:
     """Read and check the frame and head at ``offset``; only a plausible head size is ever allocated.
 
@@ -403,16 +430,19 @@ def read_chunk(file: File, offset: int, run: int | None, limits: Limits) -> Chun
     may be stepped over; None takes any chunk, anywhere, if only frame and head are whole.
     """
     where = f"chunk at byte {offset}"
-    head_size = head_size_at(file, offset)
-    if head_size > file.size - offset - FRAME_SIZE:
+    data = file.read(offset, max(FRAME_SIZE, min(_HEADS, file.size - offset)))
+    if not data.startswith(SYNC):
+        raise FormatError(f"no chunk at byte {offset}")
+    _sync, kind, flags, reserved, its_id, number, size, place, payload_size, payload_check = _FRAME.unpack_from(data)
+    if size > file.size - offset - FRAME_SIZE:
         raise TruncatedError(f"{where}: its head was cut off, or its length is damaged")
-    if head_size > limits.head:
-        raise LimitError(f"{where}: a head of {head_size} bytes is over the limit of {limits.head}")
-    data = file.read(offset, FRAME_SIZE + head_size)
-    frame, (check,), head = data[: _FRAME.size], _CHECK.unpack_from(data, _FRAME.size), data[FRAME_SIZE:]
-    if check != check_sum(frame + head):
+    if size > limits.head:
+        raise LimitError(f"{where}: a head of {size} bytes is over the limit of {limits.head}")
+    if size > len(data) - FRAME_SIZE:
+        data = file.read(offset, FRAME_SIZE + size)
+    head = data[FRAME_SIZE : FRAME_SIZE + size]
+    if _CHECK.unpack_from(data, _FRAME.size)[0] != check_sum(data[: _FRAME.size] + head):
         raise ChecksumError(f"{where}: the head is damaged")
-    _sync, kind, flags, reserved, its_id, number, _size, place, payload_size, payload_check = _FRAME.unpack(frame)
     chunk = Chunk(kind, flags, its_id, number, offset, place, head, payload_size, payload_check)
     if run is not None and (its_id != run or place != offset):
         raise FormatError(f"{where}: belongs to another archive, or to another place")
@@ -439,11 +469,30 @@ def read_footer(file: File, stop: int) -> tuple[int, int] | None:
     """Offset of the index and id of the run, by the footer that ends at byte ``stop``; None if none does."""
     if stop < HEADER_SIZE + FOOTER_SIZE:
         return None
-    footer = file.read(stop - FOOTER_SIZE, FOOTER_SIZE)
-    index, identity = _FOOTER.unpack_from(footer)
-    if not footer.endswith(END_MAGIC) or _CHECK.unpack_from(footer, _FOOTER.size)[0] != check_sum(footer[:16]):
+    return _parse_footer(file.read(stop - FOOTER_SIZE, FOOTER_SIZE))
+
+
+def _parse_footer(footer: bytes) -> tuple[int, int] | None:
+    if len(footer) < FOOTER_SIZE or not footer.endswith(END_MAGIC):
         return None
+    if _CHECK.unpack_from(footer, _FOOTER.size)[0] != check_sum(footer[: _FOOTER.size]):
+        return None
+    index, identity = _FOOTER.unpack_from(footer)
     return index, identity
+
+
+def _footers(file: File) -> Iterator[tuple[int, int, int]]:
+    """Where footers end that are whole, the last one first; and of each the offset of its index, and its run."""
+    for start in range((file.size - 1) // _WINDOW * _WINDOW, -1, -_WINDOW):
+        begin = max(0, start - FOOTER_SIZE)
+        window = file.read(begin, min(start + _WINDOW, file.size) - begin)
+        at = len(window)
+        while (at := window.rfind(END_MAGIC, 0, at + len(END_MAGIC) - 1)) >= 0:
+            stop = at + len(END_MAGIC)
+            footer = window[max(0, stop - FOOTER_SIZE) : stop]
+            # a quick look at the highest bytes of the place of the index
+            if footer[6:8] == b"\0\0" and begin + stop > start and (parsed := _parse_footer(footer)):
+                yield begin + stop, *parsed
 
 
 class _Listed(NamedTuple):
@@ -486,14 +535,14 @@ class ContainerReader:
         """Where the last whole footer ends, the index that it names, its run, and what it says."""
         budget = self.file.size + (64 << 20)  # bytes of indexes that are looked at: hostile ones may overlap
         wrong: BitsBackError | None = None
-        for at in self.file.find_back(END_MAGIC):
-            stop = at + len(END_MAGIC)
-            footer = read_footer(self.file, stop)
-            if footer is None:
+        ends: dict[int, int] = {}  # where the index ends that a footer named, for the next one that names it
+        for stop, index, run in _footers(self.file):
+            if ends.get(index, stop - FOOTER_SIZE) != stop - FOOTER_SIZE:
                 continue
-            index, run = footer
+            ends[index] = -1
             try:
                 chunk = self._index_chunk(index, run)
+                ends[index] = chunk.end
                 if chunk.end != stop - FOOTER_SIZE:
                     raise FormatError("the footer does not follow its index")
                 budget -= chunk.payload_size
@@ -513,18 +562,14 @@ class ContainerReader:
         ``wrong``: what is wrong with the footer at the end of the file, if there is one that does not fit. It may be
         that of an archive that was being stored, when storing was cut short: then its index stands out of place.
         """
-        finder, at = Finder(self.file, SYNC), end
-        while end < self.file.size and (at := finder.find(at)) >= 0:
-            try:
-                chunk = read_chunk(self.file, at, None, self.limits) if not head_size_at(self.file, at) else None
-            except FormatError:
-                chunk = None
-            if chunk and chunk.kind == Kind.INDEX and chunk.end + FOOTER_SIZE <= self.file.size:
-                if chunk.place == at:
+        finder, at = Finder(self.file, self.limits), end
+        while (chunk := finder.find(at)) is not None:
+            if chunk.kind == Kind.INDEX and chunk.end + FOOTER_SIZE <= self.file.size:
+                if chunk.place == chunk.offset:
                     raise wrong or ChecksumError("the end is damaged, and what was added last with it")
                 if chunk.end + FOOTER_SIZE == self.file.size:
                     wrong = None
-            at += 1
+            at = chunk.offset + 1
         if wrong:
             raise wrong
 
@@ -537,7 +582,7 @@ class ContainerReader:
         return chunk
 
     def _index(self, chunk: Chunk) -> Index:
-        index = Index.decode(read_payload(self.file, chunk))
+        index = Index.decode(read_payload(self.file, chunk), chunk.offset, self.limits)
         if chunk.number != index.first + len(index.sizes):
             raise FormatError("the index does not count what stands before it")
         return index

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import accumulate
 
+import msgspec
+
 from bitsback.archive.container import System
 from bitsback.archive.fields import (
     Cursor,
@@ -27,7 +29,7 @@ from bitsback.archive.fields import (
     strings,
     varints,
 )
-from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.archive.limits import ARRAY, DEFAULT_LIMITS, Allowance, Limits
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.packing import pack, unpack
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
@@ -38,6 +40,8 @@ MAX_ROWS = 1 << 16
 """... and when read; and arrays of all its contents together."""
 MAX_RECIPE = 1 << 22
 """Bytes of a recipe."""
+MAX_NAME = 1 << 20
+"""Bytes of a name, or of what a link says."""
 
 SECOND = 10**9
 MODES = 0o7777
@@ -65,13 +69,14 @@ class _Tag(IntEnum):
 
 _TAGS = frozenset(_Tag)
 _TYPES = {int(kind): kind for kind in Type}
+_HOLDS = {int(kind): kind in (Type.FILE, Type.HARDLINK) for kind in Type}
+_LEADS = {int(kind): kind in (Type.SYMLINK, Type.HARDLINK) for kind in Type}
 
 _PIXELS_ONLY, _HASHED = 1, 2
 """Flags of a content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True, gc=False):
     """What a file holds: a recipe, a blob of bytes, and arrays of images; or, without a recipe, its bytes alone."""
 
     size: int
@@ -88,8 +93,7 @@ class Content:
     """Of the file, where it is stored for each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A member: its entry, and the number of the content that a file or hard link names."""
 
     entry: Entry
@@ -142,23 +146,29 @@ def read_head(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DirectoryHead:
     return head
 
 
-def decode(head: DirectoryHead, payload: bytes, system: System) -> Directory:
-    """The directory. Raises FormatError; nothing is allocated beyond a small multiple of its size and row count."""
+def decode(head: DirectoryHead, payload: bytes, system: System, allowance: Allowance | None = None) -> Directory:
+    """The directory. Raises FormatError; nothing is allocated beyond a small multiple of its size and row count.
+
+    ``allowance`` is what the archive may still describe, its members and contents aside.
+    """
     known = read_fields(unpack(head.packing, payload, head.size), _TAGS)
-    contents = _read_contents(known, head.contents)
+    contents = _read_contents(known, head.contents, allowance or Allowance(DEFAULT_LIMITS, head.size))
     return Directory(head.first_member, head.first_content, _read_rows(known, head, system), contents)
 
 
 def name_bytes(name: str, system: System) -> bytes:
     """A name, or a target, as an archive of such a system keeps it.
 
-    Raises BitsBackError for what it cannot keep: NUL, and lone surrogates that stand for something else there.
+    Raises BitsBackError for what it cannot keep: NUL, and lone surrogates that stand for something else there; and
+    what is longer than any name.
 
     >>> name_bytes("a/b", System.POSIX)
     b'a/b'
     """
     try:
         data = name.encode("utf-8", _SURROGATES[system])
+        if len(data) > MAX_NAME:
+            raise LimitError(f"a name of {len(data):,} bytes, over the limit of {MAX_NAME:,}")
         if b"\0" not in data and (data.isascii() or name_text(data, system) == name):
             return data
     except (UnicodeEncodeError, FormatError):
@@ -223,8 +233,10 @@ def _split_times(times: Sequence[int | None]) -> tuple[list[int], list[int]]:
 
 
 def _read_times(known: dict[int, bytes], rows: int) -> list[int | None]:
-    seconds = read_steps(known.get(_Tag.SECONDS), rows)
     rests = read_column(known.get(_Tag.NANOSECONDS), rows)
+    seconds = read_steps(known.get(_Tag.SECONDS), rows)
+    if not any(rests):
+        return [None] * rows
     if max(rests, default=0) > SECOND:
         raise FormatError("a time has more than a second of nanoseconds")
     return [second * SECOND + rest - 1 if rest else None for second, rest in zip(seconds, rests, strict=True)]
@@ -238,33 +250,40 @@ def _read_modes(known: dict[int, bytes], rows: int) -> list[int | None]:
 
 
 def _read_rows(known: dict[int, bytes], head: DirectoryHead, system: System) -> list[Row]:
-    names = read_strings(known.get(_Tag.NAMES), head.members)
+    names = _texts(known.get(_Tag.NAMES), head.members, system)
     if len(names) != head.members:
         raise FormatError(f"a directory of {head.members} members has {len(names)} names")
     types = read_column(known.get(_Tag.TYPES), len(names))
-    if any(kind not in _TYPES for kind in types):
+    if not _TYPES.keys() >= set(types):
         raise UnsupportedVersionError("a member is of a type that this version does not know")
     times, modes = _read_times(known, len(names)), _read_modes(known, len(names))
-    with_content = [kind in (Type.FILE, Type.HARDLINK) for kind in types]
-    references = iter(read_column(known.get(_Tag.CONTENTS), sum(with_content)))
-    linked = [kind in (Type.SYMLINK, Type.HARDLINK) for kind in types]
-    targets_in = read_strings(known.get(_Tag.TARGETS), sum(linked))
-    if len(targets_in) != sum(linked):
+    references = iter(read_column(known.get(_Tag.CONTENTS), sum(map(_HOLDS.__getitem__, types))))
+    links = sum(map(_LEADS.__getitem__, types))
+    targets_in = _texts(known.get(_Tag.TARGETS), links, system)
+    if len(targets_in) != links:
         raise FormatError("a directory does not have a target for each link")
     targets = iter(targets_in)
-    rows, following = [], head.first_content
-    for row, name in enumerate(names):
+    rows, following, end = [], head.first_content, head.first_content + head.contents
+    for name, kind, time, mode in zip(names, types, times, modes, strict=True):
         content = None
-        if with_content[row]:
+        if _HOLDS[kind]:
             content = next(references) - 1
             if content < 0:
                 content, following = following, following + 1
-            if content >= head.first_content + head.contents:
+            if content >= end:
                 raise FormatError("a member names a content that is not there")
-        target = name_text(next(targets), system) if linked[row] else ""
-        entry = Entry(name_text(name, system), _TYPES[types[row]], times[row], modes[row], 0, target)
-        rows.append(Row(entry, content))
+        rows.append(Row(Entry(name, _TYPES[kind], time, mode, 0, next(targets) if _LEADS[kind] else ""), content))
     return rows
+
+
+def _texts(data: bytes | None, most: int, system: System) -> list[str]:
+    """Names, or targets, as text."""
+    names = read_strings(data, most)
+    if data and len(data) > MAX_NAME and max(map(len, names)) > MAX_NAME:
+        raise LimitError(f"a name of more than {MAX_NAME:,} bytes")
+    if system == System.POSIX and data:  # all at once, as names are many
+        return data[:-1].decode("utf-8", _SURROGATES[system]).split("\0")
+    return [name_text(name, system) for name in names]
 
 
 def _content_fields(contents: Sequence[Content]) -> dict[int, bytes | None]:
@@ -289,7 +308,7 @@ def _content_fields(contents: Sequence[Content]) -> dict[int, bytes | None]:
     }
 
 
-def _read_contents(known: dict[int, bytes], rows: int) -> list[Content]:
+def _read_contents(known: dict[int, bytes], rows: int, allowance: Allowance) -> list[Content]:
     sizes = read_column(known.get(_Tag.SIZES), rows)
     flags = read_column(known.get(_Tag.FLAGS), rows)
     if any(flag & ~(_PIXELS_ONLY | _HASHED) for flag in flags):
@@ -301,6 +320,7 @@ def _read_contents(known: dict[int, bytes], rows: int) -> list[Content]:
     parts = read_column(known[_Tag.PARTS], rows) if _Tag.PARTS in known else [int(bool(i)) for i in index]
     if sum(parts) > MAX_ROWS:
         raise LimitError(f"{sum(parts)} arrays in one directory are over the limit of {MAX_ROWS}")
+    allowance.take(sum(parts), ARRAY)
     counts = read_column(known.get(_Tag.COUNTS), sum(parts), 1)
     blobs = iter(read_column(known.get(_Tag.BLOBS), sum(1 for i in index if i)))
     hashes = Cursor(known.get(_Tag.HASHES, b""))

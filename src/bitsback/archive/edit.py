@@ -12,12 +12,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from bitsback.archive.coding import encode_block, pack_bytes
 from bitsback.archive.container import COPY, HERE, ContainerWriter, Header, Kind
@@ -158,7 +159,7 @@ def _sound(archive: Archive, members: Sequence[Member], threads: int) -> tuple[l
     for member, digest in archive.digests(members, threads=threads):
         if isinstance(digest, BitsBackError):
             wrong[member.ordinal] = str(digest).removeprefix(f"{member.name!r}: ")
-    lost = [replace(member, problem=wrong[member.ordinal]) for member in members if member.ordinal in wrong]
+    lost = [member.without(wrong[member.ordinal]) for member in members if member.ordinal in wrong]
     return [member for member in members if member.ordinal not in wrong], lost
 
 
@@ -175,7 +176,10 @@ def _directories(
             if member.content is not None and member.content not in renumbered:
                 renumbered[member.content] = first_content + len(renumbered)
         rows = [
-            Row(replace(member.entry, size=0), renumbered[member.content] if member.content is not None else None)
+            Row(
+                structs.replace(member.entry, size=0),
+                renumbered[member.content] if member.content is not None else None,
+            )
             for member in batch
         ]
         contents = [known[old] for old in list(renumbered)[first:]]

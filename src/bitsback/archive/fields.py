@@ -8,6 +8,7 @@ it makes anything of it, so that a few packed bytes do not become a long list.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from bitsback.errors import FormatError, UnsupportedVersionError
 
@@ -15,6 +16,7 @@ MAY_IGNORE = 128
 """An unknown field with this bit in its tag is stepped over; any other unknown field is refused."""
 
 _WORD = 1 << 64
+_SHIFTS = range(0, 70, 7)
 _LONG = bytes(range(128, 256))
 """The bytes of an integer but its last."""
 
@@ -72,15 +74,17 @@ class Cursor:
     def varint(self) -> int:
         """The next integer."""
         value = 0
-        for shift in range(0, 70, 7):
-            (byte,) = self.take(1)
+        for shift, byte in zip(_SHIFTS, self.data[self.at : self.at + len(_SHIFTS)], strict=False):
             value |= (byte & 127) << shift
             if byte < 128:
                 if shift and not byte:
                     raise FormatError("an integer is written longer than it need be")
                 if value >= _WORD:
                     break
+                self.at += shift // 7 + 1
                 return value
+        if self.left < len(_SHIFTS) and value < _WORD:
+            raise FormatError("it ends too early")
         raise FormatError("an integer is beyond 64 bits")
 
     def count(self) -> int:
@@ -169,10 +173,11 @@ def steps(values: Iterable[int]) -> bytes:
 
 def read_steps(data: bytes | None, rows: int) -> list[int]:
     """The inverse of :func:`steps`."""
-    last, out = 0, []
-    for step in read_column(data, rows):
-        last = _signed(last + unzigzag(step))
-        out.append(last)
+    if data is None:
+        return [0] * rows
+    out = list(accumulate(map(unzigzag, read_column(data, rows))))
+    if out and not -_WORD >> 1 <= min(out) <= max(out) < _WORD >> 1:
+        out = list(map(_signed, out))
     return out
 
 

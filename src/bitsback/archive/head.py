@@ -27,7 +27,7 @@ from bitsback.archive.fields import (
     varint,
     varints,
 )
-from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.archive.limits import BLOCK, DEFAULT_LIMITS, HEAD_BYTES, PIECE, Allowance, Limits
 from bitsback.archive.packing import PACKINGS, Packing, pack, unpack
 from bitsback.errors import FormatError, LimitError, UnsupportedVersionError
 from bitsback.kinds.base import Shape
@@ -185,8 +185,10 @@ def _pieces(pieces: Sequence[Piece]) -> bytes:
     return varint(len(pieces)) + b"".join(varint(len(data)) + data for data in columns)
 
 
-def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DataHead:
+def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS, allowance: Allowance | None = None) -> DataHead:
     """Read a chunk's head and check everything that can be checked without payload and directory.
+
+    ``allowance`` is what the archive may still describe.
 
     Raises FormatError, UnsupportedVersionError or LimitError.
 
@@ -194,6 +196,7 @@ def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DataHead:
     >>> decode_head(head.encode()) == head
     True
     """
+    allowance = allowance or Allowance(limits, limits.head)
     cursor = Cursor(data)
     digest = cursor.take(cursor.take(1)[0])
     if len(digest) not in (0, 32):
@@ -205,15 +208,17 @@ def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DataHead:
         size = cursor.varint()
         if size > limits.head:
             raise LimitError(f"a chunk's head unpacks to {size} bytes, over the limit of {limits.head}")
+        allowance.take(size // HEAD_BYTES)
         body = unpack(how, cursor.take(cursor.left), size)
     known = read_fields(body, _TAGS)
     models = known.get(_Tag.MODELS, b"")
     if len(models) % 32:
         raise FormatError("a list of models is cut short")
-    blocks = _read_blocks(known.get(_Tag.BLOCKS, b""), [models[i : i + 32] for i in range(0, len(models), 32)], limits)
-    image_pieces = _read_pieces(known.get(_Tag.IMAGE_PIECES))
+    identities = [models[at : at + 32] for at in range(0, len(models), 32)]
+    blocks = _read_blocks(known.get(_Tag.BLOCKS, b""), identities, limits, allowance)
+    image_pieces = _read_pieces(known.get(_Tag.IMAGE_PIECES), allowance)
     section = _read_bytes(known[_Tag.BYTES], limits) if _Tag.BYTES in known else None
-    byte_pieces = _read_pieces(known.get(_Tag.BYTE_PIECES))
+    byte_pieces = _read_pieces(known.get(_Tag.BYTE_PIECES), allowance)
     void = read_ascending(known.get(_Tag.VOID, b""), 2 * MAX_PIECES)
     head = DataHead(tuple(blocks), tuple(image_pieces), section, tuple(byte_pieces), digest, tuple(void))
     if sum(piece.length for piece in image_pieces) != sum(block.count for block in blocks) or any(
@@ -227,12 +232,13 @@ def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS) -> DataHead:
     return head
 
 
-def _read_blocks(data: bytes, models: list[bytes], limits: Limits) -> list[Block]:
+def _read_blocks(data: bytes, models: list[bytes], limits: Limits, allowance: Allowance) -> list[Block]:
     cursor = Cursor(data)
     blocks: list[Block] = []
     while cursor.left:
         if len(blocks) == MAX_BLOCKS:
             raise LimitError(f"more than {MAX_BLOCKS} blocks in one chunk")
+        allowance.take(1, BLOCK)
         tag, sample_bytes, level_count = cursor.take(3)
         which, height, width, channels, count, size = cursor.varints(6)
         if sample_bytes not in DTYPES or level_count not in (0, 2):
@@ -268,13 +274,14 @@ def _read_bytes(data: bytes, limits: Limits) -> Bytes:
     return Bytes(Packing(packing), size, check, packed)
 
 
-def _read_pieces(data: bytes | None) -> list[Piece]:
+def _read_pieces(data: bytes | None, allowance: Allowance) -> list[Piece]:
     if data is None:
         return []
     cursor = Cursor(data)
     rows = cursor.varint()
     if rows > MAX_PIECES:
         raise LimitError(f"{rows} pieces in one chunk are over the limit of {MAX_PIECES}")
+    allowance.take(rows, PIECE)
     contents, parts, starts, lengths = (cursor.take(cursor.varint()) for _ in range(4))
     if cursor.left:
         raise FormatError("a list of pieces has bytes left over")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from bitsback.errors import LimitError
+
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 
@@ -34,12 +36,46 @@ class Limits:
 
     @staticmethod
     def things(size: int) -> int:
-        """How many members, contents, arrays and pieces, all together, a file of ``size`` bytes may describe.
+        """How many things (:class:`Allowance`), all together, a file of ``size`` bytes may describe.
 
-        Each takes memory when an archive is opened. Of names that go on evenly, a byte can hold ten. A block, with its
-        check, never takes less than eight bytes; it counts for 64.
+        Of names that go on evenly, a byte can hold ten.
         """
         return (1 << 16) + 16 * size
 
 
 DEFAULT_LIMITS = Limits()
+
+
+MEMBER, CONTENT, ARRAY, PIECE, BLOCK, CHUNK = 1, 1, 1, 2, 64, 1024
+"""How many things what an archive describes counts for. Each takes memory and time when the archive is opened; a block,
+with its check, never takes less than eight bytes of it, a chunk, with its frame, never less than 64."""
+
+HEAD_BYTES = 16
+"""So many bytes of a head, once unpacked, count for a thing."""
+
+
+class Allowance:
+    """What an archive may still describe. To be asked before anything is made of what it says.
+
+    >>> allowance = Allowance(DEFAULT_LIMITS, 1)
+    >>> allowance.take(PIECE)
+    >>> allowance.take(1 << 20, PIECE)
+    Traceback (most recent call last):
+        ...
+    bitsback.errors.LimitError: describes more things than a file of 1 bytes can hold
+    """
+
+    def __init__(self, limits: Limits, size: int) -> None:
+        self._size = size
+        self._left = limits.things(size)
+
+    @property
+    def spent(self) -> bool:
+        """Whether too much was asked for."""
+        return self._left < 0
+
+    def take(self, count: int, weight: int = 1) -> None:
+        """Count so many things more. LimitError if that is too much."""
+        self._left -= count * weight
+        if self._left < 0:
+            raise LimitError(f"describes more things than a file of {self._size} bytes can hold")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 
 class Type(IntEnum):
@@ -16,8 +17,7 @@ class Type(IntEnum):
     """Another name of an earlier file of the archive, whose content it shares."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A name in an archive and what stands under it, its content aside.
 
     Names and targets are what the system that wrote the archive calls them, with ``/`` between the parts: on POSIX the

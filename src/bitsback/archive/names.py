@@ -17,9 +17,15 @@ from typing import NamedTuple, Protocol
 
 from bitsback.archive.folders import encode
 from bitsback.archive.member import Type
-from bitsback.errors import UnsafePathError
+from bitsback.errors import LimitError, UnsafePathError
 
 _LONGEST = 255
+
+MOST_PARTS = 1 << 23
+"""Parts of all names together: 4,000 folders within each other have so many ..."""
+MOST_FOLDERS = 1 << 17
+"""... and folders that no entry names, unless there are 16 for each entry: all of them are made."""
+
 _NO_PARTS = frozenset(("", ".", ".."))
 _FORBIDDEN = re.compile(r'[<>:"|?*\\\x00-\x1f]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\s*(?:\..*)?)", re.IGNORECASE)
@@ -78,6 +84,7 @@ class Rules:
         stem, dot, suffix = part.rpartition(".")
         if not stem or len(suffix) > 16:
             stem, dot, suffix = part, "", ""
+        stem = stem[:_LONGEST]
         while self.size(f"{stem}{mark}{dot}{suffix}") > _LONGEST:
             stem = stem[:-1]
         return f"{stem}{mark}{dot}{suffix}"
@@ -112,6 +119,7 @@ def place(entries: Iterable[Named], rules: Rules = HERE, strip: int = 0) -> list
 
     Refused, with an error that says why, are names that are empty, absolute, or hold ``..`` or NUL, and what cannot
     stand beside an earlier entry: the same name again (but for folders), or a name below something that is no folder.
+    Raises LimitError for names of more folders than anybody has (:data:`MOST_PARTS`, :data:`MOST_FOLDERS`).
 
     >>> from bitsback.archive.member import Entry
     >>> [where.parts for where in place([Entry("a/x:y.png"), Entry("A/x_y.png"), Entry("a/x_y.png")], WINDOWS)]
@@ -140,15 +148,17 @@ class _Node:
     _place: tuple[str, ...] | None = None
 
     def place(self) -> tuple[str, ...]:
-        """The path, as placed. In a loop: names may be deep."""
-        chain = [self]
-        while (above := chain[-1]).parent is not None and above._place is None:
-            chain.append(above.parent)
-        parts = above._place or ()
-        for node in reversed(chain):
-            if node._place is None and node.parent is not None:
-                parts = node._place = (*parts, node.part)
-        return parts
+        """The path, as placed. In a loop, as names may be deep; and kept for the folder alone, as that takes memory."""
+        folder = self.parent
+        if folder is None:
+            return ()
+        if folder._place is None:
+            chain, node = [], folder
+            while node.parent is not None and node._place is None:
+                chain.append(node.part)
+                node = node.parent
+            folder._place = (*(node._place or ()), *reversed(chain))
+        return (*folder._place, self.part)
 
     def take_note(self) -> str:
         """Why this was renamed, or else a folder above that nobody has been told about."""
@@ -170,9 +180,14 @@ class _Tree:
         self._nodes: list[_Node] = []
         self._folders: dict[str, _Node] = {}
         self._last = ""
+        self._parts_left, self._folders_left = MOST_PARTS, MOST_FOLDERS
 
     def add(self, entry: Named, strip: int) -> _Node | UnsafePathError | None:
         """The node of an entry, or why it has none."""
+        self._parts_left -= 1 + entry.name.count("/")
+        if self._parts_left < 0:
+            raise LimitError("names with more folders within each other than anybody has")
+        self._folders_left += 16
         parts = entry.name.split("/")
         if not _NO_PARTS.isdisjoint(parts) or "\0" in entry.name:
             wrong = next(part for part in parts if part in _NO_PARTS or "\0" in part)
@@ -187,6 +202,9 @@ class _Tree:
             below = node.below.get(part) if node.below else None
             if below is None:
                 below = self._new(node, part)
+                self._folders_left -= 1
+                if self._folders_left < 0:
+                    raise LimitError("names with more folders in them than anybody has")
             elif below.kind not in (None, Type.FOLDER):
                 return _refused(entry.name, "a folder above it is something else, too")
             node = below

@@ -1,7 +1,7 @@
 """Parity for a finished archive, and its use: what :mod:`bitsback.archive.parity` computes, written and read back.
 
-Parity is a run of its own behind what it protects: chunks of parity, a second index, a second footer. Should those be
-damaged, the archive ends with the footer before them.
+Parity is a run of its own behind what it protects: chunks of parity, a second index, a second footer. Should one of
+those be damaged, reading says so, as for any other part, and recovery goes on without it.
 """
 
 from __future__ import annotations

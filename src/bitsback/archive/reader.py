@@ -8,12 +8,13 @@ import re
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, overload
+from typing import Any, BinaryIO, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from bitsback import files
 from bitsback.archive.coding import decode_block, unpack_bytes, worth
 from bitsback.archive.container import Chunk, File, Kind
-from bitsback.archive.head import Block
+from bitsback.archive.directory import Content
 from bitsback.archive.item import content_digest
 from bitsback.archive.library import Library, ModelCoder
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
@@ -32,6 +33,9 @@ from bitsback.threads import ordered_map, thread_count
 
 CACHE_BYTES = 128 << 20
 """Decoded images that are kept for the next one asked for; the block in use is kept whatever its size."""
+
+AGAIN = 4
+"""How often a block may be decoded in one go through an archive, on average."""
 
 WHOLE = 1 << 26
 """A content kept as bytes that is larger than this is handed out piece by piece."""
@@ -96,8 +100,6 @@ class Archive:
             self.close()
             raise
         self.members = self.structure.members
-        self._by_name = {member.name: member for member in self.members}
-        self._ends = list(accumulate(member.images for member in self.members))
         self._decoded: OrderedDict[tuple[int, int], Images] = OrderedDict()
         self._locks: dict[int, threading.RLock] = {}
         self._models_loaded = False
@@ -110,6 +112,15 @@ class Archive:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state.pop("file"), **state)  # type: ignore[misc]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Member]:
+        return {member.entry.name: member for member in self.members}
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """For each member, how many images there are up to its end."""
+        return list(accumulate(member.held.images for member in self.members))
 
     @property
     def _lock(self) -> threading.RLock:
@@ -192,7 +203,7 @@ class Archive:
         where = f"chunk at byte {data.chunk.offset}"
         return type(error)(f"{where}, {self.structure.span(data)}: {str(error).removeprefix(f'{where}: ')}")
 
-    def _block(self, number: int, which: int, threads: int = 1) -> Images:
+    def _block(self, number: int, which: int, threads: int = 1, work: _Work | None = None) -> Images:
         """A block's images, kept for the next time. Its own check covers it, so of the payload no more is read."""
         key = (number, which)
         with self._lock:
@@ -203,6 +214,8 @@ class Archive:
         block = data.head.blocks[which]
         if block.size > self.limits.chunk:
             raise LimitError(f"a block of {block.size} bytes is over the limit of {self.limits.chunk}")
+        if work is not None:
+            work.take(block.samples * block.sample_bytes)
         payload = self._file.read(data.chunk.payload_offset + data.starts[which], block.size)
         try:
             images = decode_block(block, payload, self.library, self.limits, threads)
@@ -358,19 +371,19 @@ class Archive:
         for number in order:
             groups.setdefault(self._last_chunk(number), []).append(number)
         jobs = list(groups.items())
-        self._prepare((chunk for chunk, _ in jobs), order)
-        most = max((self._memory(chunk) for chunk, _ in jobs if chunk >= 0), default=0)
+        most = self._prepare(jobs)
         threads = max(1, min(threads, self.limits.memory // max(most, 1)))
+        work = _Work(self.structure)
 
         def share(job: tuple[int, list[int]]) -> int:
             if job[0] < 0:
                 return 1
             return worth(sum(block.samples for block in self.structure.chunks[job[0]].head.blocks), threads)
 
-        def work(job: tuple[int, list[int]], threads: int) -> list[_Done]:
-            return self._finish(job[0], job[1], chosen, threads)
+        def one(job: tuple[int, list[int]], threads: int) -> list[_Done]:
+            return self._finish(job[0], job[1], chosen, threads, work)
 
-        with closing(ordered_map(work, jobs, threads, share)) as results:
+        with closing(ordered_map(one, jobs, threads, share)) as results:
             for done in results:
                 digests = {number: digest for number, _, digest in done if digest}
                 for number, data, digest in done:
@@ -378,64 +391,97 @@ class Archive:
                         if isinstance(data, BitsBackError):
                             yield member, type(data)(f"{member.name!r}: {data}"), b""
                         else:
-                            yield member, data if isinstance(data, list) else self._streamed(number, digests), digest
+                            streamed = data if isinstance(data, list) else self._streamed(number, digests, work)
+                            yield member, streamed, digest
 
-    def _memory(self, chunk: int) -> int:
-        """What a worker takes at most for a chunk: what it decodes to, and what decoding its largest block takes."""
-        data = self.structure.chunks[chunk]
-        total = sum(block.samples * block.sample_bytes for block in data.head.blocks)
-        total += data.head.data.size if data.head.data else 0
-        return total + max((self._working(block) for block in data.head.blocks), default=0)
+    def _prepare(self, jobs: Iterable[tuple[int, list[int]]]) -> int:
+        """Import and load here all that workers will need, so that none of them is the first to.
 
-    def _working(self, block: Block) -> int:
-        try:
-            coder = self.library.coder(block.tag, block.model.hex())
-        except BitsBackError:
-            return 0  # it will not be decoded
-        return coder.memory(block.count, block.shape, block.coded_dtype, block.size)
-
-    def _prepare(self, chunks: Iterable[int], numbers: Iterable[int]) -> None:
-        """Import and load here all that workers will need, so that none of them is the first to."""
-        files.prepare(_formats(self.structure.contents[n].recipe for n in numbers if n in self.structure.contents))
-        blocks = [block for chunk in chunks if chunk >= 0 for block in self.structure.chunks[chunk].head.blocks]
+        Returns the bytes that a worker takes at most: what its contents hold, their files, and what decoding takes.
+        """
+        structure, most = self.structure, 0
+        recipes: set[str | None] = set()
+        working: dict[int, int] = {}
+        for _, numbers in jobs:
+            held, chunks = 0, set()
+            for number in numbers:
+                if (content := structure.contents.get(number)) is not None:
+                    recipes.add(content.recipe)
+                    held += structure.held(number).nbytes + content.size
+                    chunks |= {place.chunk for place in structure.places.get(number, ())}
+            for chunk in chunks - working.keys():
+                working[chunk] = self._working(structure.chunks[chunk])
+            most = max(most, held + max((working[chunk] for chunk in chunks), default=0))
+        files.prepare(_formats(recipes))
+        blocks = (block for chunk in working for block in structure.chunks[chunk].head.blocks)
         for tag, model in dict.fromkeys((block.tag, block.model) for block in blocks):
             with suppress(BitsBackError):  # whoever decodes such a block will say what is wrong
                 self.library.coder(tag, model.hex()).prepare()
+        return most
 
-    def _finish(self, chunk: int, numbers: list[int], chosen: dict[int, list[Member]], threads: int) -> list[_Done]:
+    def _working(self, data: DataChunk) -> int:
+        """The bytes that decoding takes, of any of a chunk's blocks or of its bytes."""
+        most = data.head.data.size if data.head.data else 0
+        for block in data.head.blocks:
+            with suppress(BitsBackError):  # it will not be decoded
+                coder = self.library.coder(block.tag, block.model.hex())
+                most = max(most, coder.memory(block.count, block.shape, block.coded_dtype, block.size))
+        return most
+
+    def _finish(
+        self, chunk: int, numbers: list[int], chosen: dict[int, list[Member]], threads: int, work: _Work
+    ) -> list[_Done]:
         """In a worker: the contents that end in a chunk, checked by its digest if all of them are here."""
-        cache: dict[int, bytes | BitsBackError] = {}
-        blocks = self._decode_all(numbers, threads)
+        structure = self.structure
+        errors: dict[int, BitsBackError] = {}
+        whole: list[int] = []
+        needed = 0
+        for number in numbers:
+            member, content = chosen[number][0], structure.contents.get(number)
+            if member.problem or content is None:
+                errors[number] = FormatError(member.problem or "what it holds is not described")
+            elif not _is_streamed(content):
+                needed += member.nbytes + content.size
+                if needed > self.limits.memory:
+                    errors[number] = LimitError(f"needs {needed} bytes, over the memory limit of {self.limits.memory}")
+                else:
+                    whole.append(number)
+        parts = self._parts(whole, errors, threads, work)
+        sections = _Sections(self, work)
         out: list[_Done] = []
         for number in numbers:
-            member = chosen[number][0]
-            content = self.structure.contents.get(number)
-            if member.problem or content is None:
-                out.append((number, FormatError(member.problem or "what it holds is not described"), b""))
-                continue
-            if content.recipe is None and content.blob > WHOLE:
-                out.append((number, (), b""))  # streamed by the caller
-                continue
-            try:
-                if member.nbytes + content.size > self.limits.memory:
-                    raise LimitError(f"needs {member.nbytes} bytes, over the memory limit of {self.limits.memory}")
-                blob, parts = self._take(number, blocks, cache)
-                digest = content_digest(blob, content.recipe if content.pixels_only else None, parts)
-                file = files.write(member.recipe, blob, parts) if member.recipe is not None else blob
-                if not content.pixels_only and member.recipe is not None:
-                    digest = hashlib.sha256(file).digest()
-                if len(file) != content.size and not content.pixels_only:
-                    raise ChecksumError(f"comes back with {len(file)} bytes instead of {content.size}")
-                if content.sha256 not in (None, digest):
-                    raise ChecksumError("is not the file that was stored")
-                out.append((number, [file], digest))
-            except BitsBackError as error:
-                out.append((number, error, b""))
+            if number in errors:
+                out.append((number, errors[number], b""))
+            elif _is_streamed(structure.contents[number]):
+                out.append((number, (), b""))  # by the caller
+            else:
+                try:
+                    out.append((number, *self._file_of(number, parts.pop(number), sections)))
+                except BitsBackError as error:
+                    out.append((number, error, b""))
         try:
             self._check_digest(chunk, {number: digest for number, _, digest in out if digest})
         except BitsBackError as error:
             return [(number, error, b"") for number, *_ in out]
         return out
+
+    def _file_of(self, number: int, parts: list[Images], sections: _Sections) -> tuple[list[bytes], bytes]:
+        """A content's file, in one piece, and its digest."""
+        content, recipe = self.structure.contents[number], self.structure.held(number).recipe
+        blob = b"".join(sections.of(place) for place in self._places(number) if not place.piece.part)
+        digest = content_digest(blob, content.recipe if content.pixels_only else None, parts)
+        file = files.write(recipe, blob, parts) if recipe is not None else blob
+        if not content.pixels_only and recipe is not None:
+            digest = hashlib.sha256(file).digest()
+        if len(file) != content.size and not content.pixels_only:
+            raise ChecksumError(f"comes back with {len(file)} bytes instead of {content.size}")
+        if content.sha256 not in (None, digest):
+            raise ChecksumError("is not the file that was stored")
+        return [file], digest
+
+    def _places(self, number: int) -> list[Place]:
+        """The pieces of a content in the order of the file."""
+        return sorted(self.structure.places.get(number, ()), key=lambda place: (place.chunk, place.offset))
 
     def _check_digest(self, chunk: int, digests: dict[int, bytes]) -> None:
         """Compare the digests of contents with that of the chunk that they end in, if they are all there are."""
@@ -445,73 +491,46 @@ class Archive:
         if hashlib.sha256(b"".join(digests.values())).digest() != data.head.digest:
             raise self._located(data, ChecksumError("the files do not come back as they were"))
 
-    def _decode_all(self, numbers: list[int], threads: int) -> dict[tuple[int, int], Images | BitsBackError]:
-        """All blocks that some contents lie in, side by side."""
-        wanted: dict[tuple[int, int], None] = {}
+    def _parts(
+        self, numbers: list[int], errors: dict[int, BitsBackError], threads: int, work: _Work
+    ) -> dict[int, list[Images]]:
+        """The arrays of contents. Blocks are decoded side by side, and not held for longer than they are copied."""
+        structure = self.structure
+        arrays: dict[int, list[Images]] = {
+            number: [np.empty((part.count, *part.shape), part.dtype) for part in structure.held(number).parts]
+            for number in numbers
+        }
+        uses: dict[tuple[int, int], list[_Use]] = {}
         for number in numbers:
-            for place in self.structure.places.get(number, ()):
+            for place in self._places(number):
                 if place.piece.part:
-                    firsts = self.structure.chunks[place.chunk].firsts
-                    first = bisect_right(firsts, place.offset) - 1
-                    last = bisect_right(firsts, place.offset + place.piece.length - 1) - 1
-                    wanted |= dict.fromkeys((place.chunk, which) for which in range(first, last + 1))
+                    for which, use in _uses(structure.chunks[place.chunk].firsts, number, place):
+                        uses.setdefault((place.chunk, which), []).append(use)
 
         def one(key: tuple[int, int], threads: int) -> Images | BitsBackError:
             try:
-                return self._block(*key, threads)
+                return self._block(*key, threads, work)
             except BitsBackError as error:
                 return error
 
-        with closing(ordered_map(one, wanted, threads)) as work:
-            return dict(zip(wanted, work, strict=True))
+        with closing(ordered_map(one, uses, threads)) as decoded:
+            for key, images in zip(uses, decoded, strict=True):
+                for use in uses[key]:
+                    if isinstance(images, BitsBackError):
+                        errors.setdefault(use.number, images)
+                    else:
+                        array = arrays[use.number][use.part - 1]
+                        array[use.start : use.start + use.last - use.first] = images[use.first : use.last]
+        return arrays
 
-    def _take(
-        self,
-        number: int,
-        blocks: dict[tuple[int, int], Images | BitsBackError],
-        cache: dict[int, bytes | BitsBackError],
-    ) -> tuple[bytes, list[Images]]:
-        """A content's blob and arrays, of decoded blocks; ``cache``: the bytes of chunks."""
-        content = self.structure.contents[number]
-        runs: dict[int, list[Any]] = {}
-        for place in sorted(self.structure.places.get(number, ()), key=lambda place: (place.chunk, place.offset)):
-            piece = place.piece
-            if piece.part:
-                runs.setdefault(piece.part, []).extend(self._images(place, blocks))
-                continue
-            if place.chunk not in cache:
-                try:
-                    cache[place.chunk] = self._bytes(place.chunk)
-                except BitsBackError as error:
-                    cache[place.chunk] = error
-            data = cache[place.chunk]
-            if isinstance(data, BitsBackError):
-                raise data
-            runs.setdefault(0, []).append(data[place.offset : place.offset + piece.length])
-        parts = [_joined(runs[part]) for part in range(1, 1 + len(content.counts))]
-        return b"".join(runs.get(0, ())), parts
-
-    def _images(self, place: Place, blocks: dict[tuple[int, int], Images | BitsBackError]) -> Iterator[Images]:
-        """The images of a piece, in as many arrays as it lies in blocks."""
-        firsts = self.structure.chunks[place.chunk].firsts
-        at, end = place.offset, place.offset + place.piece.length
-        while at < end:
-            which = bisect_right(firsts, at) - 1
-            stop = min(end, firsts[which + 1])
-            block = blocks[place.chunk, which]
-            if isinstance(block, BitsBackError):
-                raise block
-            yield block[at - firsts[which] : stop - firsts[which]]
-            at = stop
-
-    def _streamed(self, number: int, digests: dict[int, bytes]) -> Iterator[bytes]:
+    def _streamed(self, number: int, digests: dict[int, bytes], work: _Work) -> Iterator[bytes]:
         """A large content's bytes, piece by piece; at the end its own digest and that of its last chunk are checked.
 
         ``digests``: those of the other contents that end there; its own is added.
         """
-        digest = hashlib.sha256()
-        for place in sorted(self.structure.places[number], key=lambda place: (place.chunk, place.offset)):
-            data = self._bytes(place.chunk)[place.offset : place.offset + place.piece.length]
+        digest, sections = hashlib.sha256(), _Sections(self, work)
+        for place in self._places(number):
+            data = sections.of(place)
             digest.update(data)
             yield data
         digests[number] = digest.digest()
@@ -571,16 +590,81 @@ class Archive:
         return list(dict.fromkeys(problems))
 
 
+class _Use(NamedTuple):
+    """Images ``first`` to ``last`` of a block, and where they go: an array of a content, from ``start`` on."""
+
+    number: int
+    part: int
+    start: int
+    first: int
+    last: int
+
+
+def _uses(firsts: Sequence[int], number: int, place: Place) -> Iterator[tuple[int, _Use]]:
+    """What a piece of a content takes of which blocks; ``firsts``: the number of each block's first image."""
+    at, end, start = place.offset, place.offset + place.piece.length, place.piece.start
+    while at < end:
+        which = bisect_right(firsts, at) - 1
+        stop = min(end, firsts[which + 1])
+        yield which, _Use(number, place.piece.part, start, at - firsts[which], stop - firsts[which])
+        start, at = start + stop - at, stop
+
+
+class _Work:
+    """Bytes that may still be decoded in one go through an archive: a few times what it holds.
+
+    A block, or what is packed together, is decoded more than once where its files end in several chunks. No writer
+    strews files so that it comes to more than this.
+    """
+
+    def __init__(self, structure: Structure) -> None:
+        blocks = (block for data in structure.chunks for block in data.head.blocks)
+        held = sum(block.samples * block.sample_bytes for block in blocks)
+        held += sum(data.head.data.size for data in structure.chunks if data.head.data)
+        self._left = AGAIN * held + CACHE_BYTES
+
+    def take(self, size: int) -> None:
+        """Raise LimitError if that is too much."""
+        self._left -= size
+        if self._left < 0:
+            raise LimitError("files lie in so many pieces that the same would be decoded again and again")
+
+
+class _Sections:
+    """The bytes of chunks, unpacked when they are asked for; the last one, and errors, are kept."""
+
+    def __init__(self, archive: Archive, work: _Work) -> None:
+        self._archive, self._work = archive, work
+        self._last: tuple[int, bytes] = (-1, b"")
+        self._errors: dict[int, BitsBackError] = {}
+
+    def of(self, place: Place) -> bytes:
+        """A piece."""
+        if place.chunk != self._last[0]:
+            if place.chunk in self._errors:
+                raise self._errors[place.chunk]
+            try:
+                section = self._archive.structure.chunks[place.chunk].head.data
+                self._work.take(section.size if section else 0)
+                self._last = (-1, b"")
+                self._last = place.chunk, self._archive._bytes(place.chunk)
+            except BitsBackError as error:
+                self._errors[place.chunk] = error
+                raise
+        return self._last[1][place.offset : place.offset + place.piece.length]
+
+
+def _is_streamed(content: Content) -> bool:
+    """Whether a content is handed out piece by piece."""
+    return content.recipe is None and content.blob > WHOLE
+
+
 def _formats(recipes: Iterable[str | None]) -> set[str]:
     """The formats that recipes name; where one holds another, all."""
     found: set[str] = set()
     for recipe in set(recipes) - {None}:
         found |= set(re.findall(r'"format":"([a-z0-9]+)"', recipe or ""))
     return found
-
-
-def _joined(runs: list[Images]) -> Images:
-    return runs[0] if len(runs) == 1 else np.concatenate(runs)
 
 
 __all__ = ["Archive", "Data", "Member", "Part"]

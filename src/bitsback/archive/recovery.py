@@ -31,15 +31,12 @@ from bitsback.archive.container import (
     MAJOR,
     MINOR,
     OPTIONAL,
-    SYNC,
     Chunk,
     File,
     Finder,
     Index,
     Kind,
     System,
-    head_size_at,
-    read_chunk,
     read_footer,
     read_header,
     read_payload,
@@ -90,7 +87,7 @@ def salvage(file: File, limits: Limits) -> Salvaged:
     except FormatError as error:
         out.problems.append(f"header: {error}")
     found = list(_search(file, limits))
-    indexes = {one.chunk: index for one in found if (index := _index(file, one))}
+    indexes = {one.chunk: index for one in found if (index := _index(file, one, limits))}
     own = _own(found, indexes, own)
     taken = _taken(found, own)
     out.problems += _report(file, found, taken, own)
@@ -123,6 +120,9 @@ def _own(found: list[_Found], indexes: dict[Chunk, Index], own: set[int]) -> set
     return _with_earlier(own, before)
 
 
+_MISSING = 1 << 30
+"""Bytes that may be missing, should what an index lists have been there."""
+
 _TRIES = 64
 """Indexes that are out of place, and looked at."""
 
@@ -139,26 +139,17 @@ def _with_earlier(runs: set[int], before: dict[int, set[int]]) -> set[int]:
 
 def _search(file: File, limits: Limits) -> Iterator[_Found]:
     """All chunks with a whole frame and head that are not inside of a whole one."""
-    budget = 8 * file.size + (64 << 20)  # bytes of heads and payloads that are looked at: hostile ones may overlap
-    finder = Finder(file, SYNC)
+    budget = 8 * file.size + (64 << 20)  # bytes of payloads that are looked at: hostile ones may overlap
+    finder = Finder(file, limits)
     offset = 0
-    while (at := finder.find(offset)) >= 0:
-        offset = at + 1
-        try:
-            size = head_size_at(file, at)
-            budget -= size if size <= limits.head else 0
-            chunk = read_chunk(file, at, None, limits)
-        except (FormatError, LimitError):
-            pass
-        else:
-            budget -= chunk.payload_size if chunk.end <= file.size else 0
-            sound = chunk.end <= file.size and file.check_sum(chunk.payload_offset, chunk.payload_size) == (
-                chunk.payload_check
-            )
-            yield _Found(chunk, sound)
-            offset = chunk.end if sound else chunk.payload_offset
+    while (chunk := finder.find(offset)) is not None:
+        is_there = chunk.end <= file.size
+        budget -= chunk.payload_size if is_there else 0
         if budget < 0:
             raise LimitError("too much of the file looks like chunks and is none")
+        sound = is_there and file.check_sum(chunk.payload_offset, chunk.payload_size) == chunk.payload_check
+        yield _Found(chunk, sound)
+        offset = chunk.end if sound else chunk.payload_offset
 
 
 def _incomplete(taken: list[Chunk], footer: tuple[int, int] | None) -> bool:
@@ -175,11 +166,11 @@ def _incomplete(taken: list[Chunk], footer: tuple[int, int] | None) -> bool:
     return not ends or any(b - a > 2 for a, b in pairwise(numbers))
 
 
-def _index(file: File, one: _Found) -> Index | None:
-    if one.chunk.kind != Kind.INDEX or not one.sound:
+def _index(file: File, one: _Found, limits: Limits) -> Index | None:
+    if one.chunk.kind != Kind.INDEX or not one.sound or one.chunk.payload_size > limits.table:
         return None
     try:
-        return Index.decode(read_payload(file, one.chunk))
+        return Index.decode(read_payload(file, one.chunk), file.size + _MISSING, limits)
     except BitsBackError:
         return None
 

@@ -5,26 +5,28 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate, chain
 from typing import Any
 
+import msgspec
 import numpy as np
+from msgspec import structs
 
 from bitsback.archive import directory as directories
 from bitsback.archive.container import Chunk, ContainerReader, End, File, Header, Kind, read_payload
-from bitsback.archive.directory import Content, Directory
+from bitsback.archive.directory import Content, Directory, Row
 from bitsback.archive.head import Block, DataHead, Piece, decode_head
 from bitsback.archive.library import kind_name
-from bitsback.archive.limits import Limits
+from bitsback.archive.limits import CHUNK, CONTENT, MEMBER, Allowance, Limits
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.recovery import salvage
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
 from bitsback.kinds.base import Shape
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, gc=False):
     """One of a file's arrays."""
 
     count: int
@@ -37,17 +39,13 @@ class Part:
         return self.count * height * width * channels * np.dtype(self.dtype).itemsize
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A name in an archive, and what it stands for. The name has *not* been judged: extraction does that."""
+class Held(msgspec.Struct, frozen=True):
+    """What is known of a content, which many members may share."""
 
-    ordinal: int
-    entry: Entry
-    content: int | None = None
-    """The number of its content, which other members may share."""
     recipe: dict[str, Any] | None = None
     """What kind of image file; None for what is kept as bytes."""
     blob: int = 0
+    """Bytes of metadata, or of the file."""
     parts: tuple[Part, ...] = ()
     pixels_only: bool = False
     """Whether the file comes back with the same samples and metadata, but perhaps in other bytes."""
@@ -59,6 +57,20 @@ class Member:
     """Of the file, hex, where the archive stores it."""
     problem: str = ""
     """In a damaged archive: what is missing of it."""
+    images: int = 0
+    """In all its parts."""
+    nbytes: int = 0
+    """Bytes of its blob and its decoded arrays."""
+
+
+class Member(msgspec.Struct, frozen=True, gc=False):
+    """A name in an archive, and what it stands for. The name has *not* been judged: extraction does that."""
+
+    ordinal: int
+    entry: Entry
+    content: int | None = None
+    """The number of its content, which other members may share."""
+    held: Held = Held()
 
     @property
     def name(self) -> str:
@@ -85,18 +97,54 @@ class Member:
         return self.entry.target
 
     @property
+    def recipe(self) -> dict[str, Any] | None:
+        return self.held.recipe
+
+    @property
+    def blob(self) -> int:
+        return self.held.blob
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return self.held.parts
+
+    @property
+    def pixels_only(self) -> bool:
+        return self.held.pixels_only
+
+    @property
+    def how(self) -> tuple[str, ...]:
+        return self.held.how
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self.held.models
+
+    @property
+    def sha256(self) -> str:
+        return self.held.sha256
+
+    @property
+    def problem(self) -> str:
+        return self.held.problem
+
+    def without(self, problem: str) -> Member:
+        """The same member, whose content cannot be had."""
+        return structs.replace(self, held=structs.replace(self.held, problem=problem))
+
+    @property
     def exact(self) -> bool:
         """Whether the file comes back byte for byte."""
-        return not self.pixels_only
+        return not self.held.pixels_only
 
     @property
     def images(self) -> int:
-        return sum(part.count for part in self.parts)
+        return self.held.images
 
     @property
     def nbytes(self) -> int:
         """Bytes of its blob and its decoded arrays."""
-        return self.blob + sum(part.nbytes for part in self.parts)
+        return self.held.nbytes
 
 
 def relinked(members: Iterable[Member]) -> list[Member]:
@@ -106,7 +154,7 @@ def relinked(members: Iterable[Member]) -> list[Member]:
     another file's.
     """
     members = list(members)
-    if not any(member.type == Type.HARDLINK for member in members):
+    if not any(member.entry.type is Type.HARDLINK for member in members):
         return members
     files = {member.name: member.content for member in members if member.type == Type.FILE}
     instead: dict[tuple[str, int | None], str] = {}
@@ -114,7 +162,7 @@ def relinked(members: Iterable[Member]) -> list[Member]:
         if member.type == Type.HARDLINK and files.get(member.target, -1) != member.content:
             first = instead.setdefault((member.target, member.content), member.name)
             kind, target = (Type.FILE, "") if first == member.name else (Type.HARDLINK, first)
-            members[row] = replace(member, entry=replace(member.entry, type=kind, target=target))
+            members[row] = structs.replace(member, entry=structs.replace(member.entry, type=kind, target=target))
     return members
 
 
@@ -134,17 +182,12 @@ class DataChunk:
     """Contents whose last piece is in here."""
 
     @classmethod
-    def read(cls, number: int, chunk: Chunk, limits: Limits) -> DataChunk:
-        head = decode_head(chunk.head, limits)
+    def read(cls, number: int, chunk: Chunk, limits: Limits, allowance: Allowance) -> DataChunk:
+        head = decode_head(chunk.head, limits, allowance)
         starts = list(accumulate((block.size for block in head.blocks), initial=head.data.packed if head.data else 0))
         if starts[-1] != chunk.payload_size:
             raise FormatError("the payload is not as long as its parts")
         return cls(number, chunk, head, starts, [0, *accumulate(block.count for block in head.blocks)])
-
-    @property
-    def things(self) -> int:
-        """What counts for :meth:`bitsback.archive.limits.Limits.things`."""
-        return 64 * len(self.head.blocks) + len(self.head.image_pieces) + len(self.head.byte_pieces)
 
     @property
     def contents(self) -> set[int]:
@@ -152,13 +195,17 @@ class DataChunk:
         return {piece.content for piece in (*self.head.image_pieces, *self.head.byte_pieces)}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where a piece is: in which data chunk, and from which of its images, or bytes, on."""
 
     chunk: int
     offset: int
     piece: Piece
+
+
+def _numbered(found: Iterable[Directory]) -> Iterator[tuple[int, Row]]:
+    """The rows of directories with their numbers."""
+    return chain.from_iterable(enumerate(directory.rows, directory.first_member) for directory in found)
 
 
 class Structure:
@@ -180,42 +227,41 @@ class Structure:
     def __init__(self, file: File, limits: Limits, *, damaged: bool = False) -> None:
         self.file, self.limits, self.damaged = file, limits, damaged
         self.problems: list[str] = []
-        self._things = 0
-        self._spans: dict[int, str] = {}
+        self._allowance = Allowance(limits, file.size)
+        self._held: dict[int, Held] = {}
         self._recipes: dict[str, dict[str, Any]] = {}
         self.incomplete = False
         self.header: Header | None = None
         self.end: End | None = None
         self.tail = 0
         if damaged:
-            found = salvage(file, limits)
-            self.problems += found.problems
-            self.incomplete = found.incomplete
+            saved = salvage(file, limits)
+            self.problems += saved.problems
+            self.incomplete = saved.incomplete
             self.all_chunks, self.version, self.system, removed = (
-                found.chunks, found.version, found.system, found.removed,
+                saved.chunks, saved.version, saved.system, saved.removed,
             )  # fmt: skip
         else:
             container = ContainerReader(file, limits)
             self.header, self.end, self.tail = container.header, container.end, container.tail
             self.all_chunks, self.version = container.chunks, container.header.version
             self.system, removed = container.header.system, container.removed
+        self._allowance.take(len(self.all_chunks), CHUNK)
         self.chunks = self._read_data()
+        self._coded = [
+            [((block.shape, block.dtype), kind_name(block.tag), block.model.hex()) for block in data.head.blocks]
+            for data in self.chunks
+        ]
         self.contents: dict[int, Content] = {}
-        rows = self._read_directories()
+        found = self._read_directories()
         self.places = self._read_places()
-        self.next_member = rows[-1][0] + 1 if rows else 0
+        self.next_member = found[-1].first_member + len(found[-1].rows) if found else 0
         self.next_content = max(self.contents, default=-1) + 1
-        self.members = self._read_members(rows, removed | self._void(rows))
+        self.members = self._read_members(found, removed | self._void(found))
 
     def each(self, kind: Kind) -> Iterator[Chunk]:
         """The chunks of a kind."""
         return (chunk for chunk in self.all_chunks if chunk.kind == kind)
-
-    def _describe(self, things: int) -> None:
-        """Count what the archive describes, before or right after it is made, and end it where it is too much."""
-        self._things += things
-        if self._things > self.limits.things(self.file.size):
-            raise LimitError(f"describes more things than a file of {self.file.size} bytes can hold")
 
     def _trouble(self, chunk: Chunk, error: BitsBackError) -> None:
         """Raise the error with the place; in a damaged archive, note it."""
@@ -229,57 +275,68 @@ class Structure:
         chunks: list[DataChunk] = []
         for chunk in self.each(Kind.DATA):
             try:
-                chunks.append(DataChunk.read(len(chunks), chunk, self.limits))
+                chunks.append(DataChunk.read(len(chunks), chunk, self.limits, self._allowance))
             except BitsBackError as error:
+                if self._allowance.spent:
+                    raise
                 self._trouble(chunk, error)
-            else:
-                self._describe(chunks[-1].things)
         return chunks
 
-    def _read_directories(self) -> list[tuple[int, directories.Row]]:
-        """The rows of all directories with their numbers; of each directory, one sound copy is enough."""
+    def _read_directories(self) -> list[Directory]:
+        """All directories, in order; of each, one sound copy is enough. Their contents are kept."""
         found: dict[int, tuple[Chunk, Directory]] = {}
         lost: dict[int, tuple[Chunk, BitsBackError]] = {}
-        size = 0
-        for chunk in self.each(Kind.DIRECTORY):
-            first = -1
+        for chunk, head in self._directory_heads(lost):
             try:
-                head = directories.read_head(chunk.head, self.limits)
-                first = head.first_member
-                if first in found:
-                    _check_copy(chunk, found[first][0])
+                if head.first_member in found:
+                    _check_copy(chunk, found[head.first_member][0])
                     continue
-                size += head.size
-                if size > 4 * self.limits.table:
-                    raise LimitError(f"directories of {size} bytes are over the limit of {4 * self.limits.table}")
-                self._describe(head.members + head.contents)
-                directory = directories.decode(head, self.payload(chunk), self.system)
-                self._describe(sum(len(content.counts) for content in directory.contents))
-                found[first] = chunk, directory
-                lost.pop(first, None)
+                directory = directories.decode(head, self.payload(chunk), self.system, self._allowance)
+                found[head.first_member] = chunk, directory
+                lost.pop(head.first_member, None)
             except LimitError:
                 raise
             except BitsBackError as error:
-                lost[first] = (chunk, error)
+                lost[head.first_member] = (chunk, error)
         for chunk, reason in lost.values():
             self._trouble(chunk, reason)
-        rows = self._rows([directory for _, (_, directory) in sorted(found.items())])
-        self.incomplete |= bool(lost) or [ordinal for ordinal, _ in rows] != list(range(len(rows)))
-        return rows
-
-    def _rows(self, found: Sequence[Directory]) -> list[tuple[int, directories.Row]]:
-        """The rows of directories, in order; the contents are kept."""
-        rows: list[tuple[int, directories.Row]] = []
+        self.incomplete |= bool(lost)
         member = content = 0
-        for directory in found:
+        in_order = [directory for _, (_, directory) in sorted(found.items())]
+        for directory in in_order:
             right = (directory.first_member, directory.first_content) == (member, content)
             if directory.first_member < member or directory.first_content < content or not (right or self.damaged):
                 raise FormatError("the directories do not follow one another")
-            rows += enumerate(directory.rows, directory.first_member)
+            self.incomplete |= not right
             self.contents |= enumerate(directory.contents, directory.first_content)
             member = directory.first_member + len(directory.rows)
             content = directory.first_content + len(directory.contents)
-        return rows
+        return in_order
+
+    def _directory_heads(
+        self, lost: dict[int, tuple[Chunk, BitsBackError]]
+    ) -> list[tuple[Chunk, directories.DirectoryHead]]:
+        """The heads of all directories, copies included: what they announce, all together, must not be too much."""
+        heads: list[tuple[Chunk, directories.DirectoryHead]] = []
+        size = 0
+        counted: set[tuple[int, int, int]] = set()
+        for chunk in self.each(Kind.DIRECTORY):
+            try:
+                head = directories.read_head(chunk.head, self.limits)
+            except LimitError:
+                raise
+            except BitsBackError as error:
+                lost[-1] = (chunk, error)
+                continue
+            heads.append((chunk, head))
+            if (what := (head.first_member, head.members, head.contents)) not in counted:
+                counted.add(what)
+                self._allowance.take(head.members, MEMBER)
+                self._allowance.take(head.contents, CONTENT)
+                size += head.size
+        if size > 4 * self.limits.table:
+            raise LimitError(f"directories of {size} bytes are over the limit of {4 * self.limits.table}")
+        return heads
 
     def payload(self, chunk: Chunk) -> bytes:
         """A chunk's payload, checked."""
@@ -302,7 +359,7 @@ class Structure:
             data.ends.sort()
         return places
 
-    def _void(self, rows: list[tuple[int, directories.Row]]) -> set[int]:
+    def _void(self, found: Sequence[Directory]) -> set[int]:
         """The members that do not count since their file changed while it was being stored."""
         void: set[int | None] = set()
         for data in self.chunks:
@@ -310,16 +367,15 @@ class Structure:
             if not self.damaged and not ends.issuperset(data.head.void):
                 raise FormatError("a chunk voids what does not end in it")
             void |= ends.intersection(data.head.void)
-        return {ordinal for ordinal, row in rows if row.content in void} if void else set()
+        return {ordinal for ordinal, row in _numbered(found) if row.content in void} if void else set()
 
-    def _read_members(self, rows: list[tuple[int, directories.Row]], removed: set[int]) -> list[Member]:
+    def _read_members(self, found: Sequence[Directory], removed: set[int]) -> list[Member]:
         members: list[Member] = []
         if self.damaged:  # without an index, the later of two members of one name is the one that counts
-            last = {row.entry.name: ordinal for ordinal, row in rows if ordinal not in removed}
-            removed |= {ordinal for ordinal, row in rows if last.get(row.entry.name, ordinal) != ordinal}
-        known: dict[int, Member] = {}
+            last = {row.entry.name: ordinal for ordinal, row in _numbered(found) if ordinal not in removed}
+            removed |= {ordinal for ordinal, row in _numbered(found) if last.get(row.entry.name, ordinal) != ordinal}
         names: set[str] = set()
-        for ordinal, row in rows:
+        for ordinal, row in _numbered(found):
             if ordinal in removed:
                 continue
             if row.entry.name in names:
@@ -328,28 +384,11 @@ class Structure:
             if row.content is None:
                 members.append(Member(ordinal, row.entry))
                 continue
-            if row.content not in known:
-                known[row.content] = self._content(row.content)
-            like = known[row.content]
-            if like.problem and not self.damaged:
-                raise FormatError(f"{row.entry.name!r}: {like.problem}")
-            content = self.contents.get(row.content)
-            entry = directories.sized(row, content)
-            members.append(
-                Member(
-                    ordinal,
-                    entry,
-                    row.content,
-                    like.recipe,
-                    like.blob,
-                    like.parts,
-                    like.pixels_only,
-                    like.how,
-                    like.models,
-                    like.sha256,
-                    like.problem,
-                )
-            )
+            held = self.held(row.content)
+            if held.problem and not self.damaged:
+                raise FormatError(f"{row.entry.name!r}: {held.problem}")
+            entry = directories.sized(row, self.contents.get(row.content))
+            members.append(Member(ordinal, entry, row.content, held))
         if orphans := self.places.keys() - self.contents.keys():
             if not self.damaged:
                 raise FormatError("there is data of contents that no directory describes")
@@ -357,53 +396,59 @@ class Structure:
             self.incomplete = True
         return relinked(members)
 
-    def _content(self, number: int) -> Member:
-        """What all members of a content have in common; its ``problem`` unless its pieces make it up exactly."""
+    def held(self, number: int) -> Held:
+        """What is known of a content; its ``problem`` unless its pieces make it up exactly."""
+        if number not in self._held:
+            self._held[number] = self._content(number)
+        return self._held[number]
+
+    def _content(self, number: int) -> Held:
         content = self.contents.get(number)
-        nothing = Entry("")
         if content is None:
-            return Member(-1, nothing, number, problem="what it holds is not described")
+            return Held(problem="what it holds is not described")
         kinds: dict[int, tuple[Shape, str]] = {}
         at = [0] * (1 + len(content.counts))
-        how: list[str] = []
-        models: list[str] = []
+        how: dict[str, None] = {}
+        models: dict[str, None] = {}
         whole = True
-        for place in sorted(self.places.get(number, ()), key=lambda place: (place.chunk, place.offset)):
+        for place in self.places.get(number, ()):
             piece = place.piece
             if piece.part >= len(at) or piece.start != at[piece.part]:
                 whole = False
                 continue
             at[piece.part] += piece.length
-            head = self.chunks[place.chunk].head
             if piece.part:
-                for block in self.blocks(place):
-                    shape = (block.shape, block.dtype)
+                for shape, kind, model in self._coded[place.chunk][self._which(place)]:
                     whole = whole and kinds.setdefault(piece.part, shape) == shape
-                    how.append(kind_name(block.tag))
-                    models += [block.model.hex()] if block.model else []
-            elif content.recipe is None and head.data:
-                how.append("packed" if head.data.packing else "stored")
+                    how[kind] = None
+                    models |= {model: None} if model else {}
+            elif content.recipe is None and (section := self.chunks[place.chunk].head.data):
+                how["packed" if section.packing else "stored"] = None
         problem = "" if whole and at == [content.blob, *content.counts] else "a piece of it is missing"
-        return Member(
-            -1,
-            nothing,
-            number,
+        parts = tuple(Part(count, *kinds[part]) for part, count in enumerate(content.counts, 1)) if not problem else ()
+        return Held(
             self._recipe(content),
             content.blob,
-            tuple(Part(count, *kinds[part]) for part, count in enumerate(content.counts, 1)) if not problem else (),
+            parts,
             content.pixels_only,
-            tuple(dict.fromkeys(how)) or ("stored",),
-            tuple(dict.fromkeys(models)),
+            tuple(how) or ("stored",),
+            tuple(models),
             (content.sha256 or b"").hex(),
             problem,
+            sum(content.counts) if parts else 0,
+            content.blob + sum(part.nbytes for part in parts),
         )
 
     def blocks(self, place: Place) -> Sequence[Block]:
         """The blocks that an image piece lies in."""
-        data = self.chunks[place.chunk]
-        first = bisect_right(data.firsts, place.offset) - 1
-        last = bisect_right(data.firsts, place.offset + place.piece.length - 1) - 1
-        return data.head.blocks[first : last + 1]
+        return self.chunks[place.chunk].head.blocks[self._which(place)]
+
+    def _which(self, place: Place) -> slice:
+        """Which blocks of its chunk those are."""
+        firsts = self.chunks[place.chunk].firsts
+        return slice(
+            bisect_right(firsts, place.offset) - 1, bisect_right(firsts, place.offset + place.piece.length - 1)
+        )
 
     def _recipe(self, content: Content) -> dict[str, Any] | None:
         """A content's recipe, which many may share."""
@@ -422,12 +467,22 @@ class Structure:
 
     def span(self, data: DataChunk) -> str:
         """Which members a chunk has something of, in words."""
-        if data.number not in self._spans:
-            inside = data.contents
-            names = [repr(member.name) for member in self.members if member.content in inside]
-            words = f"{names[0]} to {names[-1]} ({len(names)} files)" if len(names) > 1 else "".join(names)
-            self._spans[data.number] = words or "no file"
-        return self._spans[data.number]
+        named = [self._by_content[content] for content in data.contents if content in self._by_content]
+        count = sum(count for _, _, count in named)
+        first, last = min((first for first, _, _ in named), default=0), max((last for _, last, _ in named), default=0)
+        if count < 2:
+            return repr(self.members[first].name) if named else "no file"
+        return f"{self.members[first].name!r} to {self.members[last].name!r} ({count} files)"
+
+    @cached_property
+    def _by_content(self) -> dict[int, tuple[int, int, int]]:
+        """For each content the first and the last member that names it, by their place, and how many do."""
+        found: dict[int, tuple[int, int, int]] = {}
+        for row, member in enumerate(self.members):
+            if member.content is not None:
+                first, _, count = found.get(member.content, (row, row, 0))
+                found[member.content] = first, row, count + 1
+        return found
 
 
 def _check_copy(chunk: Chunk, first: Chunk) -> None:

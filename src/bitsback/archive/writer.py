@@ -6,11 +6,12 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import BinaryIO
 
 import numpy as np
+from msgspec import structs
 
 from bitsback.archive import plan
 from bitsback.archive.choice import Choice, Effort, choose
@@ -149,6 +150,8 @@ class Writer:
         entry = item.entry
         if entry.name in self._names:
             return "the name is there already"
+        if not {"", ".", ".."}.isdisjoint(entry.name.split("/")):
+            return "the name is no relative path"
         try:
             name_bytes(entry.name, self._system)
             name_bytes(entry.target, self._system)
@@ -359,7 +362,7 @@ class Writer:
 
     def _directory(self, batch: _Batch) -> Directory:
         named = zip(batch.items, batch.names, strict=True)
-        rows = [Row(replace(item.entry, size=0), number) for item, number in named]  # sizes are the contents'
+        rows = [Row(structs.replace(item.entry, size=0), number) for item, number in named]  # sizes are the contents'
         contents = [
             Content(
                 item.entry.size,

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -94,7 +95,7 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """What :func:`bitsback.cli.main` does."""
     try:
         prepare()
-        with _signals():
+        with _signals(), _warnings():
             code = _attempt(arguments)
     except Interrupted as stop:
         _stop(stop.number)
@@ -111,7 +112,9 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
 def _attempt(arguments: Sequence[str] | None) -> int:
     """Run a command; every error but an interruption becomes a line and an exit code."""
     try:
-        code: int = app.main(arguments, prog_name="bitsback", standalone_mode=False) or OK
+        with warnings.catch_warnings():
+            warnings.showwarning = _tell_warning
+            code: int = app.main(arguments, prog_name="bitsback", standalone_mode=False) or OK
         with standard_output():
             return code
     except (Interrupted, KeyboardInterrupt):
@@ -122,6 +125,11 @@ def _attempt(arguments: Sequence[str] | None) -> int:
         return _explain(raised.error)
     except BaseException as error:
         return _explain(error)
+
+
+def _tell_warning(message: Warning | str, *where: Any, **what: Any) -> None:
+    """A warning of a library is a line like others, whatever line of its code it comes from."""
+    say(f"warning: {message}")
 
 
 def _explain(error: BaseException) -> int:
@@ -158,6 +166,18 @@ def _words(error: BaseException) -> str:
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return "the system does not allow as many threads (-T 1 needs none)"
     return f"internal error, please report it: {type(error).__name__}: {error}"
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """Show Python's warnings as lines like all others."""
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        say(f"warning: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 @contextmanager

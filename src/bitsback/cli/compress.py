@@ -68,7 +68,8 @@ def compress_command(
 
     Names are those that tar gives: the paths as they were written, without / or .. at the beginning. Folders are taken
     with all that is in them, links as links. What is no image, or none that can be made smaller, is stored as it is:
-    nothing is dropped but pipes, sockets and devices, and those are named. INPUT - is standard input.
+    nothing is dropped but pipes, sockets, devices, and what is over a limit, and those are named. INPUT - is standard
+    input.
 
     The finished archive is opened, and all of it compared with what went in. --rm then deletes what has not changed
     meanwhile, and folders that are empty after that.

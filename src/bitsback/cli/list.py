@@ -135,7 +135,7 @@ def time_words(ns: int) -> str:
     """A time in words: of this place; for years that its system does not know, of Greenwich.
 
     >>> time_words(-(10**28))
-    '-316885678-11-18 14:13:20Z'
+    '-316887383099-11-20 06:13:20Z'
     """
     seconds = ns // 10**9
     try:

@@ -87,7 +87,7 @@ class Family(ABC):
 def whole(values: npt.ArrayLike, dtype: npt.DTypeLike, stop: int | None, what: str, start: int = 0) -> npt.NDArray[Any]:
     """Return ``values`` as a C-contiguous, writable array of an integer ``dtype``: the one form that kernels see.
 
-    (One form, so that Numba compiles each kernel once.) Values must be integers or booleans in
+    (One form, so that each kernel is compiled once.) Values must be integers or booleans in
     ``[start, stop)``; ``stop`` None stands for all that ``dtype`` holds.
 
     Raises:

@@ -22,7 +22,6 @@ from __future__ import annotations
 import ast
 import builtins
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,7 +33,7 @@ import numpy as np
 from llvmlite import ir
 
 from bitsback.kernels import values
-from bitsback.kernels.source import tree
+from bitsback.kernels.source import source
 from bitsback.kernels.unit import Part, Slot, Unit
 from bitsback.kernels.values import INTEGER, LONG, REAL, Array, KernelError, Number
 
@@ -71,8 +70,7 @@ class Body:
     """A function's statements at one place in a kernel."""
 
     def __init__(self, unit: Unit, function: FunctionType, arguments: tuple[Any, ...]) -> None:
-        self._unit, self._function, self._tree = unit, function, tree(function)
-        self._assigned = Counter(name for node in ast.walk(self._tree) for name in _assigned(node))
+        self._unit, self._function, self._source = unit, function, source(function)
         self._names: dict[str, Any] = {}
         """The values of names; in a slot, if it may be another one elsewhere or the next time."""
         self._depth = 0
@@ -80,14 +78,14 @@ class Body:
         self._exit: Any = None
         self._returned: Any = None
         """A value; in a slot, if there is more than one place that returns one."""
-        parameters, rest = [one.arg for one in self._tree.args.args], self._tree.args.vararg
+        given = self._source.tree.args
+        parameters, rest = [one.arg for one in given.args], given.vararg
         count = len(parameters)
         if count > len(arguments) or (count < len(arguments) and not rest):
             raise KernelError(f"{function.__name__} takes {count} arguments, not {len(arguments)}")
         if rest:
             parameters, arguments = [*parameters, rest.arg], (*arguments[:count], arguments[count:])
         for name, value in zip(parameters, arguments, strict=True):
-            self._assigned[name] += 1
             self._set_name(name, value)
 
     @property
@@ -96,16 +94,15 @@ class Body:
 
     def result(self) -> Any:
         """Put the statements, and give what they return."""
-        returns = [node for node in ast.walk(self._tree) if isinstance(node, ast.Return)]
-        if returns and returns != self._tree.body[-1:]:
+        if self._source.returns and not self._source.ends:
             self._exit = self._build.append_basic_block("exit")
-        self._statements(self._tree.body)
+        self._statements(self._source.tree.body)
         if self._exit is None:
             return self._returned
         if not self._build.block.is_terminated:
             if self._returned is not None:
                 raise KernelError(
-                    f"{self._place(self._tree)}: {self._function.__name__} may return something or nothing"
+                    f"{self._place(self._source.tree)}: {self._function.__name__} may return something or nothing"
                 )
             self._build.branch(self._exit)
         self._build.position_at_end(self._exit)
@@ -276,7 +273,7 @@ class Body:
         known = self._names.get(name)
         if isinstance(known, Slot):
             known.set(value)
-        elif self._assigned[name] == 1 and (self._depth == 0 or not values.codes(value)):
+        elif self._source.assigned[name] == 1 and (self._depth == 0 or not values.codes(value)):
             self._names[name] = value
         else:
             slot = self._names[name] = Slot(self._unit, value)
@@ -297,7 +294,7 @@ class Body:
         if name in self._names:
             value = self._names[name]
             return value.get() if isinstance(value, Slot) else value
-        if self._assigned[name]:
+        if self._source.assigned[name]:
             raise KernelError(f"{name} may have no value yet")
         function = self._function
         if name in function.__code__.co_freevars:
@@ -465,16 +462,6 @@ def _fill(unit: Unit, array: Array, value: Any) -> Array:
     with unit.loop(ir.Constant(LONG, 0), flat.shape[0].code) as (index, _, _):
         values.write(unit.build, values.part(unit.build, flat, (Number(INTEGER, index),)), value)
     return array
-
-
-def _assigned(node: ast.AST) -> Iterator[str]:
-    """The names that a node of the tree gives a value; those that get several, several times."""
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        yield node.id
-    if isinstance(node, (ast.AugAssign, ast.For)):
-        # What an index in the target mentions is only read
-        names = [one for one in ast.walk(node.target) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]
-        yield from (one.id for one in (*names, *names))
 
 
 # What kernels can call ------------------------------------------------------------------------------------------------

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import linecache
+from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -15,9 +17,21 @@ from bitsback.kernels.unit import Part
 from bitsback.kernels.values import KernelError
 
 
+class Source(NamedTuple):
+    """What is to be known of a function before it is translated."""
+
+    tree: ast.FunctionDef
+    assigned: Counter[str]
+    """How often each name is given a value; more than once, too, where that is done in a loop's head or adds to it."""
+    returns: int
+    """How many returns there are."""
+    ends: bool
+    """Whether the only one is the last statement."""
+
+
 @cache
-def tree(function: FunctionType) -> ast.FunctionDef:
-    """The syntax tree of a function that was made by ``def``.
+def source(function: FunctionType) -> Source:
+    """Of a function that was made by ``def``.
 
     Raises KernelError if its source is not there, or is not the one any more that Python has read.
     """
@@ -31,7 +45,17 @@ def tree(function: FunctionType) -> ast.FunctionDef:
         state = "has changed since Python read it" if text else "is missing"
         name = f"{function.__module__}.{function.__qualname__}"
         raise KernelError(f"the source of {name} in {code.co_filename} {state}")
-    return found[0]
+    tree, assigned, returns = found[0], Counter[str](), 0
+    for node in ast.walk(tree):
+        returns += isinstance(node, ast.Return)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            assigned[node.id] += 1
+        elif isinstance(node, (ast.AugAssign, ast.For)):
+            # What an index in the target mentions is only read
+            names = (one for one in ast.walk(node.target) if isinstance(one, ast.Name))
+            assigned.update(one.id for one in names if isinstance(one.ctx, ast.Store))
+    assigned.update(one.arg for one in (*tree.args.args, tree.args.vararg) if one)
+    return Source(tree, assigned, returns, returns == 1 and isinstance(tree.body[-1], ast.Return))
 
 
 @cache
@@ -44,9 +68,19 @@ def _functions(text: str) -> dict[tuple[str, int], tuple[ast.FunctionDef, CodeTy
         code = todo.pop()
         compiled[code.co_name, code.co_firstlineno] = code
         todo += [one for one in code.co_consts if isinstance(one, CodeType)]
-    trees = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef)]
+    trees = list(_definitions(module))
     keys = [(node.name, min([node.lineno, *(one.lineno for one in node.decorator_list)])) for node in trees]
     return {key: (node, compiled[key]) for key, node in zip(keys, trees, strict=True)}
+
+
+def _definitions(node: ast.AST) -> Iterator[ast.FunctionDef]:
+    """All functions within a statement."""
+    if isinstance(node, ast.FunctionDef):
+        yield node
+    for part in ("body", "orelse", "finalbody", "handlers"):
+        for one in getattr(node, part, ()):
+            if isinstance(one, (ast.stmt, ast.ExceptHandler)):
+                yield from _definitions(one)
 
 
 def _meaning(code: CodeType) -> tuple[Any, ...]:

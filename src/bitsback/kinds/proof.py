@@ -16,11 +16,11 @@ import hashlib
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bitsback import kernels
 from bitsback.errors import CodecError, EmptyStackError, FormatError, InexactEngineError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def once(what: str, key: str, holds: Callable[[], bool]) -> None:
 
 
 def _look(what: str, key: str, holds: Callable[[], bool]) -> None:
-    folder = _folder()
+    folder = kernels.folder()
     mark = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.proved" if folder else None
     if mark and mark.exists():
         return
@@ -77,11 +77,6 @@ def _look(what: str, key: str, holds: Callable[[], bool]) -> None:
     if mark:
         with suppress(OSError):  # then the next process proves it again
             mark.touch()
-
-
-def _folder() -> Path | None:
-    """Where the compiled kernels of this set are kept; None if they are not."""
-    return None  # TODO: bitsback.kernels.folder(), once that is merged
 
 
 # Models ---------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from bitsback.kinds.vae import chain
 from bitsback.lab.vae import EDGE, PIXELS, SPECS, FloatVAE, Images, Spec
 from bitsback.report.machine import machine
 
-PACKAGES = ("bitsback", "numpy", "numba", "torch", "pillow")
+PACKAGES = ("bitsback", "numpy", "llvmlite", "torch", "pillow")
 
 Told = Callable[[str], None]
 """Is told what is going on, a line at a time."""

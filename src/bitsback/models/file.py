@@ -8,7 +8,7 @@ offset  type
 ======  ========  ==================================================================================
 0       8 bytes   :data:`MAGIC`
 8       u8        version: 2
-9       u8        packing of the rest: 0 as it is, 1 LZMA2 with a dictionary of 1 MiB
+9       u8        packing of the rest: 0 as it is, 1 LZMA2 with a dictionary of 1 MiB, 2 DEFLATE
 10      u32       size of the safetensors
 14      32 bytes  their SHA-256
 ======  ========  ==================================================================================
@@ -26,6 +26,7 @@ import lzma
 import math
 import stat
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from bitsback.kinds.base import Tensors
 
 MAGIC = b"\x8fBBM\r\n\x1a\n"
 VERSION = 2
-STORED, LZMA = 0, 1
+STORED, LZMA, DEFLATE = 0, 1, 2
 
 MAX_CONTENT = 32 << 20
 MAX_FILE = MAX_CONTENT + 1024
@@ -63,13 +64,18 @@ _DECODER: msgspec.json.Decoder[AnyConfig] = msgspec.json.Decoder(AnyConfig)
 def dump(config: AnyConfig, tensors: Tensors) -> bytes:
     """Serialise and pack; the same model always has the same identity."""
     content = _content(config, tensors)
-    packing, packed = STORED, content
-    # Of every pair of bytes most weights have one that is nearly always the same, hence lp
-    chain = {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": _DICTIONARY, "lc": 1, "lp": 1, "pb": 0}
-    smaller = lzma.compress(content, lzma.FORMAT_RAW, filters=[chain])
-    if len(smaller) < len(content):
-        packing, packed = LZMA, smaller
+    packing, packed = _packed(content)
     return _HEAD.pack(MAGIC, VERSION, packing, len(content), hashlib.sha256(content).digest()) + packed
+
+
+def _packed(content: bytes) -> tuple[int, bytes]:
+    """How, and the result. DEFLATE is taken where it is about as small, as it is unpacked ten times as fast."""
+    # Of every pair of bytes most 16-bit weights have one that is nearly always the same, hence lp
+    chain = {"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": _DICTIONARY, "lc": 1, "lp": 1, "pb": 0}
+    small = lzma.compress(content, lzma.FORMAT_RAW, filters=[chain])
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_FILTERED)
+    fast = deflater.compress(content) + deflater.flush()
+    return (DEFLATE, fast) if len(fast) < 1.02 * len(small) else (LZMA, small)
 
 
 def _content(config: AnyConfig, tensors: Tensors) -> bytes:
@@ -156,21 +162,22 @@ def unpack(data: bytes) -> bytes:
         raise UnsupportedVersionError(f"the model file is of version {version}; this bitsback reads version {VERSION}")
     if size > MAX_CONTENT:
         raise LimitError(f"a model of {size} bytes is beyond the limit of {MAX_CONTENT}")
-    if packing not in (STORED, LZMA):
+    if packing not in (STORED, LZMA, DEFLATE):
         raise UnsupportedVersionError(f"the model file is packed in a way {packing} that this bitsback does not know")
     packed = memoryview(data)[HEAD_SIZE:]
-    content = _unpacked(packed, size) if packing == LZMA else bytes(packed)
+    content = bytes(packed) if packing == STORED else _unpacked(packed, packing, size)
     if len(content) != size or hashlib.sha256(content).digest() != identity:
         raise ChecksumError("the model file is damaged: it does not hold what it announces")
     return content
 
 
-def _unpacked(packed: memoryview, size: int) -> bytes:
+def _unpacked(packed: memoryview, packing: int, size: int) -> bytes:
     """At most ``size`` bytes and one more; nothing if they are damaged."""
-    unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": _DICTIONARY}])
+    chain = [{"id": lzma.FILTER_LZMA2, "dict_size": _DICTIONARY}]
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=chain) if packing == LZMA else zlib.decompressobj(-15)
     try:
         content = unpacker.decompress(packed, size + 1)
-    except lzma.LZMAError:
+    except (lzma.LZMAError, zlib.error):
         return b""
     return content if unpacker.eof and not unpacker.unused_data else b""
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
+from bitsback.nets import onnx
 from bitsback.nets.layers import Conv, Dense, Flatten, Network, Shuffle, Unflatten, Weights
 
 OPSET = 17
@@ -19,18 +19,18 @@ class _Builder:
     """Nodes and constants under construction; ``current`` is the name of the last value."""
 
     def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
+        self.nodes: list[bytes] = []
+        self.constants: list[bytes] = []
         self.current = "x"
 
     def constant(self, value: NDArray[Any] | np.generic) -> str:
         name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(value, order="C"), name))
+        self.constants.append(onnx.tensor(name, value))
         return name
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> None:
         name = f"v{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], name=f"n{len(self.nodes)}", **attributes))
+        self.nodes.append(onnx.node(kind, inputs, name, f"n{len(self.nodes)}", **attributes))
         self.current = name
 
 
@@ -38,7 +38,7 @@ def _model(network: Network, weighted: Callable[[_Builder, Conv | Dense, Weights
     """Walk the layer list; ``weighted`` adds the nodes of a layer with weights."""
     b = _Builder()
     if float_inside:
-        b.node("Cast", b.current, to=TensorProto.FLOAT)
+        b.node("Cast", b.current, to=onnx.FLOAT)
     for index, layer in enumerate(network.spec.layers):
         match layer:
             case Conv() | Dense():
@@ -51,17 +51,10 @@ def _model(network: Network, weighted: Callable[[_Builder, Conv | Dense, Weights
             case Shuffle(factor):
                 _shuffle(b, factor)
     if float_inside:
-        b.node("Cast", b.current, to=TensorProto.UINT8)
-    graph = helper.make_graph(
-        b.nodes,
-        "integer_network",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, ["n", *network.spec.input])],
-        [helper.make_tensor_value_info(b.current, TensorProto.UINT8, ["n", *network.spec.output])],
-        b.constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
+        b.node("Cast", b.current, to=onnx.UINT8)
+    given = onnx.value("x", onnx.UINT8, ["n", *network.spec.input])
+    found = onnx.value(b.current, onnx.UINT8, ["n", *network.spec.output])
+    return onnx.model("integer_network", b.nodes, b.constants, given, found, OPSET, IR_VERSION)
 
 
 def _shuffle(b: _Builder, factor: int) -> None:
@@ -104,9 +97,9 @@ def int8_graph(network: Network) -> bytes:
 
     def weighted(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
         if layer.wide:
-            b.node("Cast", b.current, to=TensorProto.FLOAT)
+            b.node("Cast", b.current, to=onnx.FLOAT)
             _in_float(b, layer, weights)
-            b.node("Cast", b.current, to=TensorProto.UINT8)
+            b.node("Cast", b.current, to=onnx.UINT8)
             return
         w = weights.weight
         if isinstance(layer, Dense):

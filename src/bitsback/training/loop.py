@@ -204,7 +204,7 @@ class _Loop:
         step = run.step
         torch.manual_seed(schedule.seed * 1_000_003 + step)
         self.task.quantise(schedule.quantised(step))
-        picks = self.task.draw(step, schedule.batch)[group.rank :: group.size]
+        picks = np.ascontiguousarray(self.task.draw(step, schedule.batch)[group.rank :: group.size])
         while True:
             try:
                 bits, gradients = self._gradients(picks, step / schedule.steps, executor)

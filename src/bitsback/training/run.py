@@ -303,7 +303,7 @@ class _Fit:
             module.start_from(network_of(architecture.init))
         survey = surveyor(spec, channels, likelihood, self.threads, self.device)
         module.to(self.device)
-        train = self.data.split.train[self.group.rank :: self.group.size]
+        train = np.ascontiguousarray(self.data.split.train[self.group.rank :: self.group.size])
         per_pixel = 2 * plane_count(spec, channels) + 9 + channels
         per_image = per_pixel * self.data.summary.mean_samples / channels * 1.2
         at_once = max(8, int(self.regime.memory / per_image))

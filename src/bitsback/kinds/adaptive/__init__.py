@@ -14,7 +14,7 @@ from bitsback.kinds.base import Images, Shape
 class Adaptive:
     """The coder. Takes any images."""
 
-    tag, id, name, learns, pace = 1, "", "adaptive", True, 1 << 18
+    tag, id, name, learns, pace = 1, "", "adaptive", True, 1 << 19
 
     def accepts(self, shape: Shape, dtype: DTypeLike, levels: int | None = None) -> bool:
         return np.dtype(dtype) in (np.uint8, np.uint16)

@@ -239,13 +239,13 @@ def _variants(images: Images, sample: Images) -> Iterator[int]:
     if images.size <= 1 << 12:
         yield from (0, serial.DEFLATE)
     low, high = images.min(), images.max()
-    if ((images == low) | (images == high)).all():
-        yield serial.TWO_VALUES | serial.LZMA
-    else:
-        yield serial.MEDIAN | serial.LZMA
-    clear = smooth.CLEAR if smooth.can_be_clear(images) else 0
-    yield from (SMOOTH + how for how in range(clear, clear + smooth.TRANSFORMS) if smooth.takes(images.shape, how))
-    if mixing.takes(images.shape) and len(np.unique(sample)) <= _MIXED_LEVELS:
+    two_valued = bool(((images == low) | (images == high)).all())
+    mixed = mixing.takes(images.shape) and len(np.unique(sample)) <= _MIXED_LEVELS
+    yield serial.LZMA | (serial.TWO_VALUES if two_valued else serial.MEDIAN)
+    if not (two_valued and mixed):  # two values are never smooth: so there is nothing to compile for them, either
+        clear = smooth.CLEAR if smooth.can_be_clear(images) else 0
+        yield from (SMOOTH + how for how in range(clear, clear + smooth.TRANSFORMS) if smooth.takes(images.shape, how))
+    if mixed:
         yield MIXING
 
 

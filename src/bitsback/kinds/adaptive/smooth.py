@@ -20,6 +20,7 @@ image coding", 1997); normalised least mean squares, Widrow & Hoff 1960 and Nagu
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,12 +61,7 @@ class State(NamedTuple):
 
 def new_state(channels: int, width: int) -> State:
     """The state before the first sample."""
-    biases = np.zeros((channels, _TEXTURES, 2), np.int64)
-    biases[..., 1] = 32
-    scales = np.empty((channels, _ENERGIES, _SLOPES, 2), np.int64)
-    for q in range(_ENERGIES):
-        scales[:, q, :, 0] = max(8 * (q if q < 4 else (4 + q % 4) << (q // 4 - 1)) // 7, 1)
-    scales[..., 1] = 2
+    biases, scales = (np.repeat(one[None], channels, axis=0) for one in _unlearned())
     return State(
         np.zeros((channels, 3, width + 4), np.int64),
         np.zeros((channels, 2, width + 4), np.int64),
@@ -73,6 +69,18 @@ def new_state(channels: int, width: int) -> State:
         biases,
         scales,
     )
+
+
+@cache
+def _unlearned() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Biases and scales of a channel before the first sample."""
+    biases = np.zeros((_TEXTURES, 2), np.int64)
+    biases[:, 1] = 32
+    scales = np.empty((_ENERGIES, _SLOPES, 2), np.int64)
+    for q in range(_ENERGIES):
+        scales[q, :, 0] = max(8 * (q if q < 4 else (4 + q % 4) << (q // 4 - 1)) // 7, 1)
+    scales[..., 1] = 2
+    return biases, scales
 
 
 class Job(NamedTuple):

@@ -37,14 +37,15 @@ def pace(spec: ContextSpec, channels: int, parameters: int) -> int:
 
 
 def nanoseconds(spec: ContextSpec, channels: int, parameters: int) -> int:
-    """What a pixel takes, within a quarter: for each sample and component of its mixture, each multiply-accumulate, the
-    factorisation of the moments, and each memory. Fitted to 43 networks, on one core of an AMD EPYC."""
-    samples = channels * (110 + 56 * (parameters // 3))
-    regression = (len(spec.regression.taps) + channels) ** 3 // 7 if spec.regression is not None else 0
-    return samples + spec.macs(parameters) // 16 + regression + 160 * len(spec.memories)
+    """What a pixel takes, roughly: for each sample and component of its mixture, each multiply-accumulate, the
+    factorisation of the moments, and each memory. Fitted to 43 networks on one core of an AMD EPYC, crowded, and halved
+    for one that is not."""
+    samples = channels * (55 + 28 * (parameters // 3))
+    regression = (len(spec.regression.taps) + channels) ** 3 // 14 if spec.regression is not None else 0
+    return samples + spec.macs(parameters) // 32 + regression + 80 * len(spec.memories)
 
 
 def samples_in_time(nanoseconds_a_pixel: int, channels: int) -> int:
-    """A power of two: the most samples that take no more than a tenth of a second, but within 2^14 and 2^24."""
-    samples = 10**8 * channels // nanoseconds_a_pixel
-    return 1 << min(max(samples.bit_length() - 1, 14), 24)
+    """The power of two next to what a tenth of a second is enough for, but within 2^14 and 2^24."""
+    squared = (10**8 * channels // nanoseconds_a_pixel) ** 2
+    return 1 << min(max(squared.bit_length() // 2, 14), 24)

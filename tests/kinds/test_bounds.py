@@ -1,0 +1,107 @@
+"""No index of a kernel leaves its array, whatever is coded, and whatever a payload holds.
+
+In a process of its own, whose kernels check their indices (:mod:`kernels.bounds`).
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+
+CHECKED = """
+import sys
+import numpy as np
+from kernels import bounds
+from bitsback.errors import BitsBackError
+"""
+
+OUTSIDE = """
+from bitsback.kernels import kernel
+@kernel
+def at(x, i):
+    return x[i]
+x = np.arange(9)[3:6]
+assert [int(at(x, i)) for i in range(3)] == [3, 4, 5]
+print("within", flush=True)
+at(x, int(sys.argv[1]))
+"""
+
+ADAPTIVE = """
+from bitsback.kinds.adaptive import payload
+rng = np.random.default_rng(0)
+def images(kind, shape):
+    n, y, x, c = np.indices(shape)
+    few = (x // 3 + y // 2 + c) % 3 + (rng.random(shape) < 0.1)
+    many = rng.integers(0, np.iinfo(kind).max + 1, shape) >> rng.integers(12)
+    return (few if rng.random() < 0.5 else many).astype(kind)
+for number in range(400):
+    kind = (np.uint8, np.uint16)[number % 2]
+    shape = tuple(int(rng.integers(1, most)) for most in (4, 12, 40, 5))
+    whole = payload.encode(images(kind, shape))
+    payload.decode(whole, shape[0], shape[1:], kind)
+    bad = bytearray(whole if number % 3 else bytes([rng.choice([0x40, 0x41, 0x44, 0x80, 0xC0, 0xC1])]) + rng.bytes(300))
+    for place in rng.integers(0, len(bad), 3):
+        bad[place] = rng.integers(256)
+    try:
+        payload.decode(bytes(bad), shape[0], shape[1:], kind)
+    except BitsBackError:
+        pass
+"""
+
+MODEL = """
+from bitsback.models import Model
+model = Model.load(sys.argv[1])
+rng = np.random.default_rng(0)
+for number in range(12):
+    height, width, channels = (length or int(rng.integers(1, 30)) for length in model.shape)
+    shape = (int(rng.integers(1, 4)), height, width, channels)
+    images = rng.integers(0, model.levels, shape).astype(np.uint8)
+    if number % 2:
+        images = np.sort(images, axis=2)
+    whole = model.encode(images)
+    assert (model.decode(whole, shape[0], shape[1:]) == images).all()
+    for _ in range(4):
+        bad = whole[:4] + rng.bytes(int(rng.integers(8, 40000)))
+        try:
+            model.decode(bad, shape[0], shape[1:])
+        except BitsBackError:
+            pass
+"""
+
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "script.py"
+        file.write_text(CHECKED + script)
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
+        command = [sys.executable, str(file), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize("index", [-4, -1, 3, 2**40])
+def test_the_check_checks(run: Run, index: int) -> None:
+    done = run(OUTSIDE, str(index))
+    assert done.stdout == "within\n", done.stderr
+    assert done.returncode != 0
+
+
+def test_the_adaptive_kind(run: Run) -> None:
+    done = run(ADAPTIVE)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("model", ["digits-binary", "digits", "photos", "photos-fast"])
+def test_models(run: Run, model: str) -> None:
+    done = run(MODEL, model)
+    assert done.returncode == 0, done.stderr

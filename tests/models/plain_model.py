@@ -1,0 +1,243 @@
+"""A second decoder of model payloads, written from docs/format.md ("Payloads of kinds with weights"), not the code.
+
+It computes with Python's integers, one symbol and one image at a time, and shares no code with the package, only the
+bytes of its tables. It is slow; that it agrees with the package shows that the text is complete. Distributions, stack
+and context codec are in plain.py and plain_context.py.
+"""
+
+import hashlib
+import json
+import lzma
+import struct
+import zlib
+from itertools import count
+from math import prod
+from operator import mul
+
+from models.plain import PlainStack, bernoulli, centres, mixture, posterior, uniform, unpacked
+from models.plain_context import PlainContext
+
+
+def rounded(acc, shift):
+    """acc / 2^shift, halves to the even integer."""
+    quotient, rest = divmod(acc, 2**shift)
+    return quotient + (2 * rest > 2**shift or (2 * rest == 2**shift and quotient % 2))
+
+
+def patches(x, shape, layer):
+    """What each output position of a convolution sees, zeros outside of the input; and the shape of the positions."""
+    (depth, height, width), kernel, stride = shape, layer["kernel"], layer["stride"]
+    rows, columns = -(-height // stride), -(-width // stride)
+    window = range(-(kernel // 2), kernel // 2 + 1)
+    seen = [
+        [
+            x[(c * height + i) * width + j] if 0 <= i < height and 0 <= j < width else 0
+            for c in range(depth)
+            for i in (stride * r + di for di in window)
+            for j in (stride * s + dj for dj in window)
+        ]
+        for r in range(rows)
+        for s in range(columns)
+    ]
+    return seen, [rows, columns]
+
+
+def split(items, parts):
+    size = len(items) // parts
+    return [items[i * size : (i + 1) * size] for i in range(parts)]
+
+
+def mixture_of_codes(*codes):
+    means, scales, weights = split(codes, 3)
+    return mixture([18 * code - 256 for code in means], [min((code + 2) >> 2, 63) for code in scales], weights)
+
+
+class SlowModel:
+    def __init__(self, data):
+        magic, version, packing, size, identity = struct.unpack_from("<8sBBI32s", data)
+        assert (magic, version) == (b"\x8fBBM\r\n\x1a\n", 2)
+        data = data[46:]
+        if packing == 2:
+            data = zlib.decompress(data, -15)
+        elif packing == 1:
+            data = lzma.decompress(data, lzma.FORMAT_RAW, None, [{"id": lzma.FILTER_LZMA2, "dict_size": 2**20}])
+        assert len(data) == size and hashlib.sha256(data).digest() == identity
+        self.identity = identity
+        size = struct.unpack_from("<Q", data)[0]
+        self.header, self.tensors = json.loads(data[8 : 8 + size]), data[8 + size :]
+        self.config = json.loads(self.header["__metadata__"]["bitsback"])
+        self.image = self.config["image"]
+        self.latents, self.bits = self.config.get("latents", 0), self.config.get("latent_bits", 0)
+        self.context = None
+        if self.config.get("context"):
+            self.context = PlainContext(
+                self.config["context"], self.tensor, self.image["channels"], self.image["levels"]
+            )
+
+    def tensor(self, name):
+        entry = self.header[name]
+        begin, end = entry["data_offsets"]
+        kind = {"I8": "b", "I16": "h", "I32": "i", "U8": "B"}[entry["dtype"]]
+        return unpacked(kind, self.tensors[begin:end])
+
+    def network(self, key, x, shuffled=True):
+        """The output for one input, both flat lists in C order."""
+        shape, layers = self.config[key]["input"], self.config[key]["layers"]
+        if not shuffled and layers[-1]["op"] == "shuffle":
+            layers = layers[:-1]
+        for i, layer in enumerate(layers):
+            if layer["op"] == "conv":
+                columns, positions = patches(x, shape, layer)
+                x, shape = self.weighted(f"{key}.{i}", columns), [layer["outputs"], *positions]
+            elif layer["op"] == "dense":
+                x, shape = self.weighted(f"{key}.{i}", [x]), [layer["outputs"]]
+            elif layer["op"] == "flatten":
+                shape = [len(x)]
+            elif layer["op"] == "unflatten":
+                shape = [layer["channels"], layer["height"], layer["width"]]
+            elif layer["op"] == "shuffle":
+                f, (depth, height, width) = layer["factor"], shape
+                shape = [depth // f**2, height * f, width * f]
+                x = [
+                    x[((c * f * f + r % f * f + s % f) * height + r // f) * width + s // f]
+                    for c in range(shape[0])
+                    for r in range(shape[1])
+                    for s in range(shape[2])
+                ]
+        return x
+
+    def weighted(self, name, columns):
+        weight, size = self.tensor(f"{name}.weight"), len(columns[0])
+        out = []
+        for o, (bias, shift) in enumerate(zip(self.tensor(f"{name}.bias"), self.tensor(f"{name}.shift"), strict=True)):
+            row = weight[o * size : (o + 1) * size]
+            assert 255 * sum(map(abs, row)) + abs(bias) < 2**24
+            out += [min(max(rounded(bias + sum(map(mul, row, column)), shift), 0), 255) for column in columns]
+        return out
+
+    def self_test(self, key):
+        shape, state, random = self.config[key]["input"], 1, []
+        size = prod(shape)
+        for _ in range(2 * size):
+            state = (1664525 * state + 1013904223) % 2**32
+            random.append(state >> 24)
+        sparse = [0 if v <= 200 else v for v in random[size:]]
+        inputs = [random[:size], sparse, [0] * size, [255] * size, [255 * (i % 2 == 0) for i in range(size)]]
+        return hashlib.sha256(b"".join(bytes(self.network(key, x, shuffled=False)) for x in inputs)).hexdigest()
+
+    def channels_of_pixels(self, z, bits):
+        """The decoder network's output for an image's latents, [channel][pixel]."""
+        code = centres(bits)
+        out = self.network("decoder", [code[k] for k in z])
+        return split(out, len(out) // (self.image["height"] * self.image["width"]))
+
+    def pop_images(self, stack, z, bits):
+        """The images, flat, of as many lists of latents."""
+        outputs = [self.channels_of_pixels(part, bits) for part in z]
+        if self.context:
+            return self.pop_in_context(stack, len(z), self.image["height"], self.image["width"], outputs)
+        pixels = [codes for channels in outputs for codes in zip(*channels, strict=True)]
+        likelihood = bernoulli if self.image["levels"] == 2 else mixture_of_codes
+        return split(stack.pop([likelihood(*codes) for codes in pixels]), len(z))
+
+    def pop_in_context(self, stack, n, height, width, maps=None):
+        """n images, flat, with their channels in the images' order."""
+        numbers = count()
+        samples = self.context.code(n, height, width, maps, lambda c, p, d: stack.pop_one(next(numbers), d))
+        colour = self.config.get("colour", [0])
+        order = [colour.index(c) for c in range(len(colour))]
+        return [[samples[c, i, y, x] for y in range(height) for x in range(width) for c in order] for i in range(n)]
+
+    def posterior(self, x):
+        """The distributions of an image's latents, given its samples."""
+        out = self.network("encoder", [128 * v for v in x] if self.image["levels"] == 2 else x)
+        pairs = zip(out[: self.latents], out[self.latents :], strict=True)
+        return [posterior(self.bits, delta, min((u + 2) >> 2, 63)) for delta, u in pairs]
+
+    def decode(self, payload, n):
+        """The images, a list of samples each, and the stack that is left."""
+        primer_bits, runs = payload[:2]
+        largest, lanes = self.group(), 8 if n * prod(self.size()) >= 2**17 else 1
+        steps = []  # (images, bits of a latent, primed?), in the order of pushing
+        for kind, repeats in struct.iter_unpack("BB", payload[2 : 2 + 2 * runs]):
+            steps += [(1, primer_bits, True) if kind == 255 else (2**kind, self.bits, False)] * repeats
+        left = n - sum(step[0] for step in steps)
+        steps += [(largest, self.bits, False)] * (left // largest)
+        steps += [(left % largest, self.bits, False)] * (left % largest > 0)
+
+        stack = PlainStack.read(payload[2 + 2 * runs :], lanes)
+        images = []
+        for m, bits, primed in reversed(steps):
+            z = stack.pop([uniform(bits)] * (m * self.latents))
+            group = self.pop_images(stack, split(z, m), bits)
+            if not primed:
+                stack.push([latent for x in group for latent in self.posterior(x)], z)
+            images += group
+        return images, stack
+
+    def size(self):
+        return self.image["height"], self.image["width"]
+
+    def group(self):
+        """The largest group of a chain."""
+        values = []
+        for key in ("encoder", "decoder"):
+            shape = self.config[key]["input"]
+            values.append(prod(shape))
+            for layer in self.config[key]["layers"]:
+                shape = after(layer, shape)
+                values.append(prod(shape))
+        height, width = self.size()
+        group = 64
+        while group > 1 and (group * max(values) > 2**22 or group * (height + 8) * (width + 16) > 2**17):
+            group //= 2
+        return group
+
+    def decode_pieces(self, payload, n, height, width, edge=1024, together=2**17, many=2**17):
+        """The images of a model without latents, [image][row][column][channel], and the stacks that are left."""
+        a, b = -(-height // edge), -(-width // edge)
+        if height <= edge and width <= edge:
+            group = max(1, together // ((height + 8) * (width + 16)))
+            pieces = [(i, min(group, n - i), 0, height, 0, width) for i in range(0, n, group)]
+        else:
+            pieces = [
+                (i, 1, height * r // a, height * (r + 1) // a, width * c // b, width * (c + 1) // b)
+                for i in range(n)
+                for r in range(a)
+                for c in range(b)
+            ]
+        samples = max(m * (bottom - top) * (right - left) for _, m, top, bottom, left, right in pieces)
+        lanes = 8 if samples * self.image["channels"] >= many else 1
+        words, begin = [], 0
+        for _ in pieces[1:]:
+            words.append(0)
+            for shift in count(0, 7):
+                words[-1] += (payload[begin] % 128) << shift
+                begin += 1
+                if payload[begin - 1] < 128:
+                    break
+        images, stacks = [[[None] * width for _ in range(height)] for _ in range(n)], []
+        for (first, m, top, bottom, left, right), size in zip(pieces, [*words, None], strict=True):
+            end = len(payload) if size is None else begin + 8 * lanes + 4 * size
+            stacks.append(PlainStack.read(payload[begin:end], lanes))
+            begin = end
+            for i, image in enumerate(self.pop_in_context(stacks[-1], m, bottom - top, right - left)):
+                pixels = iter(split(image, (bottom - top) * (right - left)))
+                for y in range(top, bottom):
+                    for x in range(left, right):
+                        images[first + i][y][x] = next(pixels)
+        return images, stacks
+
+
+def after(layer, shape):
+    """The shape that a layer gives."""
+    if layer["op"] == "conv":
+        return [layer["outputs"], *(-(-axis // layer.get("stride", 1)) for axis in shape[1:])]
+    if layer["op"] == "dense":
+        return [layer["outputs"]]
+    if layer["op"] == "flatten":
+        return [prod(shape)]
+    if layer["op"] == "unflatten":
+        return [layer["channels"], layer["height"], layer["width"]]
+    f = layer.get("factor", 2)
+    return [shape[0] // f**2, shape[1] * f, shape[2] * f]
