@@ -102,39 +102,44 @@ def rules_of(level: int, memory: int, strategy: int, window: int, family: int = 
 def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None:
     """The recipe of a stream, or None if corrections would take more than ``most`` bytes.
 
-    Encoders that might have made it are compared on more and more tokens; of those that are left, the best on all.
+    Encoders that might have made it, the likelier ones first, are tried on the first tokens. One that needs no
+    corrections there is tried on all. If none does, the best are compared on more, and what is left of them on all.
     """
-    data = _read_only(plain)
-    flushes = _flushes(stream)
-    trials = _SHORT_TRIAL, _LONG_TRIAL
+    data, flushes = _read_only(plain), _flushes(stream)
+    tried: dict[Rules, int] = {}
 
-    def ranked(several: list[Rules], limit: int) -> list[tuple[int, Rules]]:
-        return by_cost([(_Walk(data, flushes, rules_of(*rules)).cost(stream, limit), rules) for rules in several])
-
-    def by_cost(several: list[tuple[int, Rules]]) -> list[tuple[int, Rules]]:
-        return sorted(several, key=lambda row: row[0])
-
-    first, rest = _candidates(stream, len(data))
-    ranking = ranked(first, trials[0])
-    if ranking[0][0] > min(trials[0], len(stream.tokens)) // 64:  # no zlib, it seems
-        ranking = by_cost(ranking + ranked(_OTHERS, trials[0]))
-    elif ranking[0][0] and rest:
-        level, _, strategy, window, family = ranking[0][1]
-        others: list[Rules] = [(level, memory, strategy, window, family) for memory in rest]
-        ranking = by_cost(ranking + ranked(others, trials[0]))
-    ranking = ranked([rules for cost, rules in ranking if cost <= ranking[0][0] * 5 // 4], trials[1])
-    if ranking[0][0] > min(trials[1], len(stream.tokens)) // 64 and ranking[0][1][-1] == ZLIB:  # it seemed so at first
-        ranking = by_cost(ranking + ranked(_OTHERS, trials[1]))
-    best: Recipe | None = None
-    for cost, rules in ranking[: _FINALISTS if ranking[0][0] == 0 else 2]:
-        if cost > ranking[0][0] * 5 // 4:
-            break
+    def entirely(rules: Rules) -> Recipe | None:
         corrections = _Walk(data, flushes, rules_of(*rules)).corrections(stream, most)
-        if corrections is not None and (best is None or len(corrections) < len(best.corrections)):
-            best = Recipe(rules, corrections)
-        if corrections == b"":
-            break
-    return best
+        return None if corrections is None else Recipe(rules, corrections)
+
+    def attempt(several: list[Rules]) -> Recipe | None:
+        """The first that needs no corrections at all."""
+        for rules in several:
+            if rules not in tried:
+                tried[rules] = _Walk(data, flushes, rules_of(*rules)).cost(stream, _SHORT_TRIAL)
+                if tried[rules] == 0:
+                    recipe = entirely(rules)
+                    if recipe is not None and not recipe.corrections:
+                        return recipe
+                    tried[rules] = 1
+        return None
+
+    likely, memories, windows = _candidates(stream, len(data))
+    if found := attempt(likely):
+        return found
+    level, memory, strategy, window, _ = min(tried, key=tried.__getitem__)
+    if min(tried.values()) <= min(_SHORT_TRIAL, len(stream.tokens)) // 16:
+        near: list[Rules] = [(level, other, strategy, window, ZLIB) for other in memories]
+        near += [(level, memory, strategy, other, ZLIB) for other in windows]
+        if found := attempt(near):
+            return found
+    if found := attempt(_OTHERS):
+        return found
+    ranking = [rules for rules, cost in tried.items() if cost <= min(tried.values()) * 5 // 4 + 8]
+    costs = [_Walk(data, flushes, rules_of(*rules)).cost(stream, _LONG_TRIAL) for rules in ranking]
+    finalists = [rules for cost, rules in sorted(zip(costs, ranking, strict=True)) if cost <= min(costs) * 9 // 8]
+    recipes = [recipe for recipe in map(entirely, finalists[:_FINALISTS]) if recipe is not None]
+    return min(recipes, key=lambda recipe: len(recipe.corrections), default=None)
 
 
 def rebuild(plain: Buffer, recipe: Recipe) -> Stream:
@@ -147,8 +152,8 @@ _OTHERS: list[Rules] = [(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)
 """What is tried where no zlib fits."""
 _SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 14
 """Tokens on which encoders are compared."""
-_FINALISTS = 6
-"""Encoders that are compared on all tokens, if they were equally good before."""
+_FINALISTS = 2
+"""Encoders that are compared on all tokens."""
 _NONE = np.empty(0, np.int64)
 
 
@@ -176,8 +181,8 @@ def _flushes(stream: Stream) -> Integers:
     return 2 * flushes + (farthest[np.searchsorted(places, flushes)] >= flushes)
 
 
-def _candidates(stream: Stream, size: int) -> tuple[list[Rules], list[int]]:
-    """Parameters of zlib that might have made a stream; and further memory levels that are possible, but rare."""
+def _candidates(stream: Stream, size: int) -> tuple[list[Rules], list[int], list[int]]:
+    """Parameters of zlib that might have made a stream; and other memory levels and windows that are possible."""
     blocks = stream.blocks
     lengths, distances = stream.tokens & LENGTHS, stream.tokens >> TOKEN_BITS
     levels: tuple[int, ...] = (6, 9, 1, 3, 2, 4, 5, 7, 8)
@@ -192,19 +197,14 @@ def _candidates(stream: Stream, size: int) -> tuple[list[Rules], list[int]]:
             strategies.insert(0, FILTERED)
         if int(distances.max()) == 1:
             strategies.append(RLE)
-    windows = [15]
     farthest = int(distances.max(initial=0))
-    for bits in range(14, 8, -1):
-        if 0 < farthest <= (1 << bits) - 262 and size > 1 << bits:
-            windows = [bits, 15]
+    windows = [bits for bits in range(9, 15) if 0 < farthest <= (1 << bits) - 262 and size > 1 << bits]
     rules: list[Rules] = [
-        (level, memory, strategy, window, ZLIB)
-        for window in windows
-        for memory in memories[:2]
+        (level, memories[0], strategy, 15, ZLIB)
         for strategy in strategies
         for level in (levels if strategy not in (RLE, ONLY_HUFFMAN) else levels[:1])
     ]
-    return rules, memories[2:]
+    return rules, memories[1:], windows
 
 
 def _memories(blocks: NDArray[np.int32]) -> list[int]:

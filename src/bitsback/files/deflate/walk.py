@@ -233,7 +233,7 @@ def walk(  # type: ignore[no-untyped-def]
     ``flushes``, int64, are twice the positions of empty stored blocks that an encoder was asked for, and one more where
     it forgot what was before. ``tokens`` receives all tokens, in stored blocks the predicted ones. ``heads`` (-1) and
     ``chains`` are the positions by hash, and for each the one before it; ``saved`` has room for a state. Stops after
-    ``limit`` tokens that are known, or eight times as many that are not.
+    ``limit`` tokens that are known, eight times as many that are not, or 64 times as many bytes.
     Returns how many blocks there are; -1 if the corrections cannot be followed, are too many, or the search is long.
 
     Long, as the order of things is all that matters in it: how a block ends, then its tokens.
@@ -359,7 +359,7 @@ def walk(  # type: ignore[no-untyped-def]
                     carried = following
                 if rules[SEARCH] == GREEDY and length > rules[MAX_LAZY] and inserted < at:
                     inserted = at
-                if taken >= limit or token >= 8 * limit:
+                if taken >= limit or token >= 8 * limit or at >= 64 * limit:
                     return block
             if free != 1:
                 break
