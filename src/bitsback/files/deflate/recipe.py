@@ -169,8 +169,11 @@ def _flushes(stream: Stream) -> Integers:
     blocks = stream.blocks
     ends = np.cumsum(blocks[:, BYTES], dtype=np.int64)
     empty = (blocks[:, TYPE] == STORED) & (blocks[:, BYTES] == 0) & (blocks[:, FINAL] == 0)
-    before = np.concatenate([[True], blocks[:-1, BYTES] > 0]) | np.concatenate([[False], empty[:-1]])
-    flushes: Integers = ends[empty & before]
+    # The walk takes the first block at such a place for it; so it must be, or follow others of its like
+    begins = empty & ~np.concatenate([[False], empty[:-1]])
+    there = begins & np.concatenate([[True], blocks[:-1, BYTES] > 0])
+    latest = np.maximum.accumulate(np.where(begins, np.arange(len(blocks)), 0))
+    flushes: Integers = ends[empty & there[latest]]
     if not len(flushes):
         return flushes
     lengths = np.minimum(stream.tokens & LENGTHS, LONGEST).astype(np.int64)

@@ -270,8 +270,10 @@ def walk(  # type: ignore[no-untyped-def]
         elif known:
             for i in range(RUNNING, RUNNING + KINDS):
                 saved[i] = state[i]
-            free = 1 if blocks[block, TYPE] == STORED else 0
-            if free == 0:
+            if blocks[block, TYPE] == STORED:
+                free = 1
+                stop = min(end, at + blocks[block, BYTES])
+            else:
                 count = np.int64(blocks[block, COUNT])
                 usual = count == most or (count < most and at + blocks[block, BYTES] == end)
                 if not agreed(BLOCK_END, usual, state, events, known):
@@ -364,14 +366,15 @@ def walk(  # type: ignore[no-untyped-def]
             if free != 1:
                 break
             # A stored block: as long as the predicted tokens would be?
-            if at - start == blocks[block, BYTES]:
+            if at - start == blocks[block, BYTES] and (at == end or token - first == most):
                 agreed(BLOCK_END, True, state, events, known)
                 break
             while inserted > inserted_before:
                 inserted -= 1
-                key = hash_of(plain, inserted, rules[HASH_BITS], shift)
-                if heads[key] == inserted:
-                    heads[key] = chains[inserted & _MASK]
+                if inserted + 2 < size:
+                    key = hash_of(plain, inserted, rules[HASH_BITS], shift)
+                    if heads[key] == inserted:
+                        heads[key] = chains[inserted & _MASK]
             for i in range(RUNNING, RUNNING + KINDS):
                 state[i] = saved[i]
             at = start
