@@ -372,7 +372,7 @@ def data_of(chunk, dictionary, models):
         body = unpack(how, head.rest(), size, dictionary)
     else:
         body = head.rest()
-    known = fields(body, set(range(1, 7)))
+    known = fields(body, set(range(1, 8)))
     payload, out = Bytes(chunk.payload), []
     taken = b""
     if 4 in known:
@@ -388,46 +388,106 @@ def data_of(chunk, dictionary, models):
         at += length
     assert at == len(taken)
     names = [known.get(1, b"")[i : i + 32] for i in range(0, len(known.get(1, b"")), 32)]
+    fronts, source = [], Bytes(known.get(7, b""))
+    while source.left:
+        fronts.append(front_of(source))
     blocks, source = [], Bytes(known.get(2, b""))
     while source.left:
-        blocks.append(block_of(source, payload, names, models))
+        blocks.append(block_of(source, payload, names, fronts, models))
     images = [image for block in blocks for image in block]
     at = 0
     for content, part, start, length in pieces_of(known.get(3)):
         assert part and length
+        assert len({image.shape for image in images[at : at + length]}) == 1
         out.append((content, part, start, images[at : at + length]))
         at += length
     assert at == len(images) and payload.left == 0
     return Data(digest, out, ascending(Bytes(known.get(6, b"")).varints()))
 
 
-def block_of(source, payload, names, models):
-    kind, sample_bytes, level_count = source.take(3)
-    which, height, width, channels, count, size = source.varints(6)
-    levels = source.varints(level_count)
+def front_of(source):
+    """A list of (what a step is, what belongs to it)."""
+    count = source.varint()
+    assert 1 <= count <= 8
+    return [step_of(source) for _ in range(count)]
+
+
+def step_of(source):
+    (what,) = source.take(1)
+    assert what == 1
+    tables = [ascending(source.varints(source.varint())) for _ in range(source.varint())]
+    assert all(tables)
+    return what, tables
+
+
+def followed(step, channels, sample_bytes):
+    """Channels and bytes of a sample that follow a step."""
+    _, tables = step
+    assert len(tables) in (1, channels) and max(map(max, tables)) < 256**sample_bytes
+    return channels, 1 if max(map(len, tables)) <= 256 else 2
+
+
+def undone(step, image):
+    """An image before a step."""
+    _, tables = step
+    out = np.empty(image.shape, np.int64)
+    for channel in range(image.shape[2]):
+        table = np.array(tables[channel if len(tables) > 1 else 0])
+        assert image[..., channel].max() < len(table)
+        out[..., channel] = table[image[..., channel]]
+    return out
+
+
+def block_of(source, payload, names, fronts, models):
+    """The images of a block."""
+    kind, sample_bytes = source.take(2)
+    which, front, channels, size, count = source.varints(5)
+    lots = [source.varints(3) for _ in range(count)]
     (its_check,) = source.unpack("Q")
-    assert sample_bytes in (1, 2) and level_count in (0, 2) and height and width and channels and count
-    data, shape = payload.take(size), (count, height, width, channels)
-    coded = 1 if levels else sample_bytes
-    if kind == 0:
-        images = np.frombuffer(data, f"<u{coded}").reshape(shape)
-    elif kind == 1:
-        images = adaptive_reader.decoded(data, *shape, coded)
-    else:
-        model = models[names[which - 1]]
-        assert model.config["kind"] == {2: "context", 3: "vae"}[kind]
-        if kind == 2:
-            images, stacks = model.decode_pieces(data, count, height, width)
-            assert all(stack.is_new for stack in stacks)
-        else:
-            images, stack = model.decode(data, count)
-            assert stack.is_new
-        images = np.array(images).reshape(shape)
-    if levels:
-        images = np.where(np.asarray(images) == 0, *levels)
-    images = np.asarray(images).astype(f"<u{sample_bytes}")
-    assert check(images.tobytes()) == its_check
+    assert sample_bytes in (1, 2) and channels and lots and all(map(all, lots))
+    steps = fronts[front - 1] if front else []
+    coded = [(channels, sample_bytes)]
+    for step in steps:
+        coded.append(followed(step, *coded[-1]))
+    images = lots_of(kind, payload.take(size), lots, *coded[-1], models[names[which - 1]] if which else None)
+    for step in reversed(steps):
+        images = [undone(step, image) for image in images]
+    images = [np.asarray(image).astype(f"<u{sample_bytes}") for image in images]
+    assert check(b"".join(image.tobytes() for image in images)) == its_check
     return images
+
+
+def lots_of(kind, data, lots, channels, sample_bytes, model):
+    """The coded images of all lots, one by one."""
+    if len(lots) == 1:
+        height, width, n = lots[0]
+        return list(decoded(kind, data, (n, height, width, channels), sample_bytes, model))
+    source, numbers, out = Bytes(data), defaultdict(list), {}
+    at = 0
+    for height, width, n in lots:
+        numbers[height, width] += range(at, at + n)
+        at += n
+    for (height, width), mine in numbers.items():
+        images = decoded(kind, source.take(source.varint()), (len(mine), height, width, channels), sample_bytes, model)
+        out |= zip(mine, images, strict=True)
+    assert source.left == 0
+    return [out[number] for number in range(at)]
+
+
+def decoded(kind, data, shape, sample_bytes, model):
+    """The images of a payload."""
+    if kind == 0:
+        return np.frombuffer(data, f"<u{sample_bytes}").reshape(shape)
+    if kind == 1:
+        return adaptive_reader.decoded(data, *shape, sample_bytes)
+    assert sample_bytes == 1 and model.config["kind"] == {2: "context", 3: "vae"}[kind]
+    if kind == 2:
+        images, stacks = model.decode_pieces(data, *shape[:3])
+        assert all(stack.is_new for stack in stacks)
+    else:
+        images, stack = model.decode(data, shape[0])
+        assert stack.is_new
+    return np.array(images).reshape(shape)
 
 
 # From a content to its file.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import DTypeLike
 
-from bitsback.archive.choice import EFFORTS, SLACK, Choice, Effort, choose, sample
+from bitsback.archive.choice import EFFORTS, SLACK, Candidate, Choice, Effort, choose, sample
 from bitsback.errors import BitsBackError
 from bitsback.kinds.base import Coder
 
@@ -46,13 +46,17 @@ class Learning(Costing):
 
 
 def pick(images: Images, *coders: Any, effort: Effort = "normal") -> Choice:
-    return choose(images, cast("list[Coder]", list(coders)), effort)
+    return choose([images], [Candidate(coder) for coder in cast("list[Coder]", coders)], effort)
+
+
+def names(choice: Choice) -> list[str]:
+    return [one.coder.name for one, _ in choice.ranking]
 
 
 def coded(choice: Choice) -> set[str]:
     """Which coders have coded everything."""
-    assert all(tag == 9 for tag, _ in choice.payloads)
-    return {name for _, name in choice.payloads}
+    assert all(tag == 9 for tag, *_ in choice.payloads)
+    return {name for _, name, _ in choice.payloads}
 
 
 def photo(count: int = 1, height: int = 600, width: int = 800) -> Images:
@@ -65,7 +69,7 @@ def test_the_smallest_comes_first_and_codes_little_to_get_there(effort: Effort) 
     images = photo()
     coders = [Costing("bad", 60), Costing("best", 40), Costing("worse", 50)]
     choice = pick(images, *coders, effort=effort)
-    assert [coder.name for coder, _ in choice.ranking] == ["best", "worse", "bad"]
+    assert names(choice) == ["best", "worse", "bad"]
     assert choice.payloads == {}
     assert all(sum(int(np.prod(shape)) for shape in coder.seen) < images.size // 8 for coder in coders)
     assert choice.reason.startswith("smallest on ")
@@ -74,7 +78,7 @@ def test_the_smallest_comes_first_and_codes_little_to_get_there(effort: Effort) 
 def test_a_later_round_is_for_those_close_to_the_best() -> None:
     near, best, far = Costing("near", 42), Costing("best", 40), Costing("far", 50)
     choice = pick(photo(), near, best, far)
-    assert [coder.name for coder, _ in choice.ranking] == ["best", "near", "far"]
+    assert names(choice) == ["best", "near", "far"]
     assert [len(coder.seen) for coder in (near, best, far)] == [2, 2, 1]
     assert coded(pick(photo(), near, best, far, effort="max")) == {"near", "best"}
 
@@ -83,12 +87,12 @@ def test_a_learner_gets_its_chance_on_everything() -> None:
     images = photo()
     model = Costing("model", 40.5)
     choice = pick(images, model, Learning())
-    assert choice.ranking[0][0].name == "learning"
+    assert names(choice)[0] == "learning"
     assert coded(choice) == {"model", "learning"}
-    assert len(choice.payloads[9, "learning"]) == choice.ranking[0][1]
+    assert len(choice.payloads[9, "learning", ()]) == choice.ranking[0][1]
     assert pick(images, Costing("model", 36), Learning()).payloads == {}
     fast = Learning()
-    assert pick(images, model, fast, effort="fast").ranking[0][0] is cast("Any", model)
+    assert pick(images, model, fast, effort="fast").ranking[0][0].coder is cast("Any", model)
     assert len(fast.seen) == 1
 
 
@@ -98,13 +102,13 @@ def test_few_images_are_coded_once() -> None:
     choice = pick(images, *coders)
     assert [coder.seen for coder in coders] == [[images.shape]] * 3
     assert coded(choice) == {"one", "two", "learning"}
-    assert [choice.samples(coder) for coder, _ in choice.ranking] == [images.size] * 3
+    assert [choice.samples(one) for one, _ in choice.ranking] == [images.size] * 3
 
 
 def test_a_single_coder_is_not_tried() -> None:
     coder = Costing("one", 40)
     choice = pick(photo(), coder)
-    assert [coder for coder, _ in choice.ranking] == [coder]
+    assert [one.coder for one, _ in choice.ranking] == [coder]
     assert coder.seen == [] and choice.reason == ""
 
 
@@ -114,7 +118,7 @@ def test_a_coder_that_fails_is_left_out() -> None:
             raise BitsBackError("no")
 
     choice = pick(photo(), Failing("bad", 1), Costing("good", 40))
-    assert [coder.name for coder, _ in choice.ranking] == ["good"]
+    assert names(choice) == ["good"]
     assert choice.warnings == ["bad was not used: no"]
     assert pick(photo(), Failing("bad", 1), Failing("worse", 1)).ranking == []
 
@@ -131,7 +135,8 @@ def test_blank_samples_put_nobody_out() -> None:
 
 
 def sampled(images: Images, samples: int, *coders: Any) -> Images:
-    return sample(images, samples, cast("list[Coder]", list(coders)))
+    (shown,) = sample([images], samples, [Candidate(coder) for coder in cast("list[Coder]", coders)])
+    return shown
 
 
 @pytest.mark.parametrize("shape", [(1, 600, 800, 3), (3, 600, 800, 3), (1, 2, 90000, 1), (40, 9000, 3, 1)])

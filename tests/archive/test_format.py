@@ -39,6 +39,7 @@ from bitsback.archive.packing import DICTIONARY, Packing
 from bitsback.archive.recovery import salvage
 from bitsback.errors import BitsBackError
 from bitsback.files import parse
+from bitsback.kinds.lots import lots_of
 from bitsback.models import Model
 from contexts import picture
 from helpers import drawn_images, tiny_model_file
@@ -113,6 +114,21 @@ def test_images_of_all_types(dtype: type, channels: int, kind: str) -> None:
     images = {"smooth": shades, "noisy": rng.integers(0, 1 << 16, shades.shape), "two": (shades % 2) * 7 + 3}[kind]
     found = assert_same(packed([image_item("a.npy", images.astype(dtype))]))
     assert np.array_equal(found[b"a.npy"].arrays[0], images.astype(dtype))
+
+
+def test_images_of_many_shapes_and_few_levels() -> None:
+    rng = np.random.default_rng(4)
+    sizes = [(9, 12), (5, 20), (9, 12), (30, 7), (5, 20)]
+    some = [rng.integers(0, 12, (1 + n % 2, *size, 3)).astype(np.uint8) * 20 for n, size in enumerate(sizes)]
+    deep = [rng.integers(0, 100, (1, *size, 1)).astype(np.uint16) * 611 for size in sizes]
+    arrays = {f"{n}.npy": array for n, array in enumerate([*some, *deep])}
+    data = packed([image_item(name, array) for name, array in arrays.items()], Settings(block=1 << 12))
+    found = assert_same(data)
+    assert all(np.array_equal(found[name.encode()].arrays[0], array) for name, array in arrays.items())
+    with Archive(data, library=bare()) as archive:
+        blocks = [block for chunk in archive.structure.chunks for block in chunk.head.blocks]
+    assert any(len(block.lots) > 2 for block in blocks)
+    assert {(block.dtype, block.coded.dtype) for block in blocks if block.front} >= {("uint16", "uint8")}
 
 
 def file_of(name: str, data: bytes) -> Item:
@@ -203,11 +219,10 @@ def coded(model: Model, images: np.ndarray, embed: bool) -> bytes:
     block = Block(
         model.tag,
         1,
-        images.shape[1:],
-        len(images),
+        lots_of([images]),
         len(payload),
         check_sum(images.tobytes()),
-        None,
+        (),
         bytes.fromhex(model.id),
     )
     pieces = (

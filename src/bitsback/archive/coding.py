@@ -2,19 +2,68 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 
 import numpy as np
 
 from bitsback.archive.container import check_sum
+from bitsback.archive.front import Front, apply, undo
 from bitsback.archive.head import Block, Bytes
 from bitsback.archive.library import PLAIN, Library
 from bitsback.archive.limits import Limits
 from bitsback.archive.packing import Packing, pack, unpack
-from bitsback.archive.plan import Key
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError
-from bitsback.kinds.base import Coder, Images
+from bitsback.kinds import lots as kinds
+from bitsback.kinds.base import Coder, Images, Lot
+from bitsback.kinds.lots import lots_of
 from bitsback.kinds.plain import little_endian
+
+
+class Decoded:
+    """The images of a block, numbered from 0, in lots of one shape each."""
+
+    def __init__(self, lots: Sequence[Images]) -> None:
+        self.lots = tuple(lots)
+        for images in self.lots:
+            images.flags.writeable = False
+        self._ends = list(accumulate(map(len, self.lots)))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(images.nbytes for images in self.lots)
+
+    def __getitem__(self, number: int) -> Images:
+        """An image, (H, W, C)."""
+        lot = bisect_right(self._ends, number)
+        image: Images = self.lots[lot][number - self._ends[lot]]
+        return image
+
+    def parts(self, start: int, stop: int) -> Iterator[Images]:
+        """The images from one number to another, an array for each shape."""
+        first = 0
+        for images, end in zip(self.lots, self._ends, strict=True):
+            if max(first, start) < min(end, stop):
+                yield images[max(start - first, 0) : stop - first]
+            first = end
+
+
+def by_shape(arrays: Iterable[Images]) -> list[Images]:
+    """Lots of images: arrays (n, H, W, C) of one shape that follow one another as one.
+
+    >>> [lot.shape for lot in by_shape([np.zeros((1, 2, 2, 1)), np.zeros((2, 2, 2, 1)), np.zeros((1, 3, 2, 1))])]
+    [(3, 2, 2, 1), (1, 3, 2, 1)]
+    """
+    out = []
+    for _, alike in groupby(arrays, key=lambda images: images.shape[1:]):
+        found = list(alike)
+        out.append(np.ascontiguousarray(found[0] if len(found) == 1 else np.concatenate(found)))
+    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +80,10 @@ GRAIN = 1 << 22
 """Samples that are work for one thread."""
 
 
+FRONT_BYTES = 1 << 24
+"""What undoing a front takes besides the images, at most."""
+
+
 def worth(samples: int, threads: int) -> int:
     """How many of ``threads`` so many samples may keep busy by themselves, their coder willing.
 
@@ -40,65 +93,72 @@ def worth(samples: int, threads: int) -> int:
     return max(1, min(threads, samples // GRAIN))
 
 
-def coded_form(images: Images, key: Key) -> Images:
-    """The samples that a coder sees: ranks 0 and 1 where there are two levels, else the samples themselves."""
-    return (images == key.levels[1]).astype(np.uint8) if key.levels else images
-
-
 def encode_block(
-    images: Images, key: Key, coders: list[Coder], threads: int = 1, payload: bytes | None = None, verify: bool = False
+    lots: Sequence[Images],
+    front: Front,
+    coders: Sequence[Coder],
+    threads: int = 1,
+    payload: bytes | None = None,
+    verify: bool = False,
 ) -> CodedBlock:
-    """Code images (n, H, W, C) by the first coder that can; by none of them, if that would make the samples larger.
+    """Code lots of images (n, H, W, C), behind a front, by the first coder that can; by none of them, if that would
+    make the samples larger.
 
     ``payload``: what the first coder makes of them, if that is known. ``verify``: decode and compare.
     """
-    coded = coded_form(images, key)
-    warnings = []
-    used: Coder = PLAIN
+    warnings: list[str] = []
+    coded = apply(front, lots)
     for coder in coders:
         try:
-            payload = payload or coder.encode(coded, threads)
-            if len(payload) < coded.nbytes:
-                if verify and not np.array_equal(coder.decode(payload, len(coded), key.shape, coded.dtype), coded):
-                    raise ChecksumError("decoding does not give the same pixels")
-                used = coder
-            break
+            payload = payload or kinds.encode(coder, coded, threads)
+            if len(payload) >= sum(images.nbytes for images in coded):
+                break
+            if verify and not _same(kinds.decode(coder, payload, lots_of(coded), coded[0].dtype), coded):
+                raise ChecksumError("decoding does not give the same pixels")
+            return CodedBlock(_block(coder, lots, front, payload), payload, coder, tuple(warnings))
         except BitsBackError as error:
             warnings.append(f"{coder.name} was not used: {error}")
             payload = None
-    if used is PLAIN or payload is None:
-        used, payload = PLAIN, PLAIN.encode(coded)
-    block = Block(
-        used.tag,
-        images.dtype.itemsize,
-        key.shape,
-        len(images),
-        len(payload),
-        check_sum(little_endian(images)),
-        key.levels,
-        bytes.fromhex(used.id),
-    )
-    return CodedBlock(block, payload, used, tuple(warnings))
+    payload = kinds.encode(PLAIN, coded)
+    return CodedBlock(_block(PLAIN, lots, front, payload), payload, PLAIN, tuple(warnings))
 
 
-def decode_block(block: Block, payload: bytes, library: Library, limits: Limits, threads: int = 1) -> Images:
-    """The images of a block, (count, H, W, C), of its type.
+def _same(one: Sequence[Images], other: Sequence[Images]) -> bool:
+    return all(map(np.array_equal, one, other))
+
+
+def _block(coder: Coder, lots: Sequence[Images], front: Front, payload: bytes) -> Block:
+    check = check_sum(*map(little_endian, lots))
+    identity = bytes.fromhex(coder.id)
+    return Block(coder.tag, lots[0].itemsize, lots_of(lots), len(payload), check, front, identity)
+
+
+def working(block: Block, coder: Coder, threads: int = 1) -> int:
+    """Bytes that decoding a block takes at most, its payload and what is decoded included."""
+    form = block.coded
+    lots = [Lot(count, (*shape[:2], form.channels)) for count, shape in block.lots]
+    held = kinds.memory(coder, lots, form.dtype, block.size, threads) + block.size
+    return held + (sum(block.nbytes for _ in block.front) + FRONT_BYTES if block.front else 0)
+
+
+def decode_block(block: Block, payload: bytes, library: Library, limits: Limits, threads: int = 1) -> Decoded:
+    """The images of a block.
 
     Raises ChecksumError if the samples are not the ones that went in; ModelNotFoundError; FormatError; LimitError.
     """
     coder = library.coder(block.tag, block.model.hex())
-    needed = coder.memory(block.count, block.shape, block.coded_dtype, len(payload), threads) + len(payload)
+    needed = working(block, coder, threads)
     if needed > limits.memory:
         raise LimitError(f"decoding takes {needed} bytes, over the memory limit of {limits.memory} (-M raises it)")
-    images = coder.decode(payload, block.count, block.shape, block.coded_dtype, threads)
-    if images.shape != (block.count, *block.shape) or images.dtype != np.dtype(block.coded_dtype):
+    form = block.coded
+    lots = [Lot(count, (*shape[:2], form.channels)) for count, shape in block.lots]
+    images = kinds.decode(coder, payload, lots, form.dtype, threads)
+    if lots_of(images) != tuple(lots) or any(one.dtype != form.dtype for one in images):
         raise FormatError(f"{coder.name} decoded to other sizes than announced")
-    if block.levels:
-        low, high = block.levels
-        images = np.where(images > 0, np.array(high, block.dtype), np.array(low, block.dtype))
-    if check_sum(little_endian(images)) != block.check:
+    images = undo(block.front, images, block.form)
+    if check_sum(*map(little_endian, images)) != block.check:
         raise ChecksumError(f"{coder.name} decoded to other pixels than were stored")
-    return images
+    return Decoded(images)
 
 
 def pack_bytes(data: bytes, packable: bool = True) -> tuple[Bytes | None, bytes]:
@@ -117,4 +177,14 @@ def unpack_bytes(section: Bytes, packed: bytes) -> bytes:
     return data
 
 
-__all__ = ["CodedBlock", "coded_form", "decode_block", "encode_block", "pack_bytes", "unpack_bytes"]
+__all__ = [
+    "CodedBlock",
+    "Decoded",
+    "by_shape",
+    "decode_block",
+    "encode_block",
+    "pack_bytes",
+    "unpack_bytes",
+    "working",
+    "worth",
+]

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import BinaryIO
 
-import numpy as np
 from msgspec import structs
 
-from bitsback.archive import plan
-from bitsback.archive.choice import Choice, Effort, choose
-from bitsback.archive.coding import CodedBlock, coded_form, encode_block, pack_bytes, worth
+from bitsback.archive import front, plan
+from bitsback.archive.choice import Candidate, Choice, Effort, choose
+from bitsback.archive.coding import CodedBlock, by_shape, encode_block, pack_bytes, worth
 from bitsback.archive.container import COPY, DRAFT, HERE, ContainerWriter, End, Header, Kind
 from bitsback.archive.directory import Content, Directory, Row, decode, name_bytes, read_head
+from bitsback.archive.front import Front
 from bitsback.archive.head import Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
 from bitsback.archive.library import ADAPTIVE, Library, ModelCoder
@@ -26,7 +26,8 @@ from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
 from bitsback.archive.report import Kept, ModelUse, Report
 from bitsback.errors import BitsBackError, ChangedError, FormatError
 from bitsback.files import Picture, Skipped
-from bitsback.kinds.base import Coder, Images
+from bitsback.kinds import lots as kinds
+from bitsback.kinds.base import Coder, Images, Shape
 from bitsback.threads import ordered_map, thread_count
 
 Progress = Callable[[int], None]
@@ -76,10 +77,9 @@ class _Batch:
     facts: list[Facts] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
 
-    def images(self, group: Group) -> Images:
-        """The images of a group, or block, in one array."""
-        runs = [self._run(run) for run in group.runs]
-        return np.ascontiguousarray(runs[0] if len(runs) == 1 else np.concatenate(runs))
+    def images(self, group: Group) -> list[Images]:
+        """The images of a group, or block, in lots of one shape."""
+        return by_shape(self._run(run) for run in group.runs)
 
     def _run(self, run: Run) -> Images:
         picture = self.owners[run.content].picture
@@ -178,7 +178,7 @@ class Writer:
 
     def _add(self, items: list[Item]) -> None:
         batch = self._contents(items)
-        groups = plan.group(batch.facts)
+        groups = plan.group(batch.facts, self._apart(batch.facts))
         choices = self._choose(batch, groups)
         coded = self._code(batch, groups, choices)
         coded = self._keep_smaller(batch, groups, coded)
@@ -229,21 +229,38 @@ class Writer:
         self._report.members += batch.kept
         return batch
 
+    def _apart(self, contents: Sequence[Facts]) -> set[plan.Look]:
+        """What images have a model that takes only their size."""
+        looks = {(part.shape, part.dtype, part.levels is not None) for facts in contents for part in facts.parts}
+        return {
+            (shape, dtype, two)
+            for shape, dtype, two in looks
+            if any(_of_one_size(model, shape, two) for model in self._models(shape, two))
+        }
+
+    def _models(self, shape: Shape, two: bool) -> list[ModelCoder]:
+        """Models to try on images; their fronts may leave 8 of 16 bits."""
+        return self._library.candidates(shape, "uint8", 2 if two else None, self._settings.effort)
+
     def _choose(self, batch: _Batch, groups: list[Group]) -> list[Choice]:
         """Coders for each group. What needs importing or loading is imported and loaded here, not in a worker."""
-        offered: list[tuple[list[Coder], str]] = [self._coders(group) for group in groups]
+        offered = [self._coders(group) for group in groups]
+        broken: set[int] = set()
         for coder in {id(coder): coder for coders, _ in offered for coder in coders}.values():
             try:
                 coder.prepare()
             except BitsBackError as error:
                 self._report.warnings.append(f"{coder.name} was not used: {error}")
-                for coders, _ in offered:
-                    if coder in coders:
-                        coders.remove(coder)
+                broken.add(id(coder))
 
         def one(job: tuple[Group, tuple[list[Coder], str]], threads: int) -> Choice:
             group, (coders, why) = job
-            choice = choose(coded_form(batch.images(group), group.key), coders, self._settings.effort, threads)
+            lots = batch.images(group)
+            fronts = front.candidates(lots, group.key.levels)
+            sound = [coder for coder in coders if id(coder) not in broken]
+            offers = [Candidate(coder, before) for before in fronts for coder in sound if _fits(coder, before, lots)]
+            choice = choose(lots, offers, self._settings.effort, threads)
+            choice.fallback = fronts[0]
             choice.why = why
             return choice
 
@@ -255,8 +272,10 @@ class Writer:
     def _coders(self, group: Group) -> tuple[list[Coder], str]:
         """What may be tried on such images; and, if there is no choice, why not."""
         library, key = self._library, group.key
-        dtype = "uint8" if key.levels else key.dtype
-        models: list[Coder] = [*library.candidates(key.shape, dtype, 2 if key.levels else None, self._settings.effort)]
+        shapes = list(dict.fromkeys(group.shapes))
+        levels = 2 if key.levels else None
+        found = self._models(shapes[0], levels is not None)
+        models: list[Coder] = [model for model in found if kinds.accepts(model, shapes, "uint8", levels)]
         if models and library.forced:
             return [models[0]], "asked for"
         if models:
@@ -264,8 +283,8 @@ class Writer:
         if not library.forced:
             return [ADAPTIVE], "no model takes such images"
         names = " or ".join(model.name for model in library.given)
-        size = "x".join(map(str, key.shape))
-        return [ADAPTIVE], f"the model {names} does not take images of {size} {dtype} samples"
+        size = " and ".join("x".join(map(str, shape)) for shape in shapes[:3])
+        return [ADAPTIVE], f"the model {names} does not take images of {size} {key.dtype} samples"
 
     def _weigh_models(self, groups: list[Group], choices: list[Choice]) -> None:
         """Drop a model that would have to go into the archive and saves less than it takes."""
@@ -273,18 +292,19 @@ class Writer:
             return
         leading: dict[str, list[tuple[Group, Choice]]] = {}
         for group, choice in zip(groups, choices, strict=True):
-            if choice.ranking and self._embeds(choice.ranking[0][0]):
-                leading.setdefault(choice.ranking[0][0].id, []).append((group, choice))
+            if choice.ranking and self._embeds(choice.ranking[0][0].coder):
+                leading.setdefault(choice.ranking[0][0].coder.id, []).append((group, choice))
         for identity, uses in leading.items():
             saved = 0.0
             for group, choice in uses:
-                rates = [size / (choice.samples(coder) or 1) for coder, size in choice.ranking if coder.id != identity]
+                others = [(one, size) for one, size in choice.ranking if one.coder.id != identity]
+                rates = [size / (choice.samples(one) or 1) for one, size in others]
                 if rates:
                     (best, size), *_ = choice.ranking
                     saved += (rates[0] - size / (choice.samples(best) or 1)) * group.samples
             if identity not in self._embedded and saved < len(self._library.find(identity).data):
                 for _, choice in uses:
-                    choice.ranking = [one for one in choice.ranking if one[0].id != identity]
+                    choice.ranking = [one for one in choice.ranking if one[0].coder.id != identity]
                     choice.why = "the model saves less than it takes in the archive"
 
     def _embeds(self, coder: Coder) -> bool:
@@ -292,20 +312,22 @@ class Writer:
 
     def _code(self, batch: _Batch, groups: list[Group], choices: list[Choice]) -> list[list[tuple[Group, CodedBlock]]]:
         """The blocks of each group, coded."""
-        jobs: list[tuple[int, Group, list[Coder], bytes | None]] = []
+        jobs: list[tuple[int, Group, Front, list[Coder], bytes | None]] = []
         for number, (group, choice) in enumerate(zip(groups, choices, strict=True)):
-            coders = [coder for coder, _ in choice.ranking]
+            ranking = [one for one, _ in choice.ranking] or [Candidate(ADAPTIVE, choice.fallback)]
+            best = ranking[0]
+            coders = [one.coder for one in ranking if one.front == best.front]
             coders += [ADAPTIVE] if ADAPTIVE not in coders else []
-            blocks = plan.split(group, self._settings.block or coders[0].pace)
-            known = choice.payloads.get((coders[0].tag, coders[0].id)) if len(blocks) == 1 else None
-            jobs += [(number, block, coders, known) for block in blocks]
+            blocks = plan.split(group, self._settings.block or best.coder.pace)
+            known = choice.payloads.get(best.key) if len(blocks) == 1 else None
+            jobs += [(number, block, best.front, coders, known) for block in blocks]
             self._report.warnings += choice.warnings
 
-        def one(job: tuple[int, Group, list[Coder], bytes | None], threads: int) -> CodedBlock:
-            _, block, coders, known = job
-            return encode_block(batch.images(block), block.key, coders, threads, known, self._settings.verify)
+        def one(job: tuple[int, Group, Front, list[Coder], bytes | None], threads: int) -> CodedBlock:
+            _, block, before, coders, known = job
+            return encode_block(batch.images(block), before, coders, threads, known, self._settings.verify)
 
-        def share(job: tuple[int, Group, list[Coder], bytes | None]) -> int:
+        def share(job: tuple[int, Group, Front, list[Coder], bytes | None]) -> int:
             return worth(job[1].samples, self._threads)
 
         out: list[list[tuple[Group, CodedBlock]]] = [[] for _ in groups]
@@ -495,6 +517,18 @@ _NOWHERE, _COMING = -1, -2
 
 _BLOCK_COST = 24
 """About what a block adds to a head."""
+
+
+def _of_one_size(model: Coder, shape: Shape, two: bool) -> bool:
+    """Whether a model that takes a shape takes no larger one."""
+    return not model.accepts((shape[0] + 1, shape[1] + 1, shape[2]), "uint8", 2 if two else None)
+
+
+def _fits(coder: Coder, before: Front, lots: Sequence[Images]) -> bool:
+    """Whether a coder takes such images behind a front."""
+    form = front.forms(before, front.Form(lots[0].shape[3], lots[0].itemsize))[-1]
+    shapes = [(images.shape[1], images.shape[2], form.channels) for images in lots]
+    return kinds.accepts(coder, shapes, form.dtype, form.levels)
 
 
 def _packed(job: tuple[ChunkPlan, bytes], threads: int) -> tuple[Bytes | None, bytes]:

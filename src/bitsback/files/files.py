@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.errors import BitsBackError, FormatError, ImageError, InexactEngineError
+from bitsback.errors import BitsBackError, FormatError, ImageError, InexactEngineError, KernelError
 from bitsback.files import arrays, formats
 from bitsback.files.picture import Buffer, Images, NoImageError, Picture, Recipe
-from bitsback.kernels import KernelError
 
 NO_FAULT_OF_A_FILE = (MemoryError, OSError, ImportError, KernelError, InexactEngineError)
 """Errors of this machine, or of ours: whatever meets them must not go on as if a file were damaged."""

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from bitsback.errors import KernelError
+from bitsback.kernels.machine import for_ever
 from bitsback.kernels.unit import Part, Unit
 from bitsback.kernels.values import (
     BYTE,
@@ -27,7 +29,6 @@ from bitsback.kernels.values import (
     TRUTH,
     WORD,
     Array,
-    KernelError,
     Kind,
     Number,
     element,
@@ -268,10 +269,6 @@ class _Definition(ctypes.Structure):
     )
 
 
-_definitions: list[_Definition] = []
-"""Of all entries: CPython reads them as long as these live, which is for ever."""
-
-
 @cache
 def _check_layout() -> None:
     """KernelError if Python or NumPy have the fields of their objects elsewhere than entries look for them."""
@@ -291,8 +288,7 @@ def _check_layout() -> None:
 def entry_at(address: int, name: str, forms: tuple[Form, ...]) -> Callable[..., Any]:
     """The entry at an address as a function of Python's."""
     _check_layout()
-    definition = _Definition(name.encode(), address, _FAST, None)
-    _definitions.append(definition)
+    definition = for_ever(_Definition(name.encode(), address, _FAST, None))
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
     compared = tuple(one for form in forms for one in identities(form))

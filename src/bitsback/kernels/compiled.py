@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from bitsback.errors import KernelError
 from bitsback.kernels import cache, calls, machine
 from bitsback.kernels.calls import Form
 from bitsback.kernels.language import Helper
 from bitsback.kernels.source import meaning
 from bitsback.kernels.unit import Part, Unit
-from bitsback.kernels.values import KernelError
 
 _lock = threading.RLock()
 """Held while a kernel is made ready. Nobody forks meanwhile, or the child would wait for a thread that it has not."""

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from bitsback.errors import KernelError
 from bitsback.kernels.unit import Part
-from bitsback.kernels.values import KernelError
 
 
 class Source(NamedTuple):
