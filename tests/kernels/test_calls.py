@@ -220,7 +220,7 @@ def test_a_kernel_can_be_part_of_another() -> None:
 def test_other_layouts_of_objects_are_not_guessed_at(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(calls, "_AXES", calls._AXES + 8)
     calls._check_layout.cache_clear()
-    with pytest.raises(RuntimeError, match="lay out objects"):
+    with pytest.raises(KernelError, match="lay out objects"):
         calls.entry_at(0, "name", ())
     monkeypatch.undo()
     calls._check_layout()

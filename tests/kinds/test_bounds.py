@@ -17,6 +17,7 @@ CHECKED = """
 import sys
 import numpy as np
 from kernels import bounds
+bounds.check()
 from bitsback.errors import BitsBackError
 """
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from bitsback.errors import KernelError
 from bitsback.kernels.machine import for_ever
 from bitsback.kernels.unit import Part, Unit
 from bitsback.kernels.values import (
@@ -28,7 +29,6 @@ from bitsback.kernels.values import (
     TRUTH,
     WORD,
     Array,
-    KernelError,
     Kind,
     Number,
     element,
@@ -271,7 +271,7 @@ class _Definition(ctypes.Structure):
 
 @cache
 def _check_layout() -> None:
-    """RuntimeError if Python or NumPy have the fields of their objects elsewhere than entries look for them."""
+    """KernelError if Python or NumPy have the fields of their objects elsewhere than entries look for them."""
     array, items = np.arange(6, dtype=np.int32).reshape(2, 3), (object(), object())
 
     def field(of: Any, offset: int, kind: Any = ctypes.c_int64) -> Any:
@@ -282,7 +282,7 @@ def _check_layout() -> None:
     rest = field(array, _FLAGS, ctypes.c_int), field(items, _HEAD), field(items, _ITEMS), field(items, _ITEMS + 8)
     expected = id(np.ndarray), array.ctypes.data, 2, id(array.dtype), [2, 3], array.flags.num, 2, *map(id, items)
     if (*found, lengths, *rest) != expected:
-        raise RuntimeError(f"this Python and NumPy {np.__version__} lay out objects in a way that is not known")
+        raise KernelError(f"this Python and NumPy {np.__version__} lay out objects in a way that is not known")
 
 
 def entry_at(address: int, name: str, forms: tuple[Form, ...]) -> Callable[..., Any]:

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 import llvmlite
 import llvmlite.binding as llvm
 
+from bitsback.errors import KernelError
+
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
 
@@ -64,7 +66,7 @@ def _engine() -> Any:
     try:
         llvm.check_jit_execution()
     except OSError as error:  # a rule of the system's, and no fault of a file
-        raise RuntimeError(f"this system does not let bitsback run the code that it compiles: {error}") from None
+        raise KernelError(f"this system does not let bitsback run the code that it compiles: {error}") from None
     return for_ever(llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target()))
 
 
