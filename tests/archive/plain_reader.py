@@ -19,6 +19,7 @@ import numpy as np
 import xxhash
 
 import adaptive_reader
+from archive import plain_files
 from models.plain_model import SlowModel
 
 DATA, DIRECTORY, MODEL, INDEX, PARITY = 1, 2, 3, 4, 5
@@ -564,6 +565,12 @@ def file_of(recipe, blob, arrays):
         return blob[: recipe["head"]] + raster(images, recipe["layout"]) + blob[recipe["head"] :]
     if recipe["format"] == "words":
         return words(recipe, blob, arrays)
+    if "images" in recipe:
+        return plain_files.png(recipe, Bytes(blob), arrays)
+    if "members" in recipe:
+        return (plain_files.gzip if recipe["format"] == "gzip" else plain_files.npz)(
+            recipe, Bytes(blob), arrays, file_of
+        )
     if recipe["format"] == "pnm":
         (images,) = arrays
         rows = images.reshape(images.shape[0] * images.shape[1], -1)
