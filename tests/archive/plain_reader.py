@@ -460,6 +460,8 @@ def block_of(source, payload, names, fronts, models):
 
 def lots_of(kind, data, lots, channels, sample_bytes, model):
     """The coded images of all lots, one by one."""
+    if kind == 6:
+        return filtered(data, lots, channels, sample_bytes)
     if len(lots) == 1:
         height, width, n = lots[0]
         return list(decoded(kind, data, (n, height, width, channels), sample_bytes, model))
@@ -473,6 +475,46 @@ def lots_of(kind, data, lots, channels, sample_bytes, model):
         out |= zip(mine, images, strict=True)
     assert source.left == 0
     return [out[number] for number in range(at)]
+
+
+def filtered(data, lots, channels, sample_bytes):
+    """The images of a filtered payload."""
+    how, order = data[0] & 7, data[0] >> 3
+    assert how < 5 and order < 2
+    sizes = [height * width * channels * sample_bytes for height, width, _ in lots]
+    total = sum(n * size for (_, _, n), size in zip(lots, sizes, strict=True))
+    dictionary = {"id": lzma.FILTER_LZMA2, "dict_size": min(max(total, 4096), 1 << 24)}
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[dictionary])
+    source = Bytes(unpacker.decompress(data[1:], total + 1))
+    assert unpacker.eof and not unpacker.unused_data and source.left == total
+    out = []
+    for (height, width, n), size in zip(lots, sizes, strict=True):
+        before = np.zeros((height, width, channels), np.int64)
+        for _ in range(n):
+            differences = np.frombuffer(source.take(size), np.uint8 if order else f"<u{sample_bytes}").astype(np.int64)
+            if order:
+                planes = differences.reshape(channels, sample_bytes, height, width)
+                values = planes[:, 0] if sample_bytes == 1 else planes[:, 0] * 256 + planes[:, 1]
+                differences = np.moveaxis(values, 0, 2)
+            before = unfiltered(differences.reshape(height, width, channels), before, how, 256**sample_bytes)
+            out.append(before)
+    return out
+
+
+def unfiltered(differences, before, how, modulus):
+    """An image, given the one before."""
+    if how == 4:
+        return (differences + before) % modulus
+    height, width, channels = differences.shape
+    padded = np.zeros((height + 1, width + 1, channels), np.int64)
+    for y in range(1, height + 1):
+        for x in range(1, width + 1):
+            a, b, c = padded[y, x - 1], padded[y - 1, x], padded[y - 1, x - 1]
+            choices = np.stack([a, b, c])
+            nearest = np.abs(choices - (a + b - c)).argmin(axis=0)
+            says = (0 * a, a, b, np.take_along_axis(choices, nearest[None], 0)[0])[how]
+            padded[y, x] = (differences[y - 1, x - 1] + says) % modulus
+    return padded[1:, 1:]
 
 
 def decoded(kind, data, shape, sample_bytes, model):

@@ -7,7 +7,6 @@ from archive.archives import FakeModel, digits
 from bitsback.archive import Library
 from bitsback.archive.coding import (
     CodedBlock,
-    by_shape,
     decode_block,
     encode_block,
     pack_bytes,
@@ -19,6 +18,7 @@ from bitsback.archive.library import PLAIN
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.packing import Packing
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, ModelNotFoundError
+from bitsback.kinds.lots import by_shape
 
 
 def code(images: np.ndarray, *coders: Any, front: Front = (), **options: Any) -> CodedBlock:

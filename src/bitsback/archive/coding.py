@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate
 
 import numpy as np
 
@@ -51,19 +51,6 @@ class Decoded:
             if max(first, start) < min(end, stop):
                 yield images[max(start - first, 0) : stop - first]
             first = end
-
-
-def by_shape(arrays: Iterable[Images]) -> list[Images]:
-    """Lots of images: arrays (n, H, W, C) of one shape that follow one another as one.
-
-    >>> [lot.shape for lot in by_shape([np.zeros((1, 2, 2, 1)), np.zeros((2, 2, 2, 1)), np.zeros((1, 3, 2, 1))])]
-    [(3, 2, 2, 1), (1, 3, 2, 1)]
-    """
-    out = []
-    for _, alike in groupby(arrays, key=lambda images: images.shape[1:]):
-        found = list(alike)
-        out.append(np.ascontiguousarray(found[0] if len(found) == 1 else np.concatenate(found)))
-    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +167,6 @@ def unpack_bytes(section: Bytes, packed: bytes) -> bytes:
 __all__ = [
     "CodedBlock",
     "Decoded",
-    "by_shape",
     "decode_block",
     "encode_block",
     "pack_bytes",

@@ -19,7 +19,7 @@ from typing import BinaryIO, NamedTuple
 
 from msgspec import structs
 
-from bitsback.archive.coding import by_shape, encode_block, pack_bytes
+from bitsback.archive.coding import encode_block, pack_bytes
 from bitsback.archive.container import COPY, HERE, ContainerWriter, Header, Kind
 from bitsback.archive.directory import Content, Directory, Row
 from bitsback.archive.head import Block, Bytes, DataHead, Piece, joined
@@ -36,6 +36,7 @@ from bitsback.archive.verify import verify
 from bitsback.archive.writer import Continued, Progress, Settings, Writer
 from bitsback.errors import BitsBackError, ChecksumError, OutputExistsError
 from bitsback.files import Skipped
+from bitsback.kinds import lots as kinds
 
 
 def append(
@@ -241,7 +242,7 @@ def _chunk(archive: Archive, data: DataChunk, renumbered: dict[int, int]) -> tup
         payload = whole[data.starts[which] : data.starts[which + 1]] if whole else archive.block_payload(data, which)
         if len(wanted) < len(pieces):
             images = archive.block_images(data, which)
-            lots = by_shape(one for at, piece in wanted for one in images.parts(at, at + piece.length))
+            lots = kinds.by_shape(one for at, piece in wanted for one in images.parts(at, at + piece.length))
             coder = archive.library.coder(block.tag, block.model.hex())
             again = encode_block(lots, block.front, [coder], verify=True)
             block, payload = again.block, again.payload

@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, overload
 
 from msgspec import structs
 
 from bitsback.archive import front, plan
 from bitsback.archive.choice import Candidate, Choice, Effort, choose
-from bitsback.archive.coding import CodedBlock, by_shape, encode_block, pack_bytes, worth
+from bitsback.archive.coding import CodedBlock, encode_block, pack_bytes, worth
 from bitsback.archive.container import COPY, DRAFT, HERE, ContainerWriter, End, Header, Kind
 from bitsback.archive.directory import Content, Directory, Row, decode, name_bytes, read_head
 from bitsback.archive.front import Front
 from bitsback.archive.head import Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
-from bitsback.archive.library import ADAPTIVE, Library, ModelCoder
+from bitsback.archive.library import ADAPTIVE, FILTERED, Library, ModelCoder
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
 from bitsback.archive.report import Kept, ModelUse, Report
@@ -81,12 +81,31 @@ class _Batch:
 
     def images(self, group: Group) -> list[Images]:
         """The images of a group, or block, in lots of one shape."""
-        return by_shape(self._run(run) for run in group.runs)
+        return kinds.by_shape(self._run(run) for run in group.runs)
 
     def _run(self, run: Run) -> Images:
         picture = self.owners[run.content].picture
         assert picture is not None
         return picture.parts[run.part - 1][run.start : run.start + run.length]
+
+
+class _Blocks(Sequence[list[Images]]):
+    """The images of blocks, put together when they are asked for."""
+
+    def __init__(self, batch: _Batch, blocks: list[Group]) -> None:
+        self._batch, self.blocks = batch, blocks
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    @overload
+    def __getitem__(self, number: int) -> list[Images]: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[list[Images]]: ...
+    def __getitem__(self, number: int | slice) -> list[Images] | list[list[Images]]:
+        if isinstance(number, slice):
+            return [self._batch.images(block) for block in self.blocks[number]]
+        return self._batch.images(self.blocks[number])
 
 
 class Writer:
@@ -264,15 +283,21 @@ class Writer:
             fronts = front.candidates(lots, group.key.levels)
             sound = [coder for coder in coders if id(coder) not in broken]
             offers = [Candidate(coder, before) for before in fronts for coder in sound if _fits(coder, before, lots)]
-            choice = choose(lots, offers, self._settings.effort, threads)
+            cut = partial(self._blocks, batch, group)
+            choice = choose(lots, offers, cut, self._settings.effort, threads)
             choice.fallback = fronts[0]
-            choice.why = why
+            choice.why, choice.without = (why, "") if why == _ASKED else ("", why)
             return choice
 
         with closing(ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
             choices = list(work)
         self._weigh_models(groups, choices)
         return choices
+
+    def _blocks(self, batch: _Batch, group: Group, candidate: Candidate) -> _Blocks:
+        """A group cut into blocks as a candidate would have them."""
+        samples = self._settings.block or candidate.block or candidate.coder.pace
+        return _Blocks(batch, plan.split(group, samples))
 
     def _coders(self, group: Group) -> tuple[list[Coder], str]:
         """What may be tried on such images; and, if there is no choice, why not."""
@@ -282,11 +307,11 @@ class Writer:
         found = self._models(shapes[0], levels is not None)
         models: list[Coder] = [model for model in found if kinds.accepts(model, shapes, "uint8", levels)]
         if models and library.forced:
-            return [models[0]], "asked for"
+            return [models[0]], _ASKED
         if models:
-            return [*models, ADAPTIVE], ""
+            return [*models, ADAPTIVE, FILTERED], ""
         if not library.forced:
-            return [ADAPTIVE], "no model takes such images"
+            return [ADAPTIVE, FILTERED], "no model takes such images"
         names = " or ".join(model.name for model in library.given)
         size = " and ".join("x".join(map(str, shape)) for shape in shapes[:3])
         return [ADAPTIVE], f"the model {names} does not take images of {size} {key.dtype} samples"
@@ -297,19 +322,17 @@ class Writer:
             return
         leading: dict[str, list[tuple[Group, Choice]]] = {}
         for group, choice in zip(groups, choices, strict=True):
-            if choice.ranking and self._embeds(choice.ranking[0][0].coder):
-                leading.setdefault(choice.ranking[0][0].coder.id, []).append((group, choice))
+            if choice.ranking and self._embeds(choice.ranking[0].coder):
+                leading.setdefault(choice.ranking[0].coder.id, []).append((group, choice))
         for identity, uses in leading.items():
             saved = 0.0
-            for group, choice in uses:
-                others = [(one, size) for one, size in choice.ranking if one.coder.id != identity]
-                rates = [size / (choice.samples(one) or 1) for one, size in others]
-                if rates:
-                    (best, size), *_ = choice.ranking
-                    saved += (rates[0] - size / (choice.samples(best) or 1)) * group.samples
+            for _, choice in uses:
+                others = [choice.excess(one) for one in choice.ranking if one.coder.id != identity]
+                if others:
+                    saved += (others[0] or 0.0) * choice.expected[choice.ranking[0].key]
             if identity not in self._embedded and saved < len(self._library.find(identity).data):
                 for _, choice in uses:
-                    choice.ranking = [one for one in choice.ranking if one[0].coder.id != identity]
+                    choice.ranking = [one for one in choice.ranking if one.coder.id != identity]
                     choice.why = "the model saves less than it takes in the archive"
 
     def _embeds(self, coder: Coder) -> bool:
@@ -319,13 +342,13 @@ class Writer:
         """The blocks of each group, coded."""
         jobs: list[tuple[int, Group, Front, list[Coder], bytes | None]] = []
         for number, (group, choice) in enumerate(zip(groups, choices, strict=True)):
-            ranking = [one for one, _ in choice.ranking] or [Candidate(ADAPTIVE, choice.fallback)]
+            ranking = choice.ranking or [Candidate(ADAPTIVE, choice.fallback)]
             best = ranking[0]
             coders = [one.coder for one in ranking if one.front == best.front]
             coders += [ADAPTIVE] if ADAPTIVE not in coders else []
-            blocks = plan.split(group, self._settings.block or best.coder.pace)
-            known = choice.payloads.get(best.key) if len(blocks) == 1 else None
-            jobs += [(number, block, best.front, coders, known) for block in blocks]
+            known = choice.known.get(best.key, {})
+            blocks = self._blocks(batch, group, best).blocks
+            jobs += [(number, block, best.front, coders, known.get(place)) for place, block in enumerate(blocks)]
             self._report.warnings += choice.warnings
 
         def one(job: tuple[int, Group, Front, list[Coder], bytes | None], threads: int) -> CodedBlock:
@@ -516,6 +539,9 @@ class Writer:
             kept = by_owner[id(batch.owners[content])]
             self._progress(kept.size - kept.size // 2)
 
+
+_ASKED = "asked for"
+"""Why a model is used without a choice."""
 
 _NOWHERE, _COMING = -1, -2
 """In the place of a content's number: there is none; it will have one when its batch is full."""

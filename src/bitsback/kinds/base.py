@@ -129,6 +129,14 @@ class TakesLots(Protocol):
         """See :meth:`Coder.memory`."""
 
 
+@runtime_checkable
+class Estimates(Protocol):
+    """What a coder may have besides, whose payloads small samples do not tell: a quick look at all of the images."""
+
+    def estimate(self, lots: Sequence[Images]) -> int:
+        """About how many bytes a payload would have; a third too many, at most, as a rule."""
+
+
 # Kinds with weights ---------------------------------------------------------------------------------------------------
 
 

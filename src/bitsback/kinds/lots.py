@@ -7,8 +7,8 @@ A single lot is coded as if there were no lots.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, groupby, pairwise
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -25,6 +25,19 @@ def lots_of(arrays: Sequence[Images]) -> tuple[Lot, ...]:
     (Lot(n=3, shape=(4, 5, 1)), Lot(n=1, shape=(2, 2, 1)))
     """
     return tuple(Lot(len(array), (array.shape[1], array.shape[2], array.shape[3])) for array in arrays)
+
+
+def by_shape(arrays: Iterable[Images]) -> list[Images]:
+    """Lots of images: arrays (n, H, W, C) of one shape that follow one another as one.
+
+    >>> [lot.shape for lot in by_shape([np.zeros((1, 2, 2, 1)), np.zeros((2, 2, 2, 1)), np.zeros((1, 3, 2, 1))])]
+    [(3, 2, 2, 1), (1, 3, 2, 1)]
+    """
+    out = []
+    for _, alike in groupby(arrays, key=lambda images: images.shape[1:]):
+        found = list(alike)
+        out.append(np.ascontiguousarray(found[0] if len(found) == 1 else np.concatenate(found)))
+    return out
 
 
 def accepts(coder: Coder, shapes: Sequence[Shape], dtype: DTypeLike, levels: int | None = None) -> bool:
@@ -88,4 +101,4 @@ def _alike(lots: Sequence[Lot]) -> dict[Shape, list[int]]:
     return found
 
 
-__all__ = ["accepts", "decode", "encode", "lots_of", "memory"]
+__all__ = ["accepts", "by_shape", "decode", "encode", "lots_of", "memory"]
