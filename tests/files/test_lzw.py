@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.errors import ImageError
@@ -47,6 +47,7 @@ def encoded(plain, lengths, dialect):
 
 
 @pytest.mark.parametrize("dialect", [TIFF, GIF, Dialect(2, False, 0)])
+@settings(deadline=None)
 @given(st.data())
 def test_streams_come_back(dialect, data):
     plain = data.draw(st.binary(max_size=60) | st.integers(1, 900).map(lambda n: bytes(k % 7 for k in range(n))))
