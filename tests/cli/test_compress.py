@@ -108,7 +108,7 @@ def test_json_on_standard_output(run: Run, folder: Path) -> None:
     members = {member["name"]: member for member in facts["members"]}
     assert members["in/text.txt"] == {
         "name": "in/text.txt", "type": "file", "size": 250, "target": None, "images": 0, "how": "packed",
-        "reason": "kept byte by byte", "note": "", "exact": True,
+        "reason": "kept byte by byte", "note": "", "exact": True, "corrections": 0, "unexplained": False,
         "sha256": hashlib.sha256((folder / "text.txt").read_bytes()).hexdigest(),
     }  # fmt: skip
     assert members["in/empty"]["type"] == "folder" and members["in/empty"]["sha256"] is None

@@ -127,7 +127,7 @@ def test_every_kind_and_small_size(colour, depth, interlace, check_file):
                 recipe["before"] = len(blob)
             data = write(recipe, blob, [image])
             check_file(data, exact=True)
-            picture = check_file(data, exact=True, pixels=True)
+            picture = check_file(data, exact=False, pixels=True)
             assert picture.recipe == recipe and np.array_equal(picture.parts[0], image)
             with Image.open(io.BytesIO(data)) as opened:  # the judge: it knows all of this but 16-bit colours
                 assert bool(opened.info.get("interlace")) == bool(interlace)

@@ -50,6 +50,8 @@ class Settings:
     """Samples of a block; 0: as many as one core decodes in about a tenth of a second."""
     hashes: bool = False
     """Whether the SHA-256 of each file is stored."""
+    pixels: bool = False
+    """Whether pixels and metadata are all that has to come back of images that are deflated."""
 
 
 @dataclass(slots=True)
@@ -207,7 +209,10 @@ class Writer:
         """The contents of the batch, each once, however many members name it."""
         batch = _Batch(items)
         for item in items:
-            kept = Kept(item.entry, exact=item.exact, note=item.picture.note if item.picture else "")
+            kept = Kept(item.entry, exact=item.exact)
+            if item.picture:
+                kept.note, kept.unexplained = item.picture.note, item.picture.unexplained
+                kept.corrections = item.picture.corrections
             number = self._linked.get(item.entry.target) if item.entry.type == Type.HARDLINK else None
             if item.holds:
                 number = self._known.get(item.sha256)
@@ -219,7 +224,7 @@ class Writer:
                     if item.sha256:
                         self._known[item.sha256] = number
                 else:
-                    kept.how = "again"
+                    kept.how, kept.corrections, kept.unexplained = "again", 0, False
                     item.picture = None
             kept.content = number
             batch.names.append(number)
@@ -376,7 +381,7 @@ class Writer:
         numbers = {self._next_content + content for content in contents}
         for kept in batch.kept:
             if kept.content in numbers:
-                kept.exact = True
+                kept.exact, kept.corrections = True, 0
                 if kept.how != "again":
                     kept.images, kept.how = 0, ""
                     kept.reason = "the files themselves are smaller than their images are when coded"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bitsback.errors import BitsBackError, FormatError, ImageError, InexactEngineError, KernelError
 from bitsback.files import arrays, formats
-from bitsback.files.picture import Buffer, Images, NoImageError, Picture, Recipe
+from bitsback.files.picture import Buffer, Images, NoImageError, Picture, Recipe, UnexplainedError
 
 NO_FAULT_OF_A_FILE = (MemoryError, OSError, ImportError, KernelError, InexactEngineError)
 """Errors of this machine, or of ours: whatever meets them must not go on as if a file were damaged."""
@@ -33,7 +33,7 @@ def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
     """
     claimed = formats.claimed(PurePosixPath(name).suffix)
     found = formats.recognise(data)
-    note = ""
+    note, unexplained = "", False
     if found is None:
         note = f"not a {claimed} file" if claimed else ""
     else:
@@ -43,19 +43,22 @@ def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
                 return Picture(content.parts, content.recipe, content.blob, exact=content.exact)
             again = formats.write(content.recipe, content.blob, content.parts)
             if (exact := again == data) or (pixels and formats.read(found, again, pixels).same(content)):
-                return Picture(content.parts, content.recipe, content.blob, exact=exact and content.exact)
+                exact = exact and content.exact
+                return Picture(
+                    content.parts, content.recipe, content.blob, exact=exact, corrections=content.corrections
+                )
             note = "it would not come back unchanged"
         except NoImageError:
             note = ""
         except ImageError as error:
-            note = str(error)
+            note, unexplained = str(error), isinstance(error, UnexplainedError)
         except (BitsBackError, *NO_FAULT_OF_A_FILE):
             raise
         except Exception as error:  # whatever a damaged file does to a parser, the folder goes on
             note = f"damaged ({type(error).__name__}: {error})".replace("\n", " ")
         if found != claimed and not formats.FORMATS[found].certain:
             note = ""
-    return Picture(raw=bytes(data), note=note)
+    return Picture(raw=bytes(data), note=note, unexplained=unexplained)
 
 
 def from_array(array: NDArray[Any]) -> Picture:

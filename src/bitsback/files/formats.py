@@ -108,6 +108,12 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     return data
 
 
+def is_corrected(recipe: Recipe) -> bool:
+    """Whether a file takes corrections to the rules of its deflate encoder, so that it comes back byte for byte."""
+    streams = recipe.get("images", recipe.get("members"))
+    return isinstance(streams, list) and any(isinstance(one, dict) and "corrected" in one for one in streams)
+
+
 def prepare(names: Iterable[str]) -> None:
     """Import now what reading and writing these formats will need; names that are unknown need nothing."""
     for name in names:

@@ -31,7 +31,7 @@ def read(data: Buffer, pixels: bool = False) -> Content:
     members: list[Recipe] = []
     blob: list[bytes] = []
     plains: list[bytes] = []
-    at, left = 0, MAX_SAMPLES
+    at, left, extra = 0, MAX_SAMPLES, 0
     while bytes(view[at : at + 3]) == _MAGIC:
         start = at + gz_pixels.header(bytes(view[at : at + (1 << 16)]))
         try:
@@ -46,6 +46,7 @@ def read(data: Buffer, pixels: bool = False) -> Content:
         if corrections:
             member["corrected"] = 1
             blob.append(section(corrections))
+            extra += len(blob[-1])
         if (ending := bytes(view[stop : stop + 8])) != _ending(plain):
             member["ending"] = 1
             blob.append(section(ending))
@@ -61,7 +62,7 @@ def read(data: Buffer, pixels: bool = False) -> Content:
         raise ImageError("the file in the gzip file would not come back unchanged")
     blob += [section(bytes(view[at:])), *(varint(len(plain)) for plain in plains[:-1]), content.blob]
     recipe: Recipe = {"format": "gzip", "members": members, "inner": content.recipe}
-    return Content(content.parts, recipe, b"".join(blob))
+    return Content(content.parts, recipe, b"".join(blob), corrections=extra)
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:

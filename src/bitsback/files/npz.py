@@ -27,7 +27,7 @@ def read(data: Buffer, pixels: bool = False) -> Content:
     parts: list[Images] = []
     blob: list[bytes] = []
     entries: list[Recipe] = []
-    at = 0
+    at = only_exact = 0
     for info in _members(data):
         start = _content(view, info)
         stop = start + info.compress_size
@@ -38,12 +38,13 @@ def read(data: Buffer, pixels: bool = False) -> Content:
             continue
         entries.append(entry)
         parts += inner.parts
+        only_exact += len(extra)
         blob += [section(bytes(view[at:start])), extra, section(inner.blob)]
         at = stop
     if not parts:
         raise ImageError("no arrays of images")
     blob.append(bytes(view[at:]))
-    return Content(parts, {"format": "npz", "members": entries}, b"".join(blob))
+    return Content(parts, {"format": "npz", "members": entries}, b"".join(blob), corrections=only_exact)
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:

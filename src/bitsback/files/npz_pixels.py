@@ -46,7 +46,8 @@ def read(data: Buffer) -> Content:
     # The zip structure's size is part of the content: if it differs when the file is built anew, the file holds
     # something (bytes before, between or after the members) that this module did not see.
     recipe["structure"] = len(data) - packed
-    return Content(parts, recipe, b"".join(blobs))
+    stored = all(info.compress_type == zipfile.ZIP_STORED for info in infos)
+    return Content(parts, recipe, b"".join(blobs), exact=stored)
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:

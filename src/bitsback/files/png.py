@@ -53,7 +53,7 @@ def read(data: Buffer, pixels: bool = False) -> Content:
     images: list[Recipe] = []
     names: list[str] = []
     blob: list[bytes] = []
-    left, sequence, size = MAX_SAMPLES, -1, (header.width, header.height)
+    left, sequence, only_exact, size = MAX_SAMPLES, -1, 0, (header.width, header.height)
     for kind, several in groupby(chunks[1:-1], key=lambda chunk: chunk.kind if chunk.kind in _IMAGES else object()):
         run = list(several)
         names.append(run[0].kind.decode("ascii"))
@@ -77,6 +77,7 @@ def read(data: Buffer, pixels: bool = False) -> Content:
         frames.append(frame)
         images.append(image)
         blob.append(extra)
+        only_exact += len(extra)
     if not frames or names.count("IDAT") != 1:
         raise ImageError("the PNG has no pixels")
     recipe: Recipe = {"format": "png", "depth": header.depth, "colour": header.colour}
@@ -90,7 +91,7 @@ def read(data: Buffer, pixels: bool = False) -> Content:
         recipe["crc"] = 1
         blob += [varints(wrong), *(chunks[index].crc for index in wrong)]
     parts = [np.concatenate(list(same)) for _, same in groupby(frames, key=lambda frame: frame.shape)]
-    return Content(parts, recipe, b"".join([*blob, trailing]))
+    return Content(parts, recipe, b"".join([*blob, trailing]), corrections=only_exact)
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:

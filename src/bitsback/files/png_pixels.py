@@ -36,7 +36,7 @@ def read(data: Buffer) -> Content:
         recipe["before"] = len(before)
     if trailing:
         recipe["trailing"] = len(trailing)
-    return Content([part], recipe, before + after + trailing)
+    return Content([part], recipe, before + after + trailing, exact=False)
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:

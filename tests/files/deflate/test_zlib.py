@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.files.deflate import put_together, take_apart
-from bitsback.files.deflate.recipe import OTHER, Recipe, _flushes, _read_only, _Walk, explain, rebuild, rules_of
+from bitsback.files.deflate.recipe import OTHER, Recipe, Walk, read_only, rebuild, rules_of
+from bitsback.files.deflate.search import explain, flushes_of
 from bitsback.files.deflate.stream import parse, write
 
 GENERATOR = np.random.default_rng(1)
@@ -48,7 +49,7 @@ def check(plain, data, rules):
     """The rules need no corrections, and lead to the same bytes."""
     read, stream, size = parse(data, len(plain))
     assert read == plain and size == len(data) and write(plain, stream) == data
-    walk = _Walk(_read_only(plain), _flushes(stream), rules_of(*rules))
+    walk = Walk(read_only(plain), flushes_of(stream), rules_of(*rules))
     assert walk.corrections(stream, 1 << 20) == b""
     assert write(plain, rebuild(plain, Recipe(rules, b""))) == data
 

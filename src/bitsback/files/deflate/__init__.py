@@ -6,10 +6,10 @@ data[:size] == put_together(plain, rules, corrections)
 
 from __future__ import annotations
 
-from bitsback.errors import ImageError
-from bitsback.files.deflate.recipe import Recipe, explain, rebuild
+from bitsback.files.deflate.recipe import Recipe, rebuild
+from bitsback.files.deflate.search import explain
 from bitsback.files.deflate.stream import parse, write
-from bitsback.files.picture import Buffer
+from bitsback.files.picture import Buffer, UnexplainedError
 
 SHARE = 5
 """Corrections may take one part in so many of a stream; else it is not worth to take it apart."""
@@ -19,12 +19,13 @@ def take_apart(data: Buffer, limit: int) -> tuple[bytes, list[int], bytes, int]:
     """The plain bytes of a deflate stream at the beginning of ``data``, the rules of its encoder as a list for JSON,
     corrections to them, and the size of the stream.
 
-    Raises ImageError if the stream is damaged, holds more than ``limit`` bytes, or would need too many corrections.
+    Raises ImageError if the stream is damaged or holds more than ``limit`` bytes, UnexplainedError if it would need too
+    many corrections.
     """
     plain, stream, size = parse(data, limit)
     recipe = explain(plain, stream, size // SHARE + 64)
     if recipe is None:
-        raise ImageError("its deflate stream is by an unknown encoder")
+        raise UnexplainedError("its deflate stream is by an unknown encoder")
     return plain, list(recipe.rules), recipe.corrections, size
 
 

@@ -1,7 +1,7 @@
 """The recipe of a deflate stream: an encoder's rules, and what it chose otherwise.
 
-    recipe = explain(plain, stream)        Recipe(rules=(6, 8, 0, 15, 0), corrections=b"")
-    data = rebuild(plain, recipe)
+    recipe = explain(plain, stream)        Recipe(rules=(6, 8, 0, 15, 0), corrections=b""); in :mod:`.search`
+    stream = rebuild(plain, recipe)
 
 For whatever zlib wrote, a few numbers say all. Other encoders are told as corrections to what comes nearest.
 """
@@ -20,22 +20,14 @@ from bitsback.files.deflate.lists import EVENTS, FAULT, FLUSHES, LISTS, ODD_BITS
 from bitsback.files.deflate.stream import Stream
 from bitsback.files.deflate.symbols import (
     BLOCK,
-    BYTES,
     CODE_ORDER,
     COUNT,
     DISTANCE_CODE,
     DISTANCE_EXTRA,
-    FINAL,
-    FIXED,
     FIXED_LENGTHS,
     LENGTH_CODE,
     LENGTH_EXTRA,
-    LENGTHS,
-    LONGEST,
     PAD,
-    STORED,
-    TOKEN_BITS,
-    TYPE,
     WINDOW,
 )
 from bitsback.files.deflate.trees import shape
@@ -99,129 +91,27 @@ def rules_of(level: int, memory: int, strategy: int, window: int, family: int = 
     return rules
 
 
-def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None:
-    """The recipe of a stream, or None if corrections would take more than ``most`` bytes.
-
-    Encoders that might have made it, the likelier ones first, are tried on the first tokens. One that needs no
-    corrections there is tried on all. If none does, the best are compared on more, and what is left of them on all.
-    """
-    data, flushes = _read_only(plain), _flushes(stream)
-    tried: dict[Rules, int] = {}
-
-    def entirely(rules: Rules) -> Recipe | None:
-        corrections = _Walk(data, flushes, rules_of(*rules)).corrections(stream, most)
-        return None if corrections is None else Recipe(rules, corrections)
-
-    def attempt(several: list[Rules]) -> Recipe | None:
-        """The first that needs no corrections at all."""
-        for rules in several:
-            if rules not in tried:
-                tried[rules] = _Walk(data, flushes, rules_of(*rules)).cost(stream, _SHORT_TRIAL)
-                if tried[rules] == 0:
-                    recipe = entirely(rules)
-                    if recipe is not None and not recipe.corrections:
-                        return recipe
-                    tried[rules] = 1
-        return None
-
-    likely, memories, windows = _candidates(stream, len(data))
-    if found := attempt(likely):
-        return found
-    level, memory, strategy, window, _ = min(tried, key=tried.__getitem__)
-    if min(tried.values()) <= min(_SHORT_TRIAL, len(stream.tokens)) // 16:
-        near: list[Rules] = [(level, other, strategy, window, ZLIB) for other in memories]
-        near += [(level, memory, strategy, other, ZLIB) for other in windows]
-        if found := attempt(near):
-            return found
-    if found := attempt(_OTHERS):
-        return found
-    ranking = [rules for rules, cost in tried.items() if cost <= min(tried.values()) * 5 // 4 + 8]
-    costs = [_Walk(data, flushes, rules_of(*rules)).cost(stream, _LONG_TRIAL) for rules in ranking]
-    finalists = [rules for cost, rules in sorted(zip(costs, ranking, strict=True)) if cost <= min(costs) * 9 // 8]
-    recipes = [recipe for recipe in map(entirely, finalists[:_FINALISTS]) if recipe is not None]
-    return min(recipes, key=lambda recipe: len(recipe.corrections), default=None)
-
-
 def rebuild(plain: Buffer, recipe: Recipe) -> Stream:
     """What the encoder chose. Raises ValueError if the recipe cannot be followed."""
     events, counts = unpack(recipe.corrections, LISTS)
-    return _Walk(_read_only(plain), _NONE, rules_of(*recipe.rules)).followed(events, counts)
+    return Walk(read_only(plain), _NONE, rules_of(*recipe.rules)).followed(events, counts)
 
 
-_OTHERS: list[Rules] = [(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)]
-"""What is tried where no zlib fits."""
-_SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 14
-"""Tokens on which encoders are compared."""
-_FINALISTS = 2
-"""Encoders that are compared on all tokens."""
 _NONE = np.empty(0, np.int64)
 
 
-def _read_only(plain: Buffer) -> NDArray[np.uint8]:
+def read_only(plain: Buffer) -> NDArray[np.uint8]:
+    """Bytes as kernels take them."""
     data = np.frombuffer(plain, np.uint8)
     data.flags.writeable = False
     return data
 
 
-def _flushes(stream: Stream) -> Integers:
-    """Where the stream has empty stored blocks that an encoder makes when it is asked to flush, twice; and one more
-    where nothing behind refers to what was before."""
-    blocks = stream.blocks
-    ends = np.cumsum(blocks[:, BYTES], dtype=np.int64)
-    empty = (blocks[:, TYPE] == STORED) & (blocks[:, BYTES] == 0) & (blocks[:, FINAL] == 0)
-    # The walk takes the first block at such a place for it; so it must be, or follow others of its like
-    begins = empty & ~np.concatenate([[False], empty[:-1]])
-    there = begins & np.concatenate([[True], blocks[:-1, BYTES] > 0])
-    latest = np.maximum.accumulate(np.where(begins, np.arange(len(blocks)), 0))
-    flushes: Integers = ends[empty & there[latest]]
-    if not len(flushes):
-        return flushes
-    lengths = np.minimum(stream.tokens & LENGTHS, LONGEST).astype(np.int64)
-    stored = np.cumsum(np.where(blocks[:, TYPE] == STORED, blocks[:, BYTES], 0), dtype=np.int64)
-    places = np.cumsum(lengths) - lengths + np.repeat(stored, blocks[:, COUNT])
-    sources = places - (stream.tokens >> TOKEN_BITS)
-    farthest = np.append(np.minimum.accumulate(sources[::-1])[::-1], ends[-1])
-    return 2 * flushes + (farthest[np.searchsorted(places, flushes)] >= flushes)
+MANY = 1 << 40
+"""More tokens, or numbers, than there ever are."""
 
 
-def _candidates(stream: Stream, size: int) -> tuple[list[Rules], list[int], list[int]]:
-    """Parameters of zlib that might have made a stream; and other memory levels and windows that are possible."""
-    blocks = stream.blocks
-    lengths, distances = stream.tokens & LENGTHS, stream.tokens >> TOKEN_BITS
-    levels: tuple[int, ...] = (6, 9, 1, 3, 2, 4, 5, 7, 8)
-    memories = _memories(blocks)
-    if not (lengths > 1).any():
-        strategies = [DEFAULT, ONLY_HUFFMAN, FILTERED, RLE]
-        levels = levels if (blocks[:, TYPE] == STORED).any() else (6, 1)
-    else:
-        only_fixed = bool((blocks[blocks[:, COUNT] > 0, TYPE] == FIXED).all())
-        strategies = [DEFAULT, ONLY_FIXED] if only_fixed else [DEFAULT]
-        if int(lengths[lengths > 1].min()) >= 6:
-            strategies.insert(0, FILTERED)
-        if int(distances.max()) == 1:
-            strategies.append(RLE)
-    farthest = int(distances.max(initial=0))
-    windows = [bits for bits in range(9, 15) if 0 < farthest <= (1 << bits) - 262 and size > 1 << bits]
-    rules: list[Rules] = [
-        (level, memories[0], strategy, 15, ZLIB)
-        for strategy in strategies
-        for level in (levels if strategy not in (RLE, ONLY_HUFFMAN) else levels[:1])
-    ]
-    return rules, memories[1:], windows
-
-
-def _memories(blocks: NDArray[np.int32]) -> list[int]:
-    """The memory levels of zlib that may go with the sizes of blocks, the usual ones first."""
-    room = {memory: (1 << (memory + 6)) - 1 for memory in (8, 9, 7, 6, 5, 4, 3, 2, 1)}
-    largest = int(blocks[:, COUNT].max(initial=0))
-    if largest == 0 and len(blocks) > 1:  # all are stored
-        largest = int(blocks[:-1, BYTES].max())
-        return [memory for memory in room if room[memory] <= largest <= room[memory] * 4 // 3] or [8]
-    exactly = [memory for memory in room if room[memory] == largest]
-    return exactly or [memory for memory in room if room[memory] > largest] or [9]
-
-
-class _Walk:
+class Walk:
     """A prediction by some rules; to be used once."""
 
     def __init__(self, plain: NDArray[np.uint8], flushes: Integers, rules: Integers) -> None:
@@ -229,17 +119,18 @@ class _Walk:
         self.state = np.zeros(STATE, np.int64)
         self.state[WORK] = 2_000 * len(plain) + (1 << 24)
 
-    def cost(self, stream: Stream, limit: int) -> int:
-        """How many corrections there are to the first tokens; many if they cannot be written."""
-        events = np.empty(4 * limit + 64, np.int64)
+    def cost(self, stream: Stream, limit: int, room: int) -> int:
+        """How many numbers correct the first tokens; many if more than ``room``, or if it cannot be done."""
+        events = np.empty(room, np.int64)
         count, _ = self._tokens(stream.tokens, stream.blocks.copy(), events, 1, limit)
-        return int(self.state[EVENTS]) if count >= 0 else 1 << 40
+        return int(self.state[EVENTS]) if count >= 0 and not self.state[FAULT] else MANY
 
-    def corrections(self, stream: Stream, most: int) -> bytes | None:
-        """All corrections; None if they take more than ``most`` bytes, or cannot be written."""
-        events = np.empty(8 * min(most, len(stream.tokens)) + 64 * len(stream.blocks) + 400, np.int64)
+    def corrections(self, stream: Stream, most: int, room: int = MANY) -> bytes | None:
+        """All corrections; None if they take more than ``most`` bytes or ``room`` numbers, or cannot be written."""
+        needed = 8 * min(most, len(stream.tokens)) + 64 * len(stream.blocks) + 400
+        events = np.empty(min(needed, room), np.int64)
         blocks = stream.blocks.copy()
-        count, tokens = self._tokens(stream.tokens, blocks, events, 1, _ALL)
+        count, tokens = self._tokens(stream.tokens, blocks, events, 1, MANY)
         if count < 0 or self._shapes(tokens, blocks, stream.items, events, 1) < 0 or self.state[FAULT]:
             return None
         events = np.concatenate([events[: self.state[EVENTS]], self._rest(stream)])
@@ -258,7 +149,7 @@ class _Walk:
             raise ValueError("a flush after the end of a deflate stream")
         room = len(self.plain) // int(self.rules[walks.MAX_TOKENS]) + 2 * len(events) + 4
         blocks = np.zeros((room, BLOCK), np.int32)
-        count, tokens = self._tokens(np.empty(0, np.int32), blocks, events, 0, _ALL)
+        count, tokens = self._tokens(np.empty(0, np.int32), blocks, events, 0, MANY)
         if count < 0:
             raise ValueError("corrections to the tokens of a deflate stream that do not fit")
         blocks = blocks[:count]
@@ -293,7 +184,7 @@ class _Walk:
     def _tokens(
         self, given: NDArray[np.int32], blocks: NDArray[np.int32], events: Integers, known: int, limit: int
     ) -> tuple[int, NDArray[np.int32]]:
-        tokens = np.empty(max(1, len(self.plain)), np.int32)
+        tokens = np.empty(max(1, min(len(self.plain), 8 * limit + 1)), np.int32)
         heads = np.full(1 << int(self.rules[walks.HASH_BITS]), -1, np.int32)
         scratch = (heads, np.empty(WINDOW, np.int32), np.empty(STATE, np.int64))
         arrays = (given, blocks, tokens, self.state, events, *scratch)
@@ -312,5 +203,4 @@ class _Walk:
         return int(shape(len(self.plain), self.rules, *arrays, known))
 
 
-_ALL = 1 << 40
 _NUMBERS = (CODE_ORDER, FIXED_LENGTHS, LENGTH_EXTRA, LENGTH_CODE, DISTANCE_EXTRA, DISTANCE_CODE)
