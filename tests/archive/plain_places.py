@@ -41,7 +41,9 @@ def coded(recipe, whole, spans, source):
     hows = [how for count, how in recipe["coded"] for _ in range(count)]
     for (start, size), piece, how in zip(spans, plain, hows, strict=True):
         choices, following = source.take(source.varint()), source.take(source.varint())
-        data = {"zlib": deflated, "lzw": lzw, "packbits": packbits}[recipe["codec"]](piece, how, choices) + following
+        data = {"zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}[recipe["codec"]](
+            piece, how, choices
+        ) + following
         assert len(data) == size
         yield start, data
 
@@ -52,28 +54,41 @@ def deflated(piece, how, choices):
 
 
 def lzw(piece, how, choices):
+    codes = "".join(f"{code:0{width}b}" for code, width in lzw_codes(piece, how, choices, 8, 1))
+    codes += "0" * (-len(codes) % 8)
+    return int(codes, 2).to_bytes(len(codes) // 8, "big")
+
+
+def gif(piece, how, choices):
+    bits, size, *how = how
+    codes = "".join(f"{code:0{width}b}" for code, width in reversed(lzw_codes(piece, how, choices, bits, 0)))
+    data = int(codes, 2).to_bytes(-(-len(codes) // 8), "little")
+    assert len(data) == size
+    blocks = [data[at : at + 255] for at in range(0, size, 255)]
+    return bytes([bits]) + b"".join(bytes([len(block)]) + block for block in blocks) + bytes(1)
+
+
+def lzw_codes(piece, how, choices, bits, early):
+    """Codes with their widths."""
     source = plain_reader.Bytes(choices)
-    if how:
-        runs = [0, *[how[1]] * how[0], source.varint()]
-    else:
-        runs = [source.varint() for _ in range(source.varint())]
-    bits, at = "", 0
+    runs = [0, *[how[1]] * how[0], source.varint()] if how else source.varints(source.varint())
+    codes, at = [], 0
     for number, run in enumerate(runs):
-        table = {bytes([byte]): byte for byte in range(256)}
-        width, known = 9, 258
+        table = {bytes([byte]): byte for byte in range(1 << bits)}
+        width, known = bits + 1, (1 << bits) + 2
         for k in range(run):
             stop = at + 1
             while stop < len(piece) and piece[at : stop + 1] in table:
                 stop += 1
-            bits += f"{table[piece[at:stop]]:0{width}b}"
+            codes.append((table[piece[at:stop]], width))
             if stop < len(piece) and len(table) + 2 < 4096:
                 table[piece[at : stop + 1]] = len(table) + 2
             known = min(known + (k > 0), 4096)
-            width += known + 1 >= 2**width and width < 12
+            width += known + early >= 2**width and width < 12
             at = stop
-        bits += f"{256 + (number == len(runs) - 1):0{width}b}"
-    bits += "0" * (-len(bits) % 8)
-    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+        codes.append(((1 << bits) + (number == len(runs) - 1), width))
+    assert at == len(piece)
+    return codes
 
 
 def packbits(piece, how, choices):

@@ -5,9 +5,9 @@ import json
 
 import numpy as np
 import pytest
-from archive import plain_reader
 from PIL import Image
 
+from archive import plain_reader
 from bitsback.files import parse
 
 
@@ -35,3 +35,13 @@ def test_rows_that_end_in_anything():
     data = file.getvalue()[:-1] + b"x"
     picture = parse(data, "a.bmp")
     assert plain_reader.file_of(picture.recipe, picture.blob, picture.parts) == data
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_gif(mode):
+    file = io.BytesIO()
+    image = Image.fromarray((np.random.default_rng(0).integers(0, 9, (60, 71)) * 20).astype(np.uint8)).convert(mode)
+    image.save(file, "gif", save_all=True, append_images=[image.rotate(90), image])
+    picture = parse(file.getvalue(), "a.gif")
+    recipe = json.loads(json.dumps(picture.recipe))
+    assert plain_reader.file_of(recipe, picture.blob, picture.parts) == file.getvalue()

@@ -255,25 +255,64 @@ def _deflate(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
 
 
 def _unlzw(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-    """The runs between clear codes are mostly of one length, but for the last."""
     from bitsback.files import lzw
 
     plain, runs, size = lzw.take_apart(data, limit)
-    usual = max(runs[1:-1], default=0)
-    if len(runs) > 1 and runs == [0, *[usual] * (len(runs) - 2), runs[-1]]:
-        return plain, [len(runs) - 2, usual], varint(runs[-1]), size
-    return plain, [], varints(runs), size
+    how, choices = _told(runs)
+    return plain, how, choices, size
 
 
 def _lzw(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
     from bitsback.files import lzw
 
-    if how:
-        count, usual = how
-        if not 0 <= count <= len(plain):
-            raise ValueError("impossible LZW runs")
-        return lzw.put_together(plain, [0, *[usual] * count, Sections(chosen).varint()], size)
-    return lzw.put_together(plain, Sections(chosen).varints(), size)
+    return lzw.put_together(plain, _runs(how, chosen, len(plain)), size)
+
+
+def _ungif(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """The bits of a symbol, then LZW in blocks of 255 bytes, the last shorter, and an empty one."""
+    from bitsback.files import lzw
+
+    bits, blocks, at = data[0], [], 1
+    while data[at]:
+        blocks.append(data[at + 1 : at + 1 + data[at]])
+        at += 1 + data[at]
+    coded = b"".join(blocks)
+    if not 1 <= bits <= 8 or any(len(block) != 255 for block in blocks[:-1]):
+        raise ImageError("GIF data in unusual blocks")
+    plain, runs, size = lzw.take_apart(coded, limit, lzw.Dialect(bits, False, 0))
+    if size != len(coded):
+        raise ImageError("GIF data that go on after their end")
+    how, choices = _told(runs)
+    return plain, [bits, size, *how], choices, at + 1
+
+
+def _gif(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    from bitsback.files import lzw
+
+    bits, coded, *rest = how
+    if not 1 <= bits <= 8:
+        raise ValueError("impossible GIF symbols")
+    data = lzw.put_together(plain, _runs(rest, chosen, len(plain)), coded, lzw.Dialect(bits, False, 0))
+    blocks = [data[at : at + 255] for at in range(0, len(data), 255)]
+    return b"".join([bytes([bits]), *(bytes([len(block)]) + block for block in blocks), b"\0"])
+
+
+def _told(runs: list[int]) -> tuple[list[int], bytes]:
+    """LZW's runs in short: those between clear codes are mostly of one length, but for the last."""
+    usual = max(runs[1:-1], default=0)
+    if len(runs) > 1 and runs == [0, *[usual] * (len(runs) - 2), runs[-1]]:
+        return [len(runs) - 2, usual], varint(runs[-1])
+    return [], varints(runs)
+
+
+def _runs(how: list[int], chosen: bytes, most: int) -> list[int]:
+    """The inverse of :func:`_told`."""
+    if not how:
+        return Sections(chosen).varints()
+    count, usual = how
+    if not 0 <= count <= most:
+        raise ValueError("impossible LZW runs")
+    return [0, *[usual] * count, Sections(chosen).varint()]
 
 
 def _unpackbits(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
@@ -313,6 +352,7 @@ def _packbits(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
 CODECS = {
     "zlib": _Codec(_inflate, _deflate),
     "lzw": _Codec(_unlzw, _lzw),
+    "gif": _Codec(_ungif, _gif),
     "packbits": _Codec(_unpackbits, _packbits),
 }
 
