@@ -60,11 +60,13 @@ def lzw(piece, how, choices):
 
 
 def gif(piece, how, choices):
-    bits, size, *how = how
-    codes = "".join(f"{code:0{width}b}" for code, width in reversed(lzw_codes(piece, how, choices, bits, 0)))
+    bits, block, *how = how
+    source = plain_reader.Bytes(choices)
+    size = source.varint()
+    codes = "".join(f"{code:0{width}b}" for code, width in reversed(lzw_codes(piece, how, source.rest(), bits, 0)))
     data = int(codes, 2).to_bytes(-(-len(codes) // 8), "little")
     assert len(data) == size
-    blocks = [data[at : at + 255] for at in range(0, size, 255)]
+    blocks = [data[at : at + block] for at in range(0, size, block)]
     return bytes([bits]) + b"".join(bytes([len(block)]) + block for block in blocks) + bytes(1)
 
 

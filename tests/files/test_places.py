@@ -127,6 +127,19 @@ def test_gif(mode, frames, check_file):
     assert sum(len(part) for part in picture.parts) == frames
 
 
+def test_gif_in_blocks_of_another_size(check_file):
+    data = gif(1)
+    start = data.index(b"\x2c", 13 + (3 << (data[10] & 7) + 1)) + 11
+    coded, at = b"", start
+    while data[at]:
+        coded += data[at + 1 : at + 1 + data[at]]
+        at += 1 + data[at]
+    for size in (1, 100, 254):
+        blocks = [coded[k : k + size] for k in range(0, len(coded), size)]
+        again = data[:start] + b"".join(bytes([len(block)]) + block for block in blocks) + data[at:]
+        check_file(again, "a.gif", exact=True)
+
+
 def test_colours_and_planes(check_file):
     x = RNG.integers(0, 256, (3, 20, 30, 3)).astype(np.uint8)
     for planes, stored in ((0, x), (1, x.transpose(0, 3, 1, 2))):

@@ -269,7 +269,7 @@ def _lzw(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
 
 
 def _ungif(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-    """The bits of a symbol, then LZW in blocks of 255 bytes, the last shorter, and an empty one."""
+    """The bits of a symbol, then LZW in blocks of one size, the last shorter perhaps, and an empty one."""
     from bitsback.files import lzw
 
     bits, blocks, at = data[0], [], 1
@@ -277,23 +277,26 @@ def _ungif(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
         blocks.append(data[at + 1 : at + 1 + data[at]])
         at += 1 + data[at]
     coded = b"".join(blocks)
-    if not 1 <= bits <= 8 or any(len(block) != 255 for block in blocks[:-1]):
+    size = len(blocks[0]) if blocks else 0
+    if not 1 <= bits <= 8 or any(len(block) != size for block in blocks[:-1]) or (blocks and len(blocks[-1]) > size):
         raise ImageError("GIF data in unusual blocks")
-    plain, runs, size = lzw.take_apart(coded, limit, lzw.Dialect(bits, False, 0))
-    if size != len(coded):
+    plain, runs, used = lzw.take_apart(coded, limit, lzw.Dialect(bits, False, 0))
+    if used != len(coded):
         raise ImageError("GIF data that go on after their end")
     how, choices = _told(runs)
-    return plain, [bits, size, *how], choices, at + 1
+    return plain, [bits, 255 if len(blocks) == 1 else size, *how], varint(used) + choices, at + 1
 
 
 def _gif(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
     from bitsback.files import lzw
 
-    bits, coded, *rest = how
-    if not 1 <= bits <= 8:
-        raise ValueError("impossible GIF symbols")
-    data = lzw.put_together(plain, _runs(rest, chosen, len(plain)), coded, lzw.Dialect(bits, False, 0))
-    blocks = [data[at : at + 255] for at in range(0, len(data), 255)]
+    bits, block, *rest = how
+    if not 1 <= bits <= 8 or not 1 <= block <= 255:
+        raise ValueError("impossible GIF symbols or blocks")
+    sections = Sections(chosen)
+    used = sections.varint()
+    data = lzw.put_together(plain, _runs(rest, sections.rest(), len(plain)), used, lzw.Dialect(bits, False, 0))
+    blocks = [data[at : at + block] for at in range(0, len(data), block)]
     return b"".join([bytes([bits]), *(bytes([len(block)]) + block for block in blocks), b"\0"])
 
 
