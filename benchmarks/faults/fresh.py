@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from trials import collection, differences, ended, same_pixels, start, state, summary
+from trials import collection, differences, ended, look, same_pixels, start, summary
 
 AT_ONCE = 4
 """Processes side by side."""
@@ -34,7 +34,7 @@ class Trial:
         self._all([[*COMPRESS, "-o", "whole.bba"]], 1)
         self._all([[*DECOMPRESS, "-C", "first"]], 1)
         self._size = (folder / "whole.bba").stat().st_size
-        self._truth = state(folder / "first")
+        self._truth = look(folder / "first")
         if not same_pixels(folder / "in", folder / "first" / "in"):
             self.faults.append("decompress gave other pixels")
 
@@ -68,7 +68,7 @@ class Trial:
             if done.code:
                 self.faults.append(f"{one} with {threads} threads ended with {done.code}: {done.said[-2000:]}")
             elif out.is_dir() and one[-1] != "first":
-                if wrong := differences(self._truth, state(out)):
+                if wrong := differences(self._truth, look(out)):
                     self.faults.append(f"{one} with {threads} threads gave other files: {wrong}")
                 shutil.rmtree(out)
             elif out.is_file() and one[-1] != "whole.bba":

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-State = dict[bytes, tuple[object, ...]]
-"""What a folder holds, by path: all of it that an archive keeps."""
+sys.path.append(str(Path(__file__).parents[2] / "tests"))
+
+from archive.trees import Thing, deep, look, room
 
 
 def collection(folder: Path, seed: int = 0) -> Path:
@@ -84,45 +83,8 @@ def _seen(path: Path) -> NDArray[Any]:
     return np.frombuffer(path.read_bytes(), np.uint8)
 
 
-def state(folder: Path) -> State:
-    """Types, modes, times, link texts, and hashes of contents. Walks by descriptors, so that no path is too long."""
-    found: State = {}
-    todo = [(os.open(folder, os.O_RDONLY), b"")]
-    try:
-        while todo:
-            descriptor, path = todo.pop()
-            try:
-                for entry, info, inner in _entries(descriptor):
-                    name = path + b"/" + entry
-                    kind = stat.S_IFMT(info.st_mode)
-                    content: object = None
-                    if stat.S_ISLNK(info.st_mode):
-                        content = os.readlink(entry, dir_fd=descriptor)
-                    elif inner is not None and stat.S_ISDIR(info.st_mode):
-                        todo.append((inner, name))
-                    elif inner is not None:
-                        with open(inner, "rb") as file:  # noqa: PTH123 (a descriptor)
-                            content = info.st_nlink, hashlib.file_digest(file, "sha256").hexdigest()
-                    found[name] = kind, stat.S_IMODE(info.st_mode), info.st_mtime_ns, content
-            finally:
-                os.close(descriptor)
-    finally:
-        for descriptor, _ in todo:
-            os.close(descriptor)
-    return found
-
-
-def _entries(descriptor: int) -> Iterator[tuple[bytes, os.stat_result, int | None]]:
-    """What lies in an open folder, and files and folders opened."""
-    for name in os.listdir(descriptor):
-        entry = os.fsencode(name)
-        info = os.stat(entry, dir_fd=descriptor, follow_symlinks=False)
-        opens = stat.S_ISREG(info.st_mode) or stat.S_ISDIR(info.st_mode)
-        yield entry, info, os.open(entry, os.O_RDONLY, dir_fd=descriptor) if opens else None
-
-
-def differences(one: State, other: State) -> list[bytes]:
-    """The paths where two folders are not the same."""
+def differences(one: dict[bytes, Thing], other: dict[bytes, Thing]) -> list[bytes]:
+    """The paths where two folders are not the same, by what :func:`look` saw."""
     return sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
 
 
@@ -132,3 +94,6 @@ def summary(faults: Sequence[object]) -> None:
         print("FAULT", fault)
     print(f"{len(faults)} faults")
     sys.exit(bool(faults))
+
+
+__all__ = ["bitsback", "collection", "deep", "differences", "ended", "look", "room", "same_pixels", "start", "summary"]
