@@ -15,6 +15,7 @@ from PIL import Image
 
 sys.path.append(str(Path(__file__).parents[2] / "tests"))
 
+from archive import damages
 from archive.trees import Thing, deep, look, room
 
 
@@ -96,4 +97,5 @@ def summary(faults: Sequence[object]) -> None:
     sys.exit(bool(faults))
 
 
-__all__ = ["bitsback", "collection", "deep", "differences", "ended", "look", "room", "same_pixels", "start", "summary"]
+__all__ = ["bitsback", "collection", "damages", "deep", "differences", "ended"]
+__all__ += ["look", "room", "same_pixels", "start", "summary"]
