@@ -415,7 +415,9 @@ def front_of(source):
 
 def step_of(source):
     (what,) = source.take(1)
-    assert what == 1
+    assert what in (1, 2, 3)
+    if what in (2, 3):
+        return what, None
     tables = [ascending(source.varints(source.varint())) for _ in range(source.varint())]
     assert all(tables)
     return what, tables
@@ -423,14 +425,24 @@ def step_of(source):
 
 def followed(step, channels, sample_bytes):
     """Channels and bytes of a sample that follow a step."""
-    _, tables = step
+    what, tables = step
+    if what == 2:
+        assert channels >= 3
+        return channels, sample_bytes
+    if what == 3:
+        return 1, sample_bytes
     assert len(tables) in (1, channels) and max(map(max, tables)) < 256**sample_bytes
     return channels, 1 if max(map(len, tables)) <= 256 else 2
 
 
-def undone(step, image):
+def undone(step, image, sample_bytes):
     """An image before a step."""
-    _, tables = step
+    what, tables = step
+    if what == 2:
+        modulus = 256**sample_bytes
+        image = np.asarray(image).astype(np.int64)
+        image[..., [0, 2]] = (image[..., [0, 2]] + image[..., 1:2] - modulus // 2) % modulus
+        return image
     out = np.empty(image.shape, np.int64)
     for channel in range(image.shape[2]):
         table = np.array(tables[channel if len(tables) > 1 else 0])
@@ -446,13 +458,23 @@ def block_of(source, payload, names, fronts, models):
     lots = [source.varints(3) for _ in range(count)]
     (its_check,) = source.unpack("Q")
     assert sample_bytes in (1, 2) and channels and lots and all(map(all, lots))
-    steps = fronts[front - 1] if front else []
+    steps = list(fronts[front - 1]) if front else []
     coded = [(channels, sample_bytes)]
     for step in steps:
         coded.append(followed(step, *coded[-1]))
-    images = lots_of(kind, payload.take(size), lots, *coded[-1], models[names[which - 1]] if which else None)
-    for step in reversed(steps):
-        images = [undone(step, image) for image in images]
+    model = models[names[which - 1]] if which else None
+    assert all(what != 3 for what, _ in steps[:-1])
+    if steps and steps[-1][0] == 3:
+        steps.pop()
+        source, planes = Bytes(payload.take(size)), []
+        for _ in range(coded[-2][0]):
+            planes.append(lots_of(kind, source.take(source.varint()), lots, *coded[-1], model))
+        assert source.left == 0
+        images = [np.concatenate(several, axis=2) for several in zip(*planes, strict=True)]
+    else:
+        images = lots_of(kind, payload.take(size), lots, *coded[-1], model)
+    for step, (_, before) in zip(reversed(steps), reversed(coded[: len(steps)]), strict=True):
+        images = [undone(step, image, before) for image in images]
     images = [np.asarray(image).astype(f"<u{sample_bytes}") for image in images]
     assert check(b"".join(image.tobytes() for image in images)) == its_check
     return images

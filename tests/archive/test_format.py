@@ -137,6 +137,23 @@ def test_images_of_many_shapes_and_few_levels() -> None:
     assert {(block.dtype, block.coded.dtype) for block in blocks if block.front} >= {("uint16", "uint8")}
 
 
+def test_colours_that_had_half_the_columns() -> None:
+    rng = np.random.default_rng(4)
+    y, x = np.indices((40, 60))
+    green = (90 + 40 * np.sin(x / 9 + y / 7) + rng.integers(0, 9, (2, 40, 60))).astype(np.uint8)
+    colours = [
+        (20 * np.sin(y / 5 + x // 2 / 8)).astype(np.int64)[None],
+        (15 * np.cos(y // 3 + x // 2)).astype(np.int64)[None],
+    ]
+    image = np.stack([green + colours[0], green, green + colours[1]], axis=3).astype(np.uint8)
+    data = packed([image_item("a.npy", image)])
+    found = assert_same(data)
+    assert np.array_equal(found[b"a.npy"].arrays[0], image)
+    with Archive(data, library=bare()) as archive:
+        (block,) = {block.front for chunk in archive.structure.chunks for block in chunk.head.blocks}
+    assert [str(step) for step in block] == ["red and blue less green", "channels apart"]
+
+
 def file_of(name: str, data: bytes, *, pixels: bool = False) -> Item:
     item = file_item(name, data)
     item.picture = parse(data, name, pixels)

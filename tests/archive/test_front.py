@@ -5,9 +5,12 @@ from hypothesis import strategies as st
 
 from bitsback.archive import front
 from bitsback.archive.fields import Cursor
-from bitsback.archive.front import Form, Levels, apply, candidates, forms, undo
+from bitsback.archive.front import Form, Less, Levels, Planes, apply, candidates, forms, undo
 from bitsback.errors import FormatError
 from bitsback.kinds.base import Images
+from bitsback.kinds.lots import lots_of
+from bitsback.kinds.plain import CODER
+from bitsback.kinds.varint import varint
 
 dtypes = st.sampled_from([np.uint8, np.uint16])
 
@@ -55,12 +58,47 @@ def test_ranks_that_are_not_there() -> None:
             undo((step,), [np.array([[[bad]]], np.uint8)], Form(2, 1))
 
 
+@settings(deadline=None)
+@given(dtypes, st.integers(3, 5), st.integers(0, 99))
+def test_colours_come_back(dtype: type, channels: int, seed: int) -> None:
+    images = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, (2, 4, 5, channels)).astype(dtype)
+    form = Form(channels, np.dtype(dtype).itemsize)
+    (coded,) = apply((Less(),), [images])
+    assert coded.dtype == dtype and Less().form(form) == form
+    red = (images[..., 0].astype(int) - images[..., 1]) % (np.iinfo(dtype).max + 1)
+    assert np.array_equal((coded[..., 0].astype(int) - np.iinfo(dtype).max // 2 - 1) % (np.iinfo(dtype).max + 1), red)
+    assert np.array_equal(coded[..., 1], images[..., 1]) and np.array_equal(coded[..., 3:], images[..., 3:])
+    assert np.array_equal(undo((Less(),), [coded], form)[0], images)
+    assert front.read(Cursor(front.encode((Less(),)))) == (Less(),)
+
+
+@pytest.mark.parametrize("before", [(Planes(),), (Less(), Planes()), (Levels((tuple(range(300)),)), Less(), Planes())])
+def test_channels_apart(before: front.Front) -> None:
+    """Each is a payload of its own: of lots of one channel, perhaps of fewer bits."""
+    rng = np.random.default_rng(0)
+    lots = [rng.integers(0, 250, (2, 5, 6, 3)).astype(np.uint16), rng.integers(0, 250, (1, 3, 4, 3)).astype(np.uint16)]
+    form = Form(3, 2)
+    payload = front.encode_behind(before, CODER, lots)
+    size = forms(before, form)[-1].sample_bytes * (60 + 12)
+    assert forms(before, form)[-1].channels == 1
+    assert len(payload) == 3 * (size + 2 + len(varint(size + 2)))
+    wanted = lots_of(lots)
+    assert all(map(np.array_equal, front.decode_behind(before, CODER, payload, wanted, form), lots))
+    for bad in (payload[:-1], payload + b"x", b""):
+        with pytest.raises(FormatError):
+            front.decode_behind(before, CODER, bad, wanted, form)
+    assert front.read(Cursor(front.encode(before))) == before
+    with pytest.raises(FormatError, match="another step"):
+        forms((*before, Less()), form)
+
+
 def test_steps_that_do_not_fit() -> None:
     for step, form in (
         (Levels(((1, 2), (1, 2))), Form(3, 1)),
         (Levels(((1, 256),)), Form(3, 1)),
         (Levels(()), Form(1, 1)),
         (Levels(((),)), Form(1, 1)),
+        (Less(), Form(2, 1)),
     ):
         with pytest.raises(FormatError):
             forms((step,), form)
@@ -69,10 +107,15 @@ def test_steps_that_do_not_fit() -> None:
 def test_what_may_pay() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (1, 60, 70, 3), np.uint8)
     assert candidates([photo]) == [()]
-    assert candidates([photo.astype(np.uint16)]) == [(Levels((tuple(range(256)),)),)]
+    eight = Levels((tuple(range(256)),))
+    assert candidates([photo.astype(np.uint16)]) == [(eight,)]
     stretched = photo // 2 * 2
     plain, (step,) = candidates([stretched])
     assert plain == () and step == Levels((tuple(range(0, 256, 2)),))
+    halved = photo.copy()
+    halved[..., 0] = photo[..., 1] + photo[..., ::2, 0].repeat(2, axis=2)
+    halved[..., 2] = photo[..., 1] + photo[..., ::2, 2].repeat(2, axis=2)
+    assert candidates([halved]) == [(), (Less(), Planes())]
     stretched[..., 1] //= 2
     assert candidates([stretched])[1] == (Levels((step.tables[0], tuple(range(128)), step.tables[0])),)
     assert candidates([photo % 4 + 2], (2, 5)) == [(Levels(((2, 5),)),)]

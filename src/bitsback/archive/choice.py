@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from bitsback.archive.front import Form, Front, apply, forms
+from bitsback.archive.front import Form, Front, apply, encode_behind, forms
 from bitsback.errors import BitsBackError
 from bitsback.kinds import lots as kinds
 from bitsback.kinds.base import Coder, Estimates, Images, Shape
@@ -135,7 +135,8 @@ class Choice:
         """In words: by how much the best is the best, of those that come closest."""
         if self.why:
             return self.why
-        others = [(more, one.name) for one in self.ranking[1:] if (more := self.excess(one)) is not None]
+        found = ((self.excess(one), one.name) for one in self.ranking[1:])
+        others = [(more, name) for more, name in found if more is not None and more >= 0]  # not ahead on a sample only
         words = [f"{name} ({100 * more:+.1f} %)" for more, name in sorted(others)[:SAID]]
         return "; ".join(filter(None, [self.without, f"smallest, before {', '.join(words)}" if words else ""]))
 
@@ -272,7 +273,7 @@ class _Contest:
         return size
 
     def _encoded(self, one: Candidate, lots: Lots) -> bytes:
-        return kinds.encode(one.coder, apply(one.front, lots), self.threads)
+        return encode_behind(one.front, one.coder, lots, self.threads)
 
     def _note(self, one: Candidate, samples: int, size: int) -> None:
         self.choice.sizes.setdefault(one.key, {})[samples] = size

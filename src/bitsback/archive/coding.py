@@ -10,14 +10,13 @@ from itertools import accumulate
 import numpy as np
 
 from bitsback.archive.container import check_sum
-from bitsback.archive.front import Front, apply, undo
+from bitsback.archive.front import Front, Levels, decode_behind, encode_behind, form_of, forms, memory_behind
 from bitsback.archive.head import Block, Bytes
 from bitsback.archive.library import PLAIN, Library
 from bitsback.archive.limits import Limits
 from bitsback.archive.packing import Packing, pack, unpack
-from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError
-from bitsback.kinds import lots as kinds
-from bitsback.kinds.base import Coder, Images, Lot
+from bitsback.errors import BitsBackError, ChecksumError, LimitError
+from bitsback.kinds.base import Coder, Images
 from bitsback.kinds.lots import lots_of
 from bitsback.kinds.plain import little_endian
 
@@ -67,10 +66,6 @@ GRAIN = 1 << 22
 """Samples that are work for one thread."""
 
 
-FRONT_BYTES = 1 << 24
-"""What undoing a front takes besides the images, at most."""
-
-
 def worth(samples: int, threads: int) -> int:
     """How many of ``threads`` so many samples may keep busy by themselves, their coder willing.
 
@@ -94,20 +89,22 @@ def encode_block(
     ``payload``: what the first coder makes of them, if that is known. ``verify``: decode and compare.
     """
     warnings: list[str] = []
-    coded = apply(front, lots)
+    simple = front if front and isinstance(front[-1], Levels) else ()
+    least = sum(images.size for images in lots) * forms(simple, form_of(lots))[-1].sample_bytes
     for coder in coders:
         try:
-            payload = payload or kinds.encode(coder, coded, threads)
-            if len(payload) >= sum(images.nbytes for images in coded):
+            payload = payload or encode_behind(front, coder, lots, threads)
+            if len(payload) >= least:
                 break
-            if verify and not _same(kinds.decode(coder, payload, lots_of(coded), coded[0].dtype), coded):
+            block = _block(coder, lots, front, payload)
+            if verify and not _same(decode_behind(front, coder, payload, block.lots, block.form), lots):
                 raise ChecksumError("decoding does not give the same pixels")
-            return CodedBlock(_block(coder, lots, front, payload), payload, coder, tuple(warnings))
+            return CodedBlock(block, payload, coder, tuple(warnings))
         except BitsBackError as error:
             warnings.append(f"{coder.name} was not used: {error}")
             payload = None
-    payload = kinds.encode(PLAIN, coded)
-    return CodedBlock(_block(PLAIN, lots, front, payload), payload, PLAIN, tuple(warnings))
+    payload = encode_behind(simple, PLAIN, lots)
+    return CodedBlock(_block(PLAIN, lots, simple, payload), payload, PLAIN, tuple(warnings))
 
 
 def _same(one: Sequence[Images], other: Sequence[Images]) -> bool:
@@ -122,10 +119,7 @@ def _block(coder: Coder, lots: Sequence[Images], front: Front, payload: bytes) -
 
 def working(block: Block, coder: Coder, threads: int = 1) -> int:
     """Bytes that decoding a block takes at most, its payload and what is decoded included."""
-    form = block.coded
-    lots = [Lot(count, (*shape[:2], form.channels)) for count, shape in block.lots]
-    held = kinds.memory(coder, lots, form.dtype, block.size, threads) + block.size
-    return held + (sum(block.nbytes for _ in block.front) + FRONT_BYTES if block.front else 0)
+    return memory_behind(block.front, coder, block.lots, block.form, block.size, threads) + block.size
 
 
 def decode_block(block: Block, payload: bytes, library: Library, limits: Limits, threads: int = 1) -> Decoded:
@@ -137,12 +131,7 @@ def decode_block(block: Block, payload: bytes, library: Library, limits: Limits,
     needed = working(block, coder, threads)
     if needed > limits.memory:
         raise LimitError(f"decoding takes {needed} bytes, over the memory limit of {limits.memory} (-M raises it)")
-    form = block.coded
-    lots = [Lot(count, (*shape[:2], form.channels)) for count, shape in block.lots]
-    images = kinds.decode(coder, payload, lots, form.dtype, threads)
-    if lots_of(images) != tuple(lots) or any(one.dtype != form.dtype for one in images):
-        raise FormatError(f"{coder.name} decoded to other sizes than announced")
-    images = undo(block.front, images, block.form)
+    images = decode_behind(block.front, coder, payload, block.lots, block.form, threads)
     if check_sum(*map(little_endian, images)) != block.check:
         raise ChecksumError(f"{coder.name} decoded to other pixels than were stored")
     return Decoded(images)
