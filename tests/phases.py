@@ -31,7 +31,7 @@ def phases_file(
     classes = 2
     trunks = []
     for phase in range(3):
-        seen = (len(taps(phase, reach)) + (levels > 2)) * channels + classes + 2 * period + 4 * edges
+        seen = (len(taps(phase, reach)) + (levels > 2)) * channels + classes + 2 * (period // 2) + 4 * edges
         layers = (Conv(seen, 8, 1), Conv(8, 6, 3), Conv(6, 8, 3), Skip(), Conv(8, 7, 1))
         trunks.append(NetSpec((seen, *SIZE), layers))
     spec = PhasesSpec(tuple(trunks), widths, classes, reach, period, edges)

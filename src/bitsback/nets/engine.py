@@ -65,7 +65,9 @@ def self_test_hash(network: Network) -> str:
 def build(network: Network, engine: str, threads: int = 1, free: bool = False) -> Runner:
     """One engine, untested. ``free``: see :func:`choose`. Raises ModelError for an unknown name."""
     if engine == "reference":
-        return lambda x: _channels_last(reference.run(network, _channels_first(x))) if free else reference.run(network, x)
+        return lambda x: (
+            _channels_last(reference.run(network, _channels_first(x))) if free else reference.run(network, x)
+        )
     if engine not in ENGINES:
         raise ModelError(f"unknown engine {engine!r}; there are {', '.join(ENGINES)}")
     import onnxruntime

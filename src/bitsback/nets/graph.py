@@ -81,7 +81,9 @@ def _shuffle(b: _Builder, factor: int) -> None:
 def _skip(b: _Builder, earlier: str) -> None:
     one, zero = b.constant(np.float32(1)), b.constant(np.uint8(0))
     # All scales are 1, so what the operator computes in float32 are whole numbers
-    b.node("QLinearAdd", b.current, one, b.constant(np.uint8(128)), earlier, one, zero, one, zero, domain=onnx.MICROSOFT)
+    b.node(
+        "QLinearAdd", b.current, one, b.constant(np.uint8(128)), earlier, one, zero, one, zero, domain=onnx.MICROSOFT
+    )
 
 
 def _skip_in_float(b: _Builder, earlier: str) -> None:

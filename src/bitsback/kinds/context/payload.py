@@ -42,6 +42,4 @@ def decode(
         TruncatedError, FormatError, EmptyStackError: the payload is damaged, or belongs to another model.
     """
     cut, lanes = list(tiles.pieces(shape)), tiles.lanes(shape)
-    return pieces.decode(
-        payload, shape, cut, lanes, lambda part: ContextCodec(network, part, levels), colour, threads
-    )
+    return pieces.decode(payload, shape, cut, lanes, lambda part: ContextCodec(network, part, levels), colour, threads)

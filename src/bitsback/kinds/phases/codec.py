@@ -9,7 +9,7 @@ but for earlier channels at the same place: so networks run on whole grids of ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,9 +31,10 @@ from bitsback.kinds.context.codec import (
 )
 from bitsback.kinds.context.network import every_difference, packed_layers
 from bitsback.kinds.phases.grids import NEAR, PHASES, Step, offsets, place, steps
-from bitsback.kinds.phases.network import FOLLOW_SHIFT, Head, Networks
+from bitsback.kinds.phases.network import FOLLOW_SHIFT, Head, Networks, PhasesSpec
 from bitsback.kinds.phases.sight import BLOCK, Prediction, Sight, Surroundings, look, room
 from bitsback.nets.engine import Runner
+from bitsback.nets.layers import Weights
 
 MIDDLE = 2048
 """What the coarsest level's sample is expected to be, in sixteenths of a level."""
@@ -54,39 +55,23 @@ class Ready:
 
     def prediction(self, step: Step) -> Prediction | None:
         """What a step's samples are predicted with."""
-        return self._predictions.get((self.level(step), step.phase))
+        return self._predictions.get((self.spec.class_of(step.level), step.phase))
 
     def layers(self, step: Step | None) -> Layers:
         """The heads of a step, with room for what they compute; None: of the coarsest level's sample."""
-        weights, layout = self._packed[None if step is None else (self.level(step), step.phase)]
+        weights, layout = self._packed[None if step is None else (self.spec.class_of(step.level), step.phase)]
         widest = max(16, 2 * int(layout[:, 1].max()), int(layout[:, 3].max()))
         return Layers(weights, layout, np.zeros((2, BLOCK, widest), np.int16))
-
-    def level(self, step: Step) -> int:
-        """The class of a step's level."""
-        return min(step.level, self.spec.classes - 1)
-
-    def surroundings(self, step: Step, height: int, width: int) -> Surroundings:
-        """What a step sees of images of (height, width)."""
-        spec, (y, x) = self.spec, PHASES[step.phase]
-        rows, columns = offsets(step, spec.reach, height, width, self.channels)
-        level = np.zeros((step.height, spec.classes), np.uint8)
-        level[:, self.level(step)] = 255
-        seen = [
-            _seen((2 * np.arange(count) + start) << step.level, length, spec.period, spec.edges)
-            for count, start, length in ((step.height, y, height), (step.width, x, width))
-        ]
-        return Surroundings(rows, columns, np.concatenate([level, seen[0]], 1), seen[1])
 
     @cached_property
     def _predictions(self) -> dict[tuple[int, int], Prediction]:
         filters = self.networks.filters.items()
-        return {where: Prediction(self._table, packed_layers([[one]])[0]) for where, one in filters}
+        return {where: prediction(self._table, one) for where, one in filters}
 
     @cached_property
     def _packed(self) -> dict[tuple[int, int] | None, tuple[NDArray[np.int32], NDArray[np.int64]]]:
-        heads: dict[tuple[int, int] | None, Head] = {None: self.networks.base, **self.networks.heads}
-        return {where: packed_layers(head) for where, head in heads.items()}
+        heads: list[tuple[tuple[int, int] | None, Head]] = [(None, self.networks.base), *self.networks.heads.items()]
+        return {where: packed_layers(head) for where, head in heads}
 
     @cached_property
     def likelihood(self) -> Bits | Levels:
@@ -99,13 +84,39 @@ class Ready:
         return self._table
 
 
+def prediction(table: NDArray[np.uint8], filters: Weights) -> Prediction:
+    """What samples are predicted with; ``table``: as :func:`every_difference` gives it."""
+    return Prediction(table, packed_layers([[filters]])[0])
+
+
+def surroundings(spec: PhasesSpec, channels: int, step: Step, height: int, width: int) -> Surroundings:
+    """What a step sees of images of (height, width). Not to be written to."""
+    return _surroundings(spec.classes, spec.reach, spec.period, spec.edges, channels, step, height, width)
+
+
+@lru_cache(256)
+def _surroundings(
+    classes: int, reach: int, period: int, edges: bool, channels: int, step: Step, height: int, width: int
+) -> Surroundings:
+    y, x = PHASES[step.phase]
+    rows, columns = offsets(step, reach, height, width, channels)
+    level = np.zeros((step.height, classes), np.uint8)
+    level[:, min(step.level, classes - 1)] = 255
+    of_rows, of_columns = (
+        _seen((2 * np.arange(count) + start) << step.level, length, period, edges)
+        for count, start, length in ((step.height, y, height), (step.width, x, width))
+    )
+    return Surroundings(rows, columns, np.concatenate([level, of_rows], 1), of_columns)
+
+
 def _seen(places: NDArray[np.int64], length: int, period: int, edges: bool) -> NDArray[np.uint8]:
     """What is shown of rows, or columns, uint8 (places, ...): the distances from both edges, and the remainders."""
     found = [np.zeros((len(places), 0), np.uint8)]
     if edges:
         found.append(np.stack([8 * places, 8 * (length - 1 - places)], 1).clip(0, 255).astype(np.uint8))
     if period:
-        found.append(255 * np.eye(period, dtype=np.uint8)[places % period])
+        # Of a level either even or odd ones are asked for
+        found.append(255 * np.eye(period // 2, dtype=np.uint8)[places % period // 2])
     return np.ascontiguousarray(np.concatenate(found, 1))
 
 
@@ -184,9 +195,9 @@ class PhasesCodec:
             grid, maps = (n, 1, 1), seen.features
         else:
             grid = (n, step.height, step.width)
-            surroundings = ready.surroundings(step, height, width)
-            seen = room(n * step.height * step.width, surroundings, channels, predicted)
-            look(x, surroundings, ready.prediction(step), seen)
+            around = surroundings(ready.spec, channels, step, height, width)
+            seen = room(n * step.height * step.width, around, channels, predicted)
+            look(x, around, ready.prediction(step), seen)
             maps = ready.runs[step.phase](seen.features.reshape(*grid, -1)).reshape(len(seen.features), -1)
         where = Place(*grid, height * width * channels, *self._place(step))
         return Job(where, maps, seen.predictions, seen.near, ready.table, ready.layers(step), ready.likelihood)
@@ -274,11 +285,13 @@ def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
 def _gather(job, images, samples, begin, lanes, c):  # type: ignore[no-untyped-def]
     """Set the inputs of channel c's head: the map, and for each earlier channel its error and how large it is."""
     maps = job.maps.shape[1]
+    hidden = job.layers.layout[0, 0] == job.layers.layout[min(1, job.layers.layout.shape[0] - 1), 0]
     for lane in range(lanes):
         inputs, p = job.layers.activations[0, lane], begin + lane
-        seen = job.maps[p]
-        for k in range(maps):
-            inputs[k] = seen[k]
+        if hidden or c == 0:  # else the map is still there
+            seen = job.maps[p]
+            for k in range(maps):
+                inputs[k] = seen[k]
         for j in range(c):
             v = images[samples[lane] + j]
             if isinstance(job.likelihood, Bits):
@@ -313,5 +326,3 @@ def _distribute(job, room, images, samples, begin, lanes, c, outputs):  # type: 
             parameters[components + k, lane] = min(max(out[components + k], 0), 63)
             parameters[2 * components + k, lane] = min(max(out[2 * components + k] + 128, 0), 255)
     prepare(room, likelihood.tables, 256)
-
-

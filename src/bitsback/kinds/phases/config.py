@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from bitsback.kinds.phases.trained import Phases
 
 
-class PhasesConfig(ModelConfig, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, tag="phases"):
+class PhasesConfig(
+    ModelConfig, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, tag="phases"
+):
     """Networks that see an image grid by grid, and in which order the channels of a pixel are coded.
 
     ``self_test``: SHA-256s in hex of the outputs of the trunks on the self-test's inputs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from bitsback.kinds.context.cost import samples_in_time
 from bitsback.kinds.phases.grids import NEAR, taps
@@ -28,13 +29,14 @@ def working(spec: PhasesSpec, shape: Whole) -> int:
         shapes = trunk.shapes()
         widest = max(channels for channels, _, _ in shapes)
         at_once = grid * min(n, max(1, BATCH_VALUES // (grid * widest)))
-        pairs = max(a[0] + b[0] for a, b in zip(shapes, shapes[1:], strict=False))
-        columns = max(math.prod(shape[1:]) for layer in trunk.layers if (shape := layer.weight_shape))
+        pairs = max(a[0] + b[0] for a, b in pairwise(shapes))
+        columns = max(math.prod(kernel[1:]) for layer in trunk.layers if (kernel := layer.weight_shape))
         given, maps = trunk.input[0], trunk.output[0]
         # What is seen, maps (in parts and whole), predictions and taps; what the engine works with
         here = n * grid * (given + 2 * maps + channels * (2 + 2 * NEAR))
         most = max(most, here + VALUE * at_once * pairs + columns * grid)
-    weights = sum(math.prod(shape) for trunk in spec.trunks for layer in trunk.layers if (shape := layer.weight_shape))
+    layers = [layer for trunk in spec.trunks for layer in trunk.layers]
+    weights = sum(math.prod(kernel) for layer in layers if (kernel := layer.weight_shape))
     return most + WEIGHT * weights + 3 * n * height * width * channels + 16 * (height + width) * 100 + (4 << 20)
 
 

@@ -1,4 +1,4 @@
-"""An image as grids, from coarse to fine, and what is known of each when its turn comes. All of it is part of the format.
+"""An image as grids, from coarse to fine, and what is known when a grid is coded. All of it is part of the format.
 
 *Level* l of an image has every 2^l-th of its rows and columns, beginning with the first. Four *grids* make it up::
 
@@ -52,20 +52,21 @@ class Step(NamedTuple):
 
 @cache
 def taps(phase: int, reach: int) -> tuple[Tap, ...]:
-    """All samples known to a phase that are less than ``2 * reach`` rows and columns of the level away: first the four
-    nearest, then by grid, row and column."""
+    """All samples known to a phase that are less than reach times the square root of 3 away in their level: first the
+    four nearest, then by grid, row and column.
+
+    >>> [len(taps(phase, 2)) for phase in range(3)]
+    [12, 16, 28]
+    """
     y, x = PHASES[phase]
+    near = range(-reach, reach + 1)
     found = []
     for grid in range(phase + 1):
         top, left = ORIGINS[grid][0] - y, ORIGINS[grid][1] - x
-        found += [
-            (abs(2 * dy + top) + abs(2 * dx + left), Tap(grid, dy, dx))
-            for dy in range(-reach, reach + 1)
-            for dx in range(-reach, reach + 1)
-            if max(abs(2 * dy + top), abs(2 * dx + left)) < 2 * reach
-        ]
-    nearest = min(distance for distance, _ in found)
-    return tuple(tap for _, tap in sorted(found, key=lambda one: (one[0] > nearest, one[1])))
+        found += [((2 * dy + top) ** 2 + (2 * dx + left) ** 2, Tap(grid, dy, dx)) for dy in near for dx in near]
+    nearest = min(found)[0]
+    within = [one for one in found if one[0] < 3 * reach**2]
+    return tuple(tap for _, tap in sorted(within, key=lambda one: (one[0] > nearest, one[1])))
 
 
 def depth(height: int, width: int) -> int:
@@ -82,28 +83,27 @@ def steps(height: int, width: int) -> Iterator[Step]:
                 yield Step(level, phase, (rows - y + 1) // 2, (columns - x + 1) // 2)
 
 
-def offsets(step: Step, reach: int, height: int, width: int, channels: int) -> tuple[NDArray[np.int64], ...]:
+def offsets(
+    step: Step, reach: int, height: int, width: int, channels: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where the taps of a step are in an image of (height, width, channels), flattened.
 
     Returns:
-        rows, (step.height + 1, taps), and columns, (step.width + 1, taps): for the sample (i, j), tap t is at
-        ``rows[i, t] + columns[j, t]``, and what is added to it in the last row and column of these is the distance of
-        the sample itself, ``rows[-1, 0] + i * rows[-1, 1] + columns[-1, 0] + j * columns[-1, 1]``.
+        (step.height, taps) and (step.width, taps): tap t of the sample (i, j) is at ``rows[i, t] + columns[j, t]``.
     """
+    rows, columns = _halved(height, step.level), _halved(width, step.level)
+    grids, dy, dx = np.array(taps(step.phase, reach)).T
+    exists = np.array([rows > y and columns > x for y, x in ORIGINS])
+    origins = np.array(ORIGINS)[np.where(exists[grids], grids, 0)]
     found = []
-    chosen = taps(step.phase, reach)
-    sides = ((height, step.height, width * channels, 0), (width, step.width, channels, 1))
-    whole = [_halved(side, step.level) for side in (height, width)]
-    exists = [all(whole[axis] > origin[axis] for axis in (0, 1)) for origin in ORIGINS]
-    for side, count, stride, axis in sides:
-        places = np.empty((count, len(chosen)), np.int64)
-        for t, tap in enumerate(chosen):
-            origin = ORIGINS[tap.grid if exists[tap.grid] else 0][axis]
-            last = (_halved(side, step.level) - origin + 1) // 2 - 1
-            there = np.clip(np.arange(count) + (tap.dy, tap.dx)[axis], 0, last)
-            places[:, t] = ((2 * there + origin) << step.level) * stride
-        found.append(places)
-    return tuple(found)
+    for count, moved, first, length, stride in (
+        (step.height, dy, origins[:, 0], rows, width * channels),
+        (step.width, dx, origins[:, 1], columns, channels),
+    ):
+        last = (length - first + 1) // 2 - 1
+        there = np.minimum(np.maximum(np.arange(count)[:, None] + moved, 0), last)
+        found.append(((2 * there + first) << step.level) * stride)
+    return found[0], found[1]
 
 
 def place(step: Step, width: int, channels: int) -> tuple[int, int, int]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -31,7 +31,7 @@ from bitsback.nets.layers import Conv, Dense, NetSpec, Network, Skip, Weights, c
 
 MAX_REACH = 4
 MAX_CLASSES = 8
-MAX_PERIOD = 16
+PERIODS = (0, 4, 8, 16)
 MAX_WIDTH = 512
 
 FOLLOW_SHIFT = 10
@@ -49,20 +49,28 @@ class PhasesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     ``trunks``: of the phases b, c and d, for images of :data:`SIZE`. ``hidden``: widths of the hidden layers of a head.
     ``classes``: of levels. ``reach``: of the taps, see :func:`bitsback.kinds.phases.grids.taps`. ``period``: what is
-    shown of a place is its row and column, each modulo this; 0: nothing. ``edges``: shown is how far these are, too.
+    shown of a place is half its row and column, each modulo this; 0: nothing. ``edges``: how far the edges are, too.
     """
 
-    trunks: tuple[NetSpec, NetSpec, NetSpec]
+    trunks: tuple[NetSpec, ...]
     hidden: tuple[int, ...]
     classes: int = 3
     reach: int = 2
     period: int = 0
     edges: bool = False
 
+    has_reference: ClassVar[bool] = True
+    """Means are counted from predictions. This and what follows is for training."""
+    sharp: ClassVar[bool] = False
+
+    def class_of(self, level: int) -> int:
+        """The class of a level."""
+        return min(level, self.classes - 1)
+
     def inputs(self, phase: int, channels: int, predicted: bool) -> int:
         """Channels that a trunk reads."""
         seen = (len(taps(phase, self.reach)) + predicted) * channels
-        return seen + self.classes + 2 * self.period + 4 * self.edges
+        return seen + self.classes + 2 * (self.period // 2) + 4 * self.edges
 
     def outputs(self, channel: int, parameters: int) -> int:
         """What a head gives."""
@@ -85,9 +93,11 @@ class PhasesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     def check(self, channels: int, predicted: bool) -> None:
         """Raise ModelError where sizes are beyond the limits, or the trunks do not fit."""
-        sound = 1 <= self.reach <= MAX_REACH and 1 <= self.classes <= MAX_CLASSES and 0 <= self.period <= MAX_PERIOD
+        sound = 1 <= self.reach <= MAX_REACH and 1 <= self.classes <= MAX_CLASSES and self.period in PERIODS
         if not sound or len(self.hidden) > 3 or not all(1 <= width <= MAX_WIDTH for width in self.hidden):
             raise ModelError("the sizes of a model in phases are beyond the limits")
+        if len(self.trunks) != len(PHASES):
+            raise ModelError("a model in phases has three trunks")
         for phase, trunk in enumerate(self.trunks):
             if trunk.input != (self.inputs(phase, channels, predicted), *SIZE):
                 raise ModelError(f"the trunk of phase {phase} does not fit what it is shown")
@@ -106,14 +116,12 @@ class Networks:
     Attributes:
         table: uint8 (8192,), the companding; of no use with two levels, but there.
         trunks: of the three phases.
-        filters: by class and phase, empty with two levels: int16 (channels, taps * channels), where the taps of all
-            channels lie as in an image.
+        filters: by class and phase, empty with two levels: int16 (channels, channels * taps), the taps channel by
+            channel.
         heads: by class and phase. base: of the coarsest level's sample.
     """
 
-    def __init__(
-        self, spec: PhasesSpec, channels: int, parameters: int, tensors: Mapping[str, NDArray[Any]]
-    ) -> None:
+    def __init__(self, spec: PhasesSpec, channels: int, parameters: int, tensors: Mapping[str, NDArray[Any]]) -> None:
         self.spec, self.channels, self.parameters = spec, channels, parameters
         self.predicted = parameters > 1
         spec.check(channels, self.predicted)
@@ -137,9 +145,13 @@ class Networks:
         where = f"filter.{level}.{phase}"
         found = Weights(*(tensors[f"{where}.{part}"] for part in Weights.__struct_fields__))
         size = len(taps(phase, self.spec.reach)) * self.channels
-        if (found.weight.dtype, found.bias.dtype, found.shift.dtype) != (np.int16, np.int32, np.uint8) or (
-            found.weight.shape != (self.channels, size) or not found.bias.shape == found.shift.shape == (self.channels,)
-        ):
+        wanted: list[tuple[type[np.integer[Any]], tuple[int, ...]]] = [
+            (np.int16, (self.channels, size)),
+            (np.int32, (self.channels,)),
+            (np.uint8, (self.channels,)),
+        ]
+        given = (found.weight, found.bias, found.shift)
+        if any(one.dtype != kind or one.shape != shape for one, (kind, shape) in zip(given, wanted, strict=True)):
             raise ModelError(f"{where}: tensors of another type or shape than int16 ({self.channels}, {size})")
         large = np.abs(found.weight.astype(np.int64)).sum(1).max() > MAX_FILTER_SUM
         if large or np.abs(found.bias.astype(np.int64)).max() > MAX_FILTER_SUM or found.shift.max() > 23:

@@ -28,6 +28,8 @@ BLOCK = 8
 LOWEST, HIGHEST = -256, 4336
 """Bounds of a prediction."""
 
+MAX_CHANNELS = 4
+
 MOST = 4095
 """The most that a filter adds to the mean of the nearest taps, or takes from it."""
 
@@ -53,7 +55,7 @@ class Sight(NamedTuple):
     """What :func:`look` finds, for ``n * height * width`` samples of C channels."""
 
     features: NDArray[np.uint8]
-    """(samples, features): the taps, each of all channels; the predictions in levels, if there are any; the rest."""
+    """(samples, features): the taps, channel by channel; the predictions in levels, if there are any; the rest."""
     predictions: NDArray[np.int16]
     """(samples, C)"""
     near: NDArray[np.int16]
@@ -77,9 +79,7 @@ def inputs(surroundings: Surroundings, channels: int) -> tuple[int, int]:
     return -(-surroundings.rows.shape[1] * channels // 2), -(-channels // WIDTH) * WIDTH
 
 
-def look(
-    images: NDArray[np.uint8], surroundings: Surroundings, prediction: Prediction | None, into: Sight
-) -> None:
+def look(images: NDArray[np.uint8], surroundings: Surroundings, prediction: Prediction | None, into: Sight) -> None:
     """Find what is seen around every sample of a step.
 
     Args:
@@ -98,6 +98,7 @@ def _look(images4, surroundings, prediction, into, pairs, wide, activations):  #
     rows, columns = surroundings.rows, surroundings.columns
     height, width, count = rows.shape[0], columns.shape[0], rows.shape[1]
     u, v = activations[0], activations[1]
+    means = np.zeros((BLOCK, MAX_CHANNELS), np.int64)
     first_row = count * channels + (channels if prediction is not None else 0)
     first_column = first_row + surroundings.of_rows.shape[1]
     samples = images4.shape[0] * height * width
@@ -105,45 +106,43 @@ def _look(images4, surroundings, prediction, into, pairs, wide, activations):  #
     for begin in range(0, samples, BLOCK):
         lanes = min(BLOCK, samples - begin)
         for lane in range(lanes):
-            p = begin + lane
-            features = into.features[p]
-            row, column = rows[y], columns[x]
+            features, row, column, seen = into.features[begin + lane], rows[y], columns[x], u[lane]
             for t in range(count):
                 at = i * size + row[t] + column[t]
                 for c in range(channels):
-                    if prediction is not None:
-                        u[lane, t * channels + c] = 4 * images[at + c]
-                    else:
-                        features[t * channels + c] = 255 * images[at + c]
+                    seen[c * count + t] = images[at + c]
             for k in range(surroundings.of_rows.shape[1]):
                 features[first_row + k] = surroundings.of_rows[y, k]
             for k in range(surroundings.of_columns.shape[1]):
                 features[first_column + k] = surroundings.of_columns[x, k]
-            if prediction is not None:
-                for c in range(channels):
-                    total = (u[lane, c] + u[lane, channels + c] + u[lane, 2 * channels + c] + u[lane, 3 * channels + c]) >> 2
-                    into.predictions[p, c] = 4 * total
+            for c in range(channels):
+                mine = seen[c * count : c * count + count]
+                if prediction is None:
                     for t in range(count):
-                        u[lane, t * channels + c] -= total
+                        features[c * count + t] = 255 * mine[t]
+                else:
+                    total = mine[0] + mine[1] + mine[2] + mine[3]
+                    means[lane, c] = total
+                    for t in range(count):
+                        mine[t] = 4 * mine[t] - total
             x += 1
             if x == width:
                 x, y = 0, y + 1
             if y == height:
                 y, i = 0, i + 1
         if prediction is not None:
-            dense(
-                prediction.filters, 0, pairs, wide, -MOST, MOST, u, v, (lanes + ROWS - 1) // ROWS, activations.shape[2]
-            )
+            dense(prediction.filters, 0, pairs, wide, -MOST, MOST, u, v, (lanes + ROWS - 1) // ROWS, u.shape[1])
             for lane in range(lanes):
                 p = begin + lane
-                features = into.features[p]
+                features, seen = into.features[p], u[lane]
                 for c in range(channels):
-                    mean = into.predictions[p, c]
+                    mean = 4 * means[lane, c]
                     expected = min(max(mean + v[lane, c], LOWEST), HIGHEST)
+                    off = expected - mean
                     into.predictions[p, c] = expected
                     features[count * channels + c] = min(max(expected >> 4, 0), 255)
-                    off = expected - mean
+                    first = c * count
                     for t in range(count):
-                        features[t * channels + c] = prediction.table[np.uint16(4 * u[lane, t * channels + c] - off)]
+                        features[first + t] = prediction.table[np.uint16(4 * seen[first + t] - off)]
                     for t in range(NEAR):
-                        into.near[p, c, t] = 4 * u[lane, t * channels + c] - off
+                        into.near[p, c, t] = 4 * seen[first + t] - off
