@@ -19,6 +19,7 @@ import numpy as np
 import xxhash
 
 import adaptive_reader
+from archive import plain_files
 from models.plain_model import SlowModel
 
 DATA, DIRECTORY, MODEL, INDEX, PARITY = 1, 2, 3, 4, 5
@@ -568,6 +569,10 @@ def digest_of(content, blob, arrays, file):
 
 def raster(images, layout):
     bits = layout.get("bits", 8)
+    if layout.get("signed"):
+        images = images ^ images.dtype.type(1 << bits - 1)
+    if layout.get("differences"):
+        images = np.concatenate([images[:, :, :1], images[:, :, 1:] - images[:, :, :-1]], axis=2)
     if layout.get("swap"):
         images = images[..., [2, 1, 0, *range(3, images.shape[3])]]
     if layout.get("flip"):
@@ -585,6 +590,19 @@ def raster(images, layout):
         rows = data.reshape(images.shape[0], images.shape[1], -1).view("u1")
         data = np.pad(rows, ((0, 0), (0, 0), (0, -rows.shape[2] % layout["align"])))
     return data.tobytes()
+
+
+def with_ends(images, recipe, blob):
+    """A raster with what stands at the end of its rows, and the blob without that."""
+    whole = raster(images, recipe.get("layout", {}))
+    if not recipe.get("beside"):
+        return whole, blob
+    rows = images.shape[0] * images.shape[1]
+    size = len(whole) // rows
+    kept = images.shape[2] * images.shape[3] * recipe["layout"].get("bits", 8) // 8
+    ends = blob[len(blob) - rows * (size - kept) :]
+    lines = [whole[at * size : at * size + kept] + ends[at * (size - kept) :][: size - kept] for at in range(rows)]
+    return b"".join(lines), blob[: len(blob) - len(ends)]
 
 
 def words(recipe, blob, arrays):
@@ -625,9 +643,20 @@ def file_of(recipe, blob, arrays):
     """The file that a recipe makes, if it makes the same everywhere."""
     if "head" in recipe and recipe["format"] != "words":
         (images,) = arrays
-        return blob[: recipe["head"]] + raster(images, recipe["layout"]) + blob[recipe["head"] :]
+        middle, blob = with_ends(images, recipe, blob)
+        return blob[: recipe["head"]] + middle + blob[recipe["head"] :]
+    if "arrays" in recipe:
+        from archive import plain_places
+
+        return plain_places.file_of(recipe["arrays"], blob, arrays)
     if recipe["format"] == "words":
         return words(recipe, blob, arrays)
+    if "images" in recipe:
+        return plain_files.png(recipe, Bytes(blob), arrays)
+    if "members" in recipe:
+        return (plain_files.gzip if recipe["format"] == "gzip" else plain_files.npz)(
+            recipe, Bytes(blob), arrays, file_of
+        )
     if recipe["format"] == "pnm":
         (images,) = arrays
         rows = images.reshape(images.shape[0] * images.shape[1], -1)

@@ -107,7 +107,7 @@ def _check_beginning(view: memoryview) -> None:
     start = gz_pixels.header(bytes(view[: 1 << 16]))
     stream = zlib.decompressobj(-15)
     try:
-        beginning = stream.decompress(view[start:], 16)
+        beginning = stream.decompress(view[start:], formats.MAGIC_BYTES)
     except zlib.error as error:
         raise ImageError(f"damaged gzip content ({error})") from None
     if not stream.eof and formats.recognise(beginning) not in gz_pixels.INNER:

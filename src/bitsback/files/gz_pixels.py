@@ -12,7 +12,7 @@ from bitsback.errors import ImageError
 from bitsback.files import formats
 from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, NoImageError, Recipe
 
-INNER = ("idx", "npy", "pnm", "bmp", "tiff")
+INNER = ("idx", "npy", "pnm", "bmp", "tiff", "nifti", "nifti2", "fits", "mrc", "nrrd")
 
 
 def read(data: Buffer) -> Content:
@@ -58,7 +58,7 @@ def _inflate(body: memoryview) -> bytes:
     """The content of the only member, bounded, checked, and only if it looks like something of ours."""
     stream = zlib.decompressobj(-15)
     try:
-        head = stream.decompress(body, 16)
+        head = stream.decompress(body, formats.MAGIC_BYTES)
         if formats.recognise(head) not in INNER:
             raise NoImageError
         inner = head + stream.decompress(stream.unconsumed_tail, MAX_SAMPLES)

@@ -123,9 +123,10 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
             chunks.append((kind, body))
             continue
         for piece in _write_image(frames[done], header_of(frames[done]), images[done], sections):
-            sequence += 1
-            number = struct.pack(">I", sequence & 0xFFFFFFFF) if kind == b"fdAT" else b""
-            chunks.append((kind, number + piece))
+            if kind == b"fdAT":
+                sequence += 1
+                piece = struct.pack(">I", sequence & 0xFFFFFFFF) + piece
+            chunks.append((kind, piece))
         done += 1
     chunks.append((b"IEND", b""))
     wrong = sections.varints() if recipe.get("crc") else []

@@ -11,44 +11,22 @@ from pathlib import Path
 TESTS = Path(__file__).parents[2]
 
 SCRIPT = """
-import zlib
 import numpy as np
 from kernels import bounds
 bounds.check()
 from bitsback.errors import ImageError
 from bitsback.files.deflate import put_together, take_apart
+from files.deflate.streams import plain_bytes, pressed, tampered
 rng = np.random.default_rng(0)
-FLUSHES = zlib.Z_NO_FLUSH, zlib.Z_SYNC_FLUSH, zlib.Z_FULL_FLUSH, zlib.Z_PARTIAL_FLUSH
-def plain():
-    pieces = []
-    for _ in range(int(rng.integers(0, 5))):
-        size, levels = int(rng.integers(0, 9000)), int(rng.integers(1, 257))
-        pieces.append(np.repeat(rng.integers(0, levels, size), rng.integers(1, 4)).astype(np.uint8).tobytes())
-        if rng.random() < 0.5:
-            pieces.append(pieces[int(rng.integers(len(pieces)))])
-    return b"".join(pieces)
-def deflated(data):
-    level, window = int(rng.integers(0, 10)), int(rng.integers(9, 16))
-    deflater = zlib.compressobj(level, zlib.DEFLATED, -window, int(rng.integers(1, 10)), int(rng.integers(0, 5)))
-    cuts = np.sort(rng.integers(0, len(data) + 1, 2))
-    pieces = data[:cuts[0]], data[cuts[0]:cuts[1]], data[cuts[1]:]
-    return b"".join(deflater.compress(piece) + deflater.flush(int(rng.choice(FLUSHES))) for piece in pieces) + \\
-        deflater.flush()
-def changed(data):
-    bad = bytearray(data)
-    for place in rng.integers(0, len(bad), int(rng.integers(1, 4))):
-        bad[place] = rng.integers(256)
-    return bytes(bad)
-for number in range(150):
-    data = plain()
-    stream = deflated(data)
-    for one in (stream, changed(stream)):
+for _ in range(150):
+    stream = pressed(rng, plain_bytes(rng, 9000))
+    for one in (stream, tampered(rng, stream)):
         try:
             found, rules, corrections, size = take_apart(one, 1 << 20)
         except ImageError:
             continue
         assert put_together(found, rules, corrections) == one[:size]
-        for bad in (rng.bytes(int(rng.integers(1, 60))), changed(corrections or b"a")):
+        for bad in (rng.bytes(int(rng.integers(1, 60))), tampered(rng, corrections or b"a")):
             try:
                 put_together(found, rules, bad)
             except ValueError:

@@ -36,6 +36,7 @@ from bitsback.files.deflate.symbols import (
     KNOWN,
     LENGTHS,
     LITERALS,
+    LONGEST,
     OPS,
     STORED,
     TOKEN_BITS,
@@ -366,12 +367,10 @@ def shape(  # type: ignore[no-untyped-def]
                 weights[0, 257 + code] += 1
                 weights[1, far] += 1
                 extra += length_extra[code] + distance_extra[far]
-                at += min(length, 258)
+                at += min(length, LONGEST)
         top = np.int64(size) if place == size else at
-        if place != size and rules[SEARCH] == LAZY and count > 0:
-            top = at if tokens[final - 1] == 1 else at - (np.int64(tokens[final - 1]) & LENGTHS) + 1
-        elif place != size and count > 0:
-            top = at - (np.int64(tokens[final - 1]) & LENGTHS)
+        if place != size and count > 0 and not (rules[SEARCH] == LAZY and tokens[final - 1] == 1):
+            top -= min(np.int64(tokens[final - 1]) & LENGTHS, LONGEST) - (1 if rules[SEARCH] == LAZY else 0)
         token = final
         fixed_bits = extra
         best_bits = extra

@@ -17,12 +17,12 @@ from bitsback.files.deflate.lists import (
     FAR,
     FAULT,
     HOPS,
-    KINDS,
     LAST,
     LAZY_LENGTH,
     LITERAL_LENGTH,
     LONG_LENGTH,
     RUNNING,
+    RUNS,
     SHORT_LENGTH,
     WORK,
     agreed,
@@ -268,7 +268,7 @@ def walk(  # type: ignore[no-untyped-def]
             free = 2
             most = 0
         elif known:
-            for i in range(RUNNING, RUNNING + KINDS):
+            for i in range(RUNNING, RUNNING + RUNS):
                 saved[i] = state[i]
             if blocks[block, TYPE] == STORED:
                 free = 1
@@ -350,6 +350,8 @@ def walk(  # type: ignore[no-untyped-def]
                     state[RUNNING + kind_of_prediction(predicted, best, missed)] += 1
                     missed = 0
                     tokens[token] = chosen
+                    if chosen & LENGTHS == LONGEST:
+                        state[RUNNING + ALIAS] += 1
                 length = chosen & LENGTHS
                 if free == 2:
                     length = min(length, stop - at)
@@ -375,7 +377,7 @@ def walk(  # type: ignore[no-untyped-def]
                     key = hash_of(plain, inserted, rules[HASH_BITS], shift)
                     if heads[key] == inserted:
                         heads[key] = chains[inserted & _MASK]
-            for i in range(RUNNING, RUNNING + KINDS):
+            for i in range(RUNNING, RUNNING + RUNS):
                 state[i] = saved[i]
             at = start
             token = first
