@@ -46,6 +46,7 @@ FORMATS = {
         Format("pnm", _NETPBM, (".pbm", ".pgm", ".ppm", ".pnm"), ("pnm", "read"), ("pnm", "write"), certain=False),
         Format("npz", (b"PK\x03\x04",), (".npz",), ("npz", "read"), ("npz", "write"), certain=False),
         Format("gzip", (b"\x1f\x8b\x08",), (".gz",), ("gz", "read"), ("gz", "write"), certain=False),
+        Format("jpeg", (b"\xff\xd8\xff",), (".jpg", ".jpeg", ".jpe", ".jfif"), ("jpeg", "read"), ("jpeg", "write")),
         Format("words", writer=("words", "write")),
     )
 }
