@@ -46,6 +46,8 @@ class PartFacts(msgspec.Struct, frozen=True, array_like=True):
     dtype: str
     levels: tuple[int, int] | None = None
     """The only two values of its samples; twice the same if there is but one."""
+    coefficients: bool = False
+    """Whether these are blocks of coefficients, which are coded together."""
 
     @property
     def unit(self) -> int:
@@ -78,6 +80,7 @@ class Key(msgspec.Struct, frozen=True, array_like=True):
     shape: Shape
     dtype: str
     levels: tuple[int, int] | None = None
+    coefficients: bool = False
 
     @property
     def unit(self) -> int:
@@ -162,11 +165,16 @@ def _key(array: PartFacts, groups: Iterable[Key]) -> Key:
         fitting = [known for known in there if known is None or value in known]
         usual = {0: (0, 255), 1: (0, 1), 255: (0, 255)}
         pair = fitting[0] if fitting else usual.get(value)
-    return Key(array.shape, array.dtype, pair)
+    return Key(array.shape, array.dtype, pair, array.coefficients)
 
 
 def split(group: Group, samples: int) -> list[Group]:
-    """A group cut into blocks of about so many samples and at least one image, as equal as can be."""
+    """A group cut into blocks of about so many samples and at least one image, as equal as can be.
+
+    Coefficients of a file stay together.
+    """
+    if group.key.coefficients:
+        return _split_between(group, samples)
     count = sum(run.length for run in group.runs)
     per_block = max(1, min(max(samples, MIN_BLOCK), MAX_BLOCK) // group.key.unit)
     blocks = max(1, round(count / per_block)) if count > per_block else 1
@@ -184,6 +192,19 @@ def split(group: Group, samples: int) -> list[Group]:
                 out.append(Group(group.key, tuple(runs)))
                 runs = []
     return out
+
+
+def _split_between(group: Group, samples: int) -> list[Group]:
+    """A group cut between its runs."""
+    out: list[list[Run]] = []
+    room = 0
+    for run in group.runs:
+        if room <= 0:
+            out.append([])
+            room = min(max(samples, MIN_BLOCK), MAX_BLOCK) // group.key.unit
+        out[-1].append(run)
+        room -= run.length
+    return [Group(group.key, tuple(runs)) for runs in out]
 
 
 class _Open:

@@ -20,7 +20,7 @@ from bitsback.archive.container import COPY, DRAFT, HERE, ContainerWriter, End, 
 from bitsback.archive.directory import Content, Directory, Row, decode, name_bytes, read_head
 from bitsback.archive.head import Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
-from bitsback.archive.library import ADAPTIVE, Library, ModelCoder
+from bitsback.archive.library import ADAPTIVE, JPEG, Library, ModelCoder
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
 from bitsback.archive.report import Kept, ModelUse, Report
@@ -255,6 +255,8 @@ class Writer:
     def _coders(self, group: Group) -> tuple[list[Coder], str]:
         """What may be tried on such images; and, if there is no choice, why not."""
         library, key = self._library, group.key
+        if key.coefficients:
+            return [JPEG], "coefficients of a JPEG file"
         dtype = "uint8" if key.levels else key.dtype
         models: list[Coder] = [*library.candidates(key.shape, dtype, 2 if key.levels else None, self._settings.effort)]
         if models and library.forced:
@@ -323,7 +325,7 @@ class Writer:
         for block, one in coded:
             for run in block.runs:
                 kept = by_owner[id(batch.owners[run.content])]
-                kept.images += run.length
+                kept.images += 1 if block.key.coefficients else run.length
                 if one.coder.name not in kept.how.split(", "):
                     kept.how = f"{kept.how}, {one.coder.name}" if kept.how else one.coder.name
                 kept.reason = kept.reason or choice.reason

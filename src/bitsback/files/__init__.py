@@ -5,8 +5,9 @@
 
 The contract is *pixel-exact, metadata kept*: pixels, bit depth, palette, text, colour profiles, tags and member names
 come back as they were. A compressed file (PNG, gzip, npz) is compressed anew and a plain-text PNM spaced anew, so their
-bytes may differ; every other format comes back byte for byte. Files that are compressed in other ways (JPEG, GIF,
-WebP, JPEG XL, compressed TIFF) are kept as their bytes and gain nothing. No parser is believed: a file is put together
+bytes may differ; every other format comes back byte for byte. Of a JPEG file the coefficients are taken, not pixels, and
+how they were coded. Files that are compressed in other ways (GIF, WebP, JPEG XL, compressed TIFF) are kept as their
+bytes and gain nothing. No parser is believed: a file is put together
 again when it is read, and unless the result holds the same content, the file's own bytes are kept instead.
 """
 
@@ -15,8 +16,10 @@ from bitsback.files.files import from_array as from_array
 from bitsback.files.files import parse as parse
 from bitsback.files.files import write as write
 from bitsback.files.formats import MAGIC_BYTES as MAGIC_BYTES
+from bitsback.files.formats import holds_coefficients as holds_coefficients
 from bitsback.files.formats import prepare as prepare
 from bitsback.files.formats import recognise as recognise
+from bitsback.files.formats import shown as shown
 from bitsback.files.levels import levels as levels
 from bitsback.files.picture import Picture as Picture
 from bitsback.files.picture import Skipped as Skipped

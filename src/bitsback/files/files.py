@@ -36,7 +36,10 @@ def parse(data: Buffer, name: str = "") -> Picture:
         try:
             content = formats.read(found, data)
             if content.sure:
-                return Picture(content.parts, content.recipe, content.blob, exact=content.exact)
+                coefficients = formats.holds_coefficients(content.recipe)
+                return Picture(
+                    content.parts, content.recipe, content.blob, exact=content.exact, coefficients=coefficients
+                )
             again = formats.write(content.recipe, content.blob, content.parts)
             if (same := again == data) or formats.read(found, again).same(content):
                 return Picture(content.parts, content.recipe, content.blob, exact=same and content.exact)

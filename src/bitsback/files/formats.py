@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from io import BytesIO
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.errors import ImageError
 
 from bitsback.files.picture import Buffer, Content, Images, Recipe
 
@@ -21,7 +27,8 @@ class Format:
 
     ``reader`` and ``writer`` are functions, as module and name; formats without a reader only occur in recipes.
     ``certain``: the magic is long enough to say that the file was meant to be one; a text may begin with ``BM`` or
-    ``P5``, too. ``also``: modules that reading and writing import later.
+    ``P5``, too. ``also``: modules that reading and writing import later. ``coefficients``: what is read is not images,
+    but what :mod:`bitsback.kinds.jpeg` codes.
     """
 
     name: str
@@ -31,6 +38,7 @@ class Format:
     writer: tuple[str, str] = ("raster", "write_place")
     certain: bool = True
     also: tuple[str, ...] = ()
+    coefficients: bool = False
 
 
 _NETPBM = tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n#")
@@ -46,7 +54,14 @@ FORMATS = {
         Format("pnm", _NETPBM, (".pbm", ".pgm", ".ppm", ".pnm"), ("pnm", "read"), ("pnm", "write"), certain=False),
         Format("npz", (b"PK\x03\x04",), (".npz",), ("npz", "read"), ("npz", "write"), certain=False),
         Format("gzip", (b"\x1f\x8b\x08",), (".gz",), ("gz", "read"), ("gz", "write"), certain=False),
-        Format("jpeg", (b"\xff\xd8\xff",), (".jpg", ".jpeg", ".jpe", ".jfif"), ("jpeg", "read"), ("jpeg", "write")),
+        Format(
+            "jpeg",
+            (b"\xff\xd8\xff",),
+            (".jpg", ".jpeg", ".jpe", ".jfif"),
+            ("jpeg", "read"),
+            ("jpeg", "write"),
+            coefficients=True,
+        ),
         Format("words", writer=("words", "write")),
     )
 }
@@ -67,6 +82,24 @@ def recognise(data: Buffer) -> str | None:
 def claimed(suffix: str) -> str | None:
     """The format that a name with this suffix claims, upper or lower case."""
     return _BY_SUFFIX.get(suffix.lower())
+
+
+def holds_coefficients(recipe: Recipe | None) -> bool:
+    """Whether the parts of such a file are no images, but coefficients of one."""
+    row = FORMATS.get(recipe.get("format", "")) if recipe else None
+    return row is not None and row.coefficients
+
+
+def shown(data: bytes) -> NDArray[Any]:
+    """The image of a file that holds coefficients, as Pillow decodes it: uint8 (height, width) or (height, width,
+    channels). Raises ImageError if Pillow cannot."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return np.asarray(image)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"Pillow cannot decode it ({error})") from None
 
 
 def read(name: str, data: Buffer) -> Content:

@@ -45,6 +45,7 @@ class Picture:
 
     ``exact`` says that the file comes back byte for byte, on any machine (and not "only" the same pixels and metadata,
     compressed anew). ``note`` is empty, or one line about why what seems to be an image file was kept raw.
+    ``coefficients``: the parts are no images, but blocks of coefficients (:mod:`bitsback.kinds.jpeg`).
     """
 
     parts: list[Images] = field(default_factory=list)
@@ -53,6 +54,12 @@ class Picture:
     raw: bytes | None = None
     exact: bool = True
     note: str = ""
+    coefficients: bool = False
+
+    @property
+    def images(self) -> list[Images]:
+        """The parts, if they are images."""
+        return [] if self.coefficients else self.parts
 
 
 class NoImageError(ImageError):

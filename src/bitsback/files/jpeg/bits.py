@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.kernels import helper, kernel
+from bitsback.kinds.jpeg.layout import ZIGZAG
 
 SPARE = 1 << 10
 """Bytes behind the data that decoding may read: more than any block takes."""
@@ -30,15 +31,7 @@ FOLDED = 937
 
 _WIDE = 0xFFFFFFFF
 
-ZIGZAG = np.array(
-    [
-        0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
-        28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61,
-        54, 47, 55, 62, 63,
-    ],
-    np.int64,
-)  # fmt: skip
-"""Where the coefficients of a block stand in it, in the order in which they are coded."""
+PLACES = np.array(ZIGZAG, np.int64)
 
 
 class Scan(NamedTuple):

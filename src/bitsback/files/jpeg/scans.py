@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
 from bitsback.files.jpeg import bits
-from bitsback.files.jpeg.bits import LONGEST_RUN, SPARE, ZIGZAG, Codes, Found, Scan, Writing
+from bitsback.files.jpeg.bits import LONGEST_RUN, SPARE, PLACES, Codes, Found, Scan, Writing
 from bitsback.files.jpeg.segments import Frame, ScanHeader, Tables
 from bitsback.files.picture import Buffer
 
@@ -157,5 +157,5 @@ def _scan(frame: Frame, header: ScanHeader, tables: Tables, coefficients: Coeffi
         across, down = header.components[0][0].own
     return Scan(
         coefficients, np.array(rows, np.int64), across, across * down, tables.interval or across * down, header.first,
-        header.last, header.high, header.low, ZIGZAG,
+        header.last, header.high, header.low, PLACES,
     )  # fmt: skip

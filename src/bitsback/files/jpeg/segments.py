@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
-from bitsback.files.jpeg.bits import FAST, ZIGZAG, Codes
+from bitsback.files.jpeg.bits import FAST, PLACES, Codes
 from bitsback.files.picture import Buffer
 
 _SOF = {0xC0: False, 0xC1: False, 0xC2: True}
@@ -249,7 +249,7 @@ def _read_quantisation(body: bytes, tables: Tables) -> None:
         if wide > 1 or number > 3 or at + 1 + size > len(body):
             raise ImageError("a JPEG file with a damaged quantisation table")
         table = np.zeros(64, np.int64)
-        table[ZIGZAG] = np.frombuffer(body, ">u2" if wide else np.uint8, 64, at + 1)
+        table[PLACES] = np.frombuffer(body, ">u2" if wide else np.uint8, 64, at + 1)
         tables.quantisation[number] = table
         at += 1 + size
 
