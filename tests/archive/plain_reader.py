@@ -19,6 +19,7 @@ import numpy as np
 import xxhash
 
 import adaptive_reader
+import jpeg_reader
 from models.plain_model import SlowModel
 
 DATA, DIRECTORY, MODEL, INDEX, PARITY = 1, 2, 3, 4, 5
@@ -411,6 +412,9 @@ def block_of(source, payload, names, models):
     coded = 1 if levels else sample_bytes
     if kind == 0:
         images = np.frombuffer(data, f"<u{coded}").reshape(shape)
+    elif kind == 4:
+        assert (shape[1:], sample_bytes, levels) == ((8, 8, 1), 2, [])
+        images = jpeg_reader.decoded(data, count)
     elif kind == 1:
         images = adaptive_reader.decoded(data, *shape, coded)
     else:
@@ -502,6 +506,9 @@ def file_of(recipe, blob, arrays):
     if "head" in recipe and recipe["format"] != "words":
         (images,) = arrays
         return blob[: recipe["head"]] + raster(images, recipe["layout"]) + blob[recipe["head"] :]
+    if recipe["format"] == "jpeg":
+        (blocks,) = arrays
+        return jpeg_reader.file_of(recipe, blob, blocks)
     if recipe["format"] == "words":
         return words(recipe, blob, arrays)
     if recipe["format"] == "pnm":

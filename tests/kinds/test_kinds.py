@@ -23,7 +23,7 @@ CODERS |= {name: Model.from_bytes(data) for name, data in MODELS.items()}
 
 def test_tags_are_for_ever() -> None:
     """What they stand for is in docs/format.md; a change of a payload is a new one."""
-    assert {tag: coder.name for tag, coder in WITHOUT_WEIGHTS.items()} == {0: "plain", 1: "adaptive"}
+    assert {tag: coder.name for tag, coder in WITHOUT_WEIGHTS.items()} == {0: "plain", 1: "adaptive", 4: "jpeg"}
     assert {config.__struct_config__.tag: config.TAG for config in CONFIGS} == {"context": 2, "vae": 3}
 
 

@@ -59,10 +59,9 @@ _Done = tuple[int, Data | BitsBackError, bytes]
 class Archive:
     """An open `.bba` archive: a sequence of images, in the order of the files that they belong to.
 
-    An image is (height, width) if it has one channel, else (height, width, channels), uint8 or uint16. Of a JPEG file it
-    is what Pillow decodes. A block is
-    decoded when an image of it is asked for, and kept a while. Members that are no images are in :attr:`members` only.
-    Opening reads the index, the heads of the chunks and the directories, and decodes nothing.
+    An image is (height, width) if it has one channel, else (height, width, channels), uint8 or uint16. Of a JPEG file
+    it is what Pillow decodes. A block is decoded when an image of it is asked for, and kept a while. Members that are
+    no images are in :attr:`members` only. Opening reads the index, the heads of the chunks and the directories, and decodes nothing.
 
     One object may be used by several threads, and by processes that are forked from the one that opened it; it can be
     pickled if it was opened from a path or from bytes, and opens the same again.

@@ -5,8 +5,8 @@
 
 The contract is *pixel-exact, metadata kept*: pixels, bit depth, palette, text, colour profiles, tags and member names
 come back as they were. A compressed file (PNG, gzip, npz) is compressed anew and a plain-text PNM spaced anew, so their
-bytes may differ; every other format comes back byte for byte. Of a JPEG file the coefficients are taken, not pixels, and
-how they were coded. Files that are compressed in other ways (GIF, WebP, JPEG XL, compressed TIFF) are kept as their
+bytes may differ; every other format comes back byte for byte. Of a JPEG file the coefficients are taken, not pixels,
+and how they were coded. Files that are compressed in other ways (GIF, WebP, JPEG XL, compressed TIFF) are kept as their
 bytes and gain nothing. No parser is believed: a file is put together
 again when it is read, and unless the result holds the same content, the file's own bytes are kept instead.
 """

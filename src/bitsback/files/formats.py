@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
-
 from bitsback.files.picture import Buffer, Content, Images, Recipe
 
 

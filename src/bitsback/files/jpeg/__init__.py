@@ -1,9 +1,9 @@
 """JPEG files, byte for byte: quantised coefficients, and all else as it was.
 
 The only part is a sequence of blocks, (n, 8, 8, 1) uint16: first those that say what the others are
-(:mod:`bitsback.kinds.jpeg.layout`), then the coefficients of each component, rows of blocks from top to bottom, negative
-ones modulo 2^16. The blob is the file without its entropy-coded data. Where an encoder like libjpeg would not have
-written these just so, the recipe's ``odd`` says how many bytes at the end of the blob say in what they are otherwise.
+(:mod:`bitsback.kinds.jpeg.layout`), then the coefficients of each component, rows of blocks from top to bottom,
+negative ones modulo 2^16. The blob is the file without its entropy-coded data. Where an encoder like libjpeg would not
+have written these just so, the recipe's ``odd`` says how many bytes at the end of the blob say what is otherwise.
 """
 
 from __future__ import annotations

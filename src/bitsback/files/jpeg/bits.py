@@ -9,7 +9,7 @@ libjpeg does where there is a choice, but for what decoding found to be otherwis
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -550,8 +550,8 @@ def _encode_ac(writing, codes, table, scan, block, number):  # type: ignore[no-u
 
 @kernel
 def encode_band(writing, scan, codes, begin, end, total, longest, most):  # type: ignore[no-untyped-def]
-    """The inverse of :func:`decode_band`. Runs of at most ``longest`` blocks, to which at most ``most`` bits belong (but
-    for those of the last block)."""
+    """The inverse of :func:`decode_band`. Runs of at most ``longest`` blocks, to which at most ``most`` bits belong
+    (but for those of the last block)."""
     state = writing.state
     table = scan.components[0, 5]
     for number in range(begin, end):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
 from bitsback.files.jpeg import bits
-from bitsback.files.jpeg.bits import LONGEST_RUN, SPARE, PLACES, Codes, Found, Scan, Writing
+from bitsback.files.jpeg.bits import LONGEST_RUN, PLACES, SPARE, Found, Scan, Writing
 from bitsback.files.jpeg.segments import Frame, ScanHeader, Tables
 from bitsback.files.picture import Buffer
 
@@ -58,7 +58,7 @@ class Oddities:
         """The inverse. Raises ValueError, IndexError."""
         if not numbers:
             return cls()
-        odd = cls(*numbers[:3])
+        odd = cls(numbers[0], numbers[1], numbers[2])
         at = 4 + numbers[3]
         odd.runs = np.cumsum(numbers[4:at], dtype=np.int64).tolist()
         count = numbers[at]
@@ -80,7 +80,7 @@ def decode(data: Buffer, frame: Frame, header: ScanHeader, tables: Tables, into:
     ends = np.zeros(1 + (scan.total - 1) // scan.interval, np.int64)
     place = np.zeros(6, np.int64)
     bits.unstuff(array, header.at, clean, ends, place)
-    count, end = int(place[0]), int(place[1])
+    count = int(place[0])
     runs, zeros = np.zeros(_ODD, np.int64), np.zeros((_ODD, 2), np.int64)
     found = Found(np.zeros(6, np.int64), np.full(len(ends), 255, np.int64), runs, zeros)
     kernel = bits.decode_band if scan.first else bits.decode_mcus

@@ -26,7 +26,7 @@ from bitsback.ans import Decoder, Encoder
 from bitsback.kernels import helper, kernel, vectorised
 from bitsback.kernels.vectors import INTS, LANES, SHORTS
 from bitsback.kinds.jpeg import tables as t
-from bitsback.kinds.jpeg.mixing import Asking, Counter, across, ask, ask_alone
+from bitsback.kinds.jpeg.mixing import OF_SEVEN, OF_THREE, Asking, across, ask, ask_alone
 from bitsback.kinds.jpeg.tables import LINE, Model, Tables, Trained
 
 MOST = 8191
@@ -44,12 +44,12 @@ class Plane(NamedTuple):
     width: int
     cls: int
     """0 to 2: how it is modelled."""
-    quant: NDArray[np.int64]
+    quant: NDArray[np.int32]
     """(64,): the quantisation table, 1 in place of 0."""
-    inverse: NDArray[np.int64]
+    inverse: NDArray[np.int32]
     """(64,): 65536 over that."""
     levels: NDArray[np.int16]
-    """(3, width + 4, 64): the coefficients of row y, and the two above, at y % 3, with two empty blocks on either side."""
+    """(3, width + 4, 64): coefficients of row y, and the two above, at y % 3, with two empty blocks on either side."""
     values: NDArray[np.int16]
     """The same times the quantisation table ..."""
     turned: NDArray[np.int16]
@@ -65,10 +65,10 @@ class Plane(NamedTuple):
     across: int
     down: int
     """Its blocks for one of these, 1 or 2."""
-    luma_quant: NDArray[np.int64]
+    luma_quant: NDArray[np.int32]
     before: NDArray[np.int16]
     """The second component, if this is the third."""
-    before_quant: NDArray[np.int64]
+    before_quant: NDArray[np.int32]
 
 
 class Work(NamedTuple):
@@ -139,9 +139,9 @@ def decode(heads, tail, length, first, last, job):  # type: ignore[no-untyped-de
 
 
 @kernel
-def measure(bits, costs, first, last, job):  # type: ignore[no-untyped-def]
-    """Count what rows take, and learn from them."""
-    return _code(job, first, last, Counter(bits, costs), 0)
+def measure(counter, first, last, job):  # type: ignore[no-untyped-def]
+    """Count what rows take and answer, a :class:`Counter`, and learn from them."""
+    return _code(job, first, last, counter, 0)
 
 
 @helper
@@ -178,6 +178,14 @@ def _look_elsewhere(job, y, x):  # type: ignore[no-untyped-def]
     plane, work = job.plane, job.work
     if plane.cls == 0:
         return
+    if plane.across == 1 and plane.down == 1:
+        _scale(
+            plane.luma[min(y, plane.luma_height - 1) * plane.luma_width + min(x, plane.luma_width - 1)],
+            plane.luma_quant,
+            work.luma,
+        )
+        _look_at_second(plane, work, y, x)
+        return
     for half in range(plane.down):
         _look_across(job, min(y * plane.down + half, plane.luma_height - 1), x, work.half[half])
     for k in range(64):
@@ -189,10 +197,21 @@ def _look_elsewhere(job, y, x):  # type: ignore[no-untyped-def]
                 total += job.tables.halves[k >> 3, i] * (one + two if ((k >> 3) + i) % 2 == 0 else one - two)
             total >>= 12
         work.luma[k] = _clip(total)
+    _look_at_second(plane, work, y, x)
+
+
+@helper
+def _look_at_second(plane, work, y, x):  # type: ignore[no-untyped-def]
     if plane.cls == 2:
-        block = plane.before[y * plane.width + x]
-        for k in range(64):
-            work.second[k] = _clip(block[k] * plane.before_quant[k])
+        _scale(plane.before[y * plane.width + x], plane.before_quant, work.second)
+
+
+@vectorised
+def _scale(v, levels, quant, to):  # type: ignore[no-untyped-def]
+    """Coefficients times the quantisation table."""
+    for start in range(0, 64, LANES):
+        at = v.number(start)
+        to.store(at, (levels.load(at, SHORTS).to(INTS) * quant.load(at, INTS)).held(-MOST, MOST).to(SHORTS))
 
 
 @helper
@@ -315,7 +334,7 @@ def _code_count(job, y, x, value, coder, length):  # type: ignore[no-untyped-def
     for digit in range(5, -1, -1):
         one = cls * 64 + tree
         sets = t.COUNT_SET + one, t.COUNT_SET_2 + cls * 50 + mean
-        bit, length = ask(job, 7, tree, sets, t.COUNT_FINE + one, (value >> digit) & 1, coder, length, 0)
+        bit, length = ask(job, OF_SEVEN, tree, sets, (value >> digit) & 1, coder, length, 0)
         if length < 0:
             return 0, length
         tree = 2 * tree + bit
@@ -329,12 +348,14 @@ def _code_count(job, y, x, value, coder, length):  # type: ignore[no-untyped-def
 def _sums(v, left, above, values, turned, row, column, extra, predict, expect, place, out):  # type: ignore[no-untyped-def]
     """out[0], out[LANES]: weighted sums of five times eight numbers, and of their magnitudes."""
     none = row - row
-    parts = ((left, row), (above, column), (values, row), (turned, column), (extra, none))
-    total = size = v.vector([0] * LANES, INTS)
-    for number, (array, start) in enumerate(parts):
-        x, weights = array.load(start, SHORTS).to(INTS), place + LANES * number
-        total = total + x * predict.load(weights, SHORTS).to(INTS)
-        size = size + x.at_least(0 - x) * expect.load(weights, SHORTS).to(INTS)
+    x = extra.load(none, SHORTS)
+    total = x.to(INTS) * predict.load(place + 4 * LANES, SHORTS).to(INTS)
+    size = x.at_least(0 - x).to(INTS) * expect.load(place + 4 * LANES, SHORTS).to(INTS)
+    for number, (one, other) in enumerate(((left, above), (values, turned))):
+        x = one.load(row, SHORTS).followed_by(other.load(column, SHORTS))
+        weights = place + 2 * LANES * number
+        total = total + v.sums_of_pairs(x, predict.load(weights, x.kind))
+        size = size + v.sums_of_pairs(x.at_least(0 - x), expect.load(weights, x.kind))
     out.store(none, across(total))
     out.store(none + LANES, across(size))
 
@@ -345,7 +366,12 @@ def _foresee(job, block, y, x, rank, k):  # type: ignore[no-untyped-def]
     plane, work, sums, cls = job.plane, job.work, job.asking.sums, job.plane.cls
     kind = np.int64(rank >= 49) + (rank == 63)
     extra = work.extra
-    extra[0], extra[1], extra[2], extra[3] = block.corner[k], block.right[k], block.further_left[k], block.further_above[k]
+    extra[0], extra[1], extra[2], extra[3] = (
+        block.corner[k],
+        block.right[k],
+        block.further_left[k],
+        block.further_above[k],
+    )
     extra[4] = work.luma[k]
     extra[5] = work.second[k]
     extra[6] = block.values[max(k - 9, 0)] if kind == 0 else 0
@@ -386,10 +412,7 @@ def _set_contexts(job, block, y, x, known, state):  # type: ignore[no-untyped-de
         some, exactly, few = min(left, 15), left, _count_bin(left)
     else:
         some, exactly, few = min(count >> 2, 12) + (edges > 2) + (edges > 5) + (edges > 8), count, _count_bin(count)
-    if kind < 2:
-        p = _size(tables, (abs(known.predicted) + 2) >> 2)
-    else:
-        p = (known.predicted + 8) & 15
+    p = _size(tables, (abs(known.predicted) + 2) >> 2) if kind < 2 else (known.predicted + 8) & 15
     a, b, c = _neighbours(block.levels, kind, k)
     if cls > 0:
         first = _size(tables, (abs(job.work.luma[k]) * inverse) >> 15)
@@ -404,7 +427,9 @@ def _set_contexts(job, block, y, x, known, state):  # type: ignore[no-untyped-de
     at[1] = _line(t.SIZES, t.SIZE_SIZES, 1, cls, ((a * 6 + b) * 4 + c) * 12 + few)
     at[2] = _line(t.SIZES, t.SIZE_SIZES, 2, cls, (p * 32 + min(e, 31)) * 3 + kind)
     at[3] = _line(t.SIZES, t.SIZE_SIZES, 3, cls, rank * 50 + exactly)
-    at[4] = _line(t.SIZES, t.SIZE_SIZES, 4, cls, (rank * 10 + min(_size(tables, plane.quant[k]), 9)) * 6 + min(coarse, 5))
+    at[4] = _line(
+        t.SIZES, t.SIZE_SIZES, 4, cls, (rank * 10 + min(_size(tables, plane.quant[k]), 9)) * 6 + min(coarse, 5)
+    )
     at[5] = _line(t.SIZES, t.SIZE_SIZES, 5, cls, (rank * 14 + min(_size(tables, energy), 13)) * 4 + min(last, 3))
     at[6] = _line(t.SIZES, t.SIZE_SIZES, 6, cls, (pair * 10 + coarse) * 3 + kind)
 
@@ -418,9 +443,8 @@ def _code_value(job, block, known, value, coder, length):  # type: ignore[no-unt
     while going and digits < DIGITS:
         bit = np.int64((magnitude >> digits) != 0)
         second = t.SIZE_SET_2 + (cls * 40 + e if digits == 0 else 120 + cls * 64 + rank)
-        fine = t.SIZE_FINE + (sort * 40 + e if digits == 0 else 360 + sort * 12 + digits)
         sets = t.SIZE_SET + sort * 16 + digits, second
-        bit, length = ask(job, 7, digits, sets, fine, bit, coder, length, category)
+        bit, length = ask(job, OF_SEVEN, digits, sets, bit, coder, length, category)
         if length < 0:
             return 0, length
         going = bit != 0
@@ -456,7 +480,7 @@ def _code_rest(job, known, digits, negative, magnitude, coder, length):  # type:
             at[2] = _line(t.RESTS, t.REST_SIZES, 2, cls, (known.expected >> 1) * 17 + digits)
             node = min(number, 15)
             sets = t.REST_SET + cls * 16 + node, t.REST_SET_2 + cls * 17 + digits
-            bit, length = ask(job, 3, node, sets, t.REST_FINE + cls * 16 + node, bit, coder, length, 6)
+            bit, length = ask(job, OF_THREE, node, sets, bit, coder, length, 6)
         else:
             slot = 32 + ((cls * 3 + kind) * 16 + digits - 1) * 16 + i
             bit, length = ask_alone(job, slot, bit, coder, length, 6)
@@ -491,4 +515,4 @@ def _code_sign(job, block, known, bit, coder, length):  # type: ignore[no-untype
     at[5] = _line(t.SIGNS, t.SIGN_SIZES, 5, cls, rank * 20 + p) + down
     at[6] = _line(t.SIGNS, t.SIGN_SIZES, 6, cls, ((n * 3 + w) * 3 + luma) * 27 + near) + down
     sets = t.SIGN_SET + cls * 64 + rank, t.SIGN_SET_2 + cls * 20 + p
-    return ask(job, 7, 0, sets, t.SIGN_FINE + (cls * 20 + p) * 2 + down, bit, coder, length, 4 + (kind > 0))
+    return ask(job, OF_SEVEN, 0, sets, bit, coder, length, 4 + (kind > 0))

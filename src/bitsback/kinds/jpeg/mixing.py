@@ -1,41 +1,44 @@
 """Yes-or-no questions: the chance of a yes from what several contexts say, coded, and learned from.
 
 Each context has a *slot* with the chance that its own past suggests. Their logits, and a constant, are summed with
-weights that depend on the question and on one thing more; the sum is looked up once again among what came of such sums
-in one more context. All that is learned from the answer: slots, weights and that. (Mixing in the logistic domain, and
-the refinement of its result, are those of PAQ: Mahoney, "Adaptive weighing of context models for lossless data
-compression", 2005.)
+weights that depend on the question and on one thing more. From the answer both learn, slots and weights. (Mixing in the
+logistic domain is that of PAQ: Mahoney, "Adaptive weighing of context models for lossless data compression", 2005.)
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.ans import Decoder, Encoder, peek, take
 from bitsback.kernels import helper, vectorised
-from bitsback.kernels.vectors import INTS
-from bitsback.kinds.jpeg.tables import BUCKETS, LANES, STEP, TOP
+from bitsback.kernels.values import LONG
+from bitsback.kernels.vectors import INTS, SHORT
+from bitsback.kinds.jpeg.tables import LANES, TOP
 
 PRECISION = 16
 LEAST = 24
 """No answer has a smaller chance, in 65536ths."""
 
-LIMIT = 255
-"""Answers that a slot counts to."""
+SLOT_SHIFT = 6
+"""A slot goes a 64th of the way towards each answer."""
 
 WEIGHT_SHIFT, MOST_WEIGHT = 15, 1 << 17
-FINE_SHIFT = 6
 
 
 class Counter(NamedTuple):
-    """In the place of an encoder: only counts bits, for measurement. By category: (32,), bits, and then questions."""
+    """In the place of an encoder: only counts, to measure and to train."""
 
     bits: NDArray[np.float64]
+    """(32,): bits by category, and then questions."""
     costs: NDArray[np.float64]
-    """(65537,): of a chance in 65536ths."""
+    """(65537,): bits of a chance in 65536ths."""
+    answers: NDArray[np.uint32]
+    """(slots, 2): what was answered in each slot: no, or yes."""
+    alone: NDArray[np.uint32]
+    """The same of slots that are asked alone."""
 
 
 class Asking(NamedTuple):
@@ -47,29 +50,54 @@ class Asking(NamedTuple):
     """(LANES,)"""
     sums: NDArray[np.int32]
     """(2 LANES,): results of vector arithmetic."""
+    chances: NDArray[np.int32]
+    """(LANES,): what is in the slots."""
 
 
-@vectorised
-def _dot(v, x, weights, first, second, out):  # type: ignore[no-untyped-def]
-    """out[0] = the sum of x (w + w') / 256, product by product, of the weights from ``first`` and ``second`` on."""
-    start = first - first
-    products = (x.load(start, INTS) * (weights.load(first, INTS) + weights.load(second, INTS))) >> 8
-    out.store(start, across(products))
+def _summing(count: int) -> tuple[Any, Any, int]:
+    """For questions in ``count`` contexts: a sum of what they say, and how they learn."""
+
+    @vectorised
+    def add(v, slots, node, asking, stretch, weights, first, second):  # type: ignore[no-untyped-def]
+        """``logits`` = what the slots say, and a constant; ``sums[0]`` = the sum of logits times weights, of those from
+        ``first`` and those from ``second`` on, each product in 256ths."""
+        at, logits, sums, chances = asking
+        start = v.number(0)
+        said = v.vector([256 if lane == count else 0 for lane in range(LANES)], INTS)
+        known = v.vector([0] * LANES, INTS)
+        for lane in range(count):
+            slot = slots.load(at.load(v.number(lane), LONG) + node, SHORT)
+            known = known.with_lane(lane, slot)
+            said = said.with_lane(lane, stretch.load((slot >> 4).to(LONG) + 2048, SHORT))
+        logits.store(start, said)
+        chances.store(start, known)
+        sums.store(start, across((said * (weights.load(first, INTS) + weights.load(second, INTS))) >> 8))
+
+    @vectorised
+    def learn(v, slots, node, asking, weights, first, second, bit, error):  # type: ignore[no-untyped-def]
+        """Move slots towards the answer, and weights towards what would have made the error smaller."""
+        at, logits, _, chances = asking
+        start = v.number(0)
+        step = (((logits.load(start, INTS) * error.to(INTS)) >> WEIGHT_SHIFT) + 1) >> 1
+        for begin in (first, second):
+            weights.store(begin, (weights.load(begin, INTS) + step).held(-MOST_WEIGHT, MOST_WEIGHT))
+        known = chances.load(start, INTS)
+        known = known + ((bit.to(INTS) * 65535 - 32768 - known + (1 << SLOT_SHIFT - 1)) >> SLOT_SHIFT)
+        for lane in range(count):
+            slots.store(at.load(v.number(lane), LONG) + node, known.lane(lane).to(SHORT))
+
+    return add, learn, count
 
 
-def across(total):  # type: ignore[no-untyped-def]
+OF_THREE, OF_SEVEN = _summing(3), _summing(7)
+"""For :func:`ask`: questions in so many contexts."""
+
+
+def across(total: Any) -> Any:
     """The sum of a vector's lanes, in all of them."""
     for distance in (4, 2, 1):
         total = total + total.lanes([lane ^ distance for lane in range(LANES)])
     return total
-
-
-@vectorised
-def _train(v, x, weights, first, second, error):  # type: ignore[no-untyped-def]
-    """Move weights towards what would have made the error smaller."""
-    step = (((x.load(first - first, INTS) * error.to(INTS)) >> WEIGHT_SHIFT) + 1) >> 1
-    for begin in (first, second):
-        weights.store(begin, (weights.load(begin, INTS) + step).held(-MOST_WEIGHT, MOST_WEIGHT))
 
 
 @helper
@@ -93,47 +121,36 @@ def code_bit(bit, p, coder, length, category):  # type: ignore[no-untyped-def]
 
 
 @helper
-def learned(tables, slot, bit):  # type: ignore[no-untyped-def]
-    """A slot after an answer."""
-    chance, seen = slot >> 9, slot & 511
-    chance += ((bit * 4194303 - chance) * tables.rates[seen]) >> 16
-    return (chance << 9) | min(seen + 1, LIMIT)
+def ask(job, form, node, sets, bit, coder, length, category):  # type: ignore[no-untyped-def]
+    """Code an answer; returns as :func:`code_bit`.
+
+    ``form``: how many contexts it has; ``node``: which of a context's questions it is; ``sets``: two sets of weights.
+    """
+    model, tables, asking = job.model, job.tables, job.asking
+    add, learn, count = form
+    first, second = sets[0] * LANES, sets[1] * LANES
+    add(model.slots, node, asking, tables.stretch, model.weights, first, second)
+    p = tables.squash[min(max(asking.sums[0] >> 8, 1 - TOP), TOP - 1) + TOP]
+    bit, length = code_bit(bit, min(max(p, LEAST), (1 << PRECISION) - LEAST), coder, length, category)
+    learn(model.slots, node, asking, model.weights, first, second, bit, (bit << 16) - p)
+    if isinstance(coder, Counter):
+        for i in range(count):
+            count_answer(coder.answers, asking.at[i] + node, bit)
+    return bit, length
 
 
 @helper
-def ask(job, count, node, sets, fine, bit, coder, length, category):  # type: ignore[no-untyped-def]
-    """Code an answer in ``count`` contexts, at most seven; returns as :func:`code_bit`.
-
-    ``node``: which of a context's questions it is; ``sets``: two sets of weights; ``fine``: a set of refined chances.
-    """
-    model, tables, asking = job.model, job.tables, job.asking
-    for i in range(count):
-        asking.logits[i] = tables.stretch[model.slots[asking.at[i] + node] >> 19]
-    for i in range(count, LANES):
-        asking.logits[i] = 256 if i == count else 0
-    first, second = sets[0] * LANES, sets[1] * LANES
-    _dot(asking.logits, model.weights, first, second, asking.sums)
-    place = min(max(asking.sums[0] >> 8, 1 - TOP), TOP - 1) + TOP
-    p = tables.squash[place]
-    bucket, within = fine * BUCKETS + (place >> 8), place & 255
-    low, high = model.refined[bucket], model.refined[bucket + 1]
-    refined = (low * (256 - within) + high * within) >> 12
-    final = min(max((p + 3 * refined + 2) >> 2, LEAST), (1 << PRECISION) - LEAST)
-    bit, length = code_bit(bit, final, coder, length, category)
-    near = low if within < 128 else high
-    model.refined[bucket + (within >> 7)] = near + ((bit * (STEP - 1) - near) >> FINE_SHIFT)
-    _train(asking.logits, model.weights, first, second, (bit << 16) - p)
-    for i in range(count):
-        slot = asking.at[i] + node
-        model.slots[slot] = learned(tables, model.slots[slot], bit)
-    return bit, length
+def count_answer(answers, slot, bit):  # type: ignore[no-untyped-def]
+    answers[slot, bit] = answers[slot, bit] + 1
 
 
 @helper
 def ask_alone(job, slot, bit, coder, length, category):  # type: ignore[no-untyped-def]
     """Code an answer by a slot of its own; returns as :func:`code_bit`."""
     known = job.model.single[slot]
-    p = min(max(known >> 15, LEAST), (1 << PRECISION) - LEAST)
+    p = min(max(known + 32768, LEAST), (1 << PRECISION) - LEAST)
     bit, length = code_bit(bit, p, coder, length, category)
-    job.model.single[slot] = learned(job.tables, known, bit)
+    job.model.single[slot] = known + ((bit * 65535 - 32768 - known + (1 << SLOT_SHIFT - 1)) >> SLOT_SHIFT)
+    if isinstance(coder, Counter):
+        count_answer(coder.alone, slot, bit)
     return bit, length

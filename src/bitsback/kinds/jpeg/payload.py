@@ -28,7 +28,7 @@ from bitsback.threads import ordered_map
 Coefficients = NDArray[np.int16]
 """(blocks, 64)"""
 
-BAND = 1 << 13
+BAND = 1 << 12
 """Blocks in a band, but for the last row."""
 
 STRETCH = 1 << 16
@@ -180,19 +180,26 @@ def _bands(coefficients: Coefficients, parts: list[Part]) -> Iterator[list[Rows]
 def _plane(coefficients: Coefficients, part: Part, number: int) -> Plane:
     own, luma = part.layout.components[number], part.layout.components[0]
     before = part.layout.components[min(1, number)]
+    alike = (before.width, part.rows[min(1, number)]) == (own.width, part.rows[number])
     cls = number if number < CLASSES else 0
 
     def rows_of(index: int) -> Coefficients:
         width, begin = part.layout.components[index].width, part.begins[index]
         return coefficients[begin : begin + width * part.rows[index]]
 
-    quant, luma_quant, before_quant = (np.maximum(np.array(one.table, np.int64), 1) for one in (own, luma, before))
+    quant, luma_quant, before_quant = (np.maximum(np.array(one.table, np.int32), 1) for one in (own, luma, before))
     wide = own.width + 4
+    across, down = _ratios(luma, own)
     return Plane(
         rows_of(number), own.width, cls, quant, (65536 + quant // 2) // quant,
-        *(np.zeros((3, wide, 64), np.int16) for _ in range(3)), *(np.zeros((3, wide), np.int64) for _ in range(2)),
-        rows_of(0), luma.width, part.rows[0], *_ratios(luma, own), luma_quant, rows_of(min(1, number)), before_quant,
+        _lines(wide), _lines(wide), _lines(wide), np.zeros((3, wide), np.int64), np.zeros((3, wide), np.int64),
+        rows_of(0), luma.width, part.rows[0], across, down, luma_quant,
+        rows_of(min(1, number)) if alike else np.zeros_like(rows_of(number)), before_quant,
     )  # fmt: skip
+
+
+def _lines(width: int) -> Coefficients:
+    return np.zeros((3, width, 64), np.int16)
 
 
 def _ratios(luma: layout.Component, own: layout.Component) -> tuple[int, int]:
@@ -210,16 +217,23 @@ def _job(plane: Plane, model: Model, asking: Asking, work: Work) -> Job:
 def new_work() -> tuple[Asking, Work]:
     """Room for what belongs to a question, and to a block."""
     return (
-        Asking(np.zeros(LANES, np.int64), np.zeros(LANES, np.int32), np.zeros(2 * LANES, np.int32)),
-        Work(*(np.zeros(size, np.int16) for size in (8, 64, 64)), np.zeros((2, 64), np.int64)),
+        Asking(
+            np.zeros(LANES, np.int64),
+            np.zeros(LANES, np.int32),
+            np.zeros(2 * LANES, np.int32),
+            np.zeros(LANES, np.int32),
+        ),
+        Work(np.zeros(8, np.int16), np.zeros(64, np.int16), np.zeros(64, np.int16), np.zeros((2, 64), np.int64)),
     )
 
 
 def _encode_stretch(coefficients: Coefficients, parts: list[Part]) -> bytes:
     out, model, room = [], start(), new_work()
+    starts = freqs = np.empty(0, np.uint32)
     for band in _bands(coefficients, parts):
         most = sum((rows.last - rows.first) * rows.plane.width for rows in band) * QUESTIONS
-        starts, freqs = (np.empty(most, np.uint32) for _ in range(2))  # pages that are not used cost nothing
+        if most > starts.size:
+            starts, freqs = (np.empty(most, np.uint32) for _ in range(2))  # pages that are not used cost nothing
         length = 0
         for rows in band:
             length = coding.encode(starts, freqs, length, rows.first, rows.last, _job(rows.plane, model, *room))

@@ -17,23 +17,20 @@ from bitsback.errors import FormatError
 from bitsback.kinds.jpeg import tables as t
 from bitsback.kinds.jpeg.tables import Model, Trained
 
-SHA256 = "f884627d536f067f2423bb709e08569841fbdc013f6137682eb3ac68592b8ce8"
+SHA256 = "3bd899e4a8fdddc032116abf121b674f6dbf6e08b9671339e11b5b15772f90b7"
 
 _CHAIN = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 23, "lc": 0, "lp": 0, "pb": 0}]
 
-SEEN = (0, 1, 2, 4, 8, 16, 24, 32)
-"""How many answers slots begin with: fewer than they have seen, so that they are led by what they will see."""
-
 _FORMS: tuple[tuple[str, int], ...] = (
     ("<i2", t.CLASSES * 64 * 40), ("<i2", t.CLASSES * 64 * 40), ("<i2", t.CLASSES * 64),
-    ("u1", t.SLOTS), ("u1", t.SLOTS), ("<i4", t.SETS * t.LANES), ("<u2", t.FINES * t.BUCKETS),
-    ("u1", t.SINGLE), ("u1", t.SINGLE),
+    ("i1", t.SLOTS), ("<i4", t.SETS * t.LANES), ("i1", t.SINGLE),
 )  # fmt: skip
 
 
 def start() -> Model:
     """A model that has learned from many files, of arrays of its own."""
-    return Model(*(array.copy() for array in _read()[1]))
+    known = _read()[1]
+    return Model(known.slots.copy(), known.weights.copy(), known.single.copy())
 
 
 def trained() -> Trained:
@@ -57,31 +54,33 @@ def unpack(data: bytes) -> tuple[Trained, Model]:
     for form, count in _FORMS:
         arrays.append(np.frombuffer(raw, form, count, at).astype(np.int64))
         at += count * np.dtype(form).itemsize
-    predict, expect, least, logits, seen, weights, refined, logits_2, seen_2 = arrays
+    predict, expect, least, slots, weights, single = arrays
     return (
-        Trained(predict.astype(np.int16), expect.astype(np.int16), least.reshape(t.CLASSES, 64)),
-        Model(
-            _slots(logits, seen), weights.astype(np.int32), (refined << 4).astype(np.int32), _slots(logits_2, seen_2)
-        ),
+        Trained(predict.astype(np.int16), expect.astype(np.int16), least.reshape(t.CLASSES, 64).astype(np.int32)),
+        Model(_chances(slots), weights.astype(np.int32), _chances(single)),
     )
 
 
-def _slots(logits: NDArray[np.int64], seen: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Slots, of 256 logits and of how much they have seen."""
-    chances = t.tables().squash[np.clip(24 * logits, 0, 2 * t.TOP - 1)].astype(np.int64)
-    return ((chances << 6 << 9) | np.array(SEEN)[seen & 7]).astype(np.uint32)
+def _chances(logits: NDArray[np.int64]) -> NDArray[np.int16]:
+    """Chances, of logits in 24ths of what they are elsewhere."""
+    squash = t.tables().squash.astype(np.int64)
+    return (squash[np.clip(24 * logits + t.TOP, 0, 2 * t.TOP - 1)] - 32768).astype(np.int16)
 
 
 def pack(trained: Trained, model: Model) -> bytes:
     """The file for what was learned."""
-    pieces = [trained.predict, trained.expect, trained.least.astype(np.int16), *_parts(model.slots), model.weights]
-    pieces += [(model.refined >> 4).astype(np.uint16), *_parts(model.single)]
-    raw = b"".join(np.ascontiguousarray(one, form) .tobytes() for one, (form, _) in zip(pieces, _FORMS, strict=True))
+    pieces = (
+        trained.predict,
+        trained.expect,
+        trained.least,
+        _logits(model.slots),
+        model.weights,
+        _logits(model.single),
+    )
+    raw = b"".join(np.ascontiguousarray(one, form).tobytes() for one, (form, _) in zip(pieces, _FORMS, strict=True))
     return lzma.compress(raw, lzma.FORMAT_RAW, filters=[_CHAIN[0] | {"preset": 9}])
 
 
-def _parts(slots: NDArray[np.uint32]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    chances, seen = slots.astype(np.int64) >> 15, slots.astype(np.int64) & 511
-    logits = np.round(np.searchsorted(t.tables().squash, chances) / 24).clip(0, 255)
-    level = np.searchsorted(SEEN, seen, "right") - 1
-    return np.where(level > 0, logits, 128).astype(np.uint8), level.astype(np.uint8)
+def _logits(chances: NDArray[np.int16]) -> NDArray[np.int8]:
+    places = np.searchsorted(t.tables().squash, chances.astype(np.int64) + 32768)
+    return np.clip(np.round((places - t.TOP) / 24), -128, 127).astype(np.int8)

@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.codecs.tables import ORIGIN, load, sigmoid
+from bitsback.kinds.jpeg.layout import ZIGZAG
 
-INNER = (
-    9, 10, 17, 18, 11, 12, 19, 25, 26, 33, 20, 13, 14, 21, 27, 34, 41, 42, 35, 28, 22, 15, 23, 29, 36, 43, 49, 50, 44,
-    37, 30, 31, 38, 45, 51, 57, 58, 52, 46, 39, 47, 53, 59, 60, 54, 55, 61, 62, 63,
-)  # fmt: skip
+INNER = tuple(place for place in ZIGZAG if place % 8 and place // 8)
 """Where the 49 coefficients stand in a block, rows first, that vary both across and down: in zigzag order."""
 
 EDGES = (7, 56, 6, 48, 5, 40, 4, 32, 3, 24, 2, 16, 1, 8)
@@ -35,12 +33,6 @@ LINE = 16
 
 CLASSES = 3
 """Components are modelled as the first of a file, the second, or the third; a fourth one as the first."""
-
-STEP = 1 << 20
-"""What chances in :attr:`Model.refined` are parts of."""
-
-BUCKETS = 25
-"""Logits between which these are interpolated: one in 256."""
 
 COUNT_SIZES = tuple(4 * size for size in (26, 100, 50, 50, 400, 100, 32))
 """How many contexts of each sort there are for a class: of how many coefficients are not 0 (64 questions in each)."""
@@ -73,27 +65,21 @@ COUNT_SET_2, SIZE_SET_2, SIGN_SET_2, REST_SET_2 = 576, 726, 1038, 1098
 SETS = 1149
 """Sets of weights: two are added up for each question."""
 
-COUNT_FINE, SIZE_FINE, SIGN_FINE, REST_FINE = 0, 192, 660, 780
-FINES = 828
-"""Sets of refined chances."""
-
 
 class Tables(NamedTuple):
     """Functions in whole numbers."""
 
-    squash: NDArray[np.int32]
+    squash: NDArray[np.uint16]
     """(2 TOP,): the chance, in 65536ths, that a logit less TOP stands for."""
-    stretch: NDArray[np.int32]
+    stretch: NDArray[np.int16]
     """(4096,): the logit of a chance in 4096ths."""
-    rates: NDArray[np.int64]
-    """(512,): how far, in 65536ths, a slot that has seen so many answers goes towards another."""
-    magnitudes: NDArray[np.int64]
+    magnitudes: NDArray[np.uint8]
     """(256,): 0 to 19, two for each doubling."""
-    logarithms: NDArray[np.int64]
+    logarithms: NDArray[np.uint8]
     """(4096,): 0 to 39, four for each doubling."""
-    order: NDArray[np.int64]
+    order: NDArray[np.uint8]
     """(64,): :data:`ORDER`."""
-    halves: NDArray[np.int64]
+    halves: NDArray[np.int16]
     """(8, 8), in 4096ths: coefficients of a row -> of the first half of a row that is twice as long and as coarse."""
 
 
@@ -118,13 +104,12 @@ def tables() -> Tables:
     numbers = np.arange(4096, dtype=np.int64)
     stretch = np.searchsorted(fine, (2 * numbers + 1) << 19) - TOP
     return Tables(
-        np.clip(fine >> 16, 1, 65535).astype(np.int32),
-        np.clip(stretch, 1 - TOP, TOP - 1).astype(np.int32),
-        131072 // (2 * numbers[:512] + 3),
-        np.array([_magnitude(number) for number in range(256)], np.int64),
-        np.array([_logarithm(number) for number in range(4096)], np.int64),
-        np.array(ORDER, np.int64),
-        np.array(HALVES, np.int64).reshape(8, 8),
+        np.clip(fine >> 16, 1, 65535).astype(np.uint16),
+        np.clip(stretch, 1 - TOP, TOP - 1).astype(np.int16),
+        np.array([_magnitude(number) for number in range(256)], np.uint8),
+        np.array([_logarithm(number) for number in range(4096)], np.uint8),
+        np.array(ORDER, np.uint8),
+        np.array(HALVES, np.int16).reshape(8, 8),
     )
 
 
@@ -143,13 +128,11 @@ def _logarithm(number: int) -> int:
 class Model(NamedTuple):
     """All that is learned."""
 
-    slots: NDArray[np.uint32]
-    """(SLOTS,): the chance of yes, of 22 bits, and below it, of 9 bits, how many answers were seen."""
+    slots: NDArray[np.int16]
+    """(SLOTS,): chances of yes in 65536ths, less 32768."""
     weights: NDArray[np.int32]
     """(SETS * LANES,), in 65536ths."""
-    refined: NDArray[np.int32]
-    """(FINES * BUCKETS,): chances in 2**-20."""
-    single: NDArray[np.uint32]
+    single: NDArray[np.int16]
     """(SINGLE,), like ``slots``."""
 
 
@@ -160,17 +143,10 @@ class Trained(NamedTuple):
     """(CLASSES * 64 * 40,), in 4096ths: how a coefficient follows from others."""
     expect: NDArray[np.int16]
     """(CLASSES * 64 * 40,), in 4096ths: how its magnitude follows from theirs."""
-    least: NDArray[np.int64]
+    least: NDArray[np.int32]
     """(CLASSES, 64), in 4096ths of a step: what is added to that."""
 
 
 def new_model() -> Model:
     """Before anything was learned."""
-    squash = tables().squash.astype(np.int64)
-    middle = [int(squash[min(256 * bucket, 2 * TOP - 1)]) << 4 for bucket in range(BUCKETS)]
-    return Model(
-        np.full(SLOTS, 1 << 30, np.uint32),
-        np.full(SETS * LANES, 9000, np.int32),
-        np.tile(np.array(middle, np.int32), FINES),
-        np.full(SINGLE, 1 << 30, np.uint32),
-    )
+    return Model(np.zeros(SLOTS, np.int16), np.full(SETS * LANES, 9000, np.int32), np.zeros(SINGLE, np.int16))
