@@ -1,4 +1,4 @@
-"""A second decoder of JPEG payloads and files, written from docs/format.md ("kind 4: jpeg", "Recipes") and ITU-T T.81.
+"""A second decoder of JPEG payloads and files, written from docs/format.md ("kind 5: jpeg", "Recipes") and ITU-T T.81.
 
 It computes with Python's integers, one answer at a time, and shares nothing with the package but the bytes of tables.
 """

@@ -15,7 +15,7 @@ from bitsback.files.jpeg.scans import Coefficients, Oddities, decode, encode
 from bitsback.files.jpeg.segments import Frame, ScanHeader, Tables, walk
 from bitsback.files.packed import Sections, varints
 from bitsback.files.picture import Buffer, Content, Images, Recipe
-from bitsback.kinds.jpeg.layout import Component, Layout
+from bitsback.kinds.jpeg import Component, Layout
 
 MAX_BLOCKS = 1 << 22
 """In a file that is taken apart."""

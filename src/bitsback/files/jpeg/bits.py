@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.kernels import helper, kernel
-from bitsback.kinds.jpeg.layout import ZIGZAG
+from bitsback.kinds.jpeg import ZIGZAG
 
 SPARE = 1 << 10
 """Bytes behind the data that decoding may read: more than any block takes."""
