@@ -23,6 +23,7 @@ from bitsback.archive.limits import CHUNK, CONTENT, MEMBER, Allowance, Limits
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.recovery import salvage
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
+from bitsback.files import holds_coefficients
 from bitsback.kinds.base import Shape
 
 
@@ -58,7 +59,7 @@ class Held(msgspec.Struct, frozen=True):
     problem: str = ""
     """In a damaged archive: what is missing of it."""
     images: int = 0
-    """In all its parts."""
+    """In all its parts; one, if these are coefficients."""
     nbytes: int = 0
     """Bytes of its blob and its decoded arrays."""
 
@@ -142,6 +143,11 @@ class Member(msgspec.Struct, frozen=True, gc=False):
         return self.held.images
 
     @property
+    def arrays(self) -> tuple[Part, ...]:
+        """Its parts, if they are images."""
+        return () if holds_coefficients(self.recipe) else self.parts
+
+    @property
     def nbytes(self) -> int:
         """Bytes of its blob and its decoded arrays."""
         return self.held.nbytes
@@ -178,6 +184,10 @@ class DataChunk:
     """Of each block in the payload, behind the bytes; and then its end."""
     firsts: list[int]
     """Number of each block's first image in the chunk, and then how many there are."""
+    lots: list[int]
+    """Number of the first image of each lot of each block, and then how many images there are."""
+    looks: list[tuple[Shape, str]]
+    """Shape and type of each lot."""
     ends: list[int] = field(default_factory=list)
     """Contents whose last piece is in here."""
 
@@ -187,7 +197,21 @@ class DataChunk:
         starts = list(accumulate((block.size for block in head.blocks), initial=head.data.packed if head.data else 0))
         if starts[-1] != chunk.payload_size:
             raise FormatError("the payload is not as long as its parts")
-        return cls(number, chunk, head, starts, [0, *accumulate(block.count for block in head.blocks)])
+        firsts = [0, *accumulate(block.count for block in head.blocks)]
+        lots = [(lot, block.dtype) for block in head.blocks for lot in block.lots]
+        return cls(
+            number,
+            chunk,
+            head,
+            starts,
+            firsts,
+            [0, *accumulate(lot.n for lot, _ in lots)],
+            [(lot.shape, dtype) for lot, dtype in lots],
+        )
+
+    def shapes(self, start: int, stop: int) -> Sequence[tuple[Shape, str]]:
+        """Shape and type of images from one number to another, of each lot once."""
+        return self.looks[bisect_right(self.lots, start) - 1 : bisect_right(self.lots, stop - 1)]
 
     @property
     def contents(self) -> set[int]:
@@ -249,8 +273,7 @@ class Structure:
         self._allowance.take(len(self.all_chunks), CHUNK)
         self.chunks = self._read_data()
         self._coded = [
-            [((block.shape, block.dtype), kind_name(block.tag), block.model.hex()) for block in data.head.blocks]
-            for data in self.chunks
+            [(kind_name(block.tag), block.model.hex()) for block in data.head.blocks] for data in self.chunks
         ]
         self.contents: dict[int, Content] = {}
         found = self._read_directories()
@@ -418,16 +441,18 @@ class Structure:
                 continue
             at[piece.part] += piece.length
             if piece.part:
-                for shape, kind, model in self._coded[place.chunk][self._which(place)]:
+                for shape in self.chunks[place.chunk].shapes(place.offset, place.offset + piece.length):
                     whole = whole and kinds.setdefault(piece.part, shape) == shape
+                for kind, model in self._coded[place.chunk][self._which(place)]:
                     how[kind] = None
                     models |= {model: None} if model else {}
             elif content.recipe is None and (section := self.chunks[place.chunk].head.data):
                 how["packed" if section.packing else "stored"] = None
         problem = "" if whole and at == [content.blob, *content.counts] else "a piece of it is missing"
         parts = tuple(Part(count, *kinds[part]) for part, count in enumerate(content.counts, 1)) if not problem else ()
+        recipe = self._recipe(content)
         return Held(
-            self._recipe(content),
+            recipe,
             content.blob,
             parts,
             content.pixels_only,
@@ -435,7 +460,7 @@ class Structure:
             tuple(models),
             (content.sha256 or b"").hex(),
             problem,
-            sum(content.counts) if parts else 0,
+            (1 if holds_coefficients(recipe) else sum(content.counts)) if parts else 0,
             content.blob + sum(part.nbytes for part in parts),
         )
 
