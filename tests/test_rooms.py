@@ -14,7 +14,7 @@ ROOT = Path(bitsback.__file__).parent
 
 ROOMS = (
     *("errors", "threads", "kernels", "ans", "codecs", "nets", "kinds", "models", "files", "data", "archive"),
-    *("integrations", "report", "lab", "training", "api", "cli"),
+    *("report", "lab", "training", "api", "integrations", "cli"),
 )
 """From the ground up."""
 

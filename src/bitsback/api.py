@@ -58,13 +58,14 @@ ARRAY_NAME = "array.npy"
 def compress(
     data: Input, out: None = None, *, model: str | Path | Model = ..., effort: Effort = ..., threads: int = ...,
     verify: bool = ..., embed_model: bool | None = ..., block: int = ..., store_sha256: bool = ...,
-    parity: float = ..., exclude: Sequence[str] = ..., limits: Limits = ...,
+    pixels: bool = ..., parity: float = ..., exclude: Sequence[str] = ..., limits: Limits = ...,
 ) -> bytes: ...  # fmt: skip
 @overload
 def compress(
     data: Input, out: Path_ | BinaryIO, *, model: str | Path | Model = ..., effort: Effort = ..., threads: int = ...,
     verify: bool = ..., force: bool = ..., embed_model: bool | None = ..., block: int = ..., store_sha256: bool = ...,
-    parity: float = ..., exclude: Sequence[str] = ..., limits: Limits = ..., progress: Progress | None = ...,
+    pixels: bool = ..., parity: float = ..., exclude: Sequence[str] = ..., limits: Limits = ...,
+    progress: Progress | None = ...,
 ) -> Report: ...  # fmt: skip
 def compress(
     data: Input,
@@ -78,6 +79,7 @@ def compress(
     embed_model: bool | None = None,
     block: int = 0,
     store_sha256: bool = False,
+    pixels: bool = False,
     parity: float = 0.0,
     exclude: Sequence[str] = (),
     limits: Limits = DEFAULT_LIMITS,
@@ -103,6 +105,8 @@ def compress(
         block: samples that are coded together, and decoded for one image; 0 for as many as take about a tenth of a
             second.
         store_sha256: keep the SHA-256 of each file, 32 bytes each, besides the one over all files of a chunk.
+        pixels: of PNG, gzip and npz files keep pixels and metadata, not how they were deflated: smaller, faster, and
+            the files come back in other bytes. All others come back byte for byte in any case.
         parity: the share of the archive's sectors of 4 KiB that may be damaged and still be repaired: 0.05 for 5 %.
         exclude: patterns of names to leave out, see :func:`bitsback.archive.gather`.
         limits: what a reader of the archive will be able to cope with.
@@ -133,7 +137,7 @@ def compress(
         items: Iterable[Item] = [array_item(cast("NDArray[Any]", data), ARRAY_NAME)]
     else:
         sources, skipped = gather.gather(_paths(cast("Path_ | Iterable[Path_]", data)), exclude=exclude)
-        items = items_of(sources, skipped, limits, threads)
+        items = items_of(sources, skipped, limits, threads, pixels=pixels)
         if not sources:
             raise ImageError(f"nothing to store{f': {skipped[0].name}: {skipped[0].reason}' if skipped else ''}")
     buffer = io.BytesIO()
@@ -141,7 +145,7 @@ def compress(
         items,
         buffer if out is None else out,
         library=library_for(model),
-        settings=settings_for(effort, threads, embed_model, block, store_sha256),
+        settings=settings_for(effort, threads, embed_model, block, store_sha256, pixels),
         sources=sources,
         skipped=skipped,
         check=verify,
@@ -163,13 +167,15 @@ def settings_for(
     embed_model: bool | None = None,
     block: int = 0,
     store_sha256: bool = False,
+    pixels: bool = False,
 ) -> Settings:
     """How to write an archive, in the words of :func:`compress`."""
     if effort not in EFFORTS:
         raise ValueError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
     if block < 0:
         raise ValueError(f"a block cannot have {block} samples")
-    return Settings(effort, threads, False, embed_model is not False, embed_model is True, block, store_sha256)
+    embed = embed_model is not False
+    return Settings(effort, threads, False, embed, embed_model is True, block, store_sha256, pixels)
 
 
 def store(
@@ -327,6 +333,7 @@ def add(
     embed_model: bool | None = None,
     block: int = 0,
     store_sha256: bool = False,
+    pixels: bool = False,
     exclude: Sequence[str] = (),
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
@@ -348,7 +355,7 @@ def add(
         sources,
         skipped,
         library=library_for(model),
-        settings=settings_for(effort, threads, embed_model, block, store_sha256),
+        settings=settings_for(effort, threads, embed_model, block, store_sha256, pixels),
         keep_old=keep_old,
         check=verify,
         limits=limits,
@@ -373,7 +380,7 @@ def append(
     with _named(archive):
         return edit.append(
             Path(archive),
-            items_of(sources, skipped, limits, settings.threads),
+            items_of(sources, skipped, limits, settings.threads, pixels=settings.pixels),
             library,
             settings,
             keep_old=keep_old,

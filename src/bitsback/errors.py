@@ -1,8 +1,8 @@
 """Every error that bitsback raises on purpose.
 
-All of them derive from :class:`BitsBackError`, itself a :class:`ValueError`; the message is one line fit for a
-user's eyes and names the file or the quantity at fault. The command line prints it and exits; a library user
-catches the class that matters.
+All of them but :class:`KernelError` derive from :class:`BitsBackError`, itself a :class:`ValueError`; the message is
+one line fit for a user's eyes and names the file or the quantity at fault. The command line prints it and exits; a
+library user catches the class that matters.
 """
 
 
@@ -78,3 +78,10 @@ class InputError(BitsBackError):
 
 class ChangedError(InputError):
     """An input is not what it was when the work began: it grew, shrank, was written to or replaced meanwhile."""
+
+
+class KernelError(TypeError):
+    """A kernel does what kernels cannot do, or was given what they do not take; or kernels cannot run here at all.
+
+    A fault of ours or of the machine, never of what is read or written: so it is no :class:`BitsBackError`.
+    """

@@ -19,6 +19,7 @@ import numpy as np
 import xxhash
 
 import adaptive_reader
+from archive import plain_files
 from models.plain_model import SlowModel
 
 DATA, DIRECTORY, MODEL, INDEX, PARITY = 1, 2, 3, 4, 5
@@ -372,7 +373,7 @@ def data_of(chunk, dictionary, models):
         body = unpack(how, head.rest(), size, dictionary)
     else:
         body = head.rest()
-    known = fields(body, set(range(1, 7)))
+    known = fields(body, set(range(1, 8)))
     payload, out = Bytes(chunk.payload), []
     taken = b""
     if 4 in known:
@@ -388,46 +389,170 @@ def data_of(chunk, dictionary, models):
         at += length
     assert at == len(taken)
     names = [known.get(1, b"")[i : i + 32] for i in range(0, len(known.get(1, b"")), 32)]
+    fronts, source = [], Bytes(known.get(7, b""))
+    while source.left:
+        fronts.append(front_of(source))
     blocks, source = [], Bytes(known.get(2, b""))
     while source.left:
-        blocks.append(block_of(source, payload, names, models))
+        blocks.append(block_of(source, payload, names, fronts, models))
     images = [image for block in blocks for image in block]
     at = 0
     for content, part, start, length in pieces_of(known.get(3)):
         assert part and length
+        assert len({image.shape for image in images[at : at + length]}) == 1
         out.append((content, part, start, images[at : at + length]))
         at += length
     assert at == len(images) and payload.left == 0
     return Data(digest, out, ascending(Bytes(known.get(6, b"")).varints()))
 
 
-def block_of(source, payload, names, models):
-    kind, sample_bytes, level_count = source.take(3)
-    which, height, width, channels, count, size = source.varints(6)
-    levels = source.varints(level_count)
+def front_of(source):
+    """A list of (what a step is, what belongs to it)."""
+    count = source.varint()
+    assert 1 <= count <= 8
+    return [step_of(source) for _ in range(count)]
+
+
+def step_of(source):
+    (what,) = source.take(1)
+    assert what in (1, 2, 3)
+    if what in (2, 3):
+        return what, None
+    tables = [ascending(source.varints(source.varint())) for _ in range(source.varint())]
+    assert all(tables)
+    return what, tables
+
+
+def followed(step, channels, sample_bytes):
+    """Channels and bytes of a sample that follow a step."""
+    what, tables = step
+    if what == 2:
+        assert channels >= 3
+        return channels, sample_bytes
+    if what == 3:
+        return 1, sample_bytes
+    assert len(tables) in (1, channels) and max(map(max, tables)) < 256**sample_bytes
+    return channels, 1 if max(map(len, tables)) <= 256 else 2
+
+
+def undone(step, image, sample_bytes):
+    """An image before a step."""
+    what, tables = step
+    if what == 2:
+        modulus = 256**sample_bytes
+        image = np.asarray(image).astype(np.int64)
+        image[..., [0, 2]] = (image[..., [0, 2]] + image[..., 1:2] - modulus // 2) % modulus
+        return image
+    out = np.empty(image.shape, np.int64)
+    for channel in range(image.shape[2]):
+        table = np.array(tables[channel if len(tables) > 1 else 0])
+        assert image[..., channel].max() < len(table)
+        out[..., channel] = table[image[..., channel]]
+    return out
+
+
+def block_of(source, payload, names, fronts, models):
+    """The images of a block."""
+    kind, sample_bytes = source.take(2)
+    which, front, channels, size, count = source.varints(5)
+    lots = [source.varints(3) for _ in range(count)]
     (its_check,) = source.unpack("Q")
-    assert sample_bytes in (1, 2) and level_count in (0, 2) and height and width and channels and count
-    data, shape = payload.take(size), (count, height, width, channels)
-    coded = 1 if levels else sample_bytes
-    if kind == 0:
-        images = np.frombuffer(data, f"<u{coded}").reshape(shape)
-    elif kind == 1:
-        images = adaptive_reader.decoded(data, *shape, coded)
+    assert sample_bytes in (1, 2) and channels and lots and all(map(all, lots))
+    steps = list(fronts[front - 1]) if front else []
+    coded = [(channels, sample_bytes)]
+    for step in steps:
+        coded.append(followed(step, *coded[-1]))
+    model = models[names[which - 1]] if which else None
+    assert all(what != 3 for what, _ in steps[:-1])
+    if steps and steps[-1][0] == 3:
+        steps.pop()
+        source, planes = Bytes(payload.take(size)), []
+        for _ in range(coded[-2][0]):
+            planes.append(lots_of(kind, source.take(source.varint()), lots, *coded[-1], model))
+        assert source.left == 0
+        images = [np.concatenate(several, axis=2) for several in zip(*planes, strict=True)]
     else:
-        model = models[names[which - 1]]
-        assert model.config["kind"] == {2: "context", 3: "vae"}[kind]
-        if kind == 2:
-            images, stacks = model.decode_pieces(data, count, height, width)
-            assert all(stack.is_new for stack in stacks)
-        else:
-            images, stack = model.decode(data, count)
-            assert stack.is_new
-        images = np.array(images).reshape(shape)
-    if levels:
-        images = np.where(np.asarray(images) == 0, *levels)
-    images = np.asarray(images).astype(f"<u{sample_bytes}")
-    assert check(images.tobytes()) == its_check
+        images = lots_of(kind, payload.take(size), lots, *coded[-1], model)
+    for step, (_, before) in zip(reversed(steps), reversed(coded[: len(steps)]), strict=True):
+        images = [undone(step, image, before) for image in images]
+    images = [np.asarray(image).astype(f"<u{sample_bytes}") for image in images]
+    assert check(b"".join(image.tobytes() for image in images)) == its_check
     return images
+
+
+def lots_of(kind, data, lots, channels, sample_bytes, model):
+    """The coded images of all lots, one by one."""
+    if kind == 6:
+        return filtered(data, lots, channels, sample_bytes)
+    if len(lots) == 1:
+        height, width, n = lots[0]
+        return list(decoded(kind, data, (n, height, width, channels), sample_bytes, model))
+    source, numbers, out = Bytes(data), defaultdict(list), {}
+    at = 0
+    for height, width, n in lots:
+        numbers[height, width] += range(at, at + n)
+        at += n
+    for (height, width), mine in numbers.items():
+        images = decoded(kind, source.take(source.varint()), (len(mine), height, width, channels), sample_bytes, model)
+        out |= zip(mine, images, strict=True)
+    assert source.left == 0
+    return [out[number] for number in range(at)]
+
+
+def filtered(data, lots, channels, sample_bytes):
+    """The images of a filtered payload."""
+    how, order = data[0] & 7, data[0] >> 3
+    assert how < 5 and order < 2
+    sizes = [height * width * channels * sample_bytes for height, width, _ in lots]
+    total = sum(n * size for (_, _, n), size in zip(lots, sizes, strict=True))
+    dictionary = {"id": lzma.FILTER_LZMA2, "dict_size": min(max(total, 4096), 1 << 24)}
+    unpacker = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[dictionary])
+    source = Bytes(unpacker.decompress(data[1:], total + 1))
+    assert unpacker.eof and not unpacker.unused_data and source.left == total
+    out = []
+    for (height, width, n), size in zip(lots, sizes, strict=True):
+        before = np.zeros((height, width, channels), np.int64)
+        for _ in range(n):
+            differences = np.frombuffer(source.take(size), np.uint8 if order else f"<u{sample_bytes}").astype(np.int64)
+            if order:
+                planes = differences.reshape(channels, sample_bytes, height, width)
+                values = planes[:, 0] if sample_bytes == 1 else planes[:, 0] * 256 + planes[:, 1]
+                differences = np.moveaxis(values, 0, 2)
+            before = unfiltered(differences.reshape(height, width, channels), before, how, 256**sample_bytes)
+            out.append(before)
+    return out
+
+
+def unfiltered(differences, before, how, modulus):
+    """An image, given the one before."""
+    if how == 4:
+        return (differences + before) % modulus
+    height, width, channels = differences.shape
+    padded = np.zeros((height + 1, width + 1, channels), np.int64)
+    for y in range(1, height + 1):
+        for x in range(1, width + 1):
+            a, b, c = padded[y, x - 1], padded[y - 1, x], padded[y - 1, x - 1]
+            choices = np.stack([a, b, c])
+            nearest = np.abs(choices - (a + b - c)).argmin(axis=0)
+            says = (0 * a, a, b, np.take_along_axis(choices, nearest[None], 0)[0])[how]
+            padded[y, x] = (differences[y - 1, x - 1] + says) % modulus
+    return padded[1:, 1:]
+
+
+def decoded(kind, data, shape, sample_bytes, model):
+    """The images of a payload."""
+    if kind == 0:
+        return np.frombuffer(data, f"<u{sample_bytes}").reshape(shape)
+    if kind == 1:
+        return adaptive_reader.decoded(data, *shape, sample_bytes)
+    assert sample_bytes == 1 and model.config["kind"] == {2: "context", 3: "vae"}[kind]
+    if kind == 2:
+        images, stacks = model.decode_pieces(data, *shape[:3])
+        assert all(stack.is_new for stack in stacks)
+    else:
+        images, stack = model.decode(data, shape[0])
+        assert stack.is_new
+    return np.array(images).reshape(shape)
 
 
 # From a content to its file.
@@ -444,6 +569,10 @@ def digest_of(content, blob, arrays, file):
 
 def raster(images, layout):
     bits = layout.get("bits", 8)
+    if layout.get("signed"):
+        images = images ^ images.dtype.type(1 << bits - 1)
+    if layout.get("differences"):
+        images = np.concatenate([images[:, :, :1], images[:, :, 1:] - images[:, :, :-1]], axis=2)
     if layout.get("swap"):
         images = images[..., [2, 1, 0, *range(3, images.shape[3])]]
     if layout.get("flip"):
@@ -461,6 +590,19 @@ def raster(images, layout):
         rows = data.reshape(images.shape[0], images.shape[1], -1).view("u1")
         data = np.pad(rows, ((0, 0), (0, 0), (0, -rows.shape[2] % layout["align"])))
     return data.tobytes()
+
+
+def with_ends(images, recipe, blob):
+    """A raster with what stands at the end of its rows, and the blob without that."""
+    whole = raster(images, recipe.get("layout", {}))
+    if not recipe.get("beside"):
+        return whole, blob
+    rows = images.shape[0] * images.shape[1]
+    size = len(whole) // rows
+    kept = images.shape[2] * images.shape[3] * recipe["layout"].get("bits", 8) // 8
+    ends = blob[len(blob) - rows * (size - kept) :]
+    lines = [whole[at * size : at * size + kept] + ends[at * (size - kept) :][: size - kept] for at in range(rows)]
+    return b"".join(lines), blob[: len(blob) - len(ends)]
 
 
 def words(recipe, blob, arrays):
@@ -501,9 +643,20 @@ def file_of(recipe, blob, arrays):
     """The file that a recipe makes, if it makes the same everywhere."""
     if "head" in recipe and recipe["format"] != "words":
         (images,) = arrays
-        return blob[: recipe["head"]] + raster(images, recipe["layout"]) + blob[recipe["head"] :]
+        middle, blob = with_ends(images, recipe, blob)
+        return blob[: recipe["head"]] + middle + blob[recipe["head"] :]
+    if "arrays" in recipe:
+        from archive import plain_places
+
+        return plain_places.file_of(recipe["arrays"], blob, arrays)
     if recipe["format"] == "words":
         return words(recipe, blob, arrays)
+    if "images" in recipe:
+        return plain_files.png(recipe, Bytes(blob), arrays)
+    if "members" in recipe:
+        return (plain_files.gzip if recipe["format"] == "gzip" else plain_files.npz)(
+            recipe, Bytes(blob), arrays, file_of
+        )
     if recipe["format"] == "pnm":
         (images,) = arrays
         rows = images.reshape(images.shape[0] * images.shape[1], -1)

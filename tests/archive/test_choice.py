@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -5,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import DTypeLike
 
-from bitsback.archive.choice import EFFORTS, SLACK, Choice, Effort, choose, sample
+from bitsback.archive.choice import EFFORTS, SLACK, Candidate, Choice, Effort, choose, sample, stretches
+from bitsback.archive.front import Levels
 from bitsback.errors import BitsBackError
 from bitsback.kinds.base import Coder
 
@@ -22,6 +24,7 @@ class Costing:
     seen: list[tuple[int, ...]] = field(default_factory=list)
     learns: bool = False
     tag: int = 9
+    pace: int = 1 << 18
 
     @property
     def id(self) -> str:
@@ -36,23 +39,46 @@ class Costing:
 
 
 class Learning(Costing):
-    """Getting better all the time: 40 % of what there is, and 500 bytes."""
+    """Getting better all the time: so many per cent of what there is, and so many bytes."""
 
-    def __init__(self) -> None:
-        super().__init__("learning", 40, learns=True)
+    def __init__(self, percent: float, start: int) -> None:
+        super().__init__("learning", percent, learns=True)
+        self.start = start
 
     def encode(self, images: Images, threads: int = 1) -> bytes:
-        return super().encode(images) + bytes(500)
+        return super().encode(images) + bytes(self.start)
 
 
-def pick(images: Images, *coders: Any, effort: Effort = "normal") -> Choice:
-    return choose(images, cast("list[Coder]", list(coders)), effort)
+@dataclass
+class Looking(Costing):
+    """Says beforehand how many per cent of the samples it would take."""
+
+    estimate_percent: float = 0
+
+    def __init__(self, name: str, percent: float, estimate: float) -> None:
+        super().__init__(name, percent)
+        self.estimate_percent = estimate
+
+    def estimate(self, lots: Sequence[Images]) -> int:
+        return int(sum(images.size for images in lots) * self.estimate_percent / 100)
+
+
+def pick(images: Images, *coders: Any, effort: Effort = "normal", blocks: int = 1) -> Choice:
+    """What is chosen, where all would cut the images into so many blocks."""
+
+    def cut(candidate: Candidate) -> Sequence[Sequence[Images]]:
+        return [[images]] if blocks == 1 else [[part] for part in np.array_split(images, blocks)]
+
+    return choose([images], [Candidate(coder) for coder in cast("list[Coder]", coders)], cut, effort)
+
+
+def names(choice: Choice) -> list[str]:
+    return [one.coder.name for one in choice.ranking]
 
 
 def coded(choice: Choice) -> set[str]:
     """Which coders have coded everything."""
-    assert all(tag == 9 for tag, _ in choice.payloads)
-    return {name for _, name in choice.payloads}
+    return {key[1] for key, sizes in choice.sizes.items() if choice.samples in sizes}
 
 
 def photo(count: int = 1, height: int = 600, width: int = 800) -> Images:
@@ -65,46 +91,48 @@ def test_the_smallest_comes_first_and_codes_little_to_get_there(effort: Effort) 
     images = photo()
     coders = [Costing("bad", 60), Costing("best", 40), Costing("worse", 50)]
     choice = pick(images, *coders, effort=effort)
-    assert [coder.name for coder, _ in choice.ranking] == ["best", "worse", "bad"]
-    assert choice.payloads == {}
+    assert names(choice) == ["best", "worse", "bad"]
+    assert choice.known == {}
     assert all(sum(int(np.prod(shape)) for shape in coder.seen) < images.size // 8 for coder in coders)
-    assert choice.reason.startswith("smallest on ")
+    assert choice.reason == "smallest, before worse (+25.0 %), bad (+50.0 %)"
 
 
 def test_a_later_round_is_for_those_close_to_the_best() -> None:
     near, best, far = Costing("near", 42), Costing("best", 40), Costing("far", 50)
-    choice = pick(photo(), near, best, far)
-    assert [coder.name for coder, _ in choice.ranking] == ["best", "near", "far"]
+    assert names(pick(photo(), near, best, far)) == ["best", "near", "far"]
     assert [len(coder.seen) for coder in (near, best, far)] == [2, 2, 1]
-    assert coded(pick(photo(), near, best, far, effort="max")) == {"near", "best"}
+    assert names(pick(photo(), near, best, far, effort="max")) == ["best", "near", "far"]
+    assert [len(coder.seen) for coder in (near, best, far)] == [5, 5, 2]  # and those that are close, a block
 
 
-def test_a_learner_gets_its_chance_on_everything() -> None:
+def test_a_learner_is_judged_by_what_it_would_come_to() -> None:
+    """It costs 50 %, and 1,000 bytes to begin with."""
     images = photo()
-    model = Costing("model", 40.5)
-    choice = pick(images, model, Learning())
-    assert choice.ranking[0][0].name == "learning"
-    assert coded(choice) == {"model", "learning"}
-    assert len(choice.payloads[9, "learning"]) == choice.ranking[0][1]
-    assert pick(images, Costing("model", 36), Learning()).payloads == {}
-    fast = Learning()
-    assert pick(images, model, fast, effort="fast").ranking[0][0] is cast("Any", model)
+    for percent, best, trials in ((52, "learning", 2), (50.5, "learning", 3), (48, "model", 3), (45, "model", 2)):
+        model, learning = Costing("model", percent), Learning(50, 1000)
+        assert names(pick(images, model, learning))[0] == best
+        assert len(model.seen) == len(learning.seen) == trials
+    fast = Learning(50, 1000)
+    assert names(pick(images, Costing("model", 52), fast, effort="fast")) == ["model", "learning"]
     assert len(fast.seen) == 1
 
 
 def test_few_images_are_coded_once() -> None:
     images = photo(2, 40, 50)
-    coders = [Costing("one", 40), Costing("two", 41), Learning()]
+    coders = [Costing("one", 40), Costing("two", 41), Learning(39, 500)]
     choice = pick(images, *coders)
     assert [coder.seen for coder in coders] == [[images.shape]] * 3
     assert coded(choice) == {"one", "two", "learning"}
-    assert [choice.samples(coder) for coder, _ in choice.ranking] == [images.size] * 3
+    assert {key[1]: list(payloads) for key, payloads in choice.known.items()} == {
+        "one": [0], "two": [0], "learning": [0]
+    }  # fmt: skip
+    assert pick(images, *coders, blocks=2).known == {}
 
 
 def test_a_single_coder_is_not_tried() -> None:
     coder = Costing("one", 40)
     choice = pick(photo(), coder)
-    assert [coder for coder, _ in choice.ranking] == [coder]
+    assert [one.coder for one in choice.ranking] == [coder]
     assert coder.seen == [] and choice.reason == ""
 
 
@@ -114,7 +142,7 @@ def test_a_coder_that_fails_is_left_out() -> None:
             raise BitsBackError("no")
 
     choice = pick(photo(), Failing("bad", 1), Costing("good", 40))
-    assert [coder.name for coder, _ in choice.ranking] == ["good"]
+    assert names(choice) == ["good"]
     assert choice.warnings == ["bad was not used: no"]
     assert pick(photo(), Failing("bad", 1), Failing("worse", 1)).ranking == []
 
@@ -130,8 +158,55 @@ def test_blank_samples_put_nobody_out() -> None:
     assert [len(coder.seen) for coder in coders] == [2, 2]
 
 
+def test_who_learns_from_afar_looks_at_everything() -> None:
+    """The floor codes nothing unless it may win, and everything if it may; so then does the best of the others."""
+    images = photo(4, 100, 200)
+    for estimate, real, best in ((52, 39, "floor"), (52, 41, "model"), (54, 1, "model")):
+        model, floor = Costing("model", 40), Looking("floor", real, estimate=estimate)
+        choice = pick(images, model, floor, blocks=2)
+        assert names(choice)[0] == best
+        assert [shape for shape in floor.seen if shape[0] > 1] == ([(2, 100, 200, 3)] * 2 if estimate < 54 else [])
+        known = {key[1]: sorted(payloads) for key, payloads in choice.known.items()}
+        assert known == ({"floor": [0, 1], "model": [0, 1]} if estimate < 54 else {})
+
+
+def test_blocks_are_made_larger_for_one_that_learns_much() -> None:
+    images = photo(64, 128, 128)
+    for start, block in ((10_000, 1 << 22), (5_000, 1 << 21), (1, 0)):
+        choice = pick(images, Learning(40, start), Costing("model", 240), blocks=4)
+        assert (choice.ranking[0].coder.name, choice.ranking[0].block) == ("learning", block)
+    assert pick(images, Costing("slow", 40), Costing("model", 60), blocks=4).ranking[0].block == 0
+
+
+def test_a_front_is_tried_with_each_coder() -> None:
+    """Ranks are smaller numbers, which this one codes in fewer bytes."""
+
+    class Largest(Costing):
+        def encode(self, images: Images, threads: int = 1) -> bytes:
+            return bytes(int(images.max()))
+
+    images = photo(1, 40, 50) % 8 * 20
+    ranks = (Levels((tuple(range(0, 160, 20)),)),)
+    offers = [Candidate(cast("Coder", Largest("one", 1)), front) for front in ((), ranks)]
+    choice = choose([images], offers, lambda candidate: [[images]])
+    assert [one.front for one in choice.ranking] == [ranks, ()]
+    assert choice.reason == "smallest, before one (+1900.0 %)" and choice.ranking[0].name == "one of ranks of levels"
+
+
+def test_stretches_are_images_that_follow_one_another() -> None:
+    images = np.arange(100, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 8, 8, 1), np.uint8)
+    (shown,) = stretches([images], 20 * 64, [])
+    assert shown[:, 0, 0, 0].tolist() == [n for first in (11, 35, 59, 83) for n in range(first, first + 5)]
+    assert stretches([images], 64 * 90, []) == [images]
+    (middle,) = stretches([photo(1)], 1 << 16, [Candidate(cast("Coder", Costing("any", 1)))])
+    assert np.array_equal(middle, photo(1)[:, 286:313])
+    (whole,) = stretches([photo(3)], 1 << 16, [Candidate(cast("Coder", Costing("one", 1, (600, 800, 3))))])
+    assert whole.shape == (1, 600, 800, 3)
+
+
 def sampled(images: Images, samples: int, *coders: Any) -> Images:
-    return sample(images, samples, cast("list[Coder]", list(coders)))
+    (shown,) = sample([images], samples, [Candidate(coder) for coder in cast("list[Coder]", coders)])
+    return shown
 
 
 @pytest.mark.parametrize("shape", [(1, 600, 800, 3), (3, 600, 800, 3), (1, 2, 90000, 1), (40, 9000, 3, 1)])

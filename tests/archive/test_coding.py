@@ -5,23 +5,29 @@ import pytest
 
 from archive.archives import FakeModel, digits
 from bitsback.archive import Library
-from bitsback.archive.coding import CodedBlock, coded_form, decode_block, encode_block, pack_bytes, unpack_bytes, worth
+from bitsback.archive.coding import (
+    CodedBlock,
+    decode_block,
+    encode_block,
+    pack_bytes,
+    unpack_bytes,
+    worth,
+)
+from bitsback.archive.front import Front, Levels
 from bitsback.archive.library import PLAIN
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.packing import Packing
-from bitsback.archive.plan import Key
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, ModelNotFoundError
+from bitsback.kinds.lots import by_shape
 
-KEY = Key((8, 8, 1), "uint8")
 
-
-def code(images: np.ndarray, *coders: Any, levels: tuple[int, int] | None = None, **options: Any) -> CodedBlock:
-    key = Key((images.shape[1], images.shape[2], images.shape[3]), images.dtype.name, levels)
-    return encode_block(images, key, list(coders), **options)
+def code(images: np.ndarray, *coders: Any, front: Front = (), **options: Any) -> CodedBlock:
+    return encode_block([images], front, list(coders), **options)
 
 
 def decode(coded: CodedBlock, *models: Any, limits: Limits = DEFAULT_LIMITS) -> np.ndarray:
-    return decode_block(coded.block, coded.payload, Library(models, shipped=False), limits)
+    (images,) = decode_block(coded.block, coded.payload, Library(models, shipped=False), limits).lots
+    return images
 
 
 def test_a_block_comes_back() -> None:
@@ -36,11 +42,24 @@ def test_a_block_comes_back() -> None:
 @pytest.mark.parametrize("coders", [[], [FakeModel(levels=2)]])
 def test_images_of_two_levels_keep_their_values(dtype: type, coders: list[FakeModel]) -> None:
     images = np.where(digits(50) > 99, np.array(201, dtype), np.array(3, dtype))
-    coded = code(images, *coders, levels=(3, 201))
-    assert coded_form(images, Key((8, 8, 1), "uint8", (3, 201))).max() == 1
+    coded = code(images, *coders, front=(Levels(((3, 201),)),))
     assert coded.coder is (coders or [PLAIN])[0]
     decoded = decode(coded, *coders)
     assert decoded.dtype == dtype and np.array_equal(decoded, images)
+
+
+def test_images_of_many_shapes() -> None:
+    lots = by_shape([digits(30), digits(20, seed=1), digits(9, 5), digits(30, seed=2), digits(1, 5, seed=3)])
+    assert [images.shape for images in lots] == [(50, 8, 8, 1), (9, 5, 5, 1), (30, 8, 8, 1), (1, 5, 5, 1)]
+    coded = encode_block(lots, (), [], verify=True)
+    assert coded.coder is PLAIN and coded.block.count == 90
+    decoded = decode_block(coded.block, coded.payload, Library(shipped=False), DEFAULT_LIMITS)
+    assert all(map(np.array_equal, decoded.lots, lots)) and len(decoded) == 90
+    images = [image for one in lots for image in one]
+    assert all(np.array_equal(decoded[number], image) for number, image in enumerate(images))
+    assert [part.shape[:2] for part in decoded.parts(48, 60)] == [(2, 8), (9, 5), (1, 8)]
+    assert np.array_equal(np.concatenate(list(decoded.parts(50, 59))), lots[1])
+    assert decoded.nbytes == coded.block.nbytes == sum(one.nbytes for one in lots)
 
 
 def test_noise_does_not_grow() -> None:

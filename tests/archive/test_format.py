@@ -3,7 +3,10 @@
 import gzip
 import hashlib
 import io
+import json
 import re
+import struct
+import zlib
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
+from PIL import Image
 
 from archive import damages, plain_reader
 from archive.archives import (
@@ -39,10 +43,13 @@ from bitsback.archive.packing import DICTIONARY, Packing
 from bitsback.archive.recovery import salvage
 from bitsback.errors import BitsBackError
 from bitsback.files import parse
+from bitsback.files.png_rows import Header, filtered, plain_rows
+from bitsback.kinds.lots import lots_of
 from bitsback.models import Model
 from contexts import picture
 from helpers import drawn_images, tiny_model_file
 from models.context_models import context_file, vae_file
+from strange import strange_png
 
 KERNELS = True
 
@@ -115,9 +122,41 @@ def test_images_of_all_types(dtype: type, channels: int, kind: str) -> None:
     assert np.array_equal(found[b"a.npy"].arrays[0], images.astype(dtype))
 
 
-def file_of(name: str, data: bytes) -> Item:
+def test_images_of_many_shapes_and_few_levels() -> None:
+    rng = np.random.default_rng(4)
+    sizes = [(9, 12), (5, 20), (9, 12), (30, 7), (5, 20)]
+    some = [rng.integers(0, 12, (1 + n % 2, *size, 3)).astype(np.uint8) * 20 for n, size in enumerate(sizes)]
+    deep = [rng.integers(0, 100, (1, *size, 1)).astype(np.uint16) * 611 for size in sizes]
+    arrays = {f"{n}.npy": array for n, array in enumerate([*some, *deep])}
+    data = packed([image_item(name, array) for name, array in arrays.items()], Settings(block=1 << 12))
+    found = assert_same(data)
+    assert all(np.array_equal(found[name.encode()].arrays[0], array) for name, array in arrays.items())
+    with Archive(data, library=bare()) as archive:
+        blocks = [block for chunk in archive.structure.chunks for block in chunk.head.blocks]
+    assert any(len(block.lots) > 2 for block in blocks)
+    assert {(block.dtype, block.coded.dtype) for block in blocks if block.front} >= {("uint16", "uint8")}
+
+
+def test_colours_that_had_half_the_columns() -> None:
+    rng = np.random.default_rng(4)
+    y, x = np.indices((40, 60))
+    green = (90 + 40 * np.sin(x / 9 + y / 7) + rng.integers(0, 9, (2, 40, 60))).astype(np.uint8)
+    colours = [
+        (20 * np.sin(y / 5 + x // 2 / 8)).astype(np.int64)[None],
+        (15 * np.cos(y // 3 + x // 2)).astype(np.int64)[None],
+    ]
+    image = np.stack([green + colours[0], green, green + colours[1]], axis=3).astype(np.uint8)
+    data = packed([image_item("a.npy", image)])
+    found = assert_same(data)
+    assert np.array_equal(found[b"a.npy"].arrays[0], image)
+    with Archive(data, library=bare()) as archive:
+        (block,) = {block.front for chunk in archive.structure.chunks for block in chunk.head.blocks}
+    assert [str(step) for step in block] == ["red and blue less green", "channels apart"]
+
+
+def file_of(name: str, data: bytes, *, pixels: bool = False) -> Item:
     item = file_item(name, data)
-    item.picture = parse(data, name)
+    item.picture = parse(data, name, pixels)
     assert item.picture.parts
     return item
 
@@ -129,9 +168,7 @@ def npy(array: np.ndarray, fortran: bool = False) -> bytes:
 
 
 def test_recipes() -> None:
-    """Rasters of all layouts, plain text, words of all kinds; PNG and gzip files, which need not be the same bytes."""
-    from PIL import Image
-
+    """Rasters of all layouts, plain text, words of all kinds."""
     rng = np.random.default_rng(0)
     grey = rng.integers(0, 9, (9, 13)).astype(np.uint8)
     files = {}
@@ -141,7 +178,6 @@ def test_recipes() -> None:
         "ppm": Image.fromarray(np.stack([grey, grey, grey], -1)),
         "pbm": Image.fromarray(grey > 4),
         "tif": Image.fromarray(grey.astype(np.uint16) * 300),
-        "png": Image.fromarray(grey),
     }.items():
         file = io.BytesIO()
         image.save(file, {"pgm": "ppm", "pbm": "ppm", "tif": "tiff"}.get(suffix, suffix))
@@ -152,10 +188,79 @@ def test_recipes() -> None:
     for dtype in ("<i4", ">i8", "<u4", "<f4", ">f8", "i1"):
         files[f"{dtype[1:]}.npy"] = npy((few * 1000.5 if "f" in dtype else few - 20).astype(dtype))
     files["wide.npy"] = npy(rng.integers(0, 1 << 27, (2, 29, 28)).astype("<i4"))
-    files["a.npy.gz"] = gzip.compress(npy(grey[None]))
     found = assert_same(packed([file_of(name, data) for name, data in files.items()]))
     for name, data in files.items():
-        assert found[name.encode()].file == (None if name in ("a.png", "a.npy.gz") else data)
+        assert found[name.encode()].file == data
+
+
+def deflated_files() -> dict[str, bytes]:
+    """PNG files of all kinds, animated, cut in pieces and with wrong checksums; gzip and npz files."""
+    rng = np.random.default_rng(0)
+    ramp = np.add.outer(np.arange(9), np.arange(13)) * 5 + rng.integers(0, 3, (9, 13))
+    grey = ramp.astype(np.uint8)
+    colours = np.stack([grey, grey // 2, 255 - grey], -1)
+    files = {}
+
+    def save(name: str, array: Any, **options: Any) -> None:
+        file = io.BytesIO()
+        Image.fromarray(array).save(file, "png", **options)
+        files[name] = file.getvalue()
+
+    for level in (0, 1, 6, 9):
+        save(f"{level}.png", colours, compress_level=level)
+    save("grey.png", grey)
+    save("deep.png", (ramp * 500).astype(np.uint16))
+    save("two.png", grey > 40)
+    save("text.png", colours, dpi=(72, 72), icc_profile=b"a profile")
+    frames = [Image.fromarray(np.roll(colours, n, 1)) for n in range(3)]
+    save("moving.png", colours, save_all=True, append_images=frames)
+    for interlace in (0, 1):
+        for colour, depth in ((0, 2), (3, 4), (6, 8), (2, 16)):
+            files[f"{interlace}{colour}{depth}.png"] = drawn_png(depth, colour, interlace)
+    files["strange.png"] = strange_png(np.repeat(np.repeat(grey // 40, 4, 0), 4, 1), 0.1)
+    files["behind.png"] = files["6.png"] + b"more"
+    files["wrong.png"] = files["6.png"][:-13] + b"1" + files["6.png"][-12:]
+    for name, options in (("a.npz", {}), ("b.npz", {"labels": np.arange(9), "more": (ramp * 3.5)[None]})):
+        file = io.BytesIO()
+        np.savez_compressed(file, images=np.repeat(grey[None], 9, 0), **options)
+        files[name] = file.getvalue()
+    file = io.BytesIO()
+    np.savez(file, images=np.repeat(grey[None], 9, 0))
+    files["stored.npz"] = file.getvalue()
+    inner = npy(np.repeat(grey[None], 9, 0))
+    files["a.npy.gz"] = gzip.compress(inner)
+    files["two.npy.gz"] = gzip.compress(inner[:300], 1) + gzip.compress(inner[300:], 9) + b"more"
+    files["wrong.npy.gz"] = files["a.npy.gz"][:-2] + b"12"
+    return files
+
+
+def drawn_png(depth: int, colour: int, interlace: int) -> bytes:
+    """Noise, each row with any filter, in pieces of 50 bytes and with a palette where there is one."""
+    rng = np.random.default_rng(depth)
+    header = Header(11, 7, depth, colour, interlace)
+    image = rng.integers(0, 1 << depth, (7, 11, header.channels)).astype(header.dtype)
+    rows = plain_rows(image, header)
+    lines = filtered(rows, header, rng.integers(0, 5, sum(map(len, rows))).astype(np.uint8))
+    body = zlib.compress(lines, 9)
+    chunks = [(b"IHDR", header.write()), *([(b"PLTE", bytes(48))] if colour == 3 else [])]
+    chunks += [(b"IDAT", body[at : at + 50]) for at in range(0, len(body), 50)]
+    whole = ((len(data), kind, data, zlib.crc32(kind + data)) for kind, data in [*chunks, (b"IEND", b"")])
+    return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(f">I4s{size}sI", size, *rest) for size, *rest in whole)
+
+
+def test_deflated_files() -> None:
+    files = deflated_files()
+    found = assert_same(packed([file_of(name, data) for name, data in files.items()]))
+    assert all(found[name.encode()].file == data for name, data in files.items())
+    keys = {name: json.dumps(found[name.encode()].content.recipe) for name in files}
+    for name, key in {"strange": "corrected", "moving": "fdAT", "110": "interlace", "0610": "cut"}.items():
+        assert any(key in text for found_, text in keys.items()), name
+    found = assert_same(packed([file_of(name, data, pixels=True) for name, data in files.items() if PLAIN.match(name)]))
+    assert {name for name, one in found.items() if one.file is not None} == {b"stored.npz"}
+
+
+PLAIN = re.compile(r"(?!moving|wrong|strange|two.npy|behind)")
+"""Files of which pixels and metadata are all that there is."""
 
 
 def test_runs_that_were_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,11 +308,10 @@ def coded(model: Model, images: np.ndarray, embed: bool) -> bytes:
     block = Block(
         model.tag,
         1,
-        images.shape[1:],
-        len(images),
+        lots_of([images]),
         len(payload),
         check_sum(images.tobytes()),
-        None,
+        (),
         bytes.fromhex(model.id),
     )
     pieces = (

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.archive.fields import column, fields, steps, varint, varints
+from bitsback.archive.front import Form, Front, Levels
 from bitsback.archive.head import MAX_BLOCKS, MAX_PIECES, Block, Bytes, DataHead, Piece, decode_head, joined
 from bitsback.archive.limits import Limits
 from bitsback.archive.packing import Packing
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
+from bitsback.kinds.base import Lot
 
 MODEL = bytes(range(32))
 
@@ -19,16 +21,25 @@ lengths = st.lists(st.integers(1, 1 << 20), min_size=1, max_size=5)
 
 
 @st.composite
+def fronts(draw: st.DrawFn, form: Form) -> Front:
+    """None, or one step."""
+    table = st.sets(st.integers(0, (1 << 8 * form.sample_bytes) - 1), min_size=1, max_size=9)
+    count = draw(st.sampled_from([0, 1, form.channels]))
+    tables = tuple(tuple(sorted(draw(table))) for _ in range(count))
+    return (Levels(tables),) if tables else ()
+
+
+@st.composite
 def heads(draw: st.DrawFn) -> DataHead:
     blocks = []
     for count in draw(st.lists(st.integers(1, 99), max_size=4)):
-        sample_bytes = draw(st.sampled_from([1, 2]))
-        values = st.integers(0, (1 << 8 * sample_bytes) - 1)
-        shape = (draw(st.integers(1, 300)), draw(st.integers(1, 300)), draw(st.integers(1, 9)))
-        levels = draw(st.none() | st.tuples(values, values))
+        sample_bytes, channels = draw(st.sampled_from([1, 2])), draw(st.integers(1, 9))
+        lots = [Lot(count, (draw(st.integers(1, 300)), draw(st.integers(1, 300)), channels))]
+        lots += draw(st.lists(st.builds(Lot, st.integers(1, 9), st.just((3, 4, channels))), max_size=3))
         model = draw(st.sampled_from([b"", MODEL, bytes(32)]))
+        before = draw(fronts(Form(channels, sample_bytes)))
         blocks.append(
-            Block(draw(st.integers(0, 255)), sample_bytes, shape, count, draw(checks), draw(checks), levels, model)
+            Block(draw(st.integers(0, 255)), sample_bytes, tuple(lots), draw(checks), draw(checks), before, model)
         )
     images = [
         Piece(draw(st.integers(0, 1 << 40)), draw(st.integers(1, 9)), draw(st.integers(0, 1 << 40)), block.count)
@@ -62,14 +73,14 @@ def test_joined_pieces_say_the_same(pieces: list[Piece]) -> None:
 
 
 def test_blocks_that_are_alike_cost_little_but_their_checks() -> None:
-    blocks = [Block(1, 1, (28, 28, 1), 20, 2000 + n, n**9 % (1 << 64), None, MODEL) for n in range(200)]
+    blocks = [Block(1, 1, (Lot(20, (28, 28, 1)),), 2000 + n, n**9 % (1 << 64), (), MODEL) for n in range(200)]
     head = DataHead(blocks, [Piece(0, 1, 0, 4000)])
     assert len(head.encode()) < 200 * 13 + 60
 
 
 # Heads that no writer makes. One block of three images, and five bytes.
 
-BLOCK = bytes([0, 1, 0]) + varints([0, 2, 2, 1, 3, 12]) + bytes(8)
+BLOCK = bytes([0, 1]) + varints([0, 0, 1, 12, 1, 2, 2, 3]) + bytes(8)
 SECTION = bytes([0]) + varints([5, 5]) + bytes(8)
 
 
@@ -89,28 +100,50 @@ def encoded(values: dict[int, bytes], digest: bytes = b"") -> bytes:
 def test_the_sound_one() -> None:
     head = decode_head(encoded(SOUND))
     assert head == DataHead(
-        (Block(0, 1, (2, 2, 1), 3, 12, 0),), (Piece(0, 1, 0, 3),), Bytes(Packing.STORED, 5, 0, 5), (Piece(0, 0, 0, 5),)
+        (Block(0, 1, (Lot(3, (2, 2, 1)),), 12, 0),),
+        (Piece(0, 1, 0, 3),),
+        Bytes(Packing.STORED, 5, 0, 5),
+        (Piece(0, 0, 0, 5),),
     )
-    assert (head.blocks[0].samples, head.blocks[0].dtype, head.blocks[0].coded_dtype) == (12, "uint8", "uint8")
-    deep = Block(0, 2, (1, 1, 1), 1, 1, 0, (7, 65535))
-    assert (deep.dtype, deep.coded_dtype) == ("uint16", "uint8")
+    (block,) = head.blocks
+    assert (block.samples, block.count, block.nbytes, block.dtype, block.coded.dtype) == (12, 3, 12, "uint8", "uint8")
+    deep = Block(0, 2, (Lot(1, (1, 1, 1)), Lot(2, (3, 1, 1))), 1, 0, (Levels(((7, 65535),)),))
+    assert (deep.samples, deep.count, deep.nbytes, deep.dtype, deep.coded) == (7, 3, 14, "uint16", Form(1, 1, 2))
 
 
-def block(*values: int, sample_bytes: int = 1, levels: tuple[int, ...] = (), rest: bytes = bytes(8)) -> bytes:
-    return bytes([0, sample_bytes, len(levels)]) + varints([*values, *levels]) + rest
+def block(
+    *lots: tuple[int, int, int], channels: int = 1, model: int = 0, front: int = 0, sample_bytes: int = 1,
+    rest: bytes = bytes(8),
+) -> bytes:  # fmt: skip
+    numbers = [number for lot in lots for number in lot]
+    return bytes([0, sample_bytes]) + varints([model, front, channels, 12, len(lots), *numbers]) + rest
+
+
+THREE = (2, 2, 3)
+LEVELS = bytes([1, 1, 1, 2]) + varints([1, 299 - 2])
+"""A front of two levels, 1 and 299."""
 
 
 WRONG: dict[str, tuple[dict[int, Any], type[BitsBackError]]] = {
-    "more images than pieces": ({2: block(0, 2, 2, 1, 4, 12)}, FormatError),
-    "no images": ({2: block(0, 2, 2, 1, 0, 12)}, FormatError),
-    "no rows": ({2: block(0, 0, 2, 1, 3, 12)}, FormatError),
-    "a model that is not there": ({2: block(1, 2, 2, 1, 3, 12)}, FormatError),
-    "samples of three bytes": ({2: block(0, 2, 2, 1, 3, 12, sample_bytes=3)}, UnsupportedVersionError),
-    "three levels": ({2: block(0, 2, 2, 1, 3, 12, levels=(1, 2, 3))}, UnsupportedVersionError),
-    "a level that does not fit": ({2: block(0, 2, 2, 1, 3, 12, levels=(1, 256))}, FormatError),
-    "half a check": ({2: block(0, 2, 2, 1, 3, 12, rest=bytes(4))}, FormatError),
-    "many pixels": ({2: block(0, 1 << 20, 1 << 20, 1, 3, 12)}, LimitError),
-    "many samples": ({2: block(0, 1 << 10, 1 << 10, 1 << 40, 3, 12)}, LimitError),
+    "more images than pieces": ({2: block((2, 2, 4))}, FormatError),
+    "no images": ({2: block((2, 2, 0))}, FormatError),
+    "no rows": ({2: block((0, 2, 3))}, FormatError),
+    "no lots": ({2: block()}, FormatError),
+    "an empty lot": ({2: block(THREE, (1, 1, 0))}, FormatError),
+    "no channels": ({2: block(THREE, channels=0)}, FormatError),
+    "more lots than there are": ({2: bytes([0, 1]) + varints([0, 0, 1, 12, 99, 2, 2, 3]) + bytes(8)}, FormatError),
+    "a model that is not there": ({2: block(THREE, model=1)}, FormatError),
+    "a front that is not there": ({2: block(THREE, front=1)}, FormatError),
+    "samples of three bytes": ({2: block(THREE, sample_bytes=3)}, UnsupportedVersionError),
+    "a level that does not fit": ({2: block(THREE, front=1), 7: LEVELS}, FormatError),
+    "tables that do not fit": ({2: block(THREE, front=1), 7: bytes([1, 1, 2, 1, 0, 1, 0])}, FormatError),
+    "a table without levels": ({7: bytes([1, 1, 1, 0])}, FormatError),
+    "a front without steps": ({7: bytes([0])}, FormatError),
+    "many steps": ({7: bytes([9]) + 9 * bytes([1, 1, 1, 0])}, FormatError),
+    "an unknown step": ({7: bytes([1, 99])}, UnsupportedVersionError),
+    "half a check": ({2: block(THREE, rest=bytes(4))}, FormatError),
+    "many pixels": ({2: block((1 << 20, 1 << 20, 3))}, LimitError),
+    "many samples": ({2: block((1 << 10, 1 << 10, 3), channels=1 << 40)}, LimitError),
     "half a model": ({1: bytes(31)}, FormatError),
     "a piece of bytes among images": ({3: pieces((0, 0, 0, 3))}, FormatError),
     "a piece of images among bytes": ({5: pieces((0, 1, 0, 5))}, FormatError),
@@ -126,7 +159,7 @@ WRONG: dict[str, tuple[dict[int, Any], type[BitsBackError]]] = {
     "an unknown packing": ({4: b"\x09" + SECTION[1:]}, UnsupportedVersionError),
     "many bytes": ({4: bytes([0]) + varints([1 << 40, 5]) + bytes(8)}, LimitError),
     "many pieces": ({5: varint(MAX_PIECES + 1) + bytes([1, 0, 1, 0, 1, 0, 1, 1])}, LimitError),
-    "an unknown field": ({7: b""}, UnsupportedVersionError),
+    "an unknown field": ({8: b""}, UnsupportedVersionError),
 }
 
 
@@ -154,6 +187,8 @@ def test_few_bytes_do_not_become_many_things() -> None:
     most = 3 << 20
     for bomb in (
         {2: BLOCK * (MAX_BLOCKS + 1)},
+        {7: bytes([1, 1, 1, 1, 0]) * (MAX_BLOCKS + 1)},
+        {2: bytes([0, 1]) + varints([0, 0, 1, 12, most // 4]) + bytes([1]) * (3 * most // 4) + bytes(8)},
         SOUND | {5: varint(MAX_PIECES) + 4 * (varint(most // 4) + bytes(most // 4))},
         {6: bytes(most)},
         {2: BLOCK, 3: varint(MAX_PIECES) + bytes([1, 0, 1, 1, 1, 0, 1, 1])},
@@ -171,7 +206,7 @@ def test_limits() -> None:
 
 
 @settings(deadline=None)
-@given(st.dictionaries(st.integers(1, 7), st.binary(max_size=30), max_size=6))
+@given(st.dictionaries(st.integers(1, 8), st.binary(max_size=30), max_size=6))
 def test_any_fields_give_a_head_or_a_known_error(values: dict[int, bytes]) -> None:
     try:
         head = decode_head(encoded(values))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from bitsback.archive import plan
 from bitsback.archive.directory import MAX_MEMBERS, MAX_ROWS
 from bitsback.archive.plan import (
+    ALONE,
     BATCH_SAMPLES,
     BATCH_TEXT,
     CHUNK_BLOCKS,
@@ -71,7 +72,8 @@ def test_sizes_stay_within_their_bounds(contents: list[Facts], samples: int) -> 
         count = sum(run.length for run in block.runs)
         assert count == 1 or block.samples < 2 * MAX_BLOCK
         parts = [contents[run.content].parts[run.part - 1] for run in block.runs]
-        assert {(part.shape, part.dtype) for part in parts} == {(block.key.shape, block.key.dtype)}
+        assert {(part.shape[2], part.dtype) for part in parts} == {(block.key.channels, block.key.dtype)}
+        assert block.shapes == tuple(part.shape for part in parts)
         for part in parts:
             assert block.key.levels is None or set(part.levels or "?") <= set(block.key.levels)
     for one in made:
@@ -96,16 +98,36 @@ def array(
     return Facts(100, (PartFacts(count, shape, dtype, levels),))
 
 
-def test_groups_by_shape_type_and_levels() -> None:
-    contents = [
-        array(2),
-        array(2, (5, 5, 1)),
-        array(2, dtype="uint16"),
-        array(2, levels=(0, 1)),
-        array(3),
-        Facts(7),
-    ]
-    assert [[run.content for run in one.runs] for one in group(contents)] == [[0, 4], [1], [2], [3]]
+def grouped(*contents: Facts) -> list[list[int]]:
+    return [[run.content for run in one.runs] for one in group(contents)]
+
+
+def test_groups_by_channels_and_type() -> None:
+    contents = [array(2), array(2, (5, 5, 1)), array(2, dtype="uint16"), array(2, (8, 8, 3)), array(3), Facts(7)]
+    assert grouped(*contents) == [[0, 1, 4], [2], [3]]
+
+
+def test_many_of_one_shape_are_a_group_of_their_own() -> None:
+    many, few = ALONE // 64, 9
+    assert grouped(array(many), array(few, (5, 5, 1)), array(few, (6, 5, 1)), array(few)) == [[0, 3], [1, 2]]
+    assert grouped(array(many - 1), array(few, (5, 5, 1)), array(few, (6, 5, 1))) == [[0, 1, 2]]
+
+
+def test_images_with_a_model_of_their_own_are_not_mixed() -> None:
+    contents = [array(2), array(2, (5, 5, 1)), array(2, (6, 6, 1)), array(1, levels=(0, 1))]
+    apart = {((5, 5, 1), "uint8", False), ((8, 8, 1), "uint8", True)}
+    assert [[run.content for run in one.runs] for one in group(contents, apart)] == [[0, 2], [1], [3]]
+
+
+def test_many_of_two_levels_are_a_group_of_their_own() -> None:
+    def two(count: int) -> Facts:
+        return array(count, (8, 9, 1), levels=(0, 1))
+
+    assert grouped(two(9), array(9)) == [[0], [1]]
+    assert grouped(two(8), array(10)) == [[0, 1]]
+    assert grouped(two(ALONE // 72 + 1), array(ALONE // 64 + 99)) == [[0], [1]]
+    assert grouped(two(8), array(ALONE)) == [[0], [1]]  # of other shapes, one of which is alone
+    assert grouped(array(8, levels=(0, 1)), array(ALONE)) == [[0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +151,7 @@ def test_a_blank_page_joins_its_like(others: list[tuple[int, int] | None], value
 
 
 def test_blocks_are_cut_evenly_across_files() -> None:
-    one = Group(Key((8, 8, 1), "uint8"), (Run(0, 1, 0, 40), Run(1, 1, 0, 3), Run(2, 1, 0, 2)))
+    one = Group(Key(1, "uint8"), (Run(0, 1, 0, 40), Run(1, 1, 0, 3), Run(2, 1, 0, 2)), 3 * ((8, 8, 1),))
     blocks = split(one, 16 * 64)
     assert [sum(run.length for run in block.runs) for block in blocks] == [15, 15, 15]
     assert blocks[2].runs == (Run(0, 1, 30, 10), Run(1, 1, 0, 3), Run(2, 1, 0, 2))
@@ -137,12 +159,25 @@ def test_blocks_are_cut_evenly_across_files() -> None:
 
 
 def test_blocks_are_neither_tiny_nor_huge_whatever_is_asked_for() -> None:
-    tiny = Group(Key((1, 1, 1), "uint8"), (Run(0, 1, 0, 10 * MIN_BLOCK),))
+    tiny = Group(Key(1, "uint8"), (Run(0, 1, 0, 10 * MIN_BLOCK),), ((1, 1, 1),))
     assert len(split(tiny, 1)) == 10
-    huge = Group(Key((MIB, 1, 1), "uint8"), (Run(0, 1, 0, 64),))
+    huge = Group(Key(1, "uint8"), (Run(0, 1, 0, 64),), ((MIB, 1, 1),))
     assert len(split(huge, 1 << 60)) == 64 * MIB // MAX_BLOCK
-    large = Group(Key((MAX_BLOCK, 2, 1), "uint8"), (Run(0, 1, 0, 2),))
+    large = Group(Key(1, "uint8"), (Run(0, 1, 0, 2),), ((MAX_BLOCK, 2, 1),))
     assert len(split(large, 1 << 60)) == 2
+
+
+def test_blocks_of_many_shapes_are_about_as_large() -> None:
+    shapes = [(8, 8, 1), (30, 40, 1), (1, 1, 1), (64, 64, 1), (9, 9, 1)] * 40
+    runs = tuple(Run(number, 1, 0, 1) for number in range(len(shapes)))
+    one = Group(Key(1, "uint8"), runs, tuple(shapes))
+    blocks = split(one, 1 << 14)
+    assert tuple(run for block in blocks for run in block.runs) == runs
+    assert tuple(shape for block in blocks for shape in block.shapes) == one.shapes
+    assert all(abs(block.samples - one.samples / len(blocks)) <= 64 * 64 for block in blocks)
+    assert one.samples >> 15 < len(blocks) <= one.samples >> 13
+    huge = Group(Key(1, "uint8"), runs[:9], ((300, 300, 1), *8 * ((8, 8, 1),)))
+    assert [block.count for block in split(huge, 1 << 14)] == [1, 8]
 
 
 def test_metadata_is_where_its_images_are() -> None:
@@ -197,7 +232,7 @@ def test_a_few_bytes_share_the_chunk_of_the_images() -> None:
 
 def test_a_chunk_does_not_have_too_many_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "CHUNK_BLOCKS", 4)
-    _, made = planned([array(shape=(8, 8 + n, 1)) for n in range(10)], 1)
+    _, made = planned([array(shape=(8, 8, 1 + n)) for n in range(10)], 1)
     assert [len(one.blocks) for one in made] == [4, 4, 2]
 
 

@@ -21,6 +21,7 @@ from bitsback.archive.member import Entry, Type
 from bitsback.archive.packing import Packing
 from bitsback.archive.structure import Member, relinked
 from bitsback.errors import ChecksumError, FormatError, LimitError, ModelError, UnsupportedVersionError
+from bitsback.kinds.base import Lot
 
 TEXT = b"some text"
 TWO = [Content(4, 4), Content(5, 5)]
@@ -60,6 +61,12 @@ def build(*parts: Part, removed: list[int] | None = None) -> bytes:
     return stream.getvalue()
 
 
+def plain(*shapes: tuple[int, int, int]) -> Block:
+    """A block of an image of each shape."""
+    size = sum(height * width * channels for height, width, channels in shapes)
+    return Block(0, 1, tuple(Lot(1, shape) for shape in shapes), size, 0)
+
+
 DIRECTORY = Directory(0, 0, ROWS, TWO)
 
 
@@ -81,7 +88,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "an array that is not there": (
         build(
             Directory(0, 0, ROWS[:1], [Content(4, 4)]),
-            (DataHead([Block(0, 1, (1, 1, 1), 1, 1, 0)], [Piece(0, 1, 0, 1)]), b"x"),
+            (DataHead([plain((1, 1, 1))], [Piece(0, 1, 0, 1)]), b"x"),
         ),
         "'a': a piece",
     ),
@@ -90,10 +97,17 @@ WRONG: dict[str, tuple[bytes, str]] = {
             Directory(0, 0, ROWS[:1], [Content(4, 0, "{}", (2,))]),
             (
                 DataHead(
-                    [Block(0, 1, (1, 1, 1), 1, 1, 0), Block(0, 1, (1, 2, 1), 1, 2, 0)], [Piece(0, 1, 0, 2)]
+                    [plain((1, 1, 1)), plain((1, 2, 1))], [Piece(0, 1, 0, 2)]
                 ),
                 b"xyz",
             ),
+        ),
+        "'a': a piece",
+    ),
+    "an array of two shapes in a block": (
+        build(
+            Directory(0, 0, ROWS[:1], [Content(4, 0, "{}", (2,))]),
+            (DataHead([plain((1, 1, 1), (1, 2, 1))], [Piece(0, 1, 0, 2)]), b"xyz"),
         ),
         "'a': a piece",
     ),
@@ -179,7 +193,7 @@ def test_hashes_and_sizes_are_checked() -> None:
 def test_an_embedded_model_that_is_another() -> None:
     model, images = FakeModel(), digits(3)
     payload = model.encode(images)
-    block = Block(77, 1, (8, 8, 1), 3, len(payload), check_sum(images.tobytes()), None, bytes.fromhex(model.id))
+    block = Block(77, 1, (Lot(3, (8, 8, 1)),), len(payload), check_sum(images.tobytes()), (), bytes.fromhex(model.id))
     directory = Directory(0, 0, ROWS[:1], [Content(9, 0, "{}", (3,))])
     head = DataHead([block], [Piece(0, 1, 0, 3)], digest=digest(b""))
     for identity, file in (
@@ -218,7 +232,7 @@ def many_pieces(count: int, content: int) -> tuple[DataHead, bytes]:
     [
         build(*(directory_of(MAX_ROWS, n * MAX_ROWS) for n in range(20))),
         build(*(many_pieces(40_000, n) for n in range(20))),
-        build(*[(DataHead([Block(0, 1, (1, 1, 1), 1, 0, 0)] * 30_000, [Piece(0, 1, 0, 30_000)]), b"")] * 20),
+        build(*[(DataHead([Block(0, 1, (Lot(1, (1, 1, 1)),), 0, 0)] * 30_000, [Piece(0, 1, 0, 30_000)]), b"")] * 20),
     ],
     ids=["members", "pieces", "blocks"],
 )

@@ -89,7 +89,7 @@ def test_verbose_adds_mode_time_type_and_cost(run: Run, folder: Path, tmp_path: 
     assert (kind, cost) == ("uint8", "900")
     assert lines["in/many.npy"][4] == "1,024"
     assert int(lines["in/text.txt"][4].replace(",", "")) >= 250
-    assert done.err == ["21 blocks of 900 to 1,024 samples: no image takes more than that"]
+    assert done.err == ["23 blocks of 768 to 1,024 samples: no image takes more than that"]
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,13 @@ def test_weights_count_by_their_ratios():
 def test_what_is_no_parameter_is_refused(make, message):
     with pytest.raises(CodecError, match=message):
         make()
+
+
+def test_tensors_of_other_libraries():
+    torch = pytest.importorskip("torch")
+    p = torch.full((3,), 0.25, requires_grad=True)
+    for tensor in (p, p.detach(), p.to(torch.bfloat16)):
+        assert Bernoulli.from_floats(tensor).p.tolist() == Bernoulli.from_floats([0.25] * 3).p.tolist()
+    with pytest.raises(CodecError, match="must be a number: "):
+        Bernoulli.from_floats(torch.zeros(3, device="meta"))
+    assert Categorical([[0, 3, 4]], torch.zeros(2, dtype=torch.int64)).shape == (2,)

@@ -52,8 +52,31 @@ def test_data_and_stack_are_restored(codec, x, lanes, seed):
 def test_bit_swap_is_bits_back_within_bits_back():
     alone = Uniform(3)
     assert bit_swap(alone) is alone
-    prior = chain(3).prior
-    assert isinstance(prior, BitsBack) and isinstance(prior.prior, BitsBack) and isinstance(prior.prior.prior, Uniform)
+    codec = chain(3)
+    nested = codec.prior
+    for likelihood, posterior in reversed(codec.layers):
+        nested = BitsBack(nested, likelihood, posterior)
+    one, other = random_stack(seed=5), random_stack(seed=5)
+    x = np.array([3, 250, 5, 100, 4, 120])
+    codec.push(one, x)
+    nested.push(other, x)
+    assert one == other
+    assert np.array_equal(nested.pop(one), codec.pop(other)) and one == other == random_stack(seed=5)
+
+
+def test_any_number_of_layers():
+    def near(z):
+        return PosteriorBuckets(np.clip(64 + z.astype(int) // 2, 0, 255), np.full(z.shape, 9), 8)
+
+    codec = bit_swap(Uniform(8, (2,)), *[(near, near)] * 3000)
+    check_codec(codec, np.array([1, 200]))
+
+
+def test_errors_name_the_layer():
+    good = (lambda z: Uniform(8, (1,)), lambda x: Uniform(4, (1,)))
+    codec = bit_swap(Uniform(4, (1,)), good, (lambda z: Uniform(2, (1,)), lambda x: Uniform(4, (1,))))
+    with pytest.raises(CodecError, match=r"^layer 2: likelihood: a symbol must be in 0\.\.3"):
+        codec.push(Stack.from_bytes(b"\xff" * 64), np.array([7]))
 
 
 def test_bit_swap_begins_with_the_bits_of_one_layer():

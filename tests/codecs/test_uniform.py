@@ -40,3 +40,11 @@ def test_sizes_and_dtypes():
 def test_golden(digest):
     assert digest(Uniform(11, (12,))) == "5aa7e1b1a272d6a04b1194cabadadbf3"
     assert digest(Uniform.of_size(999, (12,))) == "c5c5be30e10f39f1ee7ff678d1f16dea"
+
+
+def test_shapes_and_sizes_that_were_meant():
+    assert Uniform(8, 3).shape == (3,) and Uniform.of_size(6, 3).shape == (3,)
+    with pytest.raises(CodecError, match="of_size takes a number of symbols, as 256"):
+        Uniform(256)
+    with pytest.raises(CodecError, match="one integer for all symbols, not ndarray"):
+        Uniform(np.array([3, 4]), (2,))

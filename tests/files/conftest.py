@@ -12,8 +12,8 @@ from bitsback.files import parse, write
 def check_file():
     """Take a file apart and put it together again: the same content, and the same bytes where that is promised."""
 
-    def check(data, name="", exact=None):
-        picture = parse(data, name)
+    def check(data, name="", exact=None, pixels=False):
+        picture = parse(data, name, pixels)
         assert picture.parts and picture.raw is None and not picture.note, picture.note
         for part in picture.parts:
             assert part.ndim == 4 and part.dtype in (np.uint8, np.uint16) and part.flags.c_contiguous and part.size
@@ -23,7 +23,7 @@ def check_file():
             assert again == data
         if exact is not None:
             assert picture.exact is exact
-        second = parse(again, name)
+        second = parse(again, name, pixels)
         assert (second.recipe, second.blob) == (picture.recipe, picture.blob)
         assert all(map(np.array_equal, second.parts, picture.parts))
         return picture
@@ -35,8 +35,8 @@ def check_file():
 def kept():
     """The file is kept as its bytes, and the note says why."""
 
-    def check(data, reason, name=""):
-        picture = parse(data, name)
+    def check(data, reason, name="", pixels=False):
+        picture = parse(data, name, pixels)
         assert picture.raw == data and not picture.parts and not picture.recipe and not picture.blob
         assert reason in picture.note if reason else picture.note == ""
         assert "\n" not in picture.note

@@ -42,4 +42,17 @@ def test_damaged_and_unusual_files_are_kept(kept):
     kept(good[:28] + b"\x10" + good[29:], "16 bits", "a.bmp")
     kept(good[:30] + b"\1" + good[31:], "compression 1", "a.bmp")
     kept(good[:10] + b"\1" + good[11:], "damaged BMP header", "a.bmp")
-    kept(good[:-1] + b"x", "padded with something other than zeros", "a.bmp")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB"])
+def test_rows_may_end_in_anything(mode, check_file):
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 256, (7, 13, 3)).astype(np.uint8)).convert(mode)
+    good = bmp(image)
+    zeros = check_file(good, exact=True)
+    row = {"1": 4, "L": 16, "RGB": 40}[mode]
+    noisy = bytearray(good)
+    for end in range(len(good), len(good) - 7 * row, -row):
+        noisy[end - 1] ^= 0x05  # in mode 1, bits of the last byte, too
+    noisy[-1] ^= 0x11
+    picture = check_file(bytes(noisy), exact=True)
+    assert np.array_equal(picture.parts[0], zeros.parts[0]) and len(picture.blob) > len(zeros.blob)

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bitsback.errors import FormatError
+from bitsback.errors import FormatError, InexactEngineError
 from bitsback.files import Picture, parse, write
+from bitsback.kernels import KernelError
 
 
 def saved(image, kind, **options):
@@ -32,7 +33,7 @@ def samples():
         "a.png": saved(colour, "png", dpi=(72, 72)),
         "p.png": saved(grey.convert("P"), "png", transparency=3),
         "a.pgm": saved(grey, "ppm"),
-        "plain.pgm": b"P2 3 2 300\n1 2 3 40 50 300",
+        "plain.pgm": b"P2 3 2 300\n1 2 3\n40 50 300\n",
         "a.bmp": saved(colour, "bmp"),
         "a.tif": saved(colour, "tiff", icc_profile=b"profile"),
         "a.npy": array.getvalue(),
@@ -105,14 +106,23 @@ def test_a_module_that_loses_something_is_caught(monkeypatch, kept):
     monkeypatch.setattr(png, "write", lambda recipe, blob, parts: right(recipe, blob, [parts[0] ^ 1]))
     kept(good, "would not come back unchanged", "a.png")
 
-    def crash(data):
+    def crash(data, pixels):
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr(png, "read", crash)
     kept(good, "damaged (RuntimeError: two lines)", "a.png")
 
 
-@pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left on device"), ImportError("half a kernel")])
+NO_FAULTS = [
+    MemoryError(),
+    OSError(28, "No space left on device"),
+    ImportError("half a kernel"),
+    KernelError("no kernel at all"),
+    InexactEngineError("another machine's numbers"),
+]
+
+
+@pytest.mark.parametrize("error", NO_FAULTS)
 def test_what_is_not_the_files_fault_is_not_blamed_on_it(monkeypatch, error):
     from bitsback.files import png
 

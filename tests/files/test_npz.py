@@ -33,7 +33,8 @@ def test_several_arrays_and_their_names(save, check_file):
         "deep": np.asfortranarray(IMAGES.astype(">u2") * 300),
         "empty": np.zeros((0, 3), np.uint8),
     }
-    picture = check_file(npz(save, **arrays), "a.npz", exact=save is np.savez)
+    check_file(npz(save, **arrays), "a.npz", exact=save is np.savez, pixels=True)
+    picture = check_file(npz(save, **arrays), "a.npz", exact=True)
     assert [part.shape for part in picture.parts] == [(2, 5, 6, 1), (2, 5, 6, 1)]
     again = np.load(io.BytesIO(write(picture.recipe, picture.blob, picture.parts)))
     assert again.files == list(arrays)
@@ -73,17 +74,19 @@ def test_times_attributes_and_comments_are_kept(check_file):
         assert getattr(again, name) == getattr(info, name)
 
 
-def test_hidden_bytes_are_not_lost(kept):
+def test_hidden_bytes_are_not_lost(kept, check_file):
     good = npz(images=IMAGES)
-    kept(b"PK\x03\x04hidden" + good, "would not come back unchanged", "a.npz")
+    kept(b"PK\x03\x04hidden" + good, "would not come back unchanged", "a.npz", pixels=True)
+    check_file(b"PK\x03\x04hidden" + good, "a.npz", exact=True)
     with zipfile.ZipFile(io.BytesIO(good)) as archive:
         start = archive.start_dir
     middle = bytearray(good[:start] + b"hidden" + good[start:])
     middle[-6:-2] = (start + 6).to_bytes(4, "little")
-    kept(bytes(middle), "would not come back unchanged", "a.npz")
+    kept(bytes(middle), "would not come back unchanged", "a.npz", pixels=True)
+    check_file(bytes(middle), "a.npz", exact=True)
 
 
-def test_other_archives_are_kept(kept):
+def test_other_archives_are_kept(kept, check_file):
     array = io.BytesIO()
     np.save(array, IMAGES)
     kept(npz(labels=np.arange(9)), "no arrays of images", "a.npz")
@@ -91,10 +94,12 @@ def test_other_archives_are_kept(kept):
     kept(zipped([("a.npy", array.getvalue())], compression=zipfile.ZIP_BZIP2), "unusual compression", "a.npz")
     with pytest.warns(UserWarning, match="Duplicate"):
         twice = zipped([("a.npy", array.getvalue())] * 2)
-    kept(twice, "two members of one name", "a.npz")
+    kept(twice, "two members of one name", "a.npz", pixels=True)
+    assert len(check_file(twice, "a.npz", exact=True).parts) == 2
     good = npz(images=IMAGES)
     kept(good[:-30], "damaged", "a.npz")
-    kept(good.replace(IMAGES.tobytes(), IMAGES.tobytes()[::-1]), "damaged", "a.npz")
+    kept(good.replace(IMAGES.tobytes(), IMAGES.tobytes()[::-1]), "damaged", "a.npz", pixels=True)
+    check_file(good.replace(IMAGES.tobytes(), IMAGES.tobytes()[::-1]), "a.npz", exact=True)
     kept(good[:-30], "", "a.zip")
 
 
@@ -111,7 +116,7 @@ def test_a_member_that_promises_too_much(kept):
 
 
 def test_recipes_that_cannot_be_followed():
-    picture = parse(npz(images=IMAGES))
+    picture = parse(npz(images=IMAGES), pixels=True)
     for entries, blob, parts in (
         (picture.recipe["entries"] * 2, picture.blob * 2, picture.parts * 2),
         (picture.recipe["entries"], picture.blob, []),
@@ -123,3 +128,32 @@ def test_recipes_that_cannot_be_followed():
     ):
         with pytest.raises(FormatError):
             write(picture.recipe | {"entries": entries}, blob, parts)
+
+
+@pytest.mark.parametrize("level", range(10))
+def test_every_level_comes_back(level, check_file):
+    smooth = np.add.outer(np.arange(90), np.arange(70)).astype(np.uint8)
+    file = io.BytesIO()
+    np.save(file, smooth)
+    labels = io.BytesIO()
+    np.save(labels, np.arange(300))
+    members = [("a.npy", file.getvalue()), ("b.npy", labels.getvalue())]
+    data = zipped(members, compression=zipfile.ZIP_DEFLATED, compresslevel=level)
+    picture = check_file(data, "a.npz", exact=True)
+    assert len(picture.recipe["members"]) == 2
+
+
+def test_exact_recipes_that_cannot_be_followed():
+    picture = parse(npz(np.savez_compressed, images=IMAGES))
+    (member,) = picture.recipe["members"]
+    for members, blob, parts in (
+        ([member] * 2, picture.blob, picture.parts),
+        ([member], picture.blob, []),
+        ([member], picture.blob, picture.parts * 2),
+        ([member], picture.blob[:20], picture.parts),
+        ([member | {"array": {"format": "png"}}], picture.blob, picture.parts),
+        ([member | {"deflate": [0, 8, 0, 15, 0]}], picture.blob, picture.parts),
+        ([member | {"deflate": [6]}], picture.blob, picture.parts),
+    ):
+        with pytest.raises(FormatError):
+            write({"format": "npz", "members": members}, blob, parts)

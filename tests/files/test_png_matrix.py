@@ -122,8 +122,11 @@ def picture(height, width, colour, depth, seed=0):
 
 
 def check(png, samples, colour, depth):
-    """Taken apart as an image of its own depth, and written with all that it holds."""
+    """Taken apart as an image of its own depth, and written as it was, or with all that it holds."""
     held = parse(png, "x.png")
+    assert not held.note and np.array_equal(held.parts[0][0], samples)
+    assert write(held.recipe, held.blob, held.parts) == png
+    held = parse(png, "x.png", pixels=True)
     assert not held.note and held.raw is None
     assert held.parts[0].dtype == (np.uint16 if depth == 16 else np.uint8)
     assert np.array_equal(held.parts[0][0], samples)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitsback.files import write
+from bitsback.files import parse, write
 
 
 @pytest.mark.parametrize(("mode", "suffix"), [("1", "pbm"), ("L", "pgm"), ("RGB", "ppm"), ("I;16", "pgm")])
@@ -42,8 +42,9 @@ def test_sixteen_bits_are_big_endian(check_file):
     ],
 )
 def test_plain_files_keep_header_and_pixels(text, pixels, check_file):
-    picture = check_file(text)
+    picture = check_file(text, pixels=True)
     assert picture.parts[0].ravel().tolist() == pixels
+    assert parse(text).raw == text  # other spaces would come back
     again = write(picture.recipe, picture.blob, picture.parts)
     assert again.startswith(picture.blob) and text.startswith(picture.blob)
 

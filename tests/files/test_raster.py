@@ -4,7 +4,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bitsback.errors import ImageError
-from bitsback.files.raster import Layout, Place, pack, pack_bits, read_place, unpack, unpack_bits, write_place
+from bitsback.files.raster import (
+    Layout,
+    Place,
+    kept_beside,
+    pack,
+    pack_beside,
+    pack_bits,
+    read_place,
+    unpack,
+    unpack_bits,
+    write_place,
+)
 
 layouts = st.one_of(
     st.builds(Layout, bits=st.sampled_from([1, 2, 4]), align=st.sampled_from([1, 4]), flip=st.booleans()),
@@ -16,6 +27,8 @@ layouts = st.one_of(
         swap=st.booleans(),
         flip=st.booleans(),
         axes=st.permutations("nhwc").map("".join),
+        signed=st.booleans(),
+        differences=st.booleans(),
     ),
 )
 
@@ -31,6 +44,17 @@ def test_pack_then_unpack(layout, sizes, channels, seed):
     assert again.dtype == dtype and again.flags.c_contiguous and again.flags.aligned
     assert np.array_equal(again, images)
     assert pack(again, layout) == raster
+
+
+@given(layouts.filter(lambda layout: layout.align > 1 or layout.bits < 8), st.integers(1, 9), st.integers(0, 99))
+def test_what_rows_end_in(layout, width, seed):
+    rng = np.random.default_rng(seed)
+    shape = (2, 3, width, 1)
+    raster = rng.integers(0, 256, layout.size(shape), np.uint8).tobytes()
+    images = unpack(raster, shape, layout)
+    beside = kept_beside(raster, images, layout)
+    assert pack_beside(images, layout, beside) == raster
+    assert len(beside) in (0, layout.beside(shape)) and not kept_beside(pack(images, layout), images, layout)
 
 
 def test_known_bytes():

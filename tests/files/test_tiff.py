@@ -1,8 +1,12 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
+
+from bitsback.files import parse, write
 
 
 def tiff(image, **options):
@@ -36,12 +40,142 @@ def test_many_strips(check_file):
     assert np.array_equal(check_file(data, exact=True).parts[0][0, :, :, 0], np.asarray(image))
 
 
+COMPRESSIONS = ["tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"]
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "I;16"])
+def test_compressed_files_come_back_byte_for_byte(mode, compression, check_file):
+    rng = np.random.default_rng(0)
+    image = Image.fromarray((rng.integers(0, 9, (90, 71, 4)) * 20).astype(np.uint8), "RGBA")
+    image = Image.fromarray(rng.integers(0, 700, (90, 71)).astype("<u2")) if mode == "I;16" else image.convert(mode)
+    picture = check_file(tiff(image, compression=compression, tiffinfo={278: 16}), "a.tif", exact=True)
+    assert np.array_equal(picture.parts[0][0].squeeze(), np.asarray(image))
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS[:2])
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
+def test_differences(mode, compression, check_file):
+    ramp = np.add.outer(np.arange(40), 3 * np.arange(50))
+    image = Image.fromarray(ramp.astype("<u2") * 99) if mode == "I;16" else Image.fromarray(ramp.astype(np.uint8))
+    image = image if mode == "I;16" else image.convert(mode)
+    picture = check_file(tiff(image, compression=compression, tiffinfo={317: 2}), exact=True)
+    assert picture.recipe["arrays"][0]["layout"]["differences"]
+    assert np.array_equal(picture.parts[0][0].squeeze(), np.asarray(image))
+
+
+def test_pages_of_one_form_are_one_array(check_file):
+    rng = np.random.default_rng(0)
+    pages = [Image.fromarray(rng.integers(0, 256, (20, 30)).astype(np.uint8)) for _ in range(4)]
+    pages.insert(2, Image.new("RGB", (5, 6), (1, 2, 3)))
+    for compression in (None, "tiff_lzw"):
+        data = tiff(pages[0], save_all=True, append_images=pages[1:], compression=compression)
+        picture = check_file(data, exact=True)
+        assert [part.shape for part in picture.parts] == [(2, 20, 30, 1), (1, 6, 5, 3), (2, 20, 30, 1)]
+        assert np.array_equal(picture.parts[2][1, :, :, 0], np.asarray(pages[4]))
+
+
+def made(pages, order="<", big=False):
+    """A TIFF of pages, each the values of its tags by number, and the strips or tiles that tags 273 or 324 point at."""
+    letter = "Q" if big else "I"
+    out = bytearray((b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if big else 42))
+    out += struct.pack(order + "HH", 8, 0) if big else b""
+    link = len(out)
+    out += bytes(struct.calcsize(letter))
+    for tags, pieces in pages:
+        offsets = []
+        for piece in pieces:
+            out += b"gap"
+            offsets.append(len(out))
+            out += piece
+        where = 324 if 322 in tags else 273
+        tags = tags | {where: offsets, where + 1 if 322 in tags else 279: [len(piece) for piece in pieces]}
+        entries = b""
+        for tag, values in sorted(tags.items()):
+            data = struct.pack(f"{order}{len(values)}{letter}", *values)
+            if len(values) > 1:
+                entry = struct.pack(order + letter, len(out))
+                out += data
+            else:
+                entry = data
+            entries += struct.pack(f"{order}HH{letter}", tag, 16 if big else 4, len(values)) + entry
+        struct.pack_into(order + letter, out, link, len(out))
+        out += struct.pack(order + ("Q" if big else "H"), len(tags)) + entries
+        link = len(out)
+        out += bytes(struct.calcsize(letter))
+    return bytes(out)
+
+
+def tags(width, height, bits=8, channels=1, **more):
+    names = {"compression": 259, "rows": 278, "planes": 284, "tile_width": 322, "tile_height": 323, "sign": 339}
+    found = {256: [width], 257: [height], 258: [bits] * channels, 277: [channels]}
+    return found | {names[name]: [value] for name, value in more.items()}
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("big", [False, True])
+def test_byte_orders_signs_and_sizes(order, big, check_file):
+    x = np.random.default_rng(0).integers(-9000, 9000, (6, 5)).astype(order + "i2")
+    page = tags(5, 6, 16, sign=2, rows=2), [x[at : at + 2].tobytes() for at in (0, 2, 4)]
+    picture = check_file(made([page], order, big), exact=True)
+    assert np.array_equal(picture.parts[0][0, :, :, 0].astype(int) - 32768, x)
+
+
+def test_strips_in_any_order(check_file):
+    x = np.random.default_rng(0).integers(0, 256, (40, 50)).astype(np.uint8)
+    data = bytearray(made([(tags(50, 40, rows=20), [x[20:].tobytes(), x[:20].tobytes()])]))
+    at = data.index(struct.pack("<II", 11, 11 + 1000 + 3))
+    data[at : at + 8] = struct.pack("<II", 11 + 1000 + 3, 11)
+    assert np.array_equal(check_file(bytes(data), exact=True).parts[0][0, :, :, 0], x)
+
+
+def test_planes_and_many_channels(check_file):
+    x = np.random.default_rng(0).integers(0, 256, (6, 12, 20)).astype(np.uint8)
+    planes = made([(tags(20, 12, channels=6, planes=2), [plane.tobytes() for plane in x])])
+    chunky = made([(tags(20, 12, channels=6), [x.transpose(1, 2, 0).tobytes()])])
+    for data in (planes, chunky):
+        assert np.array_equal(check_file(data, exact=True).parts[0][..., 0], x)
+
+
+@pytest.mark.parametrize("compression", [1, 8])
+def test_tiles(compression, check_file):
+    x = np.random.default_rng(0).integers(0, 5, (32, 48, 3)).astype(np.uint8)
+    tiles = [x[r : r + 16, c : c + 16] for r in (0, 16) for c in (0, 16, 32)]
+    coded = [zlib.compress(tile.tobytes()) if compression == 8 else tile.tobytes() for tile in tiles]
+    page = tags(41, 29, channels=3, compression=compression, tile_width=16, tile_height=16)
+    picture = check_file(made([(page, coded)]), exact=True)
+    assert np.array_equal(picture.parts[0], np.stack(tiles))
+
+
+def test_pages_that_cannot_be_are_bytes_between_those_that_can(check_file):
+    x = np.random.default_rng(0).integers(0, 256, (40, 50)).astype(np.uint8)
+    floats = tags(5, 5, 32, sign=3), [np.arange(25, dtype="<f4").tobytes()]
+    data = made([floats, (tags(50, 40), [x.tobytes()]), (tags(50, 40, compression=99), [b"?" * 30])])
+    assert [part.shape for part in check_file(data, exact=True).parts] == [(1, 40, 50, 1)]
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_damaged_files_come_back_as_they_are(compression):
+    image = Image.fromarray((np.add.outer(np.arange(30), np.arange(40)) % 7).astype(np.uint8))
+    good = tiff(image, compression=compression, tiffinfo={278: 8})
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        data = bytearray(good)
+        for _ in range(rng.integers(1, 4)):
+            data[rng.integers(len(data))] = rng.integers(256)
+        data = bytes(data[: rng.integers(4, 2 * len(data))])
+        picture = parse(data, "a.tif")
+        again = picture.raw if picture.raw is not None else write(picture.recipe, picture.blob, picture.parts)
+        assert again == data
+
+
 def test_other_files_are_kept(kept):
-    image = Image.new("RGB", (30, 20), (1, 2, 3))
-    good = tiff(image)
-    kept(tiff(image, compression="tiff_lzw"), "a compressed TIFF", "a.tif")
-    kept(tiff(image, save_all=True, append_images=[image]), "several pages", "a.tif")
+    good = tiff(Image.new("RGB", (30, 20), (1, 2, 3)))
+    kept(tiff(Image.new("1", (30, 20)), compression="group4"), "compression 4", "a.tif")
     kept(tiff(Image.new("F", (3, 2))), "floating-point", "a.tif")
     kept(good[:60], "ends within", "a.tif")
     kept(good[:-1], "before its pixels do", "a.tif")
     kept(b"II*\0\xff\xff\xff\xff", "ends within the TIFF tags", "a.tif")
+    kept(b"II*\0\x08\0\0\0\0\0\x08\0\0\0", "in a circle", "a.tif")
+    kept(made([(tags(4, 4), [bytes(15)])]), "too short", "a.tif")
+    kept(made([(tags(4, 4, rows=2), [bytes(16)])]), "do not fit its size", "a.tif")

@@ -5,6 +5,7 @@
 Every later version must decode them to what ``manifest.json`` says, by the digests of their contents.
 """
 
+import gzip
 import json
 import os
 import sys
@@ -36,6 +37,8 @@ def sampled_digits(count: int = 40) -> np.ndarray:
 
 def write_inputs(folder: Path) -> None:
     """A few files of every kind that the format knows."""
+    from strange import strange_png
+
     rng = np.random.default_rng(1)
     digits = drawn_digits()
     np.save(folder / "digits.npy", digits)
@@ -50,6 +53,11 @@ def write_inputs(folder: Path) -> None:
     Image.fromarray(photo[:16, :16]).convert("RGBA").save(folder / "icon.png")
     Image.fromarray(photo[:16, :16]).quantize(7).save(folder / "palette.png", transparency=3)
     Image.fromarray(photo).save(folder / "photo.jpg", quality=60)
+    moved = [Image.fromarray(np.roll(photo, n, 1)) for n in (1, 2)]
+    Image.fromarray(photo).save(folder / "moving.png", save_all=True, append_images=moved)
+    (folder / "strange.png").write_bytes(strange_png(np.repeat(np.repeat(digits[0], 3, 0), 3, 1), 0.1))
+    (folder / "digits.npy.gz").write_bytes(gzip.compress((folder / "one-digit.npy").read_bytes(), mtime=0))
+    np.savez_compressed(folder / "packed.npz", images=digits[:5], labels=np.arange(5))
     (folder / "zero.bin").write_bytes(b"")
     (folder / "notes.txt").write_text("Keep me as I am.\n" * 20)
     for i in range(12):
@@ -109,6 +117,8 @@ def make() -> None:
             bitsback.compress(
                 files / f"{like.get(model, 'scenes')}.npy", HERE / f"model-{model}.bba", model=model, force=True
             )
+        same = [files / name for name in ("photo.png", "palette.png", "digits.npy.gz", "packed.npz", "notes.txt")]
+        bitsback.compress(same, HERE / "pixels.bba", pixels=True, force=True)
         own = tiny_model(256)
         np.save("own.npy", drawn_images(own, 60))
         bitsback.compress("own.npy", HERE / "own.bba", model=own, block=1 << 14, force=True)

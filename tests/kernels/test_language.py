@@ -84,6 +84,16 @@ def endless(n):
             return i
 
 
+def counted(n):
+    """Constants of the module, parameters and single values where an element is added to."""
+    counts = np.zeros(9, np.int64)
+    middle = n % 3
+    for i in range(n):
+        counts[LIMIT - i % 2] += 1
+        counts[middle] += n
+    return counts[LIMIT] * 10000 + counts[LIMIT - 1] * 100 + counts[middle]
+
+
 def swapped(n):
     a, b = 0, 1
     for _ in range(n):
@@ -97,7 +107,7 @@ def chained(n):
     return a * 1000 + b
 
 
-NUMBERS = [collatz, nested, left_of_a_loop, shadows, endless, swapped, chained]
+NUMBERS = [collatz, nested, left_of_a_loop, shadows, endless, counted, swapped, chained]
 
 
 @settings(deadline=None)

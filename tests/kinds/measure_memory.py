@@ -120,6 +120,24 @@ def adaptive() -> None:
         report(name, ADAPTIVE, data, whole, f"uint{8 * itemsize}")
 
 
+# The filtered kind ----------------------------------------------------------------------------------------------------
+
+FILTERED = WITHOUT_WEIGHTS[6]
+
+
+def filtered() -> None:
+    FILTERED.prove()
+    report("warm-up", FILTERED, FILTERED.encode(np.zeros((1, 40, 50, 3), np.uint8)), (1, 40, 50, 3))
+    for how in (0, 3, 4, 8, 11):
+        for whole, itemsize in (
+            ((1, 1, 1, 1), 1), ((1, 700, 900, 3), 1), ((9, 200, 300, 1), 2), ((1, 1, 2_000_000, 1), 2),
+            ((2, 1, 1, 1_000_000), 1),
+        ):  # fmt: skip
+            chain = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 22}]
+            data = bytes([how]) + lzma.compress(bytes(int(np.prod(whole)) * itemsize), lzma.FORMAT_RAW, filters=chain)
+            report(f"way {how}", FILTERED, data, whole, f"uint{8 * itemsize}")
+
+
 # Context networks -----------------------------------------------------------------------------------------------------
 
 
@@ -230,4 +248,4 @@ def latent_case(name: str, edge: int, count: int, first: tuple, second: tuple) -
 
 
 if __name__ == "__main__":
-    {"adaptive": adaptive, "context": context, "latent": latent}[sys.argv[1]]()
+    {"adaptive": adaptive, "filtered": filtered, "context": context, "latent": latent}[sys.argv[1]]()

@@ -17,6 +17,7 @@ CHECKED = """
 import sys
 import numpy as np
 from kernels import bounds
+bounds.check()
 from bitsback.errors import BitsBackError
 """
 
@@ -29,6 +30,34 @@ x = np.arange(9)[3:6]
 assert [int(at(x, i)) for i in range(3)] == [3, 4, 5]
 print("within", flush=True)
 at(x, int(sys.argv[1]))
+"""
+
+VECTORS = """
+from bitsback.kernels import kernel, vectorised
+from bitsback.kernels.vectors import INT, INTS
+@vectorised
+def add(v, shorts, i, x, j):
+    x.store(j, x.load(j, INTS) + (shorts + i).load(i * 0, INT))
+@kernel
+def all(shorts, i, x, j):
+    add(shorts[2:], i, x, j)
+shorts, x = np.arange(9, dtype=np.int16)[1:7], np.arange(40, dtype=np.int32)[10:20]
+for i in range(3):
+    all(shorts, i, x, i)
+print("within", flush=True)
+all(shorts, int(sys.argv[1]), x, int(sys.argv[2]))
+"""
+
+NOISE = """
+from bitsback.kernels import kernel
+@kernel
+def made(x):
+    made, zeros = np.empty(4, np.int64), np.zeros(4, np.int64)
+    for i in range(4):
+        x[0, i], x[1, i] = made[i], zeros[i]
+x = np.zeros((2, 4), np.int64)
+made(x)
+print((x != 0).sum(axis=1).tolist())
 """
 
 ADAPTIVE = """
@@ -94,6 +123,17 @@ def test_the_check_checks(run: Run, index: int) -> None:
     done = run(OUTSIDE, str(index))
     assert done.stdout == "within\n", done.stderr
     assert done.returncode != 0
+
+
+@pytest.mark.parametrize(("i", "j"), [(-1, 0), (3, 0), (4, 0), (0, -1), (0, 3), (0, 10), (0, 2**40), (2**60, 0)])
+def test_the_check_checks_vectors(run: Run, i: int, j: int) -> None:
+    done = run(VECTORS, str(i), str(j))
+    assert done.stdout == "within\n", done.stderr
+    assert done.returncode != 0
+
+
+def test_what_a_kernel_makes_begins_with_noise(run: Run) -> None:
+    assert run(NOISE).stdout == "[4, 0]\n"
 
 
 def test_the_adaptive_kind(run: Run) -> None:

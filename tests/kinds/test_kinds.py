@@ -12,19 +12,25 @@ from bitsback.models import Model
 from contexts import KINDS, picture
 from helpers import tiny_model_file
 from models.context_models import context_file, vae_file
+from phases import phases_file
 
 CONFIGS: tuple[type[ModelConfig], ...] = typing.get_args(AnyConfig)
 
 MODELS = {"vae": tiny_model_file(2), "vae with context": vae_file(256)}
 MODELS |= {str(kind): context_file(kind) for kind in KINDS if not kind[2]}
+MODELS |= {"phases": phases_file(3), "phases of two levels": phases_file(1, 2)}
 CODERS: dict[str, Coder] = {coder.name: coder for coder in WITHOUT_WEIGHTS.values()}
 CODERS |= {name: Model.from_bytes(data) for name, data in MODELS.items()}
 
 
 def test_tags_are_for_ever() -> None:
     """What they stand for is in docs/format.md; a change of a payload is a new one."""
-    assert {tag: coder.name for tag, coder in WITHOUT_WEIGHTS.items()} == {0: "plain", 1: "adaptive"}
-    assert {config.__struct_config__.tag: config.TAG for config in CONFIGS} == {"context": 2, "vae": 3}
+    assert {tag: coder.name for tag, coder in WITHOUT_WEIGHTS.items()} == {
+        0: "plain",
+        1: "adaptive",
+        6: "filtered",
+    }
+    assert {config.__struct_config__.tag: config.TAG for config in CONFIGS} == {"context": 2, "vae": 3, "phases": 4}
 
 
 def shape_of(coder: Coder) -> tuple[int, int, int]:

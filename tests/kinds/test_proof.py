@@ -17,6 +17,7 @@ from bitsback.models import Model, file, installed
 from contexts import KINDS, picture
 from helpers import drawn_images, tiny_model_file
 from models.context_models import context_file, vae_file
+from phases import phases_file
 
 ADAPTIVE = WITHOUT_WEIGHTS[1]
 
@@ -102,6 +103,7 @@ def test_threads_wait_for_the_one_that_looks() -> None:
 
 MODELS = {"vae": tiny_model_file(2), "vae with context": vae_file(256)}
 MODELS |= {str(kind): context_file(kind) for kind in KINDS if not kind[2]}
+MODELS |= {"phases": phases_file(3), "phases of two levels": phases_file(1, 2)}
 
 
 @pytest.mark.parametrize("data", MODELS.values(), ids=MODELS)

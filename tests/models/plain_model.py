@@ -10,12 +10,13 @@ import json
 import lzma
 import struct
 import zlib
-from itertools import count
+from itertools import count, pairwise
 from math import prod
 from operator import mul
 
 from models.plain import PlainStack, bernoulli, centres, mixture, posterior, uniform, unpacked
 from models.plain_context import PlainContext
+from models.plain_phases import PlainPhases
 
 
 def rounded(acc, shift):
@@ -69,7 +70,7 @@ class SlowModel:
         self.image = self.config["image"]
         self.latents, self.bits = self.config.get("latents", 0), self.config.get("latent_bits", 0)
         self.context = None
-        if self.config.get("context"):
+        if self.config["kind"] != "phases" and self.config.get("context"):
             self.context = PlainContext(
                 self.config["context"], self.tensor, self.image["channels"], self.image["levels"]
             )
@@ -80,12 +81,14 @@ class SlowModel:
         kind = {"I8": "b", "I16": "h", "I32": "i", "U8": "B"}[entry["dtype"]]
         return unpacked(kind, self.tensors[begin:end])
 
-    def network(self, key, x, shuffled=True):
-        """The output for one input, both flat lists in C order."""
-        shape, layers = self.config[key]["input"], self.config[key]["layers"]
-        if not shuffled and layers[-1]["op"] == "shuffle":
-            layers = layers[:-1]
-        for i, layer in enumerate(layers):
+    def network(self, key, x):
+        """The output of a model's network for one input, both flat lists in C order."""
+        return self.run(key, self.config[key], self.config[key]["input"], x)
+
+    def run(self, key, spec, shape, x):
+        """The output of a network, whose tensors' names begin with ``key``, for an input of a shape."""
+        there = [x]
+        for i, layer in enumerate(spec["layers"]):
             if layer["op"] == "conv":
                 columns, positions = patches(x, shape, layer)
                 x, shape = self.weighted(f"{key}.{i}", columns), [layer["outputs"], *positions]
@@ -104,6 +107,9 @@ class SlowModel:
                     for r in range(shape[1])
                     for s in range(shape[2])
                 ]
+            elif layer["op"] == "skip":
+                x = [min(max(a + b - 128, 0), 255) for a, b in zip(x, there[-1 - layer["back"]], strict=True)]
+            there.append(x)
         return x
 
     def weighted(self, name, columns):
@@ -115,15 +121,18 @@ class SlowModel:
             out += [min(max(rounded(bias + sum(map(mul, row, column)), shift), 0), 255) for column in columns]
         return out
 
-    def self_test(self, key):
-        shape, state, random = self.config[key]["input"], 1, []
+    def self_test(self, key, spec=None):
+        spec, state, random = spec or self.config[key], 1, []
+        shape, layers = spec["input"], spec["layers"]
+        if layers[-1]["op"] == "shuffle":
+            spec = {**spec, "layers": layers[:-1]}
         size = prod(shape)
         for _ in range(2 * size):
             state = (1664525 * state + 1013904223) % 2**32
             random.append(state >> 24)
         sparse = [0 if v <= 200 else v for v in random[size:]]
         inputs = [random[:size], sparse, [0] * size, [255] * size, [255 * (i % 2 == 0) for i in range(size)]]
-        return hashlib.sha256(b"".join(bytes(self.network(key, x, shuffled=False)) for x in inputs)).hexdigest()
+        return hashlib.sha256(b"".join(bytes(self.run(key, spec, shape, x)) for x in inputs)).hexdigest()
 
     def channels_of_pixels(self, z, bits):
         """The decoder network's output for an image's latents, [channel][pixel]."""
@@ -193,8 +202,31 @@ class SlowModel:
             group //= 2
         return group
 
+    def pop_in_phases(self, stack, n, height, width):
+        """As :meth:`pop_in_context`, of kind phases."""
+        phases = PlainPhases(self.config, self.tensor, self.run)
+        samples = phases.code(n, height, width, stack.pop_one)
+        colour = self.config.get("colour", [0])
+        order = [colour.index(c) for c in range(len(colour))]
+        return [[samples[i, y, x, c] for y in range(height) for x in range(width) for c in order] for i in range(n)]
+
+    def decode_phases(self, payload, n, height, width, edge=256, together=2**16, many=2**16):
+        """The images of a model in phases, [image][row][column][channel], and the stacks that are left."""
+        rows, columns = ([16 * (-(-side // 16) * i // -(-side // edge)) for i in range(-(-side // edge))] + [side]
+                         for side in (height, width))  # fmt: skip
+        group = max(1, together // (height * width)) if max(height, width) <= edge else 1
+        pieces = [
+            (i, min(group, n - i), top, bottom, left, right)
+            for i in range(0, n, group)
+            for top, bottom in pairwise(rows)
+            for left, right in pairwise(columns)
+        ]
+        tall, wide = (max(b - a for a, b in pairwise(cut)) for cut in (rows, columns))
+        lanes = 8 if min(group, n) * tall * wide * self.image["channels"] >= many else 1
+        return self.decode_cut(payload, n, height, width, pieces, lanes, self.pop_in_phases)
+
     def decode_pieces(self, payload, n, height, width, edge=1024, together=2**17, many=2**17):
-        """The images of a model without latents, [image][row][column][channel], and the stacks that are left."""
+        """The images of a model of kind context, [image][row][column][channel], and the stacks that are left."""
         a, b = -(-height // edge), -(-width // edge)
         if height <= edge and width <= edge:
             group = max(1, together // ((height + 8) * (width + 16)))
@@ -208,6 +240,9 @@ class SlowModel:
             ]
         samples = max(m * (bottom - top) * (right - left) for _, m, top, bottom, left, right in pieces)
         lanes = 8 if samples * self.image["channels"] >= many else 1
+        return self.decode_cut(payload, n, height, width, pieces, lanes, self.pop_in_context)
+
+    def decode_cut(self, payload, n, height, width, pieces, lanes, pop):
         words, begin = [], 0
         for _ in pieces[1:]:
             words.append(0)
@@ -221,7 +256,7 @@ class SlowModel:
             end = len(payload) if size is None else begin + 8 * lanes + 4 * size
             stacks.append(PlainStack.read(payload[begin:end], lanes))
             begin = end
-            for i, image in enumerate(self.pop_in_context(stacks[-1], m, bottom - top, right - left)):
+            for i, image in enumerate(pop(stacks[-1], m, bottom - top, right - left)):
                 pixels = iter(split(image, (bottom - top) * (right - left)))
                 for y in range(top, bottom):
                     for x in range(left, right):

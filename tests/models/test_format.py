@@ -6,12 +6,14 @@ import struct
 import pytest
 
 from bitsback.kinds.context import tiles
+from bitsback.kinds.phases import tiles as phases_tiles
 from bitsback.models import Model
 from contexts import picture
 from helpers import drawn_images, tiny_model_file
 from models.context_models import context_file, vae_file
 from models.plain import PlainStack, uniform, unpacked
 from models.plain_model import SlowModel, split
+from phases import phases_file
 
 
 @pytest.mark.parametrize("name", [2, 256, "digits-binary"])
@@ -113,3 +115,36 @@ def test_so_does_one_of_models_without_latents(monkeypatch, kind, colour, shape,
     decoded, stacks = SlowModel(data).decode_pieces(payload, *shape[:3], edge, together, many)
     assert decoded == images.tolist()
     assert all(stack.is_new and len(stack.heads) == lanes for stack in stacks)
+
+
+@pytest.mark.parametrize(
+    ("channels", "levels", "options", "shape", "edge", "together", "many"),
+    [
+        (3, 256, {}, (2, 7, 10, 3), 256, 2**16, 2**16),
+        (1, 256, {"reach": 3, "hidden": 0}, (3, 1, 9, 1), 256, 18, 2**16),
+        (2, 2, {"period": 0}, (3, 9, 5, 2), 256, 100, 1),
+        (1, 2, {"reach": 1, "edges": False}, (1, 19, 35, 1), 16, 2**16, 2**16),
+    ],
+)
+def test_so_does_one_of_models_in_phases(monkeypatch, channels, levels, options, shape, edge, together, many):
+    data = phases_file(channels, levels, **options)
+    images = picture("smooth", shape, levels)
+    images[..., 0] ^= 1
+    one = Model.from_bytes(data)
+    one.prove()
+    monkeypatch.setattr(phases_tiles, "EDGE", edge)
+    monkeypatch.setattr(phases_tiles, "GROUP", together)
+    monkeypatch.setattr(phases_tiles, "MANY_SAMPLES", many)
+    slow = SlowModel(data)
+    assert [
+        slow.self_test(f"trunk.{i}", spec) for i, spec in enumerate(slow.config["phases"]["trunks"])
+    ] == slow.config["self_test"]
+    decoded, stacks = slow.decode_phases(one.encode(images), *shape[:3], edge, together, many)
+    assert decoded == images.tolist()
+    assert all(stack.is_new for stack in stacks)
+
+
+def test_known_answers_of_models_in_phases_can_be_repeated_from_the_text():
+    model = SlowModel(phases_file(3))
+    stack = known_bits(24 * 4 * 11 * 13 * 3)
+    assert known_answer(model.pop_in_phases(stack, 4, 11, 13), stack) == model.config["answers"]["decoding"]

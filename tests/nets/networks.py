@@ -12,6 +12,7 @@ from bitsback.nets.layers import (
     NetSpec,
     Network,
     Shuffle,
+    Skip,
     Unflatten,
     Weights,
 )
@@ -19,7 +20,8 @@ from bitsback.nets.layers import (
 CONVOLUTIONAL = NetSpec((3, 9, 11), (Conv(3, 8, 5, 2), Conv(8, 16, 3), Shuffle(2), Conv(4, 6, 1), Conv(6, 5, 3, 3)))
 DENSE = NetSpec((30,), (Dense(30, 70), Dense(70, 48), Unflatten(3, 4, 4), Conv(3, 8, 3), Shuffle(2), Flatten()))
 WIDE = NetSpec((5, 6, 7), (Conv(5, 16, 3), Conv(16, 12, 1, wide=True), Shuffle(2), Flatten(), Dense(504, 9, wide=True)))
-SPECS = {"convolutional": CONVOLUTIONAL, "dense": DENSE, "wide": WIDE}
+RESIDUAL = NetSpec((4, 7, 5), (Conv(4, 12, 1), Conv(12, 9, 3), Conv(9, 12, 3), Skip(), Conv(12, 12, 1), Skip(4)))
+SPECS = {"convolutional": CONVOLUTIONAL, "dense": DENSE, "wide": WIDE, "residual": RESIDUAL}
 
 
 def random_network(spec: NetSpec, seed: int = 0) -> Network:

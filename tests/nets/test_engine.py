@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from bitsback.errors import InexactEngineError, ModelError
 from bitsback.nets import engine, reference
-from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle
+from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Network, Shuffle
 from nets.networks import SPECS, random_input, random_network
 
 FAST = ("int8", "float32")
@@ -24,6 +24,17 @@ def test_engines_agree_with_the_reference(name: str, kind: str, threads: int) ->
     for split in (1, 3):
         parts = [run(x[i : i + split]) for i in range(0, 7, split)]
         np.testing.assert_array_equal(np.concatenate(parts), expected)
+
+
+@pytest.mark.parametrize("kind", engine.ENGINES)
+@pytest.mark.parametrize(("height", "width"), [(7, 5), (1, 1), (2, 30)])
+def test_free_ones_take_images_of_any_size(kind: str, height: int, width: int) -> None:
+    network = random_network(SPECS["residual"])
+    x = np.random.default_rng(height).integers(0, 256, (3, height, width, 4)).astype(np.uint8)
+    (run,) = engine.choose([(network, engine.self_test_hash(network))], [kind], free=True)
+    sized = Network(NetSpec((4, height, width), network.spec.layers), network.weights)
+    expected = reference.run(sized, x.transpose(0, 3, 1, 2)).transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(run(x), expected)
 
 
 @settings(max_examples=25, deadline=None)
@@ -74,8 +85,8 @@ def test_an_inexact_engine_is_refused(monkeypatch: pytest.MonkeyPatch, caplog: p
     expected = engine.self_test_hash(network)
     honest = engine.build
 
-    def build(network, kind, threads=1):
-        run = honest(network, kind, threads)
+    def build(network, kind, threads=1, free=False):
+        run = honest(network, kind, threads, free)
 
         def wrong(x):
             y = run(x).copy()
@@ -97,10 +108,10 @@ def test_a_crashing_engine_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> No
     network = random_network(SPECS["dense"])
     honest = engine.build
 
-    def build(network, kind, threads=1):
+    def build(network, kind, threads=1, free=False):
         if kind != "reference":
             raise RuntimeError("no such kernel")
-        return honest(network, kind, threads)
+        return honest(network, kind, threads, free)
 
     monkeypatch.setattr(engine, "build", build)
     (run,) = engine.choose([(network, engine.self_test_hash(network))])

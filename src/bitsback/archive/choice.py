@@ -1,19 +1,56 @@
-"""Which coder images get: the candidates code a small sample, those that stay close to the best a larger one.
+"""What images are coded by: candidates code a small sample, those that stay close to the best a larger one.
 
-Everything here depends on the images and the candidates alone, so an archive does not depend on threads or timing.
+A candidate is a coder, what stands in front of it, and how large its blocks are. Three things a small sample does not
+tell, and each is looked at: how a coder goes on that learns while it codes (what it gained from one sample to the next
+is drawn on, and a whole block of it decides); what repeats far apart (a coder that lives by this takes a quick look at
+everything, and where it may win everything is coded by both); and how much a larger block would give. Everything here
+depends on the images and the candidates alone, so an archive does not depend on threads or timing.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from bitsback.archive.front import Form, Front, apply, encode_behind, forms
 from bitsback.errors import BitsBackError
-from bitsback.kinds.base import Coder, Images, Shape
+from bitsback.kinds import lots as kinds
+from bitsback.kinds.base import Coder, Estimates, Images, Shape
+from bitsback.threads import ordered_map
 
 Effort = Literal["fast", "normal", "max"]
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
+
+Lots = Sequence[Images]
+
+
+class Candidate(NamedTuple):
+    """A coder, what stands in front of it, and the samples of a block (0: what its pace says)."""
+
+    coder: Coder
+    front: Front = ()
+    block: int = 0
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return " of ".join([self.coder.name, *(str(step) for step in reversed(self.front))])
+
+    @property
+    def key(self) -> Key:
+        """What tells it from others."""
+        return self.coder.tag, self.coder.id, self.front, self.block
+
+
+Key = tuple[int, str, Front, int]
+
+Cut = Callable[[Candidate], Sequence[Lots]]
+"""The images cut into blocks as a candidate would have them. A block is put together when it is asked for."""
 
 
 class _Rules(NamedTuple):
@@ -22,24 +59,39 @@ class _Rules(NamedTuple):
     rounds: tuple[int, ...]
     """Samples that each round codes."""
     near: float
-    """After a round, coders larger than the best by more than this factor are out."""
-    finalists: float
-    """Models within this factor of the best after the last round are tried on all images ..."""
+    """After a round, candidates larger than the best by more than this factor are out ..."""
     learners: float
-    """... and so are coders that learn while they code within this one: a sample does not do them justice."""
+    """... and coders that learn while they code by more than this one."""
+    finalists: float
+    """Models within this factor of the best after the last round code a whole block ..."""
+    hopeful: float
+    """... and so do learners that would come within this one, if they went on as they did from round to round."""
 
 
 _RULES: dict[Effort, _Rules] = {
-    "fast": _Rules((1 << 14,), 1.0, 1.0, 1.0),
-    "normal": _Rules((1 << 14, 1 << 16), 1.1, 1.0, 1.05),
-    "max": _Rules((1 << 16,), 1.15, 1.1, 1.1),
+    "fast": _Rules((1 << 14,), 1.0, 1.0, 1.0, 1.0),
+    "normal": _Rules((1 << 14, 1 << 16), 1.1, 1.4, 1.0, 1.01),
+    "max": _Rules((1 << 14, 1 << 16), 1.15, 1.6, 1.1, 1.05),
 }
 
-WHOLE = 1 << 22
-"""Of how many samples finalists are tried on all, at most."""
+HOPE = 0.75
+"""What an estimate may be too large by, as a factor."""
+
+SAID = 3
+"""How many others are named beside the best."""
 
 SLACK = 64
-"""Bytes that a coder may always be larger by and stay in: samples of blank images say nothing."""
+"""Bytes that a candidate may always be larger by and stay in: samples of blank images say nothing."""
+
+GOES_ON = 0.75
+"""What a learner gains from four times as many samples is expected to be this part of what it gained the last time."""
+
+LARGER: tuple[tuple[float, int], ...] = ((0.02, 1 << 22), (0.008, 1 << 21))
+"""Where the halves of a block take this part more than the block, its coder learns so much while it codes that blocks
+have so many samples: a cold start costs more than slow access."""
+
+STRETCHES = 4
+"""From how many places images come that are a fair sample of all."""
 
 CROPS, PLACES = 4, 4
 """How many crops a sample has, and how many by how many places of large images they are chosen from."""
@@ -47,112 +99,323 @@ CROPS, PLACES = 4, 4
 
 @dataclass(slots=True)
 class Choice:
-    """Coders, the best first, with what they made of the last sample that they coded."""
+    """Candidates, the best first, and what is known of them."""
 
-    ranking: list[tuple[Coder, int]] = field(default_factory=list)
-    coded: dict[tuple[int, str], int] = field(default_factory=dict)
-    """By tag and id, how many samples that were: fewer for those that were out early. Sizes compare where this is the
-    same."""
-    payloads: dict[tuple[int, str], bytes] = field(default_factory=dict)
-    """By tag and id, the payloads of coders that have coded all images."""
+    ranking: list[Candidate] = field(default_factory=list)
+    samples: int = 0
+    """Of all images."""
+    sizes: dict[Key, dict[int, int]] = field(default_factory=dict)
+    """Bytes that candidates took for so many samples: the same ones, where they are as many."""
+    expected: dict[Key, float] = field(default_factory=dict)
+    """Bytes that they would take for all."""
+    known: dict[Key, dict[int, bytes]] = field(default_factory=dict)
+    """Payloads of blocks that were coded, by their number."""
     warnings: list[str] = field(default_factory=list)
+    fallback: Front = ()
+    """What may stand in front of anything."""
     why: str = ""
     """Why there was no choice, if there was none."""
+    without: str = ""
+    """Why there were no models to choose from."""
 
-    def samples(self, coder: Coder) -> int:
-        """How many samples a coder has coded; 0 if there was no choice."""
-        return self.coded.get((coder.tag, coder.id), 0)
+    def excess(self, other: Candidate) -> float | None:
+        """What another candidate takes more than the best, as a part of that, on the most samples that both coded."""
+        if not self.ranking or other.key == self.ranking[0].key:
+            return None
+        mine, its = self.sizes.get(self.ranking[0].key, {}), self.sizes.get(other.key, {})
+        both = mine.keys() & its.keys()
+        if both:
+            return its[max(both)] / max(1, mine[max(both)]) - 1
+        if other.key in self.expected and self.ranking[0].key in self.expected:
+            return self.expected[other.key] / max(1, self.expected[self.ranking[0].key]) - 1
+        return None
 
     @property
     def reason(self) -> str:
-        """In words, with the sizes of those that have coded the same samples as the best."""
-        samples = self.samples(self.ranking[0][0]) if self.ranking else 0
-        sizes = [f"{coder.name} {size:,}" for coder, size in self.ranking if self.samples(coder) == samples]
-        if self.why or not samples:
+        """In words: by how much the best is the best, of those that come closest."""
+        if self.why:
             return self.why
-        if len(sizes) > 1:
-            return f"smallest on {samples:,} samples: {', '.join(sizes)} bytes"
-        return f"smallest on a sample, before {', '.join(coder.name for coder, _ in self.ranking[1:])}"
+        found = ((self.excess(one), one.name) for one in self.ranking[1:])
+        others = [(more, name) for more, name in found if more is not None and more >= 0]  # not ahead on a sample only
+        words = [f"{name} ({100 * more:+.1f} %)" for more, name in sorted(others)[:SAID]]
+        return "; ".join(filter(None, [self.without, f"smallest, before {', '.join(words)}" if words else ""]))
 
 
-def choose(images: Images, coders: Sequence[Coder], effort: Effort = "normal", threads: int = 1) -> Choice:
-    """Rank the coders for images (n, H, W, C); those that cannot code them are left out, with a warning."""
-    rules = _RULES[effort]
-    choice = Choice([(coder, 0) for coder in coders])
-    ranking, left = choice.ranking, len(coders)
-    for samples in rules.rounds:
-        if left < 2:
-            return choice
-        shown = sample(images, samples, [coder for coder, _ in ranking[:left]])
-        ranking[:left] = _try(shown, ranking[:left], choice, threads, whole=shown is images)
-        if not ranking or shown is images:
-            return choice
-        left = sum(size <= rules.near * ranking[0][1] + SLACK for _, size in ranking[:left])
-    best = ranking[0][1]
-    close = [one for one in ranking[:left] if one[1] <= (rules.learners if one[0].learns else rules.finalists) * best]
-    if len(close) > 1:
-        others = [one for one in ranking if one not in close]
-        count = max(1, WHOLE // images[0].size)
-        shown = images[:count] if count < len(images) else images
-        ranking[:] = _try(shown, close, choice, threads, whole=shown is images) + others
-    return choice
+def choose(
+    lots: Lots, candidates: Sequence[Candidate], cut: Cut, effort: Effort = "normal", threads: int = 1
+) -> Choice:
+    """Rank candidates for lots of images (n, H, W, C); those that cannot code them are left out, with a warning."""
+    if len(candidates) < 2:
+        return Choice(list(candidates))
+    contest = _Contest(lots, cut, _RULES[effort], threads)
+    coding = [one for one in candidates if not isinstance(one.coder, Estimates)]
+    looking = [one for one in candidates if isinstance(one.coder, Estimates)]
+    ranking = contest.larger(contest.blocks(*contest.rounds(coding)))
+    contest.choice.ranking = contest.everything(ranking, looking)
+    return contest.choice
 
 
-def _try(
-    images: Images, coders: Sequence[tuple[Coder, int]], choice: Choice, threads: int, *, whole: bool
-) -> list[tuple[Coder, int]]:
-    """Code the images by each coder; smallest first, in the order given where they are equal."""
-    sizes = []
-    for coder, _ in coders:
-        try:
-            payload = coder.encode(images, threads)
-        except BitsBackError as error:
-            choice.warnings.append(f"{coder.name} was not used: {error}")
-            continue
-        sizes.append((coder, len(payload)))
-        if whole:
-            choice.payloads[coder.tag, coder.id] = payload
-        choice.coded[coder.tag, coder.id] = images.size
-    return sorted(sizes, key=lambda one: one[1])
+class _Contest:
+    """Candidates against each other."""
+
+    def __init__(self, lots: Lots, cut: Cut, rules: _Rules, threads: int) -> None:
+        self.lots, self.cut, self.rules, self.threads = lots, cut, rules, threads
+        self.choice = Choice(samples=_size(lots))
+
+    def rounds(self, candidates: list[Candidate]) -> tuple[list[Candidate], int]:
+        """Let candidates code samples. The best first, and how many of them no round put out."""
+        ranking, left = list(candidates), len(candidates)
+        for number, samples in enumerate(self.rules.rounds):
+            if not left or (number and left < 2 and not ranking[0].coder.learns):
+                break
+            shown = sample(self.lots, samples, ranking[:left])
+            done = self._code(shown, ranking[:left])
+            staying = [one for one in done if self._stays(one, done[0])]
+            ranking = [*staying, *(one for one in done if one not in staying), *ranking[left:]]
+            left = len(staying)
+            if shown is self.lots:
+                break
+        return ranking, left
+
+    def blocks(self, ranking: list[Candidate], left: int) -> list[Candidate]:
+        """Let those that may still win code as much as a block of that which has the largest."""
+        if left < 2 or self.choice.samples in self.choice.sizes[ranking[0].key]:
+            return ranking
+        finalists = [one for one in ranking[:left] if one is ranking[0] or self._may_win(one, ranking[0])]
+        if len(finalists) < 2:
+            return ranking
+        shown = stretches(self.lots, max(one.block or one.coder.pace for one in finalists), finalists)
+        return [*self._code(shown, finalists), *(one for one in ranking if one not in finalists)]
+
+    def larger(self, ranking: list[Candidate]) -> list[Candidate]:
+        """If the best learns so much from one image to the next that it pays, give it larger blocks."""
+        if not ranking or not ranking[0].coder.learns or len(self.rules.rounds) < 2:
+            return ranking
+        best = ranking[0]
+        blocks = self.cut(best)
+        if len(blocks) < 2:
+            return ranking
+        middle = blocks[len(blocks) // 2]
+        whole, *halves = (len(self._encoded(best, part)) for part in (middle, *_halves(middle)))
+        sizes = [samples for more, samples in LARGER if sum(halves) >= (1 + more) * whole]
+        if not sizes:
+            return ranking
+        larger = best._replace(block=sizes[0])
+        self.choice.sizes[larger.key] = self.choice.sizes.get(best.key, {})
+        self.choice.expected[larger.key] = self.choice.expected.get(best.key, 0.0)
+        return [larger, *ranking[1:]]
+
+    def everything(self, ranking: list[Candidate], looking: list[Candidate]) -> list[Candidate]:
+        """Let those that have looked at all images code them, and so the best of the others, if they may be smaller."""
+        for one in looking:
+            assert isinstance(one.coder, Estimates)
+            self.choice.expected[one.key] = estimate = one.coder.estimate(apply(one.front, self.lots))
+            estimate = int(HOPE * estimate)
+            if not ranking or (self._is_hopeful(estimate, ranking[0]) and self._all(one) < self._all(ranking[0])):
+                ranking = [one, *ranking]
+            else:
+                ranking = [*ranking, one]
+        return [*ranking[:1], *sorted(ranking[1:], key=lambda one: self.choice.expected.get(one.key, math.inf))]
+
+    # How they are judged.
+
+    def _is_hopeful(self, estimate: int, best: Candidate) -> bool:
+        """Whether what is estimated is less than what the best so far takes; it codes everything to find out."""
+        return estimate < self.choice.expected[best.key] and estimate < self._all(best)
+
+    def _stays(self, one: Candidate, best: Candidate) -> bool:
+        factor = self.rules.learners if one.coder.learns else self.rules.near
+        return self._last(one) <= factor * self._last(best) + SLACK
+
+    def _may_win(self, one: Candidate, best: Candidate) -> bool:
+        """Whether a candidate may be better than the best so far, on a block."""
+        mine, its = self.choice.sizes[one.key], self.choice.sizes[best.key]
+        ratios = [mine[samples] / max(1, its[samples]) for samples in sorted(mine.keys() & its.keys())]
+        if not one.coder.learns or best.coder.learns or len(ratios) < 2:
+            return ratios[-1] <= (self.rules.hopeful if one.coder.learns else self.rules.finalists)
+        block = min(self.choice.samples, one.block or one.coder.pace)
+        times = max(0.0, math.log(block / max(mine), 4))
+        gain = max(0.0, ratios[-2] - ratios[-1])
+        further = gain * GOES_ON * (1 - GOES_ON**times) / (1 - GOES_ON)
+        return bool(ratios[-1] - further <= self.rules.hopeful)
+
+    def _last(self, one: Candidate) -> int:
+        """What it took for the most samples that it has coded."""
+        sizes = self.choice.sizes[one.key]
+        return sizes[max(sizes)]
+
+    # Coding.
+
+    def _code(self, shown: Lots, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Let candidates code the same images; smallest first, in the order given where they are equal."""
+        samples, done = _size(shown), []
+        for one in candidates:
+            try:
+                payload = self._encoded(one, shown)
+            except BitsBackError as error:
+                self.choice.warnings.append(f"{one.coder.name} was not used: {error}")
+                continue
+            self._note(one, samples, len(payload))
+            if shown is self.lots and len(self.cut(one)) == 1:
+                self.choice.known[one.key] = {0: payload}
+            done.append(one)
+        return sorted(done, key=self._last)
+
+    def _all(self, one: Candidate) -> int:
+        """Let a candidate code all blocks, if it has not: how many bytes that takes."""
+        known = self.choice.known.setdefault(one.key, {})
+        blocks = self.cut(one)
+        missing = [number for number in range(len(blocks)) if number not in known]
+        with closing(ordered_map(lambda number, _: self._encoded(one, blocks[number]), missing, self.threads)) as work:
+            known |= zip(missing, work, strict=True)
+        size = sum(map(len, known.values()))
+        self._note(one, self.choice.samples, size)
+        return size
+
+    def _encoded(self, one: Candidate, lots: Lots) -> bytes:
+        return encode_behind(one.front, one.coder, lots, self.threads)
+
+    def _note(self, one: Candidate, samples: int, size: int) -> None:
+        self.choice.sizes.setdefault(one.key, {})[samples] = size
+        self.choice.expected[one.key] = size * self.choice.samples / samples
 
 
-def sample(images: Images, samples: int, coders: Sequence[Coder]) -> Images:
-    """About so many samples of the images; the images themselves if that is half of them or more.
+def _size(lots: Lots) -> int:
+    return sum(images.size for images in lots)
 
-    Small images are taken whole, evenly spread; of large ones crops from several places, unless one of the coders does
-    not take other sizes.
+
+def _halves(lots: Lots) -> list[list[Images]]:
+    """Images in two parts of about as many samples; an image that is alone, by its rows."""
+    if len(lots) == len(lots[0]) == 1:
+        middle = lots[0].shape[1] // 2
+        parts = [lots[0][:, :middle], lots[0][:, middle:]]
+        return [[np.ascontiguousarray(part)] for part in parts if part.size]
+    first: list[Images] = []
+    second: list[Images] = []
+    left = _size(lots) // 2
+    for images in lots:
+        count = min(len(images), max(left // images[0].size, 0 if first else 1))
+        left -= count * images[0].size
+        first += [images[:count]] if count else []
+        second += [images[count:]] if count < len(images) else []
+        left = left if count == len(images) else 0
+    return [part for part in (first, second) if part]
+
+
+# Samples --------------------------------------------------------------------------------------------------------------
+
+
+def stretches(lots: Lots, samples: int, candidates: Sequence[Candidate]) -> Lots:
+    """About so many samples of images that follow one another, from up to four places; or the lots themselves.
+
+    Of an image that is larger, the middle, if the candidates take parts of it.
     """
-    count, height, width, channels = images.shape
-    if images.size <= 2 * samples:
-        return images
-    if CROPS * images[0].size > samples:
-        area = samples // (CROPS * channels)
-        rows = min(height, max(int(area**0.5), area // width))
-        columns = min(width, area // rows)
-        if all(_takes(coder, (rows, columns, channels), images) for coder in coders):
-            return _crops(images, rows, columns)
-    wanted = min(count, max(1, samples // images[0].size))
-    return np.ascontiguousarray(images[np.arange(wanted) * count // wanted]) if wanted < count else images
+    count, total = sum(map(len, lots)), _size(lots)
+    if total <= samples * 5 // 4:
+        return lots
+    places = min(STRETCHES, max(1, count * samples // total))
+    each = max(1, count * samples // (total * places))
+    firsts = [(count - each) * (2 * place + 1) // (2 * places) for place in range(places)]
+    images = [_image(lots, number) for first in firsts for number in range(first, first + each)]
+    rows = max(1, samples // images[0][0].size)
+    height, width, channels = images[0].shape
+    if (
+        len(images) == 1
+        and rows < height
+        and all(_takes(one, [(rows, width, channels)], lots[0]) for one in candidates)
+    ):
+        images = [images[0][(height - rows) // 2 :][:rows]]
+    return kinds.by_shape(image[None] for image in images)
 
 
-def _takes(coder: Coder, shape: Shape, images: Images) -> bool:
-    """Whether it takes crops of this shape: their samples are the images' own, so of levels nothing is asked."""
-    return coder.accepts(shape, images.dtype, 2)
+class _Window(NamedTuple):
+    """A part of an image."""
+
+    lot: int
+    image: int
+    top: int
+    left: int
+    rows: int
+    columns: int
+
+    def cut(self, lots: Sequence[Images]) -> Images:
+        return lots[self.lot][
+            self.image, self.top : self.top + self.rows, self.left : self.left + self.columns
+        ]  # fmt: skip
 
 
-def _crops(images: Images, rows: int, columns: int) -> Images:
-    """Crops from four of sixteen places: of all degrees of unrest, the greatest included, as that costs most bytes."""
-    count, height, width, _ = images.shape
-    places = PLACES * PLACES
+def sample(lots: Lots, samples: int, candidates: Sequence[Candidate]) -> Lots:
+    """About so many samples of the images; the lots themselves if that is half of them or more.
+
+    Small images are taken whole, evenly spread; of large ones crops from several places, unless one of the candidates
+    does not take other sizes.
+    """
+    total, count = sum(images.size for images in lots), sum(map(len, lots))
+    if total <= 2 * samples:
+        return lots
+    if CROPS * total > samples * count:  # images are large
+        found = _windows(lots, samples // (CROPS * lots[0].shape[3]))
+        shapes = [(one.rows, one.columns, lots[0].shape[3]) for one in found]
+        if all(_takes(one, shapes, lots[0]) for one in candidates):
+            return _stacked([one.cut(lots) for one in _restless(lots, found)])
+    wanted = min(count, max(1, samples * count // total))
+    if wanted == count:
+        return lots
+    return _stacked([_image(lots, index * count // wanted) for index in range(wanted)])
+
+
+def _takes(candidate: Candidate, shapes: Sequence[Shape], images: Images) -> bool:
+    """Whether it takes crops of these shapes: their samples are the images' own, so of levels nothing is asked."""
+    form = forms(candidate.front, Form(images.shape[3], images.itemsize))[-1]
+    shapes = [(height, width, form.channels) for height, width, _ in shapes]
+    return kinds.accepts(candidate.coder, shapes, form.dtype, 2)
+
+
+def _place(lots: Sequence[Images], number: int) -> tuple[int, int]:
+    """Where the image of a number is: which lot, and which in it."""
+    for lot, images in enumerate(lots):
+        if number < len(images):
+            return lot, number
+        number -= len(images)
+    raise IndexError
+
+
+def _image(lots: Sequence[Images], number: int) -> Images:
+    lot, image = _place(lots, number)
+    found: Images = lots[lot][image]
+    return found
+
+
+def _windows(lots: Sequence[Images], area: int) -> list[_Window]:
+    """Sixteen places, in images all over the lots, and about so many pixels at each."""
+    count, places = sum(map(len, lots)), PLACES * PLACES
     found = []
     for place in range(places):
+        lot, image = _place(lots, count * place // places)
+        _, height, width, _ = lots[lot].shape
+        rows = min(height, max(int(area**0.5), area // width))
+        columns = min(width, max(1, area // rows))
         top = (height - rows) * (place // PLACES) // (PLACES - 1)
         left = (width - columns) * (place % PLACES) // (PLACES - 1)
-        found.append(images[count * place // places, top : top + rows, left : left + columns])
-    unrest = [int(np.abs(np.diff(crop.astype(np.int32), axis=1)).sum()) for crop in found]
-    order = sorted(range(places), key=lambda place: unrest[place])
-    chosen = sorted(order[places * (quarter + 1) // CROPS - 1] for quarter in range(CROPS))
-    return np.stack([found[place] for place in chosen])
+        found.append(_Window(lot, image, top, left, rows, columns))
+    return found
 
 
-__all__ = ["EFFORTS", "Choice", "Effort", "choose", "sample"]
+def _restless(lots: Sequence[Images], found: Sequence[_Window]) -> list[_Window]:
+    """Four of the places: of all degrees of unrest, the greatest included, as that costs most bytes."""
+    unrest = [float(np.abs(np.diff(one.cut(lots).astype(np.int32), axis=1)).sum()) for one in found]
+    areas = [one.rows * one.columns for one in found]
+    order = sorted(range(len(found)), key=lambda place: unrest[place] / areas[place])
+    chosen = sorted(order[len(found) * (quarter + 1) // CROPS - 1] for quarter in range(CROPS))
+    return [found[place] for place in chosen]
+
+
+def _stacked(images: Sequence[Images]) -> list[Images]:
+    """Images (H, W, C) in lots of one shape each."""
+    shapes: dict[tuple[int, ...], list[Images]] = {}
+    for image in images:
+        shapes.setdefault(image.shape, []).append(image)
+    return [np.stack(alike) for alike in shapes.values()]
+
+
+__all__ = ["EFFORTS", "Candidate", "Choice", "Effort", "choose", "sample"]

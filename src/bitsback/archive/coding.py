@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
 from bitsback.archive.container import check_sum
+from bitsback.archive.front import Front, Levels, decode_behind, encode_behind, form_of, forms, memory_behind
 from bitsback.archive.head import Block, Bytes
 from bitsback.archive.library import PLAIN, Library
 from bitsback.archive.limits import Limits
 from bitsback.archive.packing import Packing, pack, unpack
-from bitsback.archive.plan import Key
-from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError
+from bitsback.errors import BitsBackError, ChecksumError, LimitError
 from bitsback.kinds.base import Coder, Images
+from bitsback.kinds.lots import lots_of
 from bitsback.kinds.plain import little_endian
+
+
+class Decoded:
+    """The images of a block, numbered from 0, in lots of one shape each."""
+
+    def __init__(self, lots: Sequence[Images]) -> None:
+        self.lots = tuple(lots)
+        for images in self.lots:
+            images.flags.writeable = False
+        self._ends = list(accumulate(map(len, self.lots)))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(images.nbytes for images in self.lots)
+
+    def __getitem__(self, number: int) -> Images:
+        """An image, (H, W, C)."""
+        lot = bisect_right(self._ends, number)
+        image: Images = self.lots[lot][number - self._ends[lot]]
+        return image
+
+    def parts(self, start: int, stop: int) -> Iterator[Images]:
+        """The images from one number to another, an array for each shape."""
+        first = 0
+        for images, end in zip(self.lots, self._ends, strict=True):
+            if max(first, start) < min(end, stop):
+                yield images[max(start - first, 0) : stop - first]
+            first = end
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,65 +75,66 @@ def worth(samples: int, threads: int) -> int:
     return max(1, min(threads, samples // GRAIN))
 
 
-def coded_form(images: Images, key: Key) -> Images:
-    """The samples that a coder sees: ranks 0 and 1 where there are two levels, else the samples themselves."""
-    return (images == key.levels[1]).astype(np.uint8) if key.levels else images
-
-
 def encode_block(
-    images: Images, key: Key, coders: list[Coder], threads: int = 1, payload: bytes | None = None, verify: bool = False
+    lots: Sequence[Images],
+    front: Front,
+    coders: Sequence[Coder],
+    threads: int = 1,
+    payload: bytes | None = None,
+    verify: bool = False,
 ) -> CodedBlock:
-    """Code images (n, H, W, C) by the first coder that can; by none of them, if that would make the samples larger.
+    """Code lots of images (n, H, W, C), behind a front, by the first coder that can; by none of them, if that would
+    make the samples larger.
 
     ``payload``: what the first coder makes of them, if that is known. ``verify``: decode and compare.
     """
-    coded = coded_form(images, key)
-    warnings = []
-    used: Coder = PLAIN
+    warnings: list[str] = []
+    simple = front if front and isinstance(front[-1], Levels) else ()
+    least = sum(images.size for images in lots) * forms(simple, form_of(lots))[-1].sample_bytes
     for coder in coders:
         try:
-            payload = payload or coder.encode(coded, threads)
-            if len(payload) < coded.nbytes:
-                if verify and not np.array_equal(coder.decode(payload, len(coded), key.shape, coded.dtype), coded):
-                    raise ChecksumError("decoding does not give the same pixels")
-                used = coder
-            break
+            payload = payload or encode_behind(front, coder, lots, threads)
+            if len(payload) >= least:
+                break
+            block = _block(coder, lots, front, payload)
+            if verify and not _same(decode_behind(front, coder, payload, block.lots, block.form), lots):
+                raise ChecksumError("decoding does not give the same pixels")
+            return CodedBlock(block, payload, coder, tuple(warnings))
         except BitsBackError as error:
             warnings.append(f"{coder.name} was not used: {error}")
             payload = None
-    if used is PLAIN or payload is None:
-        used, payload = PLAIN, PLAIN.encode(coded)
-    block = Block(
-        used.tag,
-        images.dtype.itemsize,
-        key.shape,
-        len(images),
-        len(payload),
-        check_sum(little_endian(images)),
-        key.levels,
-        bytes.fromhex(used.id),
-    )
-    return CodedBlock(block, payload, used, tuple(warnings))
+    payload = encode_behind(simple, PLAIN, lots)
+    return CodedBlock(_block(PLAIN, lots, simple, payload), payload, PLAIN, tuple(warnings))
 
 
-def decode_block(block: Block, payload: bytes, library: Library, limits: Limits, threads: int = 1) -> Images:
-    """The images of a block, (count, H, W, C), of its type.
+def _same(one: Sequence[Images], other: Sequence[Images]) -> bool:
+    return all(map(np.array_equal, one, other))
+
+
+def _block(coder: Coder, lots: Sequence[Images], front: Front, payload: bytes) -> Block:
+    check = check_sum(*map(little_endian, lots))
+    identity = bytes.fromhex(coder.id)
+    return Block(coder.tag, lots[0].itemsize, lots_of(lots), len(payload), check, front, identity)
+
+
+def working(block: Block, coder: Coder, threads: int = 1) -> int:
+    """Bytes that decoding a block takes at most, its payload and what is decoded included."""
+    return memory_behind(block.front, coder, block.lots, block.form, block.size, threads) + block.size
+
+
+def decode_block(block: Block, payload: bytes, library: Library, limits: Limits, threads: int = 1) -> Decoded:
+    """The images of a block.
 
     Raises ChecksumError if the samples are not the ones that went in; ModelNotFoundError; FormatError; LimitError.
     """
     coder = library.coder(block.tag, block.model.hex())
-    needed = coder.memory(block.count, block.shape, block.coded_dtype, len(payload), threads) + len(payload)
+    needed = working(block, coder, threads)
     if needed > limits.memory:
         raise LimitError(f"decoding takes {needed} bytes, over the memory limit of {limits.memory} (-M raises it)")
-    images = coder.decode(payload, block.count, block.shape, block.coded_dtype, threads)
-    if images.shape != (block.count, *block.shape) or images.dtype != np.dtype(block.coded_dtype):
-        raise FormatError(f"{coder.name} decoded to other sizes than announced")
-    if block.levels:
-        low, high = block.levels
-        images = np.where(images > 0, np.array(high, block.dtype), np.array(low, block.dtype))
-    if check_sum(little_endian(images)) != block.check:
+    images = decode_behind(block.front, coder, payload, block.lots, block.form, threads)
+    if check_sum(*map(little_endian, images)) != block.check:
         raise ChecksumError(f"{coder.name} decoded to other pixels than were stored")
-    return images
+    return Decoded(images)
 
 
 def pack_bytes(data: bytes, packable: bool = True) -> tuple[Bytes | None, bytes]:
@@ -117,4 +153,13 @@ def unpack_bytes(section: Bytes, packed: bytes) -> bytes:
     return data
 
 
-__all__ = ["CodedBlock", "coded_form", "decode_block", "encode_block", "pack_bytes", "unpack_bytes"]
+__all__ = [
+    "CodedBlock",
+    "Decoded",
+    "decode_block",
+    "encode_block",
+    "pack_bytes",
+    "unpack_bytes",
+    "working",
+    "worth",
+]

@@ -103,13 +103,18 @@ _KINDS = frozenset(Kind)
 _COPIED = frozenset((Kind.DIRECTORY, Kind.MODEL))
 
 
-def check_sum(data: bytes | memoryview) -> int:
-    """XXH3-64 of ``data`` with seed 0, as an unsigned integer.
+def check_sum(data: bytes | memoryview, *more: bytes | memoryview) -> int:
+    """XXH3-64 of ``data``, and what follows it, with seed 0, as an unsigned integer.
 
     >>> hex(check_sum(b""))
     '0x2d06800538d394c2'
     """
-    return xxhash.xxh3_64_intdigest(data)
+    if not more:
+        return xxhash.xxh3_64_intdigest(data)
+    running = xxhash.xxh3_64(data)
+    for one in more:
+        running.update(one)
+    return running.intdigest()
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
@@ -482,7 +487,11 @@ def _parse_footer(footer: bytes) -> tuple[int, int] | None:
 
 
 def _footers(file: File) -> Iterator[tuple[int, int, int]]:
-    """Where footers end that are whole, the last one first; and of each the offset of its index, and its run."""
+    """Where footers end that are whole, the last one first; and of each the offset of its index, and its run.
+
+    The one at the end of the file is looked at alone: mostly no other is asked for, and the file may be far away."""
+    if last := read_footer(file, file.size):
+        yield file.size, *last
     for start in range((file.size - 1) // _WINDOW * _WINDOW, -1, -_WINDOW):
         begin = max(0, start - FOOTER_SIZE)
         window = file.read(begin, min(start + _WINDOW, file.size) - begin)
@@ -492,6 +501,8 @@ def _footers(file: File) -> Iterator[tuple[int, int, int]]:
             footer = window[max(0, stop - FOOTER_SIZE) : stop]
             # a quick look at the highest bytes of the place of the index
             if footer[6:8] == b"\0\0" and begin + stop > start and (parsed := _parse_footer(footer)):
+                if begin + stop == file.size:
+                    continue
                 yield begin + stop, *parsed
 
 

@@ -17,7 +17,6 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import numpy as np
 from msgspec import structs
 
 from bitsback.archive.coding import encode_block, pack_bytes
@@ -28,7 +27,7 @@ from bitsback.archive.item import Item
 from bitsback.archive.library import Library
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.member import Entry
-from bitsback.archive.plan import Key, Load, Room
+from bitsback.archive.plan import Load, Room
 from bitsback.archive.protect import protect, share_of
 from bitsback.archive.reader import Archive
 from bitsback.archive.report import Report
@@ -37,6 +36,7 @@ from bitsback.archive.verify import verify
 from bitsback.archive.writer import Continued, Progress, Settings, Writer
 from bitsback.errors import BitsBackError, ChecksumError, OutputExistsError
 from bitsback.files import Skipped
+from bitsback.kinds import lots as kinds
 
 
 def append(
@@ -242,9 +242,9 @@ def _chunk(archive: Archive, data: DataChunk, renumbered: dict[int, int]) -> tup
         payload = whole[data.starts[which] : data.starts[which + 1]] if whole else archive.block_payload(data, which)
         if len(wanted) < len(pieces):
             images = archive.block_images(data, which)
-            images = np.concatenate([images[at : at + piece.length] for at, piece in wanted])
-            key = Key(block.shape, block.dtype, block.levels)
-            again = encode_block(images, key, [archive.library.coder(block.tag, block.model.hex())], verify=True)
+            lots = kinds.by_shape(one for at, piece in wanted for one in images.parts(at, at + piece.length))
+            coder = archive.library.coder(block.tag, block.model.hex())
+            again = encode_block(lots, block.front, [coder], verify=True)
             block, payload = again.block, again.payload
         blocks.append(block)
         payloads.append(payload)

@@ -1,9 +1,9 @@
 """The head of a data chunk: its blocks of images, its bytes, and which contents they are pieces of.
 
-A *block* is what is coded, and decoded, together: images of one shape and type, on their own, so that one image costs
-the decoding of its block alone. The payload of a chunk is its packed bytes, then its blocks one after the other: so
-where the end of a file is missing, metadata is not, and the blocks before it are worth something. A *piece* is a run of
-images, or of bytes, of one content. Layout: ``docs/format.md``.
+A *block* is what is coded, and decoded, together: images of one type and number of channels, on their own, so that one
+image costs the decoding of its block alone. The payload of a chunk is its packed bytes, then its blocks one after the
+other: so where the end of a file is missing, metadata is not, and the blocks before it are worth something. A *piece*
+is a run of images, or of bytes, of one content. Layout: ``docs/format.md``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from bitsback.archive import front
 from bitsback.archive.fields import (
     Cursor,
     ascending,
@@ -27,13 +28,14 @@ from bitsback.archive.fields import (
     varint,
     varints,
 )
+from bitsback.archive.front import Form, Front, forms
 from bitsback.archive.limits import BLOCK, DEFAULT_LIMITS, HEAD_BYTES, PIECE, Allowance, Limits
 from bitsback.archive.packing import PACKINGS, Packing, pack, unpack
 from bitsback.errors import FormatError, LimitError, UnsupportedVersionError
-from bitsback.kinds.base import Shape
+from bitsback.kinds.base import Lot
 
 MAX_PIECES = 1 << 17
-"""Pieces of images in one chunk, and of bytes."""
+"""Pieces of images in one chunk, and of bytes; and lots of all its blocks."""
 MAX_BLOCKS = 1 << 16
 """Blocks in one chunk."""
 
@@ -50,6 +52,7 @@ class _Tag(IntEnum):
     BYTES = 4
     BYTE_PIECES = 5
     VOID = 6
+    FRONTS = 7
 
 
 _TAGS = frozenset(_Tag)
@@ -83,19 +86,19 @@ def joined(pieces: Iterable[Piece]) -> list[Piece]:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """``count`` images of one shape and type, coded by one coder."""
+    """Images of one type and number of channels, coded by one coder."""
 
     tag: int
     """The kind of the coder."""
     sample_bytes: int
-    shape: Shape
-    count: int
+    lots: tuple[Lot, ...]
+    """What images: so many of a shape, then so many of another ..."""
     size: int
     """Bytes in the payload."""
     check: int
     """XXH3-64 of the decoded samples, C order, little-endian."""
-    levels: tuple[int, int] | None = None
-    """The two values that coded samples 0 and 1 stand for, or None."""
+    front: Front = ()
+    """What stands in front of the coder."""
     model: bytes = b""
     """SHA-256 of the coder's weights; empty if it has none."""
 
@@ -104,15 +107,29 @@ class Block:
         return DTYPES[self.sample_bytes]
 
     @property
-    def coded_dtype(self) -> str:
-        """The type of the samples that the coder sees."""
-        return "uint8" if self.levels else self.dtype
+    def form(self) -> Form:
+        """What its images are like."""
+        return Form(self.lots[0].shape[2], self.sample_bytes)
+
+    @property
+    def coded(self) -> Form:
+        """What the images that the coder sees are like."""
+        return forms(self.front, self.form)[-1]
+
+    @property
+    def count(self) -> int:
+        """How many images."""
+        return sum(lot.n for lot in self.lots)
 
     @property
     def samples(self) -> int:
         """Samples of all its images."""
-        height, width, channels = self.shape
-        return self.count * height * width * channels
+        return sum(count * shape[0] * shape[1] * shape[2] for count, shape in self.lots)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all its images."""
+        return self.samples * self.sample_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +163,16 @@ class DataHead:
     def encode(self) -> bytes:
         """The head's bytes: the digest, a packing byte, the unpacked size if packed, and the fields."""
         models = list(dict.fromkeys(block.model for block in self.blocks if block.model))
+        fronts = list(dict.fromkeys(block.front for block in self.blocks if block.front))
         body = fields(
             {
                 _Tag.MODELS: b"".join(models) or None,
-                _Tag.BLOCKS: b"".join(_block(block, models) for block in self.blocks) or None,
+                _Tag.BLOCKS: b"".join(_block(block, models, fronts) for block in self.blocks) or None,
                 _Tag.IMAGE_PIECES: _pieces(self.image_pieces) if self.image_pieces else None,
                 _Tag.BYTES: _bytes(self.data) if self.data else None,
                 _Tag.BYTE_PIECES: _pieces(self.byte_pieces) if self.byte_pieces else None,
                 _Tag.VOID: ascending(self.void) or None,
+                _Tag.FRONTS: b"".join(map(front.encode, fronts)) or None,
             }
         )
         how, packed = pack(body)
@@ -161,12 +180,13 @@ class DataHead:
         return start + (b"" if how == Packing.STORED else varint(len(body))) + packed
 
 
-def _block(block: Block, models: list[bytes]) -> bytes:
-    levels = block.levels or ()
+def _block(block: Block, models: list[bytes], fronts: list[Front]) -> bytes:
     which = models.index(block.model) + 1 if block.model else 0
+    behind = fronts.index(block.front) + 1 if block.front else 0
+    lots = (number for count, (height, width, _) in block.lots for number in (height, width, count))
     return (
-        bytes([block.tag, block.sample_bytes, len(levels)])
-        + varints((which, *block.shape, block.count, block.size, *levels))
+        bytes([block.tag, block.sample_bytes])
+        + varints((which, behind, block.form.channels, block.size, len(block.lots), *lots))
         + struct.pack("<Q", block.check)
     )
 
@@ -215,7 +235,8 @@ def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS, allowance: Allowan
     if len(models) % 32:
         raise FormatError("a list of models is cut short")
     identities = [models[at : at + 32] for at in range(0, len(models), 32)]
-    blocks = _read_blocks(known.get(_Tag.BLOCKS, b""), identities, limits, allowance)
+    fronts = _read_fronts(known.get(_Tag.FRONTS, b""), allowance)
+    blocks = _read_blocks(known.get(_Tag.BLOCKS, b""), identities, fronts, limits, allowance)
     image_pieces = _read_pieces(known.get(_Tag.IMAGE_PIECES), allowance)
     section = _read_bytes(known[_Tag.BYTES], limits) if _Tag.BYTES in known else None
     byte_pieces = _read_pieces(known.get(_Tag.BYTE_PIECES), allowance)
@@ -232,30 +253,65 @@ def decode_head(data: bytes, limits: Limits = DEFAULT_LIMITS, allowance: Allowan
     return head
 
 
-def _read_blocks(data: bytes, models: list[bytes], limits: Limits, allowance: Allowance) -> list[Block]:
+def _read_fronts(data: bytes, allowance: Allowance) -> list[Front]:
+    cursor = Cursor(data)
+    fronts: list[Front] = []
+    while cursor.left:
+        if len(fronts) == MAX_BLOCKS:
+            raise LimitError(f"more than {MAX_BLOCKS} fronts in one chunk")
+        allowance.take(1, BLOCK)
+        fronts.append(front.read(cursor))
+    return fronts
+
+
+def _read_blocks(
+    data: bytes, models: list[bytes], fronts: list[Front], limits: Limits, allowance: Allowance
+) -> list[Block]:
     cursor = Cursor(data)
     blocks: list[Block] = []
+    lot_count = 0
     while cursor.left:
         if len(blocks) == MAX_BLOCKS:
             raise LimitError(f"more than {MAX_BLOCKS} blocks in one chunk")
         allowance.take(1, BLOCK)
-        tag, sample_bytes, level_count = cursor.take(3)
-        which, height, width, channels, count, size = cursor.varints(6)
-        if sample_bytes not in DTYPES or level_count not in (0, 2):
+        tag, sample_bytes = cursor.take(2)
+        which, behind, channels, size = cursor.varints(4)
+        if sample_bytes not in DTYPES:
             raise UnsupportedVersionError("images are coded in a way that is unknown to this version")
-        if which > len(models) or not (height and width and channels and count):
-            raise FormatError("a block names a model that is not there, or announces images without samples")
-        if height * width > limits.pixels:
-            raise LimitError(f"an image of {height} x {width} pixels is over the limit of {limits.pixels}")
-        if count * height * width * channels * sample_bytes > limits.chunk:
-            raise LimitError(f"a block decodes to more than the limit of {limits.chunk} bytes")
-        levels = (cursor.varint(), cursor.varint()) if level_count else None
-        if levels and max(levels) >= 1 << 8 * sample_bytes:
-            raise FormatError("a level does not fit its sample type")
+        if which > len(models) or behind > len(fronts):
+            raise FormatError("a block names a model or a front that is not there")
+        lots = _read_lots(cursor, channels, MAX_PIECES - lot_count, allowance)
+        lot_count += len(lots)
         (check,) = struct.unpack("<Q", cursor.take(8))
         model = models[which - 1] if which else b""
-        blocks.append(Block(tag, sample_bytes, (height, width, channels), count, size, check, levels, model))
+        before: Front = ()
+        if behind:
+            before = fronts[behind - 1]
+            forms(before, Form(channels, sample_bytes))  # whether it fits
+        _check_sizes(lots, sample_bytes, limits)
+        blocks.append(Block(tag, sample_bytes, lots, size, check, before, model))
     return blocks
+
+
+def _check_sizes(lots: Sequence[Lot], sample_bytes: int, limits: Limits) -> None:
+    size = 0
+    for n, (height, width, channels) in lots:
+        if height * width > limits.pixels:
+            raise LimitError(f"an image of {height} x {width} pixels is over the limit of {limits.pixels}")
+        size += n * height * width * channels * sample_bytes
+    if size > limits.chunk:
+        raise LimitError(f"a block decodes to more than the limit of {limits.chunk} bytes")
+
+
+def _read_lots(cursor: Cursor, channels: int, most: int, allowance: Allowance) -> tuple[Lot, ...]:
+    rows = cursor.count()
+    if rows > most:
+        raise LimitError(f"more than {MAX_PIECES} lots of images in one chunk")
+    allowance.take(rows, PIECE)
+    numbers = cursor.varints(3 * rows)
+    if not channels or not rows or 0 in numbers:
+        raise FormatError("a block announces images without samples")
+    return tuple(Lot(numbers[at + 2], (numbers[at], numbers[at + 1], channels)) for at in range(0, len(numbers), 3))
 
 
 def _read_bytes(data: bytes, limits: Limits) -> Bytes:

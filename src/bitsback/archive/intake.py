@@ -23,9 +23,14 @@ from bitsback.threads import ordered_map, thread_count
 
 
 def items_of(
-    sources: Iterable[Source], skipped: list[Skipped], limits: Limits = DEFAULT_LIMITS, threads: int = 1
+    sources: Iterable[Source],
+    skipped: list[Skipped],
+    limits: Limits = DEFAULT_LIMITS,
+    threads: int = 1,
+    *,
+    pixels: bool = False,
 ) -> Iterator[Item]:
-    """Read the sources, in order.
+    """Read the sources, in order; of images that are deflated, with ``pixels``, no more than pixels and metadata.
 
     One that cannot be read goes on the list of skipped ones, and so does one that readers with these limits, where they
     are below the default, would refuse. What is beyond the default limits is kept as its file's bytes. So limits
@@ -35,7 +40,7 @@ def items_of(
 
     def one(source: Source, threads: int) -> Item | Skipped:
         try:
-            return _item(source, limits)
+            return _item(source, limits, pixels)
         except InputError as error:
             return Skipped(source.name, error.reason)
         except LimitError as error:
@@ -61,7 +66,7 @@ def items_of(
             yield item
 
 
-def _item(source: Source, limits: Limits) -> Item:
+def _item(source: Source, limits: Limits, pixels: bool) -> Item:
     entry, linked = source.entry, source.stamp.links > 1
     if entry.type != Type.FILE:
         return Item(entry)
@@ -69,16 +74,16 @@ def _item(source: Source, limits: Limits) -> Item:
     if data is None:
         start = read_start(source, 1 << 16)
         return Item(entry, stream=partial(read_pieces, source), start=start, linked=linked)
-    picture = _picture(data, source.name)
+    picture = _picture(data, source.name, pixels)
     if reason := _beyond(picture, limits):
         raise LimitError(reason)
     digest = hashlib.sha256(data).digest()
     return Item(entry, picture, partial(read_whole, source), sha256=digest, linked=linked)
 
 
-def _picture(data: bytes, name: str) -> Picture:
+def _picture(data: bytes, name: str, pixels: bool = False) -> Picture:
     """A file taken apart, if it is not beyond the default limits."""
-    picture = files.parse(data, name)
+    picture = files.parse(data, name, pixels)
     reason = _beyond(picture, DEFAULT_LIMITS)
     return Picture(raw=data, note=reason) if reason else picture
 

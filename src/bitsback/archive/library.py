@@ -13,7 +13,7 @@ from bitsback import kinds
 from bitsback.errors import FormatError, ModelError, ModelNotFoundError
 from bitsback.kinds.base import Coder, Shape
 
-PLAIN, ADAPTIVE = kinds.plain.CODER, kinds.adaptive.CODER
+PLAIN, ADAPTIVE, FILTERED = kinds.plain.CODER, kinds.adaptive.CODER, kinds.filtered.CODER
 
 
 def kind_name(tag: int) -> str:
@@ -119,4 +119,4 @@ class Library:
         return model
 
 
-__all__ = ["ADAPTIVE", "PLAIN", "Library", "ModelCoder"]
+__all__ = ["ADAPTIVE", "FILTERED", "PLAIN", "Library", "ModelCoder"]

@@ -5,15 +5,18 @@ number. So it is a pure function, its input and output can be written down, and 
 not on threads, processes or machines.
 
 Files come in *batches*, each with a directory of its own. Of a batch, the arrays of one shape, type and pair of levels
-are a group; when it is known which coder takes a group, it is cut into blocks; blocks, and bytes, fill chunks.
+are a group if they are many, and little groups are one; when it is known which coder takes a group, it is cut into
+blocks; blocks, and bytes, fill chunks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
+from msgspec import structs
 
 from bitsback.archive.directory import MAX_MEMBERS, MAX_ROWS
 from bitsback.archive.limits import KIB, MIB
@@ -37,6 +40,9 @@ CHUNK_BLOCKS = 4 * KIB
 MIN_BLOCK, MAX_BLOCK = KIB, 16 * MIB
 """Samples of a block, whatever is asked for; a single image may have more."""
 
+ALONE = 256 * KIB
+"""Samples with which images of one shape are a group of their own, and so are those of two levels."""
+
 
 class PartFacts(msgspec.Struct, frozen=True, array_like=True):
     """An array of images."""
@@ -50,7 +56,7 @@ class PartFacts(msgspec.Struct, frozen=True, array_like=True):
     @property
     def unit(self) -> int:
         """Samples of one image."""
-        return self.shape[0] * self.shape[1] * self.shape[2]
+        return _unit(self.shape)
 
 
 class Facts(msgspec.Struct, frozen=True, array_like=True):
@@ -75,14 +81,9 @@ class Run(msgspec.Struct, frozen=True, array_like=True):
 class Key(msgspec.Struct, frozen=True, array_like=True):
     """What the images of a group have in common."""
 
-    shape: Shape
+    channels: int
     dtype: str
     levels: tuple[int, int] | None = None
-
-    @property
-    def unit(self) -> int:
-        """Samples of one image."""
-        return self.shape[0] * self.shape[1] * self.shape[2]
 
 
 class Group(msgspec.Struct, frozen=True, array_like=True):
@@ -90,10 +91,21 @@ class Group(msgspec.Struct, frozen=True, array_like=True):
 
     key: Key
     runs: tuple[Run, ...]
+    shapes: tuple[Shape, ...]
+    """Of the images of each run."""
+
+    @property
+    def count(self) -> int:
+        """How many images."""
+        return sum(run.length for run in self.runs)
 
     @property
     def samples(self) -> int:
-        return self.key.unit * sum(run.length for run in self.runs)
+        return sum(run.length * _unit(shape) for run, shape in zip(self.runs, self.shapes, strict=True))
+
+
+def _unit(shape: Shape) -> int:
+    return shape[0] * shape[1] * shape[2]
 
 
 class ChunkPlan(msgspec.Struct, frozen=True, array_like=True):
@@ -143,47 +155,91 @@ class Room:
         return True
 
 
-def group(contents: Sequence[Facts]) -> list[Group]:
-    """The arrays of a batch by what they have in common, in the order of their first images."""
-    groups: dict[Key, list[Run]] = {}
-    for number, facts in enumerate(contents):
-        for part, array in enumerate(facts.parts, 1):
-            key = _key(array, groups)
-            groups.setdefault(key, []).append(Run(number, part, 0, array.count))
-    return [Group(key, tuple(runs)) for key, runs in groups.items()]
+Look = tuple[Shape, str, bool]
+"""Of images: their shape, their type, and whether they are of two levels."""
 
 
-def _key(array: PartFacts, groups: Iterable[Key]) -> Key:
+def group(contents: Sequence[Facts], apart: Collection[Look] = ()) -> list[Group]:
+    """The arrays of a batch by what they have in common, in the order of their first images.
+
+    ``apart``: what images are not to be mixed with others, however few they are, as they have a model of their own.
+    """
+    arrays = [(Run(number, part, 0, array.count), array) for number, facts in enumerate(contents)
+              for part, array in enumerate(facts.parts, 1)]  # fmt: skip
+    found: dict[tuple[Key, Shape | None], list[tuple[Run, PartFacts]]] = {}
+    pairs: dict[Key, None] = {}
+    sizes: Counter[tuple[Key, Shape | None]] = Counter()
+    keys = []
+    for _, array in arrays:
+        key = _key(array, pairs)
+        pairs[key] = None
+        keys.append(key)
+        for name in ((key, None), (key, array.shape)):
+            sizes[name] += array.count * array.unit
+    for (run, array), key in zip(arrays, keys, strict=True):
+        found.setdefault(_home(key, array.shape, sizes, apart), []).append((run, array))
+    return [
+        Group(key, tuple(run for run, _ in members), tuple(array.shape for _, array in members))
+        for (key, _), members in found.items()
+    ]
+
+
+def _home(
+    key: Key, shape: Shape, sizes: Mapping[tuple[Key, Shape | None], int], apart: Collection[Look]
+) -> tuple[Key, Shape | None]:
+    """Which group an array belongs to: little of two levels goes where most are; one of its shape, if that is large."""
+    if key.levels is not None and (shape, key.dtype, True) not in apart:
+        more = structs.replace(key, levels=None)
+        if sizes[key, None] < min(ALONE, sizes.get((more, None), 0)):
+            key = more
+    alone = sizes.get((key, shape), 0) >= ALONE or (shape, key.dtype, key.levels is not None) in apart
+    return key, shape if alone else None
+
+
+def _key(array: PartFacts, known: Iterable[Key]) -> Key:
     """The key of an array; a blank page, which is at home in many groups, prefers one that is there."""
-    pair = array.levels
+    pair, channels = array.levels, array.shape[2]
     if pair and pair[0] == pair[1]:
         value = pair[0]
-        there = [key.levels for key in groups if (key.shape, key.dtype) == (array.shape, array.dtype)]
-        fitting = [known for known in there if known is None or value in known]
+        there = [key.levels for key in known if (key.channels, key.dtype) == (channels, array.dtype)]
+        fitting = [levels for levels in there if levels is None or value in levels]
         usual = {0: (0, 255), 1: (0, 1), 255: (0, 255)}
         pair = fitting[0] if fitting else usual.get(value)
-    return Key(array.shape, array.dtype, pair)
+    return Key(channels, array.dtype, pair)
 
 
 def split(group: Group, samples: int) -> list[Group]:
     """A group cut into blocks of about so many samples and at least one image, as equal as can be."""
-    count = sum(run.length for run in group.runs)
-    per_block = max(1, min(max(samples, MIN_BLOCK), MAX_BLOCK) // group.key.unit)
+    count, whole = group.count, group.samples
+    per_block = max(1, min(max(samples, MIN_BLOCK), MAX_BLOCK) * count // whole)
     blocks = max(1, round(count / per_block)) if count > per_block else 1
-    ends = [count * (index + 1) // blocks for index in range(blocks)]
     out: list[Group] = []
-    runs: list[Run] = []
-    at = 0
-    for run in group.runs:
-        start = 0
+    runs: list[tuple[Run, Shape]] = []
+    done, end = 0, whole // blocks  # samples, of all runs so far, and with which the block is full
+    for run, shape in zip(group.runs, group.shapes, strict=True):
+        unit, start = _unit(shape), 0
         while start < run.length:
-            length = min(run.length - start, ends[len(out)] - at)
-            runs.append(Run(run.content, run.part, run.start + start, length))
-            start, at = start + length, at + length
-            if at == ends[len(out)]:
-                out.append(Group(group.key, tuple(runs)))
+            length = min(run.length - start, (end - done) // unit) if runs else 1
+            if length > 0:
+                runs.append((Run(run.content, run.part, run.start + start, length), shape))
+                start, done = start + length, done + length * unit
+            elif runs:
+                out.append(_made(group.key, runs))
+                end = whole * max(len(out) + 1, done * blocks // whole + 1) // blocks
                 runs = []
-    return out
+    return [*out, _made(group.key, runs)]
+
+
+def _made(key: Key, runs: Sequence[tuple[Run, Shape]]) -> Group:
+    """A group of runs; those that go on from one another are one."""
+    joined: list[tuple[Run, Shape]] = []
+    for run, shape in runs:
+        last = joined[-1][0] if joined else None
+        if last and (last.content, last.part, last.start + last.length) == (run.content, run.part, run.start):
+            joined[-1] = structs.replace(last, length=last.length + run.length), shape
+        else:
+            joined.append((run, shape))
+    return Group(key, tuple(run for run, _ in joined), tuple(shape for _, shape in joined))
 
 
 class _Open:
@@ -255,4 +311,4 @@ def _closed(filled: Sequence[_Open], blocks: Sequence[Group]) -> list[ChunkPlan]
     ]
 
 
-__all__ = ["ChunkPlan", "Facts", "Group", "Key", "Load", "PartFacts", "Room", "Run", "chunks", "group", "split"]
+__all__ = ["ChunkPlan", "Facts", "Group", "Key", "Load", "Look", "PartFacts", "Room", "Run", "chunks", "group", "split"]

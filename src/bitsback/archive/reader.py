@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback import files
-from bitsback.archive.coding import decode_block, unpack_bytes, worth
+from bitsback.archive.coding import Decoded, decode_block, unpack_bytes, working, worth
 from bitsback.archive.container import Chunk, File, Kind
 from bitsback.archive.directory import Content
 from bitsback.archive.item import content_digest
@@ -100,7 +100,7 @@ class Archive:
             self.close()
             raise
         self.members = self.structure.members
-        self._decoded: OrderedDict[tuple[int, int], Images] = OrderedDict()
+        self._decoded: OrderedDict[tuple[int, int], Decoded] = OrderedDict()
         self._locks: dict[int, threading.RLock] = {}
         self._models_loaded = False
         self._broken: dict[bytes, BitsBackError] = {}
@@ -203,7 +203,7 @@ class Archive:
         where = f"chunk at byte {data.chunk.offset}"
         return type(error)(f"{where}, {self.structure.span(data)}: {str(error).removeprefix(f'{where}: ')}")
 
-    def _block(self, number: int, which: int, threads: int = 1, work: _Work | None = None) -> Images:
+    def _block(self, number: int, which: int, threads: int = 1, work: _Work | None = None) -> Decoded:
         """A block's images, kept for the next time. Its own check covers it, so of the payload no more is read."""
         key = (number, which)
         with self._lock:
@@ -215,7 +215,7 @@ class Archive:
         if block.size > self.limits.chunk:
             raise LimitError(f"a block of {block.size} bytes is over the limit of {self.limits.chunk}")
         if work is not None:
-            work.take(block.samples * block.sample_bytes)
+            work.take(block.nbytes)
         payload = self._file.read(data.chunk.payload_offset + data.starts[which], block.size)
         try:
             images = decode_block(block, payload, self.library, self.limits, threads)
@@ -223,7 +223,6 @@ class Archive:
             raise self._located(data, self._broken.get(block.model, error)) from error
         except BitsBackError as error:
             raise self._located(data, error) from error
-        images.flags.writeable = False
         with self._lock:
             self._decoded[key] = images
             while len(self._decoded) > 1 and sum(kept.nbytes for kept in self._decoded.values()) > CACHE_BYTES:
@@ -241,8 +240,8 @@ class Archive:
         self.block_images(data, which)
         return self._file.read(data.chunk.payload_offset + data.starts[which], data.head.blocks[which].size)
 
-    def block_images(self, data: DataChunk, which: int) -> Images:
-        """A block's images, (count, height, width, channels)."""
+    def block_images(self, data: DataChunk, which: int) -> Decoded:
+        """A block's images."""
         self.load_models()
         return self._block(data.number, which)
 
@@ -425,7 +424,7 @@ class Archive:
         for block in data.head.blocks:
             with suppress(BitsBackError):  # it will not be decoded
                 coder = self.library.coder(block.tag, block.model.hex())
-                most = max(most, coder.memory(block.count, block.shape, block.coded_dtype, block.size))
+                most = max(most, working(block, coder))
         return most
 
     def _finish(
@@ -507,7 +506,7 @@ class Archive:
                     for which, use in _uses(structure.chunks[place.chunk].firsts, number, place):
                         uses.setdefault((place.chunk, which), []).append(use)
 
-        def one(key: tuple[int, int], threads: int) -> Images | BitsBackError:
+        def one(key: tuple[int, int], threads: int) -> Decoded | BitsBackError:
             try:
                 return self._block(*key, threads, work)
             except BitsBackError as error:
@@ -519,8 +518,10 @@ class Archive:
                     if isinstance(images, BitsBackError):
                         errors.setdefault(use.number, images)
                     else:
-                        array = arrays[use.number][use.part - 1]
-                        array[use.start : use.start + use.last - use.first] = images[use.first : use.last]
+                        at = use.start
+                        for some in images.parts(use.first, use.last):
+                            arrays[use.number][use.part - 1][at : at + len(some)] = some
+                            at += len(some)
         return arrays
 
     def _streamed(self, number: int, digests: dict[int, bytes], work: _Work) -> Iterator[bytes]:
@@ -619,7 +620,7 @@ class _Work:
 
     def __init__(self, structure: Structure) -> None:
         blocks = (block for data in structure.chunks for block in data.head.blocks)
-        held = sum(block.samples * block.sample_bytes for block in blocks)
+        held = sum(block.nbytes for block in blocks)
         held += sum(data.head.data.size for data in structure.chunks if data.head.data)
         self._left = AGAIN * held + CACHE_BYTES
 

@@ -23,6 +23,10 @@ class Kept:
     """Of an image file that was kept as bytes: what was in the way."""
     exact: bool = True
     """Whether the file comes back byte for byte, and not "only" with the same pixels and metadata."""
+    corrections: int = 0
+    """Bytes that are kept for that only ..."""
+    unexplained: bool = False
+    """... or whether the whole file is, since they would be too many."""
     content: int | None = None
     """The number of its content, if it has one ..."""
     digest: bytes = b""
@@ -70,6 +74,16 @@ class Report:
     @property
     def images(self) -> int:
         return sum(kept.images for kept in self.members)
+
+    @property
+    def corrected(self) -> list[Kept]:
+        """Members that take something for coming back byte for byte, which they would not with ``pixels``."""
+        return [kept for kept in self.members if kept.corrections]
+
+    @property
+    def unexplained(self) -> list[Kept]:
+        """Images that were kept whole for that."""
+        return [kept for kept in self.members if kept.unexplained]
 
     @property
     def ratio(self) -> float:

@@ -178,6 +178,10 @@ class DataChunk:
     """Of each block in the payload, behind the bytes; and then its end."""
     firsts: list[int]
     """Number of each block's first image in the chunk, and then how many there are."""
+    lots: list[int]
+    """Number of the first image of each lot of each block, and then how many images there are."""
+    looks: list[tuple[Shape, str]]
+    """Shape and type of each lot."""
     ends: list[int] = field(default_factory=list)
     """Contents whose last piece is in here."""
 
@@ -187,7 +191,21 @@ class DataChunk:
         starts = list(accumulate((block.size for block in head.blocks), initial=head.data.packed if head.data else 0))
         if starts[-1] != chunk.payload_size:
             raise FormatError("the payload is not as long as its parts")
-        return cls(number, chunk, head, starts, [0, *accumulate(block.count for block in head.blocks)])
+        firsts = [0, *accumulate(block.count for block in head.blocks)]
+        lots = [(lot, block.dtype) for block in head.blocks for lot in block.lots]
+        return cls(
+            number,
+            chunk,
+            head,
+            starts,
+            firsts,
+            [0, *accumulate(lot.n for lot, _ in lots)],
+            [(lot.shape, dtype) for lot, dtype in lots],
+        )
+
+    def shapes(self, start: int, stop: int) -> Sequence[tuple[Shape, str]]:
+        """Shape and type of images from one number to another, of each lot once."""
+        return self.looks[bisect_right(self.lots, start) - 1 : bisect_right(self.lots, stop - 1)]
 
     @property
     def contents(self) -> set[int]:
@@ -249,8 +267,7 @@ class Structure:
         self._allowance.take(len(self.all_chunks), CHUNK)
         self.chunks = self._read_data()
         self._coded = [
-            [((block.shape, block.dtype), kind_name(block.tag), block.model.hex()) for block in data.head.blocks]
-            for data in self.chunks
+            [(kind_name(block.tag), block.model.hex()) for block in data.head.blocks] for data in self.chunks
         ]
         self.contents: dict[int, Content] = {}
         found = self._read_directories()
@@ -418,8 +435,9 @@ class Structure:
                 continue
             at[piece.part] += piece.length
             if piece.part:
-                for shape, kind, model in self._coded[place.chunk][self._which(place)]:
+                for shape in self.chunks[place.chunk].shapes(place.offset, place.offset + piece.length):
                     whole = whole and kinds.setdefault(piece.part, shape) == shape
+                for kind, model in self._coded[place.chunk][self._which(place)]:
                     how[kind] = None
                     models |= {model: None} if model else {}
             elif content.recipe is None and (section := self.chunks[place.chunk].head.data):

@@ -8,25 +8,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from typing import BinaryIO
+from typing import BinaryIO, overload
 
-import numpy as np
 from msgspec import structs
 
-from bitsback.archive import plan
-from bitsback.archive.choice import Choice, Effort, choose
-from bitsback.archive.coding import CodedBlock, coded_form, encode_block, pack_bytes, worth
+from bitsback.archive import front, plan
+from bitsback.archive.choice import Candidate, Choice, Effort, choose
+from bitsback.archive.coding import CodedBlock, encode_block, pack_bytes, worth
 from bitsback.archive.container import COPY, DRAFT, HERE, ContainerWriter, End, Header, Kind
 from bitsback.archive.directory import Content, Directory, Row, decode, name_bytes, read_head
+from bitsback.archive.front import Front
 from bitsback.archive.head import Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
-from bitsback.archive.library import ADAPTIVE, Library, ModelCoder
+from bitsback.archive.library import ADAPTIVE, FILTERED, Library, ModelCoder
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
 from bitsback.archive.report import Kept, ModelUse, Report
 from bitsback.errors import BitsBackError, ChangedError, FormatError
 from bitsback.files import Picture, Skipped
-from bitsback.kinds.base import Coder, Images
+from bitsback.kinds import lots as kinds
+from bitsback.kinds.base import Coder, Images, Shape
 from bitsback.threads import ordered_map, thread_count
 
 Progress = Callable[[int], None]
@@ -49,6 +50,8 @@ class Settings:
     """Samples of a block; 0: as many as one core decodes in about a tenth of a second."""
     hashes: bool = False
     """Whether the SHA-256 of each file is stored."""
+    pixels: bool = False
+    """Whether pixels and metadata are all that has to come back of images that are deflated."""
 
 
 @dataclass(slots=True)
@@ -76,15 +79,33 @@ class _Batch:
     facts: list[Facts] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
 
-    def images(self, group: Group) -> Images:
-        """The images of a group, or block, in one array."""
-        runs = [self._run(run) for run in group.runs]
-        return np.ascontiguousarray(runs[0] if len(runs) == 1 else np.concatenate(runs))
+    def images(self, group: Group) -> list[Images]:
+        """The images of a group, or block, in lots of one shape."""
+        return kinds.by_shape(self._run(run) for run in group.runs)
 
     def _run(self, run: Run) -> Images:
         picture = self.owners[run.content].picture
         assert picture is not None
         return picture.parts[run.part - 1][run.start : run.start + run.length]
+
+
+class _Blocks(Sequence[list[Images]]):
+    """The images of blocks, put together when they are asked for."""
+
+    def __init__(self, batch: _Batch, blocks: list[Group]) -> None:
+        self._batch, self.blocks = batch, blocks
+
+    def __len__(self) -> int:
+        return len(self.blocks)
+
+    @overload
+    def __getitem__(self, number: int) -> list[Images]: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[list[Images]]: ...
+    def __getitem__(self, number: int | slice) -> list[Images] | list[list[Images]]:
+        if isinstance(number, slice):
+            return [self._batch.images(block) for block in self.blocks[number]]
+        return self._batch.images(self.blocks[number])
 
 
 class Writer:
@@ -178,7 +199,7 @@ class Writer:
 
     def _add(self, items: list[Item]) -> None:
         batch = self._contents(items)
-        groups = plan.group(batch.facts)
+        groups = plan.group(batch.facts, self._apart(batch.facts))
         choices = self._choose(batch, groups)
         coded = self._code(batch, groups, choices)
         coded = self._keep_smaller(batch, groups, coded)
@@ -207,7 +228,10 @@ class Writer:
         """The contents of the batch, each once, however many members name it."""
         batch = _Batch(items)
         for item in items:
-            kept = Kept(item.entry, exact=item.exact, note=item.picture.note if item.picture else "")
+            kept = Kept(item.entry, exact=item.exact)
+            if item.picture:
+                kept.note, kept.unexplained = item.picture.note, item.picture.unexplained
+                kept.corrections = item.picture.corrections
             number = self._linked.get(item.entry.target) if item.entry.type == Type.HARDLINK else None
             if item.holds:
                 number = self._known.get(item.sha256)
@@ -219,7 +243,7 @@ class Writer:
                     if item.sha256:
                         self._known[item.sha256] = number
                 else:
-                    kept.how = "again"
+                    kept.how, kept.corrections, kept.unexplained = "again", 0, False
                     item.picture = None
             kept.content = number
             batch.names.append(number)
@@ -229,22 +253,40 @@ class Writer:
         self._report.members += batch.kept
         return batch
 
+    def _apart(self, contents: Sequence[Facts]) -> set[plan.Look]:
+        """What images have a model that takes only their size."""
+        looks = {(part.shape, part.dtype, part.levels is not None) for facts in contents for part in facts.parts}
+        return {
+            (shape, dtype, two)
+            for shape, dtype, two in looks
+            if any(_of_one_size(model, shape, two) for model in self._models(shape, two))
+        }
+
+    def _models(self, shape: Shape, two: bool) -> list[ModelCoder]:
+        """Models to try on images; their fronts may leave 8 of 16 bits."""
+        return self._library.candidates(shape, "uint8", 2 if two else None, self._settings.effort)
+
     def _choose(self, batch: _Batch, groups: list[Group]) -> list[Choice]:
         """Coders for each group. What needs importing or loading is imported and loaded here, not in a worker."""
-        offered: list[tuple[list[Coder], str]] = [self._coders(group) for group in groups]
+        offered = [self._coders(group) for group in groups]
+        broken: set[int] = set()
         for coder in {id(coder): coder for coders, _ in offered for coder in coders}.values():
             try:
                 coder.prepare()
             except BitsBackError as error:
                 self._report.warnings.append(f"{coder.name} was not used: {error}")
-                for coders, _ in offered:
-                    if coder in coders:
-                        coders.remove(coder)
+                broken.add(id(coder))
 
         def one(job: tuple[Group, tuple[list[Coder], str]], threads: int) -> Choice:
             group, (coders, why) = job
-            choice = choose(coded_form(batch.images(group), group.key), coders, self._settings.effort, threads)
-            choice.why = why
+            lots = batch.images(group)
+            fronts = front.candidates(lots, group.key.levels)
+            sound = [coder for coder in coders if id(coder) not in broken]
+            offers = [Candidate(coder, before) for before in fronts for coder in sound if _fits(coder, before, lots)]
+            cut = partial(self._blocks, batch, group)
+            choice = choose(lots, offers, cut, self._settings.effort, threads)
+            choice.fallback = fronts[0]
+            choice.why, choice.without = (why, "") if why == _ASKED else ("", why)
             return choice
 
         with closing(ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
@@ -252,20 +294,27 @@ class Writer:
         self._weigh_models(groups, choices)
         return choices
 
+    def _blocks(self, batch: _Batch, group: Group, candidate: Candidate) -> _Blocks:
+        """A group cut into blocks as a candidate would have them."""
+        samples = self._settings.block or candidate.block or candidate.coder.pace
+        return _Blocks(batch, plan.split(group, samples))
+
     def _coders(self, group: Group) -> tuple[list[Coder], str]:
         """What may be tried on such images; and, if there is no choice, why not."""
         library, key = self._library, group.key
-        dtype = "uint8" if key.levels else key.dtype
-        models: list[Coder] = [*library.candidates(key.shape, dtype, 2 if key.levels else None, self._settings.effort)]
+        shapes = list(dict.fromkeys(group.shapes))
+        levels = 2 if key.levels else None
+        found = self._models(shapes[0], levels is not None)
+        models: list[Coder] = [model for model in found if kinds.accepts(model, shapes, "uint8", levels)]
         if models and library.forced:
-            return [models[0]], "asked for"
+            return [models[0]], _ASKED
         if models:
-            return [*models, ADAPTIVE], ""
+            return [*models, ADAPTIVE, FILTERED], ""
         if not library.forced:
-            return [ADAPTIVE], "no model takes such images"
+            return [ADAPTIVE, FILTERED], "no model takes such images"
         names = " or ".join(model.name for model in library.given)
-        size = "x".join(map(str, key.shape))
-        return [ADAPTIVE], f"the model {names} does not take images of {size} {dtype} samples"
+        size = " and ".join("x".join(map(str, shape)) for shape in shapes[:3])
+        return [ADAPTIVE], f"the model {names} does not take images of {size} {key.dtype} samples"
 
     def _weigh_models(self, groups: list[Group], choices: list[Choice]) -> None:
         """Drop a model that would have to go into the archive and saves less than it takes."""
@@ -273,18 +322,17 @@ class Writer:
             return
         leading: dict[str, list[tuple[Group, Choice]]] = {}
         for group, choice in zip(groups, choices, strict=True):
-            if choice.ranking and self._embeds(choice.ranking[0][0]):
-                leading.setdefault(choice.ranking[0][0].id, []).append((group, choice))
+            if choice.ranking and self._embeds(choice.ranking[0].coder):
+                leading.setdefault(choice.ranking[0].coder.id, []).append((group, choice))
         for identity, uses in leading.items():
             saved = 0.0
-            for group, choice in uses:
-                rates = [size / (choice.samples(coder) or 1) for coder, size in choice.ranking if coder.id != identity]
-                if rates:
-                    (best, size), *_ = choice.ranking
-                    saved += (rates[0] - size / (choice.samples(best) or 1)) * group.samples
+            for _, choice in uses:
+                others = [choice.excess(one) for one in choice.ranking if one.coder.id != identity]
+                if others:
+                    saved += (others[0] or 0.0) * choice.expected[choice.ranking[0].key]
             if identity not in self._embedded and saved < len(self._library.find(identity).data):
                 for _, choice in uses:
-                    choice.ranking = [one for one in choice.ranking if one[0].id != identity]
+                    choice.ranking = [one for one in choice.ranking if one.coder.id != identity]
                     choice.why = "the model saves less than it takes in the archive"
 
     def _embeds(self, coder: Coder) -> bool:
@@ -292,20 +340,22 @@ class Writer:
 
     def _code(self, batch: _Batch, groups: list[Group], choices: list[Choice]) -> list[list[tuple[Group, CodedBlock]]]:
         """The blocks of each group, coded."""
-        jobs: list[tuple[int, Group, list[Coder], bytes | None]] = []
+        jobs: list[tuple[int, Group, Front, list[Coder], bytes | None]] = []
         for number, (group, choice) in enumerate(zip(groups, choices, strict=True)):
-            coders = [coder for coder, _ in choice.ranking]
+            ranking = choice.ranking or [Candidate(ADAPTIVE, choice.fallback)]
+            best = ranking[0]
+            coders = [one.coder for one in ranking if one.front == best.front]
             coders += [ADAPTIVE] if ADAPTIVE not in coders else []
-            blocks = plan.split(group, self._settings.block or coders[0].pace)
-            known = choice.payloads.get((coders[0].tag, coders[0].id)) if len(blocks) == 1 else None
-            jobs += [(number, block, coders, known) for block in blocks]
+            known = choice.known.get(best.key, {})
+            blocks = self._blocks(batch, group, best).blocks
+            jobs += [(number, block, best.front, coders, known.get(place)) for place, block in enumerate(blocks)]
             self._report.warnings += choice.warnings
 
-        def one(job: tuple[int, Group, list[Coder], bytes | None], threads: int) -> CodedBlock:
-            _, block, coders, known = job
-            return encode_block(batch.images(block), block.key, coders, threads, known, self._settings.verify)
+        def one(job: tuple[int, Group, Front, list[Coder], bytes | None], threads: int) -> CodedBlock:
+            _, block, before, coders, known = job
+            return encode_block(batch.images(block), before, coders, threads, known, self._settings.verify)
 
-        def share(job: tuple[int, Group, list[Coder], bytes | None]) -> int:
+        def share(job: tuple[int, Group, Front, list[Coder], bytes | None]) -> int:
             return worth(job[1].samples, self._threads)
 
         out: list[list[tuple[Group, CodedBlock]]] = [[] for _ in groups]
@@ -354,7 +404,7 @@ class Writer:
         numbers = {self._next_content + content for content in contents}
         for kept in batch.kept:
             if kept.content in numbers:
-                kept.exact = True
+                kept.exact, kept.corrections = True, 0
                 if kept.how != "again":
                     kept.images, kept.how = 0, ""
                     kept.reason = "the files themselves are smaller than their images are when coded"
@@ -490,11 +540,26 @@ class Writer:
             self._progress(kept.size - kept.size // 2)
 
 
+_ASKED = "asked for"
+"""Why a model is used without a choice."""
+
 _NOWHERE, _COMING = -1, -2
 """In the place of a content's number: there is none; it will have one when its batch is full."""
 
 _BLOCK_COST = 24
 """About what a block adds to a head."""
+
+
+def _of_one_size(model: Coder, shape: Shape, two: bool) -> bool:
+    """Whether a model that takes a shape takes no larger one."""
+    return not model.accepts((shape[0] + 1, shape[1] + 1, shape[2]), "uint8", 2 if two else None)
+
+
+def _fits(coder: Coder, before: Front, lots: Sequence[Images]) -> bool:
+    """Whether a coder takes such images behind a front."""
+    form = front.forms(before, front.Form(lots[0].shape[3], lots[0].itemsize))[-1]
+    shapes = [(images.shape[1], images.shape[2], form.channels) for images in lots]
+    return kinds.accepts(coder, shapes, form.dtype, form.levels)
 
 
 def _packed(job: tuple[ChunkPlan, bytes], threads: int) -> tuple[Bytes | None, bytes]:

@@ -52,6 +52,7 @@ def compress_command(
     embed_model: bool | None,
     block: int,
     store_sha256: bool,
+    pixels: bool,
     exclude: tuple[str, ...],
     no_verify: bool,
     parity: float,
@@ -91,7 +92,7 @@ def compress_command(
         exclude,
         not no_progress,
         library=api.library_for(model),
-        settings=api.settings_for(effort, threads, embed_model, block, store_sha256),
+        settings=api.settings_for(effort, threads, embed_model, block, store_sha256, pixels),
         check=not no_verify,
         force=force,
         limits=options.limits(memory_limit, max_pixels),
@@ -127,7 +128,7 @@ def _compress(
             raise ImageError("; ".join(["nothing to store", *(f"{one.name}: {one.reason}" for one in skipped[:1])]))
         total = sum(source.size for source in sources)
         report = api.store(
-            items_of(sources, skipped, how["limits"], how["settings"].threads),
+            items_of(sources, skipped, how["limits"], how["settings"].threads, pixels=how["settings"].pixels),
             stack.enter_context(standard_output()) if output == "-" else output,
             sources=sources,
             skipped=skipped,

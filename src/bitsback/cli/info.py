@@ -15,6 +15,7 @@ from bitsback.cli.source import archive_input, warn_of_tail
 if TYPE_CHECKING:
     from bitsback.archive import Archive
     from bitsback.archive.container import Chunk
+    from bitsback.archive.head import Block
     from bitsback.archive.structure import DataChunk
 
 
@@ -109,7 +110,7 @@ def _chunk(chunk: "Chunk", data: "DataChunk | None") -> dict[str, Any]:
             {
                 "size": block.size,
                 "images": block.count,
-                "shape": "x".join(map(str, block.shape)),
+                "shape": _shapes(block),
                 "dtype": block.dtype,
                 "samples": block.samples,
                 "how": kind_name(block.tag),
@@ -118,6 +119,14 @@ def _chunk(chunk: "Chunk", data: "DataChunk | None") -> dict[str, Any]:
             for block in (data.head.blocks if data else ())
         ],
     }
+
+
+def _shapes(block: "Block") -> str:
+    """In words; of several shapes the number of them."""
+    shapes = list(dict.fromkeys(lot.shape for lot in block.lots))
+    if len(shapes) > 1:
+        return f"{len(shapes)} shapes, {block.form.channels} channels"
+    return "x".join(map(str, shapes[0]))
 
 
 def _models(archive: "Archive") -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -41,7 +42,8 @@ def list_command(
 
     A line for each member: size, images, how it is kept, name. The size is -, if the file comes back with the same
     pixels but perhaps in other bytes. -v adds permissions, time, type of the samples, and how many samples or bytes
-    are decoded to read one image, or the file, at worst.
+    are decoded to read one image, or the file, at worst; and tells which files needed corrections to come back byte for
+    byte.
 
     --sha256 decodes the files that come back byte for byte, unless the archive keeps their SHA-256 (--store-sha256).
     """
@@ -60,7 +62,7 @@ def list_command(
         sizes = [_size(member) for member in opened.members]
         width = max(map(len, sizes), default=1)
         for member, size in zip(opened.members, sizes, strict=True):
-            how, name = printable(_how(member, names)), printable(_name(member))
+            how, name = printable(_how(member, names, verbose)), printable(_name(member))
             line = f"{size:>{width}}  {_shapes(member):<14}  {how:<22}  {name}"
             if verbose:
                 cost = _cost(opened, member)
@@ -68,6 +70,7 @@ def list_command(
             write_line(line)
         if verbose:
             _tell_cost(opened)
+            _tell_corrections(opened)
     return code
 
 
@@ -97,11 +100,17 @@ def _name(member: "Member") -> str:
     return f"{member.name} {arrow} {member.target}" if arrow else member.name
 
 
-def _how(member: "Member", names: dict[str, str]) -> str:
+def _how(member: "Member", names: dict[str, str], verbose: int) -> str:
     if member.content is None:
         return TYPE_WORDS[member.type]
-    how = ", ".join(member.how)
-    return f"{how} {' '.join(names[model] for model in member.models)}" if member.models else how
+    how = " ".join([", ".join(member.how), *(names[model] for model in member.models)])
+    return f"{how}, corrected" if verbose and _is_corrected(member) else how
+
+
+def _is_corrected(member: "Member") -> bool:
+    from bitsback.files import is_corrected
+
+    return member.recipe is not None and member.exact and is_corrected(member.recipe)
 
 
 def _shapes(member: "Member") -> str:
@@ -166,6 +175,19 @@ def _tell_cost(archive: "Archive") -> None:
     if sizes:
         words = f"{count_words(len(sizes), 'block')} of {min(sizes):,} to {max(sizes):,} samples"
         say(f"{words}: no image takes more than that")
+
+
+def _tell_corrections(archive: "Archive") -> None:
+    """What --pixels would have made smaller."""
+    from bitsback.files import claimed
+
+    files = [member for member in archive.members if member.type == Type.FILE]
+    corrected = sum(map(_is_corrected, files))
+    whole = sum(member.recipe is None and claimed(PurePosixPath(member.name).suffix) is not None for member in files)
+    words = [f"{count_words(corrected, 'file')} with corrections, so as to come back byte for byte"] * (corrected > 0)
+    words += [f"{count_words(whole, 'image file')} kept whole"] * (whole > 0)
+    if words:
+        say("; ".join(words))
 
 
 def _print_sha256(archive: "Archive", threads: int) -> int:

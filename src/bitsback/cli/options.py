@@ -102,6 +102,11 @@ block = click.option(
 store_sha256 = click.option(
     "--store-sha256", is_flag=True, help="Keep the SHA-256 of each file, 32 bytes each, for list --sha256."
 )
+pixels = click.option(
+    "--pixels", is_flag=True,
+    help="Of PNG, gzip and npz files, keep pixels and metadata only: smaller and faster, but they come back in other "
+    "bytes. All else comes back byte for byte in any case.",
+)  # fmt: skip
 no_verify = click.option(
     "--no-verify", is_flag=True, help="Do not open the finished archive and compare it with the inputs."
 )
@@ -151,4 +156,4 @@ def combined(*options: Callable[[Function], Function]) -> Callable[[Function], F
 
 common = combined(threads, verbose, quiet, no_progress, as_json)
 decoding = combined(memory_limit, max_pixels)
-storing = combined(model, effort, embed_model, block, store_sha256, exclude, no_verify)
+storing = combined(model, effort, embed_model, block, store_sha256, pixels, exclude, no_verify)

@@ -17,17 +17,36 @@ AGAIN = "again"
 
 
 def tell(report: "Report", verbose: int) -> None:
-    """The report on stderr; its last line is the summary."""
+    """The report on stderr; its last lines are the summary, and what exactness costs."""
     for kept in report.members:
         if verbose:
             say(f"{kept.name}: {_how(kept)}")
-        elif kept.note:
+        elif kept.note and not kept.unexplained:
             say(f"{kept.name}: kept as it is: {kept.note}")
     for warning in report.warnings:
         say(f"warning: {warning}")
     for one in report.skipped:
         say(f"skipped {one.name}: {one.reason}")
     say(", ".join(_summary(report)))
+    if words := _price(report):
+        say(words)
+
+
+def _price(report: "Report") -> str:
+    """What it takes that files come back byte for byte, if anything."""
+    words = []
+    if report.corrected:
+        size = size_words(sum(kept.corrections for kept in report.corrected))
+        words.append(f"takes {size} for {_named(report.corrected)}")
+    if report.unexplained:
+        size = size_words(sum(kept.size for kept in report.unexplained))
+        words.append(f"leaves {_named(report.unexplained)} as they are ({size})")
+    return f"byte for byte {' and '.join(words)}: --pixels would not" if words else ""
+
+
+def _named(members: "list[Kept]") -> str:
+    names = ", ".join([kept.name for kept in members[:3]] + ["..."] * (len(members) > 3))
+    return f"{count_words(len(members), 'file')} ({names})"
 
 
 def _how(kept: "Kept") -> str:
@@ -37,6 +56,7 @@ def _how(kept: "Kept") -> str:
     if kept.how == AGAIN:
         return "the same as another file, and kept once"
     why = [kept.reason, kept.note, "" if kept.exact else "same pixels and metadata, other file bytes"]
+    why += [f"{size_words(kept.corrections)} of corrections"] if kept.corrections else []
     words = "; ".join(word for word in why if word)
     return f"{kept.how or 'empty'} ({words})" if words else kept.how or "empty"
 
@@ -116,5 +136,7 @@ def _member(kept: "Kept") -> dict[str, Any]:
         "reason": kept.reason,
         "note": kept.note,
         "exact": kept.exact,
+        "corrections": kept.corrections,
+        "unexplained": kept.unexplained,
         "sha256": kept.digest.hex() if kept.digest and kept.exact else None,
     }

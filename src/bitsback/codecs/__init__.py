@@ -22,6 +22,7 @@ Combinators, codecs made of codecs:
 ================================  ========================================================================
 :class:`Serial`, :class:`Repeat`  several codecs in a row, or one codec several times
 :class:`Autoregressive`           each item's codec depends on the items before it
+:class:`Generated`                the same with a state, for data of any length
 :class:`Substack`                 a codec on some heads of the stack
 :class:`Multiset`                 items whose order does not count, and costs nothing
 :class:`BitsBack`                 a model with latents at the price of its ELBO
@@ -44,6 +45,7 @@ from bitsback.codecs.categorical import CdfTable as CdfTable
 from bitsback.codecs.categorical import quantise_pmf as quantise_pmf
 from bitsback.codecs.combinators import Autoregressive as Autoregressive
 from bitsback.codecs.combinators import BitsBack as BitsBack
+from bitsback.codecs.combinators import Generated as Generated
 from bitsback.codecs.combinators import Repeat as Repeat
 from bitsback.codecs.combinators import Serial as Serial
 from bitsback.codecs.combinators import Substack as Substack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -63,12 +64,20 @@ class Family(ABC):
         self._pop(stack, out.reshape(-1))
         return out
 
+    def form(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return ``x`` as :meth:`pop` would: an array of :attr:`dtype`, of the same numbers.
+
+        Raises:
+            CodecError: wrong shape or type, or a symbol out of range.
+        """
+        array = np.asarray(x)
+        if array.shape != self.shape:
+            raise CodecError(f"symbols have shape {array.shape}, their parameters {self.shape}")
+        return whole(array, self.dtype, self.size, "a symbol")
+
     def intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         """Return the flat ``starts`` and ``freqs`` of the symbols ``x``: what :meth:`Stack.push` takes."""
-        x = np.asarray(x)
-        if x.shape != self.shape:
-            raise CodecError(f"symbols have shape {x.shape}, their parameters {self.shape}")
-        return self._intervals(whole(x, self.dtype, self.size, "a symbol").reshape(-1))
+        return self._intervals(self.form(x).reshape(-1))
 
     def bits(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the ideal code length of each symbol in bits, float64 of ``x``'s shape. For reports only."""
@@ -84,6 +93,25 @@ class Family(ABC):
         """Pop into the flat array ``out``."""
 
 
+def formed(codec: Codec[T], x: T) -> T:
+    """Return ``x`` as the codec will pop it; as it is, if the codec has no ``form`` to say so.
+
+    Whoever computes with data on both sides, as posteriors do, must see the same on both: a user may push int64 where
+    uint8 is popped, and ``2 * x`` is not the same of these. Codecs of your own may have a method ``form``, too.
+    """
+    form: Callable[[T], T] | None = getattr(codec, "form", None)
+    return x if form is None else form(x)
+
+
+def same_form(x: Any, y: Any) -> bool:
+    """Tell whether data are the same in type and value, nested tuples and lists included."""
+    if isinstance(x, tuple | list):
+        return type(x) is type(y) and len(x) == len(y) and all(map(same_form, x, y))
+    if isinstance(x, np.ndarray):
+        return isinstance(y, np.ndarray) and x.dtype == y.dtype and np.array_equal(x, y)
+    return type(x) is type(y) and bool(np.all(x == y))
+
+
 def whole(values: npt.ArrayLike, dtype: npt.DTypeLike, stop: int | None, what: str, start: int = 0) -> npt.NDArray[Any]:
     """Return ``values`` as a C-contiguous, writable array of an integer ``dtype``: the one form that kernels see.
 
@@ -93,7 +121,7 @@ def whole(values: npt.ArrayLike, dtype: npt.DTypeLike, stop: int | None, what: s
     Raises:
         CodecError: another kind of values, or one out of range; the message begins with ``what``.
     """
-    array = np.asarray(values)
+    array = np.asarray(here(values))
     if array.dtype.kind not in "uib":
         raise CodecError(f"{what} must be an integer, not {array.dtype}")
     limits = np.iinfo(dtype)
@@ -113,14 +141,23 @@ def reals(values: npt.ArrayLike, what: str, positive: bool = False) -> npt.NDArr
         CodecError: one is not a number, or not above 0 where ``positive``; the message begins with ``what``.
     """
     try:
-        array = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        raise CodecError(f"{what} must be a number") from None
+        array = np.asarray(here(values), np.float64)
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise CodecError(f"{what} must be a number: {error}") from None
     if np.isnan(array).any():
         raise CodecError(f"{what} must be a number, not nan")
     if positive and not np.all(array > 0):
         raise CodecError(f"{what} must be above 0, not {array.min()}")
     return array
+
+
+def here(values: Any) -> Any:
+    """Tensors as NumPy can read them: without their gradients, on the CPU, in a type that it knows."""
+    if hasattr(values, "detach") and hasattr(values, "cpu"):
+        values = values.detach().cpu()
+        if "bfloat16" in str(values.dtype):
+            values = values.float()
+    return values
 
 
 def nearest(values: npt.NDArray[np.float64], low: int, high: int) -> npt.NDArray[np.int64]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsback.ans import MAX_PRECISION, Stack, peek, take
-from bitsback.codecs.base import Family, whole
+from bitsback.codecs.base import Family, here, whole
 from bitsback.errors import CodecError
 from bitsback.kernels import kernel
 
 GUIDE_BITS = 8
+
+SLAB = 1 << 14
+"""Probabilities that are quantised at a time."""
 
 
 @kernel
@@ -47,6 +51,49 @@ def _pop(heads, tail, length, cdfs, guide, index, precision, shift, out):  # typ
     return length
 
 
+@kernel
+def _pop_once(heads, tail, length, cdfs, precision, out):  # type: ignore[no-untyped-def]
+    """Each symbol under a row of its own, for which a guide would take longer to make than it saves."""
+    lanes = heads.size
+    lane = 0
+    for i in range(out.size):
+        cdf = cdfs[i]
+        slot = peek(heads[lane], precision)
+        low, high = 0, cdf.size - 2
+        while low < high:
+            middle = (low + high + 1) >> 1
+            if cdf[middle] <= slot:
+                low = middle
+            else:
+                high = middle - 1
+        length = take(heads, tail, length, lane, cdf[low], cdf[low + 1], precision)
+        if length < 0:
+            return -1
+        out[i] = low
+        lane = 0 if lane + 1 == lanes else lane + 1
+    return length
+
+
+@kernel
+def _quantise(pmf, scales, largest, precision, cdfs):  # type: ignore[no-untyped-def]
+    """Fill the cumulative frequencies of each row, see :func:`quantise_pmf`; return whether one is negative."""
+    negative = False
+    symbols = cdfs[0].size - 1
+    total = np.int64(1) << precision
+    for i in range(cdfs.shape[0]):
+        row, cdf, scale = pmf[i], cdfs[i], scales[i]
+        start = np.int64(0)
+        cdf[0] = 0
+        for k in range(symbols):
+            negative |= row[k] < 0.0
+            start += 1 + np.int64(row[k] * scale)
+            cdf[k + 1] = start
+        left = total - start
+        for k in range(largest[i] + 1, symbols + 1):
+            cdf[k] = cdf[k] + left
+    return negative
+
+
 class CdfTable:
     """Cumulative frequencies, one distribution a row, checked and made ready for fast popping.
 
@@ -69,11 +116,26 @@ class CdfTable:
             raise CodecError(f"a row of cdfs does not go from 0 to 2**{precision}")
         if np.any(self.cdfs[:, 1:] <= self.cdfs[:, :-1]):
             raise CodecError("a row of cdfs does not rise strictly: every symbol needs a frequency of 1 or more")
+        self._measure()
+
+    def _measure(self) -> None:
         self.rows, self.size = self.cdfs.shape[0], self.cdfs.shape[1] - 1
-        # guide[row, g]: the symbol that slot g << shift falls in; popping starts its search there.
-        self.shift = max(0, precision - GUIDE_BITS)
-        slots = np.minimum(np.arange((1 << (precision - self.shift)) + 1) << self.shift, (1 << precision) - 1)
-        self.guide = np.stack([np.searchsorted(row, slots, side="right") - 1 for row in self.cdfs]).astype(np.uint16)
+        self.shift = max(0, self.precision - GUIDE_BITS)
+
+    @cached_property
+    def guide(self) -> npt.NDArray[np.uint16]:
+        """The symbol that slot ``g << shift`` falls in, uint16[rows, g]: popping starts its search there."""
+        slots = np.arange((1 << (self.precision - self.shift)) + 1) << self.shift
+        slots = np.minimum(slots, (1 << self.precision) - 1)
+        return np.stack([np.searchsorted(row, slots, side="right") - 1 for row in self.cdfs]).astype(np.uint16)
+
+    @classmethod
+    def from_floats(cls, p: npt.ArrayLike, precision: int = 16) -> Self:
+        """Return the table of the rows of ``p`` (rows, symbols), as :func:`quantise_pmf` makes their frequencies."""
+        self = cls.__new__(cls)
+        self.cdfs, self.precision = _cdfs(p, precision), precision
+        self._measure()
+        return self
 
     @classmethod
     def from_freqs(cls, freqs: npt.ArrayLike) -> CdfTable:
@@ -133,9 +195,8 @@ class Categorical(Family):
         >>> Categorical.from_floats([[0.5, 0.5], [0.0, 1.0]], precision=8).bits(np.array([0, 0]))
         array([1., 8.])
         """
-        freqs = quantise_pmf(p, precision)
-        table = CdfTable.from_freqs(freqs.reshape(-1, freqs.shape[-1]))
-        return cls(table, np.arange(table.rows).reshape(freqs.shape[:-1]))
+        table = CdfTable.from_floats(p, precision)
+        return cls(table, np.arange(table.rows).reshape(np.shape(p)[:-1]))
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
@@ -144,6 +205,9 @@ class Categorical(Family):
 
     def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
         table = self.table
+        if table.rows == out.size and np.array_equal(self.index.reshape(-1), np.arange(out.size)):
+            stack.pull(_pop_once, table.cdfs, self.precision, out)
+            return
         stack.pull(_pop, table.cdfs, table.guide, self.index.reshape(-1), self.precision, table.shift, out)
 
 
@@ -166,17 +230,25 @@ def quantise_pmf(p: npt.ArrayLike, precision: int) -> npt.NDArray[np.uint32]:
     >>> quantise_pmf([0.7, 0.3, 0.0], precision=4)
     array([11,  4,  1], dtype=uint32)
     """
-    pmf = np.asarray(p, np.float64)
+    cdfs = _cdfs(p, precision)
+    return np.diff(cdfs, axis=-1).reshape(np.shape(p))
+
+
+def _cdfs(p: npt.ArrayLike, precision: int) -> npt.NDArray[np.uint32]:
+    """Cumulative frequencies, uint32[rows, symbols + 1], for :func:`quantise_pmf`."""
+    pmf = np.asarray(here(p), np.float64)
     if not 1 <= precision <= MAX_PRECISION:
         raise CodecError(f"precision must be 1 to {MAX_PRECISION} bits, not {precision}")
     if not pmf.ndim or not 1 <= pmf.shape[-1] <= 1 << precision:
         raise CodecError(f"a row must have 1 to 2**{precision} symbols")
-    sums = pmf.sum(axis=-1, keepdims=True)
-    if not np.all(np.isfinite(sums)) or np.any(pmf < 0) or np.any(sums <= 0):
-        raise CodecError("probabilities must be finite, not negative, and not all zero")
-    spread = (1 << precision) - pmf.shape[-1]
-    freqs: npt.NDArray[np.int64] = 1 + np.floor(pmf / sums * spread).astype(np.int64)
-    largest = np.argmax(freqs, axis=-1, keepdims=True)
-    left = (1 << precision) - freqs.sum(axis=-1, keepdims=True)
-    np.put_along_axis(freqs, largest, np.take_along_axis(freqs, largest, axis=-1) + left, axis=-1)
-    return freqs.astype(np.uint32)
+    rows = np.ascontiguousarray(pmf).reshape(-1, pmf.shape[-1])
+    cdfs = np.empty((len(rows), pmf.shape[-1] + 1), np.uint32)
+    step = max(1, SLAB // rows.shape[1])
+    for first in range(0, len(rows), step):  # so many at a time as the processor's cache holds
+        some = rows[first : first + step]
+        sums = some.sum(axis=1)
+        if not (some.min() >= 0 and sums.min() > 0 and sums.max() < np.inf):
+            raise CodecError("probabilities must be finite, not negative, and not all zero")
+        scales = ((1 << precision) - rows.shape[1]) / sums
+        _quantise(some, scales, some.argmax(axis=1), precision, cdfs[first : first + step])
+    return cdfs

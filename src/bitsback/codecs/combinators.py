@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from bitsback.ans import Stack
-from bitsback.codecs.base import Codec
-from bitsback.errors import CodecError
+from bitsback.codecs.base import Codec, formed, same_form
+from bitsback.errors import CodecError, EmptyStackError
 
 X = TypeVar("X")
 Z = TypeVar("Z")
@@ -39,6 +40,10 @@ class Serial:
             raise CodecError(f"{len(self.codecs)} codecs in series cannot code {len(x)} items")
         for codec, item in zip(reversed(self.codecs), reversed(x), strict=True):
             codec.push(stack, item)
+
+    def form(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the items as they will be popped."""
+        return tuple(map(formed, self.codecs, x)) if len(x) == len(self.codecs) else tuple(x)
 
     def pop(self, stack: Stack) -> tuple[Any, ...]:
         """Pop one item from each codec."""
@@ -71,6 +76,10 @@ class Repeat(Generic[X]):
             raise CodecError(f"a codec repeated {self.n} times cannot code {len(x)} items")
         for item in reversed(x):
             self.codec.push(stack, item)
+
+    def form(self, x: Sequence[X]) -> list[X]:
+        """Return the items as they will be popped."""
+        return [formed(self.codec, item) for item in x]
 
     def pop(self, stack: Stack) -> list[X]:
         """Pop n items."""
@@ -107,9 +116,21 @@ class Autoregressive:
         """Push one item for each step, the last one first."""
         if len(x) != len(self.steps):
             raise CodecError(f"{len(self.steps)} autoregressive steps cannot code {len(x)} items")
-        items = tuple(x)
-        for i in reversed(range(len(items))):
-            self.steps[i](items[:i]).push(stack, items[i])
+        codecs, items = self._codecs(x)
+        for codec, item in zip(reversed(codecs), reversed(items), strict=True):
+            codec.push(stack, item)
+
+    def form(self, x: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the items as they will be popped."""
+        return self._codecs(x)[1] if len(x) == len(self.steps) else tuple(x)
+
+    def _codecs(self, x: Sequence[Any]) -> tuple[list[Codec[Any]], tuple[Any, ...]]:
+        codecs: list[Codec[Any]] = []
+        items: tuple[Any, ...] = ()
+        for step, item in zip(self.steps, x, strict=True):
+            codecs.append(step(items))
+            items += (formed(codecs[-1], item),)
+        return codecs, items
 
     def pop(self, stack: Stack) -> tuple[Any, ...]:
         """Pop one item for each step, each given those before it."""
@@ -117,6 +138,81 @@ class Autoregressive:
         for step in self.steps:
             items += (step(items).pop(stack),)
         return items
+
+
+@dataclass(frozen=True)
+class Generated(Generic[X]):
+    """Items in order, the codec of each made by a generator that has been told those before it.
+
+    As :class:`Autoregressive`, for models with a state and for data of any length: the generator keeps what it needs
+    of the past, yields the codec of the next item, is sent that item, and returns where the data end. A recurrent
+    network is run once over the items, forwards, whether they are pushed or popped.
+
+    Args:
+        start: makes a generator, a new one each time.
+        at_once: from all items to the codecs of all of them, exactly those that the generator yields. Only pushing
+            asks for it: there all items are known, and a masked network needs one pass.
+
+    >>> import numpy as np
+    >>> from bitsback.ans import Stack
+    >>> from bitsback.codecs import Uniform
+    >>> def lines():  # numbers below 16, each followed by as many below 4; 0 is the end
+    ...     while length := int((yield Uniform(4))):
+    ...         yield Uniform(2, (length,))
+    >>> stack, codec = Stack(), Generated(lines)
+    >>> codec.push(stack, [np.array(2), np.array([3, 1]), np.array(0)])
+    >>> stack.bits(), [item.tolist() for item in codec.pop(stack)]
+    (12.0, [2, [3, 1], 0])
+    """
+
+    start: Callable[[], Generator[Codec[X], X, None]]
+    at_once: Callable[[Sequence[X]], Sequence[Codec[X]]] | None = None
+
+    def push(self, stack: Stack, x: Sequence[X]) -> None:
+        """Push the items, the last one first. CodecError if the generator wants more of them, or fewer."""
+        codecs, items = self._codecs(x)
+        for codec, item in zip(reversed(codecs), reversed(items), strict=True):
+            codec.push(stack, item)
+
+    def form(self, x: Sequence[X]) -> list[X]:
+        """Return the items as they will be popped."""
+        return self._codecs(x)[1]
+
+    def pop(self, stack: Stack) -> list[X]:
+        """Pop items until the generator returns."""
+        return self._run(lambda codec, _: codec.pop(stack))[1]
+
+    def _codecs(self, x: Sequence[X]) -> tuple[Sequence[Codec[X]], list[X]]:
+        if self.at_once is not None:
+            codecs = self.at_once(x)
+            if len(codecs) != len(x):
+                raise CodecError(f"there are {len(codecs)} codecs for {len(x)} items")
+            items = list(map(formed, codecs, x))
+            return codecs if same_form(items, x) else self.at_once(items), items
+
+        def known(codec: Codec[X], number: int) -> X:
+            if number == len(x):
+                raise CodecError(f"the generator wants more than {len(x)} items")
+            return formed(codec, x[number])
+
+        codecs, items = self._run(known)
+        if len(items) != len(x):
+            raise CodecError(f"the generator ended after {len(items)} of {len(x)} items")
+        return codecs, items
+
+    def _run(self, item_of: Callable[[Codec[X], int], X]) -> tuple[list[Codec[X]], list[X]]:
+        codecs: list[Codec[X]] = []
+        items: list[X] = []
+        with closing(self.start()) as running:
+            try:
+                codec = next(running)
+                while True:
+                    item = item_of(codec, len(items))
+                    codecs.append(codec)
+                    items.append(item)
+                    codec = running.send(item)
+            except StopIteration:
+                return codecs, items
 
 
 @dataclass(frozen=True)
@@ -150,6 +246,10 @@ class Substack(Generic[X]):
         """Push x on those heads."""
         with stack.select(self.lanes) as part:
             self.codec.push(part, x)
+
+    def form(self, x: X) -> X:
+        """Return x as it will be popped."""
+        return formed(self.codec, x)
 
     def pop(self, stack: Stack) -> X:
         """Pop from those heads."""
@@ -191,16 +291,53 @@ class BitsBack(Generic[X, Z]):
 
     def push(self, stack: Stack, x: X) -> None:
         """Push x by way of a latent that the stack itself chooses."""
-        z = self.posterior(x).pop(stack)
-        self.likelihood(z).push(stack, x)
-        self.prior.push(stack, z)
+        z, likelihood, x = infer(stack, x, self.likelihood, self.posterior)
+        with part("likelihood"):
+            likelihood.push(stack, x)
+        with part("prior"):
+            self.prior.push(stack, z)
 
     def pop(self, stack: Stack) -> X:
         """Pop x, and give back the bits that chose its latent."""
-        z = self.prior.pop(stack)
-        x = self.likelihood(z).pop(stack)
-        self.posterior(x).push(stack, z)
+        with part("prior"):
+            z = self.prior.pop(stack)
+        with part("likelihood"):
+            x = self.likelihood(z).pop(stack)
+        with part("posterior"):
+            self.posterior(x).push(stack, z)
         return x
+
+
+def infer(
+    stack: Stack, x: X, likelihood: Callable[[Z], Codec[X]], posterior: Callable[[X], Codec[Z]]
+) -> tuple[Z, Codec[X], X]:
+    """Take a latent from the stack: ``(z, likelihood(z), x as that will pop it)``.
+
+    The posterior has seen x in that very form. What the form is shows once there is a latent, so where the user's is
+    another, the latent is put back and taken again.
+    """
+    with part("posterior"):
+        codec = posterior(x)
+        z = codec.pop(stack)
+    with part("likelihood"):
+        below = likelihood(z)
+        plain = formed(below, x)
+    if not same_form(plain, x):
+        with part("posterior"):
+            codec.push(stack, z)
+            z = posterior(plain).pop(stack)
+        with part("likelihood"):
+            below = likelihood(z)
+    return z, below, plain
+
+
+@contextmanager
+def part(name: str) -> Iterator[None]:
+    """Say of a model's errors which part of it they come from."""
+    try:
+        yield
+    except (CodecError, EmptyStackError) as error:
+        raise type(error)(f"{name}: {error}") from error
 
 
 @dataclass(frozen=True)

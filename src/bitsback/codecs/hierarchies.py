@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from bitsback.ans import Stack
 from bitsback.codecs.base import Codec
-from bitsback.codecs.combinators import Autoregressive, BitsBack, Step
+from bitsback.codecs.combinators import Autoregressive, BitsBack, Step, infer, part
 
 Conditional = Callable[[Any], Codec[Any]]
 """From the value of one variable to the codec of another."""
@@ -51,9 +53,36 @@ def bit_swap(prior: Codec[Any], *layers: tuple[Conditional, Conditional]) -> Cod
     >>> codec.pop(stack), stack == random_stack(4)
     (array([1], dtype=uint8), True)
     """
-    for likelihood, posterior in reversed(layers):
-        prior = BitsBack(prior, likelihood, posterior)
-    return prior
+    return BitSwap(prior, layers) if layers else prior
+
+
+@dataclass(frozen=True)
+class BitSwap:
+    """What :func:`bit_swap` returns. A loop, as bits back within bits back would end at Python's limit of recursion."""
+
+    prior: Codec[Any]
+    layers: Sequence[tuple[Conditional, Conditional]]
+
+    def push(self, stack: Stack, x: Any) -> None:
+        """Push x, and every latent once the one above it has been taken."""
+        for number, (likelihood, posterior) in enumerate(self.layers, 1):
+            with part(f"layer {number}"):
+                z, codec, x = infer(stack, x, likelihood, posterior)
+                codec.push(stack, x)
+            x = z
+        with part("prior"):
+            self.prior.push(stack, x)
+
+    def pop(self, stack: Stack) -> Any:
+        """Pop the latents from the topmost down, each given back when the one below it is there, and x."""
+        with part("prior"):
+            x = self.prior.pop(stack)
+        for number, (likelihood, posterior) in reversed([*enumerate(self.layers, 1)]):
+            z = x
+            with part(f"layer {number}"):
+                x = likelihood(z).pop(stack)
+                posterior(x).push(stack, z)
+        return x
 
 
 def top_down(prior: Sequence[Step], likelihood: Conditional, posterior: Callable[[Any], Sequence[Step]]) -> Codec[Any]:

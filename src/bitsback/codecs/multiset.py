@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from bitsback.ans import MAX_PRECISION, Stack
-from bitsback.codecs.base import Codec
+from bitsback.codecs.base import Codec, formed
 from bitsback.codecs.categorical import Categorical
 from bitsback.errors import CodecError
 
@@ -63,7 +63,7 @@ class Multiset(Generic[X]):
         """Push the items, in an order that the stack itself chooses."""
         if len(x) != self.n:
             raise CodecError(f"a multiset of {self.n} items cannot code {len(x)}")
-        left = sorted(x, key=_numbers)
+        left = self.form(x)
         keys = [_numbers(item) for item in left]
         counts = [len(list(group)) for _, group in groupby(keys)]
         firsts = [0, *np.cumsum(counts).tolist()][:-1]
@@ -74,6 +74,10 @@ class Multiset(Generic[X]):
             counts[k] -= 1
             if not counts[k]:
                 del counts[k], items[k]
+
+    def form(self, x: Sequence[X]) -> tuple[X, ...]:
+        """Return the items as they will be popped: sorted."""
+        return tuple(sorted((formed(self.codec, item) for item in x), key=_numbers))
 
     def pop(self, stack: Stack) -> tuple[X, ...]:
         """Pop the items, sorted, and give back the bits that chose their order."""

@@ -54,8 +54,13 @@ def _leaves(x: Any) -> Iterator[npt.NDArray[Any]]:
 
 
 def _same(x: Any, y: Any) -> bool:
-    xs, ys = list(_leaves(x)), list(_leaves(y))
-    return len(xs) == len(ys) and all(np.array_equal(a, b) for a, b in zip(xs, ys, strict=True))
+    """Equal in value: an array may come back as a list of its rows, and integers in another type."""
+    nested = isinstance(x, (tuple, list)), isinstance(y, (tuple, list))
+    if not any(nested):
+        return np.array_equal(x, y)
+    if any(not inside and np.ndim(one) == 0 for one, inside in zip((x, y), nested, strict=True)):
+        return False
+    return len(x) == len(y) and all(map(_same, x, y))
 
 
 def _require(condition: bool, message: str) -> None:

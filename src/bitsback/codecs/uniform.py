@@ -50,13 +50,16 @@ class Uniform(Family):
     array([5, 0, 3, 3], dtype=uint16)
     """
 
-    def __init__(self, bits: int, shape: Shape = ()) -> None:
+    def __init__(self, bits: int, shape: Shape | int = ()) -> None:
+        if not isinstance(bits, int | np.integer):
+            raise CodecError(f"bits is one integer for all symbols, not {type(bits).__name__}; Serial takes several")
         if not 1 <= bits <= MAX_PRECISION:
-            raise CodecError(f"uniform symbols have 1 to {MAX_PRECISION} bits, not {bits}")
+            more = f"; Uniform.of_size takes a number of symbols, as {bits}" if bits > MAX_PRECISION else ""
+            raise CodecError(f"uniform symbols have 1 to {MAX_PRECISION} bits, not {bits}{more}")
         self._set(1 << bits, bits, shape)
 
     @classmethod
-    def of_size(cls, size: int, shape: Shape = ()) -> Uniform:
+    def of_size(cls, size: int, shape: Shape | int = ()) -> Uniform:
         """Return the uniform distribution over ``0 .. size - 1``, size from 1 to ``2**24``."""
         if not 1 <= size <= 1 << MAX_PRECISION:
             raise CodecError(f"a uniform distribution has 1 to 2**{MAX_PRECISION} symbols, not {size}")
@@ -65,8 +68,9 @@ class Uniform(Family):
         self._set(size, bits if size == 1 << bits else MAX_PRECISION, shape)
         return self
 
-    def _set(self, size: int, precision: int, shape: Shape) -> None:
-        self.size, self.precision, self.shape = size, precision, tuple(shape)
+    def _set(self, size: int, precision: int, shape: Shape | int) -> None:
+        self.size, self.precision = int(size), int(precision)
+        self.shape = (shape,) if isinstance(shape, int) else tuple(shape)
         self.dtype = np.uint16 if size <= 1 << 16 else np.uint32
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from bitsback.errors import ImageError
 from bitsback.files import formats
 from bitsback.files.axes import as_images
+from bitsback.files.files import NO_FAULT_OF_A_FILE
 
 LOSSY = re.compile(rb"\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", re.DOTALL)
 """First bytes of JPEG, GIF and WebP."""
@@ -224,11 +225,13 @@ def decode(data: bytes) -> Item:
     if found in (None, "npy", "npz", "idx"):
         raise ImageError("not an image" if found is None else f"a file of kind {found} where an image was expected")
     try:
-        content = formats.read(found, data)
+        content = formats.read(found, data, pixels=True)
     except ImageError as error:
         if found == "tiff":  # a compressed one, probably
             return Item(_decode_lossy(data))
         raise ImageError(str(error) or "not an image") from None
+    except NO_FAULT_OF_A_FILE:
+        raise
     except Exception as error:  # whatever a damaged file does to a parser
         raise ImageError(f"damaged ({type(error).__name__}: {error})".replace("\n", " ")) from None
     image = content.parts[0][0]

@@ -15,6 +15,8 @@ from bitsback.files.files import from_array as from_array
 from bitsback.files.files import parse as parse
 from bitsback.files.files import write as write
 from bitsback.files.formats import MAGIC_BYTES as MAGIC_BYTES
+from bitsback.files.formats import claimed as claimed
+from bitsback.files.formats import is_corrected as is_corrected
 from bitsback.files.formats import prepare as prepare
 from bitsback.files.formats import recognise as recognise
 from bitsback.files.levels import levels as levels

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.errors import BitsBackError, FormatError, ImageError
+from bitsback.errors import BitsBackError, FormatError, ImageError, InexactEngineError, KernelError
 from bitsback.files import arrays, formats
-from bitsback.files.picture import Buffer, Images, NoImageError, Picture, Recipe
+from bitsback.files.picture import Buffer, Images, NoImageError, Picture, Recipe, UnexplainedError
+
+NO_FAULT_OF_A_FILE = (MemoryError, OSError, ImportError, KernelError, InexactEngineError)
+"""Errors of this machine, or of ours: whatever meets them must not go on as if a file were damaged."""
 
 
-def parse(data: Buffer, name: str = "") -> Picture:
-    """Take a file's bytes apart; ``name`` tells what the file claims to be.
+def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
+    """Take a file's bytes apart; ``name`` tells what the file claims to be. With ``pixels``, deflated files only have
+    to keep their pixels and metadata, and may be deflated anew.
 
     Whatever is wrong with it, the answer is a Picture: at worst its bytes and a note. Parts are read-only where they
     are views of ``data``.
@@ -29,29 +33,32 @@ def parse(data: Buffer, name: str = "") -> Picture:
     """
     claimed = formats.claimed(PurePosixPath(name).suffix)
     found = formats.recognise(data)
-    note = ""
+    note, unexplained = "", False
     if found is None:
         note = f"not a {claimed} file" if claimed else ""
     else:
         try:
-            content = formats.read(found, data)
+            content = formats.read(found, data, pixels)
             if content.sure:
                 return Picture(content.parts, content.recipe, content.blob, exact=content.exact)
             again = formats.write(content.recipe, content.blob, content.parts)
-            if (same := again == data) or formats.read(found, again).same(content):
-                return Picture(content.parts, content.recipe, content.blob, exact=same and content.exact)
+            if (exact := again == data) or (pixels and formats.read(found, again, pixels).same(content)):
+                exact = exact and content.exact
+                return Picture(
+                    content.parts, content.recipe, content.blob, exact=exact, corrections=content.corrections
+                )
             note = "it would not come back unchanged"
         except NoImageError:
             note = ""
         except ImageError as error:
-            note = str(error)
-        except (BitsBackError, MemoryError, OSError, ImportError):
-            raise  # not the file's fault
+            note, unexplained = str(error), isinstance(error, UnexplainedError)
+        except (BitsBackError, *NO_FAULT_OF_A_FILE):
+            raise
         except Exception as error:  # whatever a damaged file does to a parser, the folder goes on
             note = f"damaged ({type(error).__name__}: {error})".replace("\n", " ")
         if found != claimed and not formats.FORMATS[found].certain:
             note = ""
-    return Picture(raw=bytes(data), note=note)
+    return Picture(raw=bytes(data), note=note, unexplained=unexplained)
 
 
 def from_array(array: NDArray[Any]) -> Picture:
@@ -79,7 +86,7 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
             if part.ndim != 4 or part.size == 0 or part.dtype not in (np.uint8, np.uint16):
                 raise ValueError("a part is not an array of images")
         return formats.write(recipe, blob, parts)
-    except (MemoryError, OSError, ImportError):
+    except NO_FAULT_OF_A_FILE:
         raise
     except Exception as error:  # recipe and blob come from an archive that nobody vouches for
         reason = str(error).replace("\n", " ")

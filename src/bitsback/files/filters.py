@@ -69,3 +69,27 @@ def choose_filters(rows, step, lines):  # type: ignore[no-untyped-def]
         for x in range(stride):
             left, above, corner = _neighbours(rows, y, x, step)
             lines[y, x + 1] = (rows[y, x] - _predict(best, left, above, corner)) & 255
+
+
+@kernel
+def apply_filters(rows, step, kinds, lines):  # type: ignore[no-untyped-def]
+    """Filter each row by its type in ``kinds`` (uint8, 0 to 4): the inverse of :func:`unfilter`."""
+    height, stride = rows.shape
+    for y in range(height):
+        kind = kinds[y]
+        lines[y, 0] = kind
+        for x in range(stride):
+            left, above, corner = _neighbours(rows, y, x, step)
+            lines[y, x + 1] = (rows[y, x] - _predict(kind, left, above, corner)) & 255
+
+
+@kernel
+def filter_sums(rows, step, sums):  # type: ignore[no-untyped-def]
+    """The sum of the differences' magnitudes under each filter, int64 ``sums`` (height, 5), which are zeros."""
+    height, stride = rows.shape
+    for y in range(height):
+        for x in range(stride):
+            left, above, corner = _neighbours(rows, y, x, step)
+            for kind in range(5):
+                difference = (rows[y, x] - _predict(kind, left, above, corner)) & 255
+                sums[y, kind] += min(difference, 256 - difference)

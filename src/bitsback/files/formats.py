@@ -21,7 +21,8 @@ class Format:
 
     ``reader`` and ``writer`` are functions, as module and name; formats without a reader only occur in recipes.
     ``certain``: the magic is long enough to say that the file was meant to be one; a text may begin with ``BM`` or
-    ``P5``, too. ``also``: modules that reading and writing import later.
+    ``P5``, too. ``at``: where in the file it stands. ``also``: modules that reading and writing import later.
+    ``deflated``: the reader takes a second argument, whether pixels and metadata are all that is asked for.
     """
 
     name: str
@@ -31,36 +32,63 @@ class Format:
     writer: tuple[str, str] = ("raster", "write_place")
     certain: bool = True
     also: tuple[str, ...] = ()
+    deflated: bool = False
+    at: int = 0
 
 
 _NETPBM = tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n#")
 
+_DEFLATE = ("deflate",)
+_PLACES = ("places", "write_places")
+
 FORMATS = {
     row.name: row
     for row in (
-        Format("png", (b"\x89PNG\r\n\x1a\n",), (".png", ".apng"), ("png", "read"), ("png", "write"), also=("filters",)),
+        Format(
+            "png",
+            (b"\x89PNG\r\n\x1a\n",),
+            (".png", ".apng"),
+            ("png", "read"),
+            ("png", "write"),
+            also=("filters", "png_rows", *_DEFLATE),
+            deflated=True,
+        ),
         Format("npy", (b"\x93NUMPY",), (".npy",), ("arrays", "read_npy")),
         Format("idx", (b"\x00\x00\x08\x03", b"\x00\x00\x08\x04"), (), ("arrays", "read_idx")),
-        Format("tiff", (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"), (".tif", ".tiff"), ("tiff", "read")),
+        Format(
+            "tiff",
+            (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
+            (".tif", ".tiff"),
+            ("tiff", "read"),
+            _PLACES,
+            also=("lzw", *_DEFLATE),
+        ),
         Format("bmp", (b"BM",), (".bmp", ".dib"), ("bmp", "read"), certain=False),
         Format("pnm", _NETPBM, (".pbm", ".pgm", ".ppm", ".pnm"), ("pnm", "read"), ("pnm", "write"), certain=False),
-        Format("npz", (b"PK\x03\x04",), (".npz",), ("npz", "read"), ("npz", "write"), certain=False),
-        Format("gzip", (b"\x1f\x8b\x08",), (".gz",), ("gz", "read"), ("gz", "write"), certain=False),
+        Format("npz", (b"PK\x03\x04",), (".npz",), ("npz", "read"), ("npz", "write"), False, _DEFLATE, True),
+        Format("gzip", (b"\x1f\x8b\x08",), (".gz",), ("gz", "read"), ("gz", "write"), False, _DEFLATE, True),
+        Format("gif", (b"GIF87a", b"GIF89a"), (".gif",), ("gif", "read"), _PLACES, also=("lzw",)),
+        Format("dicom", (b"DICM",), (".dcm", ".dicom"), ("dicom", "read"), _PLACES, at=128),
+        Format("nifti", (b"n+1\0",), (".nii",), ("nifti", "read"), _PLACES, at=344),
+        Format("nifti2", (b"n+2\0\r\n\x1a\n",), (), ("nifti", "read"), _PLACES, at=4),
+        Format("fits", (b"SIMPLE  =",), (".fits", ".fit", ".fts"), ("fits", "read"), _PLACES),
+        Format("nrrd", (b"NRRD000",), (".nrrd",), ("nrrd", "read"), _PLACES),
+        Format("mrc", (b"MAP ",), (".mrc", ".mrcs", ".map"), ("mrc", "read"), _PLACES, False, at=208),
         Format("words", writer=("words", "write")),
     )
 }
 
-MAGIC_BYTES = max(len(magic) for row in FORMATS.values() for magic in row.magic)
+MAGIC_BYTES = max(row.at + len(magic) for row in FORMATS.values() for magic in row.magic)
 """First bytes of a file that :func:`recognise` looks at."""
 
-_BY_MAGIC = [(magic, row.name) for row in FORMATS.values() for magic in row.magic]
+_BY_MAGIC = [(magic, row.at, row.name) for row in FORMATS.values() for magic in row.magic]
 _BY_SUFFIX = {suffix: row.name for row in FORMATS.values() for suffix in row.suffixes}
 
 
 def recognise(data: Buffer) -> str | None:
     """The format that the first bytes announce."""
     head = bytes(data[:MAGIC_BYTES])
-    return next((name for magic, name in _BY_MAGIC if head.startswith(magic)), None)
+    return next((name for magic, at, name in _BY_MAGIC if head.startswith(magic, at)), None)
 
 
 def claimed(suffix: str) -> str | None:
@@ -68,13 +96,15 @@ def claimed(suffix: str) -> str | None:
     return _BY_SUFFIX.get(suffix.lower())
 
 
-def read(name: str, data: Buffer) -> Content:
-    """Take apart a file of the format ``name``. Raises ImageError; on damaged files also the errors of parsing
-    (ValueError, IndexError, struct.error ...)."""
-    reader = FORMATS[name].reader
-    if reader is None:
+def read(name: str, data: Buffer, pixels: bool = False) -> Content:
+    """Take apart a file of the format ``name``; ``pixels``: only pixels and metadata are asked for.
+
+    Raises ImageError; on damaged files also the errors of parsing (ValueError, IndexError, struct.error ...).
+    """
+    row = FORMATS[name]
+    if row.reader is None:
         raise ValueError(f"no files are of the format {name!r}")
-    content: Content = _function(*reader)(data)
+    content: Content = _function(*row.reader)(data, *([pixels] if row.deflated else []))
     return content
 
 
@@ -85,6 +115,12 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
         raise ValueError(f"unknown image format {name!r}")
     data: bytes = _function(*FORMATS[name].writer)(recipe, blob, parts)
     return data
+
+
+def is_corrected(recipe: Recipe) -> bool:
+    """Whether a file takes corrections to the rules of its deflate encoder, so that it comes back byte for byte."""
+    streams = recipe.get("images", recipe.get("members"))
+    return isinstance(streams, list) and any(isinstance(one, dict) and "corrected" in one for one in streams)
 
 
 def prepare(names: Iterable[str]) -> None:

@@ -1,7 +1,8 @@
-"""A simple image or array file within gzip (``.gz``), as MNIST is distributed.
+"""A simple image or array file within gzip (``.gz``), as MNIST is distributed, byte for byte.
 
-The gzip header (time, name, comment) is kept as it is; the content is deflated anew, always in the same way, so the
-result may differ from the original in its bytes, but not in what it holds.
+A gzip file is members one after the other, each with a header, a deflate stream and an ending. The blob holds, member
+by member, the header, what the rules of the deflate encoder do not explain, and the ending if it is not what it should
+be; then what follows the last member, and the blob of the file inside.
 """
 
 from __future__ import annotations
@@ -9,64 +10,108 @@ from __future__ import annotations
 import zlib
 
 from bitsback.errors import ImageError
-from bitsback.files import formats
+from bitsback.files import formats, gz_pixels
+from bitsback.files.packed import Sections, section, varint
 from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, NoImageError, Recipe
 
-_INNER = ("idx", "npy", "pnm", "bmp", "tiff")
+_MAGIC = b"\x1f\x8b\x08"
 
 
-def read(data: Buffer) -> Content:
-    """Take a gzip file apart. Raises ImageError if it is damaged, or holds nothing that can be taken apart."""
+def read(data: Buffer, pixels: bool = False) -> Content:
+    """Take a gzip file apart; ``pixels``: only what it holds and its header, not how it was deflated.
+
+    Raises ImageError if it is damaged, holds nothing that can be taken apart, or would not gain by it.
+    """
+    if pixels:
+        return gz_pixels.read(data)
+    from bitsback.files.deflate import take_apart  # here, so that other files never wait for the compiler
+
     view = memoryview(data)
-    start = _header(bytes(view[: 1 << 16]))
-    inner = _inflate(view[start:])
+    _check_beginning(view)
+    members: list[Recipe] = []
+    blob: list[bytes] = []
+    plains: list[bytes] = []
+    at, left, extra = 0, MAX_SAMPLES, 0
+    while bytes(view[at : at + 3]) == _MAGIC:
+        start = at + gz_pixels.header(bytes(view[at : at + (1 << 16)]))
+        try:
+            plain, rules, corrections, size = take_apart(view[start:], left)
+        except ImageError:
+            if not members:
+                raise
+            break  # it only looks like another member
+        stop = start + size
+        member: Recipe = {"deflate": rules}
+        blob.append(section(bytes(view[at:start])))
+        if corrections:
+            member["corrected"] = 1
+            blob.append(section(corrections))
+            extra += len(blob[-1])
+        if (ending := bytes(view[stop : stop + 8])) != _ending(plain):
+            member["ending"] = 1
+            blob.append(section(ending))
+        members.append(member)
+        plains.append(plain)
+        at, left = min(stop + 8, len(view)), left - len(plain)
+    inner = plains[0] if len(plains) == 1 else b"".join(plains)
     kind = formats.recognise(inner)
-    if kind not in _INNER:
+    if kind not in gz_pixels.INNER:
         raise NoImageError
     content = formats.read(kind, inner)
-    if not content.sure and not formats.holds(kind, inner, content):
+    if formats.write(content.recipe, content.blob, content.parts) != inner:
         raise ImageError("the file in the gzip file would not come back unchanged")
-    recipe: Recipe = {"format": "gzip", "header": start, "inner": content.recipe}
-    return Content(content.parts, recipe, bytes(view[:start]) + content.blob, sure=True, exact=False)
+    blob += [section(bytes(view[at:])), *(varint(len(plain)) for plain in plains[:-1]), content.blob]
+    recipe: Recipe = {"format": "gzip", "members": members, "inner": content.recipe}
+    return Content(content.parts, recipe, b"".join(blob), corrections=extra)
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
-    """A gzip file with the same header and content."""
-    start = recipe["header"]
-    if not 10 <= start <= len(blob) or recipe["inner"]["format"] not in (*_INNER, "words"):
-        raise ValueError("the gzip header is missing")
-    inner = formats.write(recipe["inner"], blob[start:], parts)
-    deflater = zlib.compressobj(6, zlib.DEFLATED, -15)
-    ending = zlib.crc32(inner).to_bytes(4, "little") + (len(inner) & 0xFFFFFFFF).to_bytes(4, "little")
-    return b"".join((blob[:start], deflater.compress(inner), deflater.flush(), ending))
+    """The file again."""
+    if "members" not in recipe:
+        return gz_pixels.write(recipe, blob, parts)
+    from bitsback.files.deflate import put_together
+
+    if recipe["inner"]["format"] not in (*gz_pixels.INNER, "words"):
+        raise ValueError("nothing that gzip files are taken apart for")
+    sections = Sections(blob)
+    members = [
+        (
+            member["deflate"],
+            sections.section(),
+            sections.section() if member.get("corrected") else b"",
+            sections.section() if member.get("ending") else None,
+        )
+        for member in recipe["members"]
+    ]
+    trailing = sections.section()
+    sizes = [sections.varint() for _ in members[1:]]
+    inner = memoryview(formats.write(recipe["inner"], sections.rest(), parts))
+    sizes.append(len(inner) - sum(sizes))
+    if sizes[-1] < 0:
+        raise ValueError("the members of a gzip file do not fit its content")
+    out, at = [], 0
+    for (rules, header, corrections, ending), size in zip(members, sizes, strict=True):
+        plain = bytes(inner[at : at + size])
+        at += size
+        out += [header, put_together(plain, rules, corrections), _ending(plain) if ending is None else ending]
+    return b"".join([*out, trailing])
 
 
-def _header(data: bytes) -> int:
-    """Where the deflated content begins (RFC 1952)."""
-    flags, at = data[3], 10
-    if flags & 0xE0:
-        raise ImageError("unknown gzip flags")
-    if flags & 4:
-        at += 2 + int.from_bytes(data[at : at + 2], "little")
-    for flag in (8, 16):  # name, comment
-        if flags & flag:
-            at = data.index(b"\x00", at) + 1
-    return at + (2 if flags & 2 else 0)
+def _ending(plain: bytes) -> bytes:
+    """The checksum and size that follow a stream."""
+    return zlib.crc32(plain).to_bytes(4, "little") + (len(plain) & 0xFFFFFFFF).to_bytes(4, "little")
 
 
-def _inflate(body: memoryview) -> bytes:
-    """The content of the only member, bounded, checked, and only if it looks like something of ours."""
+def _check_beginning(view: memoryview) -> None:
+    """Raise NoImageError if the content does not begin as something that can be taken apart does."""
+    start = gz_pixels.header(bytes(view[: 1 << 16]))
     stream = zlib.decompressobj(-15)
     try:
-        head = stream.decompress(body, 16)
-        if formats.recognise(head) not in _INNER:
-            raise NoImageError
-        inner = head + stream.decompress(stream.unconsumed_tail, MAX_SAMPLES)
+        beginning = stream.decompress(view[start:], formats.MAGIC_BYTES)
     except zlib.error as error:
         raise ImageError(f"damaged gzip content ({error})") from None
-    ending = zlib.crc32(inner).to_bytes(4, "little") + (len(inner) & 0xFFFFFFFF).to_bytes(4, "little")
-    if not stream.eof:
-        raise ImageError("the gzip content is cut off, or too large to take apart")
-    if stream.unused_data != ending:
-        raise ImageError("wrong checksum in the gzip file, or something after its end")
-    return inner
+    if not stream.eof and formats.recognise(beginning) not in gz_pixels.INNER:
+        raise NoImageError
+
+
+__all__ = ["read", "write"]

@@ -1,7 +1,7 @@
-"""NumPy archives (``.npz``): a zip file of arrays.
+"""NumPy archives (``.npz``), byte for byte: a zip file of arrays.
 
-Arrays of images become parts; everything else in the archive (labels, other types, object arrays) goes into the blob
-as it is. The zip file is built anew with the same members, times and attributes.
+Arrays of images become parts; everything else (labels, other types, object arrays) goes into the blob as it is. So do
+the zip file's own structures: what lies before, between and after the members' contents.
 """
 
 from __future__ import annotations
@@ -9,101 +9,110 @@ from __future__ import annotations
 import io
 import zipfile
 from itertools import islice
-from typing import Any
 
 from bitsback.errors import ImageError
-from bitsback.files import formats, words
+from bitsback.files import formats, npz_pixels, words
+from bitsback.files.packed import Sections, section
 from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, NoImageError, Recipe
 
-_FIELDS = ("compress_type", "create_system", "create_version", "extract_version", "internal_attr", "external_attr")
 
+def read(data: Buffer, pixels: bool = False) -> Content:
+    """Take a ``.npz`` file apart; ``pixels``: only what it holds, its names and times, not how it was deflated.
 
-def read(data: Buffer) -> Content:
-    """Take a ``.npz`` file apart. Raises ImageError if it is damaged, or has no arrays of images."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        infos = archive.infolist()
-        if not infos or not all(info.filename.endswith(".npy") for info in infos):
-            raise NoImageError
-        if len({info.filename for info in infos}) < len(infos):
-            raise ImageError("an archive with two members of one name")
-        if sum(info.file_size for info in infos) > MAX_SAMPLES:
-            raise ImageError("an archive of more than 256 MiB is too large to take apart")
-        parts: list[Images] = []
-        blobs, entries = [], []
-        for info in infos:
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
-                raise ImageError("an archive with unusual compression or encryption")
-            if info.file_size > 1032 * info.compress_size + 64:
-                raise ImageError("an archive that promises more than it can hold")
-            inner = _taken_apart(archive.read(info))
-            parts += inner.parts
-            blobs.append(inner.blob)
-            entries.append(_entry(info, _is_zip64(data, info)) | {"blob": len(inner.blob), "array": inner.recipe})
-        if not parts:
-            raise ImageError("no arrays of images")
-        packed = sum(info.compress_size for info in infos)
-        recipe: Recipe = {"format": "npz", "entries": entries, "comment": archive.comment.hex()}
-    # The zip structure's size is part of the content: if it differs when the file is built anew, the file holds
-    # something (bytes before, between or after the members) that this module did not see.
-    recipe["structure"] = len(data) - packed
-    stored = all(info.compress_type == zipfile.ZIP_STORED for info in infos)
-    return Content(parts, recipe, b"".join(blobs), exact=stored)
+    Raises ImageError if it is damaged, or has no arrays of images.
+    """
+    if pixels:
+        return npz_pixels.read(data)
+    view = memoryview(data)
+    parts: list[Images] = []
+    blob: list[bytes] = []
+    entries: list[Recipe] = []
+    at = only_exact = 0
+    for info in _members(data):
+        start = _content(view, info)
+        stop = start + info.compress_size
+        if start < at or stop > len(view):
+            raise ImageError("an archive whose members overlap")
+        entry, inner, extra = _entry(view[start:stop], info)
+        if entry is None:
+            continue
+        entries.append(entry)
+        parts += inner.parts
+        only_exact += len(extra)
+        blob += [section(bytes(view[at:start])), extra, section(inner.blob)]
+        at = stop
+    if not parts:
+        raise ImageError("no arrays of images")
+    blob.append(bytes(view[at:]))
+    return Content(parts, {"format": "npz", "members": entries}, b"".join(blob), corrections=only_exact)
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
-    """A zip file with the same members."""
-    out, arrays, at = io.BytesIO(), iter(parts), 0
-    if len({entry["name"] for entry in recipe["entries"]}) < len(recipe["entries"]):
-        raise ValueError("two members of one name")
-    with zipfile.ZipFile(out, "w") as archive:
-        archive.comment = bytes.fromhex(recipe["comment"])
-        for entry in recipe["entries"]:
-            inner, at = blob[at : at + entry["blob"]], at + entry["blob"]
-            if entry["array"]:
-                kind = entry["array"]["format"]
-                if kind not in ("npy", "words"):
-                    raise ValueError("not an array")
-                count = words.part_count(entry["array"]) if kind == "words" else 1
-                inner = formats.write(entry["array"], inner, list(islice(arrays, count)))
-            info = zipfile.ZipInfo(entry["name"], tuple(entry["time"]))
-            info.extra, info.comment = bytes.fromhex(entry["extra"]), bytes.fromhex(entry["comment"])
-            for name, value in zip(_FIELDS, entry["fields"], strict=True):
-                setattr(info, name, value)
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError("unknown compression")
-            info.file_size = len(inner)
-            with archive.open(info, "w", force_zip64=entry["zip64"]) as member:
-                member.write(inner)
-    if next(arrays, None) is not None or at != len(blob):
-        raise ValueError("arrays or bytes are left over")
-    return out.getvalue()
+    """The file again."""
+    if "members" not in recipe:
+        return npz_pixels.write(recipe, blob, parts)
+    from bitsback.files.deflate import put_together
+
+    sections, arrays, out = Sections(blob), iter(parts), []
+    for entry in recipe["members"]:
+        out.append(sections.section())
+        corrections = sections.section() if entry.get("corrected") else b""
+        inner = sections.section()
+        if array := entry.get("array"):
+            if array["format"] not in ("npy", "words"):
+                raise ValueError("not an array")
+            count = words.part_count(array) if array["format"] == "words" else 1
+            inner = formats.write(array, inner, list(islice(arrays, count)))
+        out.append(put_together(inner, entry["deflate"], corrections) if "deflate" in entry else inner)
+    if next(arrays, None) is not None:
+        raise ValueError("arrays are left over")
+    return b"".join([*out, sections.rest()])
 
 
-def _taken_apart(inner: bytes) -> Content:
-    """An array's content, or the member's bytes as a blob."""
-    try:
-        if formats.recognise(inner) == "npy":
-            content = formats.read("npy", inner)
-            if content.sure or formats.holds("npy", inner, content):
-                return content
-    except (ImageError, ValueError, IndexError):
-        pass
-    return Content([], {}, inner)
+def _members(data: Buffer) -> list[zipfile.ZipInfo]:
+    """What the directory of the zip file lists, in the order of the file. Raises ImageError."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        infos = archive.infolist()
+    if not infos or not all(info.filename.endswith(".npy") for info in infos):
+        raise NoImageError
+    if sum(info.file_size for info in infos) > MAX_SAMPLES:
+        raise ImageError("an archive of more than 256 MiB is too large to take apart")
+    for info in infos:
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
+            raise ImageError("an archive with unusual compression or encryption")
+        if info.file_size > 1032 * info.compress_size + 64:
+            raise ImageError("an archive that promises more than it can hold")
+    return sorted(infos, key=lambda info: info.header_offset)
 
 
-def _entry(info: zipfile.ZipInfo, zip64: bool) -> dict[str, Any]:
-    return {
-        "name": info.filename,
-        "time": list(info.date_time),
-        "fields": [getattr(info, name) for name in _FIELDS],
-        "extra": info.extra.hex(),
-        "comment": info.comment.hex(),
-        "zip64": zip64,
-    }
-
-
-def _is_zip64(data: Buffer, info: zipfile.ZipInfo) -> bool:
-    """Whether the member's own header (not the directory) begins its extra field with 64-bit sizes, as NumPy's do."""
+def _content(view: memoryview, info: zipfile.ZipInfo) -> int:
+    """Where a member's content begins, by its own header."""
     at = info.header_offset
-    name, extra = (int.from_bytes(data[at + n : at + n + 2], "little") for n in (26, 28))
-    return extra >= 4 and bytes(data[at + 30 + name : at + 32 + name]) == b"\x01\x00"
+    if bytes(view[at : at + 4]) != b"PK\x03\x04":
+        raise ImageError("an archive with a damaged member")
+    name, extra = (int.from_bytes(view[at + n : at + n + 2], "little") for n in (26, 28))
+    return at + 30 + name + extra
+
+
+def _entry(stored: memoryview, info: zipfile.ZipInfo) -> tuple[Recipe | None, Content, bytes]:
+    """A member's part of the recipe, its content, and corrections; None if it is best left as it is."""
+    nothing = Content([], {})
+    entry: Recipe = {}
+    extra = b""
+    inner = bytes(stored)
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        from bitsback.files.deflate import take_apart  # here, so that other files never wait for the compiler
+
+        try:
+            inner, entry["deflate"], corrections, size = take_apart(stored, info.file_size)
+        except ImageError:
+            return None, nothing, b""
+        if size != len(stored) or len(inner) != info.file_size:
+            return None, nothing, b""
+        if corrections:
+            entry["corrected"] = 1
+            extra = section(corrections)
+    content = npz_pixels.taken_apart(inner)
+    if content.recipe:
+        entry["array"] = content.recipe
+    return entry, content, extra

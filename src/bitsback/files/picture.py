@@ -45,6 +45,9 @@ class Picture:
 
     ``exact`` says that the file comes back byte for byte, on any machine (and not "only" the same pixels and metadata,
     compressed anew). ``note`` is empty, or one line about why what seems to be an image file was kept raw.
+
+    What exactness costs: ``corrections``, the bytes of the blob that are there for the file's very bytes only; or
+    ``unexplained``, the file was kept raw since they would be too many.
     """
 
     parts: list[Images] = field(default_factory=list)
@@ -53,17 +56,24 @@ class Picture:
     raw: bytes | None = None
     exact: bool = True
     note: str = ""
+    corrections: int = 0
+    unexplained: bool = False
 
 
 class NoImageError(ImageError):
     """The file makes no claim to hold images, so that nobody needs to be told why it is kept as its bytes."""
 
 
+class UnexplainedError(ImageError):
+    """The file can be taken apart, but bringing back its very bytes would take too many of them."""
+
+
 class Content(NamedTuple):
     """What a format module returns.
 
     ``sure`` says that it has made sure itself that nothing is lost. ``exact``: the same bytes come back (unless it is
-    not sure, and they do not), on every machine: not so where they are deflated, as zlib is not the same everywhere.
+    not sure, and they do not), on every machine: not so where a zlib deflates them, which is not the same everywhere.
+    ``corrections``: bytes of the blob that are there for the file's very bytes only.
     """
 
     parts: list[Images]
@@ -71,6 +81,7 @@ class Content(NamedTuple):
     blob: bytes = b""
     sure: bool = False
     exact: bool = True
+    corrections: int = 0
 
     def same(self, other: Content) -> bool:
         """Whether both hold the same pixels, recipe and metadata."""

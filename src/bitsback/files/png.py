@@ -1,194 +1,235 @@
-"""PNG, at the level of its chunks: every bit depth, palettes, transparency, interlace.
+"""PNG and APNG, byte for byte: chunks as they were, pixels by how they were filtered and deflated.
 
-Pixels are the samples as they are stored: indices of a palette, 1, 2 and 4 bits unscaled, 16 bits in full. All chunks
-but IHDR, IDAT and IEND are kept byte for byte and in their place before or after the pixels, so that nothing has to be
-understood to be kept. What changes when the file is written again is how the pixels were filtered and deflated.
+Pixels are the samples as they are stored: indices of a palette, 1, 2 and 4 bits unscaled, 16 bits in full. Frames of an
+animation are images like the first; those of one size that follow each other become one part.
+
+The recipe says what similar files have in common: the header but for the size, the names of the chunks (``IDAT`` and
+``fdAT`` once for several in a row), and for each image how its filters were chosen, the rules of the deflate encoder
+(:mod:`bitsback.files.deflate`), the size of the chunks that its stream was cut into. The blob holds, chunk by chunk,
+what is not pixels, and what the rules do not explain.
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
+from itertools import groupby
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
+from bitsback.files import png_pixels
+from bitsback.files.packed import Sections, section, varints
 from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, Recipe
-from bitsback.files.raster import pack_bits, unpack_bits
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
-_HEADER = struct.Struct(">IIBBBBB")
-_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-_PLAIN = ((0, 0, 1, 1),)
-_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""(x, y, dx, dy) of every pass: first column and row, and steps."""
+_USUAL_HEAD = 0x789C
+_IMAGES = (b"IDAT", b"fdAT")
 
 
-def read(data: Buffer) -> Content:
-    """Take a PNG file apart. Raises ImageError if it is damaged or holds something unknown that is critical."""
-    view = memoryview(data)
-    header, deflated, before, after, trailing = _chunks(view)
-    width, height, depth, colour, compression, filtering, interlace = _HEADER.unpack(header)
-    if depth not in _DEPTHS.get(colour, ()) or not width or not height or compression or filtering or interlace > 1:
-        raise ImageError("impossible PNG header")
-    channels = _CHANNELS[colour]
-    if width * height * channels * max(1, depth // 8) > MAX_SAMPLES:
-        raise ImageError(f"a PNG of {width} x {height} pixels is too large to take apart")
-    lines = _inflate(deflated, _size(width, height, channels * depth, interlace))
-    part = _gather(lines, width, height, channels, depth, interlace)
-    recipe: Recipe = {"format": "png", "depth": depth, "colour": colour}
-    if interlace:
+class _Chunk(NamedTuple):
+    kind: bytes
+    body: memoryview
+    crc: bytes
+
+    @property
+    def sound(self) -> bool:
+        return self.crc == _crc(self.kind, self.body)
+
+
+def read(data: Buffer, pixels: bool = False) -> Content:
+    """Take a PNG file apart; ``pixels``: only what it shows and its other chunks, not how it was deflated.
+
+    Raises ImageError if it is damaged, holds something unknown that is critical, or would not gain by it.
+    """
+    if pixels:
+        return png_pixels.read(data)
+    from bitsback.files.png_rows import Header  # here, so that files without pixels never wait for the compiler
+
+    chunks, trailing = _chunks(memoryview(data))
+    header = Header.read(bytes(chunks[0].body))
+    frames: list[Images] = []
+    images: list[Recipe] = []
+    names: list[str] = []
+    blob: list[bytes] = []
+    left, sequence, only_exact, size = MAX_SAMPLES, -1, 0, (header.width, header.height)
+    for kind, several in groupby(chunks[1:-1], key=lambda chunk: chunk.kind if chunk.kind in _IMAGES else object()):
+        run = list(several)
+        names.append(run[0].kind.decode("ascii"))
+        if not isinstance(kind, bytes):
+            blob.append(section(bytes(run[0].body)))
+            if run[0].kind == b"fcTL" and len(run[0].body) == 26:
+                sequence, *size_given = struct.unpack_from(">III", run[0].body)
+                size = (size_given[0], size_given[1])
+            continue
+        bodies = [chunk.body for chunk in run]
+        if kind == b"fdAT":
+            bodies, sequence = _without_numbers(bodies, sequence)
+        elif frames:
+            raise ImageError("the PNG has chunks among its pixels")
+        of_frame = Header(*(size if kind == b"fdAT" else (header.width, header.height)), header.depth, header.colour,
+                          header.interlace)  # fmt: skip
+        left -= of_frame.bytes
+        if left < 0:
+            raise ImageError(f"a PNG of {header.width} x {header.height} pixels is too large to take apart")
+        frame, image, extra = _read_image(bodies, of_frame)
+        frames.append(frame)
+        images.append(image)
+        blob.append(extra)
+        only_exact += len(extra)
+    if not frames or names.count("IDAT") != 1:
+        raise ImageError("the PNG has no pixels")
+    recipe: Recipe = {"format": "png", "depth": header.depth, "colour": header.colour}
+    if header.interlace:
         recipe["interlace"] = 1
-    if before:
-        recipe["before"] = len(before)
-    if trailing:
-        recipe["trailing"] = len(trailing)
-    return Content([part], recipe, before + after + trailing, exact=False)
+    if names != ["IDAT"]:
+        recipe["chunks"] = " ".join(names)
+    recipe["images"] = images if any(image != images[0] for image in images) else images[:1]
+    wrong = [index for index, chunk in enumerate(chunks) if not chunk.sound]
+    if wrong:
+        recipe["crc"] = 1
+        blob += [varints(wrong), *(chunks[index].crc for index in wrong)]
+    parts = [np.concatenate(list(same)) for _, same in groupby(frames, key=lambda frame: frame.shape)]
+    return Content(parts, recipe, b"".join([*blob, trailing]), corrections=only_exact)
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
-    """A PNG file with the same header, chunks and pixels."""
-    (part,) = parts
-    _, height, width, channels = part.shape
-    depth, colour, interlace = recipe["depth"], recipe["colour"], recipe.get("interlace", 0)
-    if depth not in _DEPTHS.get(colour, ()) or channels != _CHANNELS[colour] or len(part) != 1:
+    """The file again."""
+    if "images" not in recipe:
+        return png_pixels.write(recipe, blob, parts)
+    from bitsback.files.png_rows import Header
+
+    frames = [frame for part in parts for frame in part]
+    names = recipe.get("chunks", "IDAT").split()
+    images = recipe["images"] * (len(frames) if len(recipe["images"]) == 1 else 1)
+    if sum(name.encode() in _IMAGES for name in names) != len(frames) or len(images) != len(frames):
         raise ValueError("the pixels do not fit the PNG header")
-    first, last = recipe.get("before", 0), len(blob) - recipe.get("trailing", 0)
-    if not 0 <= first <= last <= len(blob):
-        raise ValueError("the blob is too short")
-    header = _HEADER.pack(width, height, depth, colour, 0, 0, interlace)
-    pixels = _deflate(part[0], depth, filtered=depth >= 8 and colour != 3, passes=_ADAM7 if interlace else _PLAIN)
-    return b"".join(
-        (SIGNATURE, _chunk(b"IHDR", header), blob[:first], _chunk(b"IDAT", pixels), blob[first:last], _END, blob[last:])
-    )
+
+    def header_of(frame: Images) -> Header:
+        return Header(frame.shape[1], frame.shape[0], recipe["depth"], recipe["colour"], recipe.get("interlace", 0))
+
+    sections, done, sequence = Sections(blob), 0, -1
+    first = frames[[name for name in names if name.encode() in _IMAGES].index("IDAT")]
+    chunks = [(b"IHDR", header_of(first).write())]
+    for name in names:
+        kind = name.encode("ascii")
+        if len(kind) != 4:
+            raise ValueError("a chunk's name has four letters")
+        if kind not in _IMAGES:
+            body = sections.section()
+            if kind == b"fcTL" and len(body) == 26:
+                (sequence,) = struct.unpack_from(">I", body)
+            chunks.append((kind, body))
+            continue
+        for piece in _write_image(frames[done], header_of(frames[done]), images[done], sections):
+            if kind == b"fdAT":
+                sequence += 1
+                piece = struct.pack(">I", sequence & 0xFFFFFFFF) + piece
+            chunks.append((kind, piece))
+        done += 1
+    chunks.append((b"IEND", b""))
+    wrong = sections.varints() if recipe.get("crc") else []
+    crcs = {index: sections.take(4) for index in wrong}
+    out = [SIGNATURE]
+    for index, (kind, body) in enumerate(chunks):
+        out += [struct.pack(">I", len(body)), kind, body, crcs.get(index) or _crc(kind, body)]
+    return b"".join([*out, sections.rest()])
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
+def _crc(kind: bytes, body: Buffer) -> bytes:
+    return zlib.crc32(body, zlib.crc32(kind)).to_bytes(4, "big")
 
 
-def _chunks(view: memoryview) -> tuple[bytes, bytes, bytes, bytes, bytes]:
-    """(IHDR body, deflated pixels, chunks before them, chunks after them, bytes after the end)."""
-    header = b""
-    pixels: list[memoryview] = []
-    before: list[memoryview] = []
-    after: list[memoryview] = []
-    at, gap = len(SIGNATURE), False
-    while True:
+def _chunks(view: memoryview) -> tuple[list[_Chunk], bytes]:
+    """All chunks to IEND, and the bytes behind it. Raises ImageError."""
+    chunks: list[_Chunk] = []
+    at = len(SIGNATURE)
+    while not chunks or chunks[-1].kind != b"IEND":
         if at + 12 > len(view):
             raise ImageError("the PNG ends before its IEND chunk")
         length, kind = struct.unpack_from(">I4s", view, at)
         stop = at + 12 + length
+        name = ascii(kind)[2:-1]
         if stop > len(view):
-            raise ImageError(f"the PNG ends within its chunk {ascii(kind)[2:-1]}")
-        if zlib.crc32(view[at + 4 : stop - 4]) != int.from_bytes(view[stop - 4 : stop], "big"):
-            raise ImageError(f"wrong checksum in the PNG chunk {ascii(kind)[2:-1]} at byte {at}")
-        whole, body = view[at:stop], view[at + 8 : stop - 4]
+            raise ImageError(f"the PNG ends within its chunk {name}")
+        if not kind.isalpha():
+            raise ImageError(f"the PNG has a chunk {name}, which is no name")
+        if not kind[0] & 0x20 and kind not in (b"IHDR", b"PLTE", b"IDAT", b"IEND"):
+            raise ImageError(f"the PNG chunk {name} is unknown and critical")
+        if not chunks and (kind != b"IHDR" or length != 13):
+            raise ImageError("the PNG does not begin with its header")
+        if (chunks and kind == b"IHDR") or (kind == b"IEND" and length):
+            raise ImageError(f"the PNG has an unusual chunk {name}")
+        chunks.append(_Chunk(kind, view[at + 8 : stop - 4], bytes(view[stop - 4 : stop])))
         at = stop
-        if not header:
-            if kind != b"IHDR" or length != 13:
-                raise ImageError("the PNG does not begin with its header")
-            header = bytes(body)
-        elif kind == b"IDAT":
-            if gap:
-                raise ImageError("the PNG has chunks among its pixels")
-            pixels.append(body)
-        elif kind == b"IEND":
-            if length or not pixels:
-                raise ImageError("the PNG has no pixels")
-            return header, b"".join(pixels), b"".join(before), b"".join(after), bytes(view[at:])
-        elif kind[0] & 0x20 or kind == b"PLTE":
-            gap = bool(pixels)
-            (after if gap else before).append(whole)
-        else:
-            raise ImageError(f"the PNG chunk {ascii(kind)[2:-1]} is unknown and critical")
+    return chunks, bytes(view[at:])
 
 
-def _inflate(deflated: bytes, size: int) -> bytes:
-    """Exactly ``size`` bytes, and nothing allocated for a file that promises more than deflate can hold."""
-    if size > 1032 * len(deflated) + 64:
+def _without_numbers(bodies: list[memoryview], sequence: int) -> tuple[list[memoryview], int]:
+    """The bodies of fdAT chunks without their numbers, which go on from ``sequence``, and the last one."""
+    for body in bodies:
+        sequence += 1
+        if len(body) < 4 or int.from_bytes(body[:4], "big") != sequence:
+            raise ImageError("the frames of the PNG are not in order")
+    return [body[4:] for body in bodies], sequence
+
+
+def _read_image(bodies: list[memoryview], header: Any) -> tuple[Images, Recipe, bytes]:
+    """A stream cut into chunks -> samples, the image's part of the recipe, and what the blob has to say."""
+    from bitsback.files.deflate import take_apart
+    from bitsback.files.png_rows import explain_choices, gather, plain_rows
+
+    data = bodies[0] if len(bodies) == 1 else memoryview(b"".join(bodies))
+    if header.size > 1032 * len(data) + 64:
         raise ImageError("the PNG promises more pixels than it can hold")
-    stream = zlib.decompressobj()
-    try:
-        lines = stream.decompress(deflated, size + 1)
-    except zlib.error as error:
-        raise ImageError(f"damaged PNG pixels ({error})") from None
-    if len(lines) != size or not stream.eof or stream.unused_data:
-        raise ImageError("the PNG holds more or fewer pixels than its header says")
-    return lines
+    if len(data) < 2 or data[1] & 0x20:
+        raise ImageError("damaged PNG pixels (no zlib stream)")
+    lines, rules, corrections, size = take_apart(data[2:], header.size)
+    if len(lines) != header.size:
+        raise ImageError("the PNG holds fewer pixels than its header says")
+    frame, kinds = gather(lines, header)
+    choice, chosen = explain_choices(kinds, plain_rows(frame[0], header), header)
+    image: Recipe = {"deflate": rules}
+    blob = b""
+    if choice != 0:
+        image["filter"] = choice
+    if isinstance(choice, list):
+        blob += section(chosen)
+    if corrections:
+        image["corrected"] = 1
+        blob += section(corrections)
+    if (head := int.from_bytes(data[:2], "big")) != _USUAL_HEAD:
+        image["head"] = head
+    if (tail := bytes(data[2 + size :])) != zlib.adler32(lines).to_bytes(4, "big"):
+        image["tail"] = 1
+        blob += section(tail)
+    if len(bodies) > 1:
+        sizes = list(map(len, bodies))
+        if len(set(sizes[:-1])) == 1 and 0 < sizes[-1] <= sizes[0]:
+            image["cut"] = sizes[0]
+        else:
+            image["cut"] = 0
+            blob += varints(sizes)
+    return frame, image, blob
 
 
-def _passes(
-    width: int, height: int, passes: tuple[tuple[int, int, int, int], ...]
-) -> list[tuple[slice, slice, int, int]]:
-    """The pixels of every pass that has any: rows, columns, and how many of each."""
-    found = []
-    for x, y, dx, dy in passes:
-        across, down = -(-(width - x) // dx), -(-(height - y) // dy)
-        if across > 0 and down > 0:
-            found.append((slice(y, None, dy), slice(x, None, dx), down, across))
-    return found
+def _write_image(frame: Images, header: Any, image: Recipe, sections: Sections) -> list[bytes]:
+    """The inverse of :func:`_read_image`: the bodies of the chunks."""
+    from bitsback.files.deflate import put_together
+    from bitsback.files.png_rows import choices, filtered, plain_rows
 
-
-def _size(width: int, height: int, pixel_bits: int, interlace: int) -> int:
-    """Bytes of all filtered rows."""
-    passes = _passes(width, height, _ADAM7 if interlace else _PLAIN)
-    return sum(down * (1 + -(-across * pixel_bits // 8)) for _, _, down, across in passes)
-
-
-def _gather(lines: bytes, width: int, height: int, channels: int, depth: int, interlace: int) -> Images:
-    """Filtered rows -> (1, height, width, channels)."""
-    from bitsback.files.filters import unfilter  # here, so that files without pixels never wait for the compiler
-
-    dtype = np.uint16 if depth == 16 else np.uint8
-    image = np.empty((1, height, width, channels), dtype)
-    data, at = np.frombuffer(lines, np.uint8), 0
-    for rows, columns, down, across in _passes(width, height, _ADAM7 if interlace else _PLAIN):
-        stride = -(-across * channels * depth // 8)
-        filtered = data[at : at + down * (1 + stride)].reshape(down, 1 + stride)
-        at += filtered.size
-        plain = np.empty((down, stride), np.uint8)
-        if not unfilter(filtered, max(1, channels * depth // 8), plain):
-            raise ImageError("damaged PNG pixels (unknown filter)")
-        if depth < 8:
-            plain = unpack_bits(plain, across, depth)
-        image[0, rows, columns] = plain.view(">u2" if depth == 16 else np.uint8).reshape(down, across, channels)
-    return image
-
-
-def _deflate(
-    image: NDArray[np.uint8] | NDArray[np.uint16],
-    depth: int,
-    *,
-    filtered: bool,
-    passes: tuple[tuple[int, int, int, int], ...],
-) -> bytes:
-    """(height, width, channels) -> the body of IDAT. Palettes and few bits are best left unfiltered."""
-    height, width, channels = image.shape
-    lines = [
-        _filtered(np.ascontiguousarray(image[rows, columns]).reshape(down, -1), depth, channels, filtered)
-        for rows, columns, down, _ in _passes(width, height, passes)
-    ]
-    strategy = zlib.Z_FILTERED if filtered else zlib.Z_DEFAULT_STRATEGY
-    deflater = zlib.compressobj(6, zlib.DEFLATED, 15, 9, strategy)
-    return b"".join([*map(deflater.compress, lines), deflater.flush()])
-
-
-def _filtered(samples: Images, depth: int, channels: int, filtered: bool) -> bytes:
-    from bitsback.files.filters import choose_filters
-
-    if samples.dtype != (np.uint16 if depth == 16 else np.uint8):
-        raise ValueError("the samples do not fit the PNG header")
-    if depth < 8:
-        plain = pack_bits(samples, depth)
-    else:
-        plain = samples.astype(">u2" if depth == 16 else np.uint8).view(np.uint8)
-    lines = np.zeros((len(plain), 1 + plain.shape[1]), np.uint8)
-    if filtered:
-        choose_filters(plain, max(1, channels * depth // 8), lines)
-    else:
-        lines[:, 1:] = plain
-    return lines.tobytes()
+    choice = image.get("filter", 0)
+    chosen = sections.section() if isinstance(choice, list) else b""
+    corrections = sections.section() if image.get("corrected") else b""
+    rows = plain_rows(frame, header)
+    lines = filtered(rows, header, choices(choice, chosen, rows, header))
+    stream = put_together(lines, image["deflate"], corrections)
+    tail = sections.section() if image.get("tail") else zlib.adler32(lines).to_bytes(4, "big")
+    data = image.get("head", _USUAL_HEAD).to_bytes(2, "big") + stream + tail
+    cut = image.get("cut", len(data))
+    sizes = sections.varints() if not cut else [cut] * (len(data) // cut) + [len(data) % cut] * (len(data) % cut > 0)
+    if sum(sizes) != len(data):
+        raise ValueError("the chunks do not fit the deflated pixels")
+    ends = np.cumsum(sizes).tolist()
+    return [data[end - size : end] for end, size in zip(ends, sizes, strict=True)]

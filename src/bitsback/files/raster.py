@@ -22,8 +22,9 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How samples lie in a raster.
 
     ``bits`` of a sample in the file (1, 2, 4: packed, first sample in the high bits; 8; 16), ``big``-endian 16 bits,
-    rows padded with zeros to a multiple of ``align`` bytes, rows bottom-up (``flip``), colours as BGR(A) (``swap``),
-    and the order of the ``axes`` in the file, slowest first ("nhwc": the images as they are).
+    rows padded to a multiple of ``align`` bytes, rows bottom-up (``flip``), colours as BGR(A) (``swap``), the order of
+    the ``axes`` in the file, slowest first ("nhwc": the images as they are), ``signed`` samples of 8 or 16 bits (the
+    lowest is sample 0), and each as its difference to that of its channel to the left (``differences``).
     """
 
     bits: int = 8
@@ -32,11 +33,15 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flip: bool = False
     swap: bool = False
     axes: str = "nhwc"
+    signed: bool = False
+    differences: bool = False
 
     def __post_init__(self) -> None:
         if self.bits not in (1, 2, 4, 8, 16) or self.align not in (1, 4) or sorted(self.axes) != sorted("nhwc"):
             raise ValueError("impossible layout")
-        if self.axes != "nhwc" and (self.bits < 8 or self.align > 1):
+        if self.bits < 8 and (self.axes != "nhwc" or self.signed or self.differences):
+            raise ValueError("impossible layout")
+        if self.axes != "nhwc" and self.align > 1:
             raise ValueError("impossible layout")
 
     @property
@@ -53,6 +58,11 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Bytes of one row, padding included."""
         used = (width * channels * self.bits + 7) // 8
         return used + -used % self.align
+
+    def beside(self, shape: Shape) -> int:
+        """Bytes in which rows end that are not, or not wholly, of samples; of all rows."""
+        count, height, width, channels = shape
+        return count * height * (self.row_bytes(width, channels) - width * channels * self.bits // 8)
 
     def size(self, shape: Shape) -> int:
         """Bytes of a raster."""
@@ -86,7 +96,10 @@ def unpack(raster: Buffer, shape: Shape, layout: Layout) -> Images:
         images = images[:, ::-1]
     if layout.swap:
         images = images[..., _swapped(channels)]
-    return np.require(images, images.dtype.newbyteorder("="), ["C", "A"])
+    images = np.require(images, images.dtype.newbyteorder("="), ["C", "A"])
+    if layout.differences:
+        images = np.cumsum(images, axis=2, dtype=images.dtype)
+    return images ^ images.dtype.type(1 << layout.bits - 1) if layout.signed else images
 
 
 def pack(images: Images, layout: Layout) -> bytes:
@@ -94,6 +107,10 @@ def pack(images: Images, layout: Layout) -> bytes:
     count, height, width, channels = images.shape
     if images.dtype != layout.dtype.newbyteorder("="):
         raise ValueError("the samples do not fit the layout")
+    if layout.signed:
+        images = images ^ images.dtype.type(1 << layout.bits - 1)
+    if layout.differences:
+        images = np.concatenate([images[:, :, :1], np.diff(images, axis=2)], axis=2)
     if layout.swap:
         images = images[..., _swapped(channels)]
     if layout.flip:
@@ -104,6 +121,27 @@ def pack(images: Images, layout: Layout) -> bytes:
     if layout.align > 1:
         return _pad(stored.reshape(count * height, -1).view(np.uint8), layout)
     return stored.tobytes()
+
+
+def kept_beside(raster: Buffer, images: Images, layout: Layout) -> bytes:
+    """The bytes in which the rows of a raster end, if they hold more than samples and zeros; else nothing."""
+    if not (size := layout.beside(images.shape)):
+        return b""
+    rows = images.shape[0] * images.shape[1]
+    ends = np.frombuffer(raster, np.uint8).reshape(rows, -1)[:, -(size // rows) :]
+    packed = np.frombuffer(pack(images, layout), np.uint8).reshape(rows, -1)[:, -(size // rows) :]
+    return b"" if np.array_equal(ends, packed) else ends.tobytes()
+
+
+def pack_beside(images: Images, layout: Layout, beside: bytes) -> bytes:
+    """The raster again, with what :func:`kept_beside` gave."""
+    raster = pack(images, layout)
+    if not beside:
+        return raster
+    rows = np.frombuffer(bytearray(raster), np.uint8).reshape(images.shape[0] * images.shape[1], -1)
+    ends = np.frombuffer(beside, np.uint8).reshape(len(rows), -1)
+    rows[:, rows.shape[1] - ends.shape[1] :] = ends
+    return rows.tobytes()
 
 
 def unpack_bits(rows: NDArray[np.uint8], width: int, bits: int) -> NDArray[np.uint8]:
@@ -144,23 +182,24 @@ def read_place(kind: str, data: Buffer, place: Place) -> Content:
 def read_raster(kind: str, raster: Buffer, place: Place, blob: bytes) -> Content:
     """The content of a file with this raster and, around it, this blob."""
     part = unpack(raster, place.shape, place.layout)
-    if part.flags.writeable and pack(part, place.layout) != bytes(raster):  # a copy: has it kept everything?
-        raise ImageError("its rows are padded with something other than zeros")
-    recipe: Recipe = {"format": kind, "head": place.start, "layout": _without_defaults(place.layout)}
-    return Content([part], recipe, blob, sure=True)
+    recipe: Recipe = {"format": kind, "head": place.start, "layout": without_defaults(place.layout)}
+    if beside := kept_beside(raster, part, place.layout):
+        recipe["beside"] = 1
+    return Content([part], recipe, blob + beside, sure=not part.flags.writeable)  # a view: it has kept everything
 
 
 def write_place(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     """The file again."""
     (part,) = parts
-    head = recipe["head"]
-    if not 0 <= head <= len(blob):
+    head, layout = recipe["head"], msgspec.convert(recipe["layout"], Layout)
+    end = len(blob) - (layout.beside(part.shape) if recipe.get("beside") else 0)
+    if not 0 <= head <= end:
         raise ValueError("the head is longer than the blob")
-    raster = pack(part, msgspec.convert(recipe["layout"], Layout))
-    return b"".join((blob[:head], raster, blob[head:]))
+    return b"".join((blob[:head], pack_beside(part, layout, blob[end:]), blob[head:end]))
 
 
-def _without_defaults(layout: Layout) -> Recipe:
+def without_defaults(layout: Layout) -> Recipe:
+    """A layout for a recipe."""
     plain = Layout()
     return {name: value for name, value in msgspec.to_builtins(layout).items() if value != getattr(plain, name)}
 

@@ -26,11 +26,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bitsback.errors import KernelError
 from bitsback.kernels import cache
 from bitsback.kernels.cache import CacheWarning
 from bitsback.kernels.compiled import Kernel
 from bitsback.kernels.language import Helper
-from bitsback.kernels.values import KernelError
 from bitsback.kernels.vectors import vectorised
 
 

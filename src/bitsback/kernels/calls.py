@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from bitsback.errors import KernelError
+from bitsback.kernels.machine import for_ever
 from bitsback.kernels.unit import Part, Unit
 from bitsback.kernels.values import (
     BYTE,
@@ -27,7 +29,6 @@ from bitsback.kernels.values import (
     TRUTH,
     WORD,
     Array,
-    KernelError,
     Kind,
     Number,
     element,
@@ -268,13 +269,9 @@ class _Definition(ctypes.Structure):
     )
 
 
-_definitions: list[_Definition] = []
-"""Of all entries: CPython reads them as long as these live, which is for ever."""
-
-
 @cache
 def _check_layout() -> None:
-    """RuntimeError if Python or NumPy have the fields of their objects elsewhere than entries look for them."""
+    """KernelError if Python or NumPy have the fields of their objects elsewhere than entries look for them."""
     array, items = np.arange(6, dtype=np.int32).reshape(2, 3), (object(), object())
 
     def field(of: Any, offset: int, kind: Any = ctypes.c_int64) -> Any:
@@ -285,14 +282,13 @@ def _check_layout() -> None:
     rest = field(array, _FLAGS, ctypes.c_int), field(items, _HEAD), field(items, _ITEMS), field(items, _ITEMS + 8)
     expected = id(np.ndarray), array.ctypes.data, 2, id(array.dtype), [2, 3], array.flags.num, 2, *map(id, items)
     if (*found, lengths, *rest) != expected:
-        raise RuntimeError(f"this Python and NumPy {np.__version__} lay out objects in a way that is not known")
+        raise KernelError(f"this Python and NumPy {np.__version__} lay out objects in a way that is not known")
 
 
 def entry_at(address: int, name: str, forms: tuple[Form, ...]) -> Callable[..., Any]:
     """The entry at an address as a function of Python's."""
     _check_layout()
-    definition = _Definition(name.encode(), address, _FAST, None)
-    _definitions.append(definition)
+    definition = for_ever(_Definition(name.encode(), address, _FAST, None))
     make = ctypes.pythonapi.PyCFunction_NewEx
     make.restype, make.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.py_object, ctypes.py_object)
     compared = tuple(one for form in forms for one in identities(form))

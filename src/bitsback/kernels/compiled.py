@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from bitsback.errors import KernelError
 from bitsback.kernels import cache, calls, machine
 from bitsback.kernels.calls import Form
 from bitsback.kernels.language import Helper
 from bitsback.kernels.source import meaning
 from bitsback.kernels.unit import Part, Unit
-from bitsback.kernels.values import KernelError
 
 _lock = threading.RLock()
 """Held while a kernel is made ready. Nobody forks meanwhile, or the child would wait for a thread that it has not."""
@@ -67,10 +67,19 @@ class Kernel(Helper):
         name = f"{self.__module__}.{self.name}-{symbol[6:]}.o"
         code = kept.load(name) if kept else None
         if code is None:
-            code = machine.made(assembly(self, symbol, forms), self._vectorise)
+            code = self._made(symbol, forms)
             if kept:
                 kept.store(name, code)
         return calls.entry_at(machine.loaded(code, symbol), self.name, forms)
+
+    def _made(self, symbol: str, forms: tuple[Form, ...]) -> bytes:
+        """Machine code. Whatever goes wrong is a KernelError, or who takes a file apart might blame the file."""
+        try:
+            return machine.made(assembly(self, symbol, forms), self._vectorise)
+        except (KernelError, MemoryError, OSError):
+            raise
+        except Exception as error:
+            raise KernelError(f"{self.name} cannot be compiled ({type(error).__name__}: {error})") from error
 
 
 def assembly(kernel: Part, symbol: str, forms: tuple[Form, ...]) -> str:

@@ -32,10 +32,11 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from bitsback.errors import KernelError
 from bitsback.kernels import values
 from bitsback.kernels.source import source
 from bitsback.kernels.unit import Part, Slot, Unit
-from bitsback.kernels.values import INTEGER, LONG, REAL, Array, KernelError, Number
+from bitsback.kernels.values import INTEGER, LONG, REAL, Array, Number
 
 MAX_LOCAL = 1 << 14
 """Bytes that an array may take which a kernel makes."""

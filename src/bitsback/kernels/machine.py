@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import llvmlite
 import llvmlite.binding as llvm
 
+from bitsback.errors import KernelError
+
 llvm.initialize_native_target()
 llvm.initialize_native_asmprinter()
+
+T = TypeVar("T")
 
 LEVEL = 2
 """Of optimisation. The third takes longer and gains nothing here."""
@@ -45,13 +50,24 @@ def _target() -> Any:
     )
 
 
+def for_ever(value: T) -> T:
+    """The value, which from now on lives as long as the process.
+
+    When Python ends, it clears modules and collects what they held in an order of its own. What machine code needs, or
+    what points to it, must outlast all of that: entries look at their definitions when they are collected themselves,
+    and daemon threads may still be running kernels.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+    return value
+
+
 @cache
 def _engine() -> Any:
     try:
         llvm.check_jit_execution()
     except OSError as error:  # a rule of the system's, and no fault of a file
-        raise RuntimeError(f"this system does not let bitsback run the code that it compiles: {error}") from None
-    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
+        raise KernelError(f"this system does not let bitsback run the code that it compiles: {error}") from None
+    return for_ever(llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target()))
 
 
 def made(text: str, vectorise: bool) -> bytes:

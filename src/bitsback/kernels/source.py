@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
+from bitsback.errors import KernelError
 from bitsback.kernels.unit import Part
-from bitsback.kernels.values import KernelError
 
 
 class Source(NamedTuple):
@@ -51,7 +51,9 @@ def source(function: FunctionType) -> Source:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             assigned[node.id] += 1
         elif isinstance(node, (ast.AugAssign, ast.For)):
-            assigned.update(one.id for one in ast.walk(node.target) if isinstance(one, ast.Name))
+            # What an index in the target mentions is only read
+            names = (one for one in ast.walk(node.target) if isinstance(one, ast.Name))
+            assigned.update(one.id for one in names if isinstance(one.ctx, ast.Store))
     assigned.update(one.arg for one in (*tree.args.args, tree.args.vararg) if one)
     return Source(tree, assigned, returns, returns == 1 and isinstance(tree.body[-1], ast.Return))
 

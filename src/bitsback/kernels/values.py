@@ -23,12 +23,10 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from bitsback.errors import KernelError
+
 BIT, BYTE, INT, LONG = (ir.IntType(bits) for bits in (1, 8, 32, 64))
 FLOAT, DOUBLE = ir.FloatType(), ir.DoubleType()
-
-
-class KernelError(TypeError):
-    """A kernel does what kernels cannot do, or was given what they do not take."""
 
 
 class Kind(Enum):

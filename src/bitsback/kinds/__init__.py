@@ -4,18 +4,19 @@ Two lists, the only places that name them all: :data:`WITHOUT_WEIGHTS`, by tag, 
 weights, by what the configuration in a model file calls them.
 """
 
-from bitsback.kinds import adaptive, plain
+from bitsback.kinds import adaptive, filtered, plain
 from bitsback.kinds.base import Coder
 from bitsback.kinds.context.config import ContextConfig
+from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.vae.config import VAEConfig
 
-_WITHOUT_WEIGHTS: tuple[Coder, ...] = (plain.CODER, adaptive.CODER)
+_WITHOUT_WEIGHTS: tuple[Coder, ...] = (plain.CODER, adaptive.CODER, filtered.CODER)
 
 WITHOUT_WEIGHTS = {coder.tag: coder for coder in _WITHOUT_WEIGHTS}
 
-AnyConfig = ContextConfig | VAEConfig
+AnyConfig = ContextConfig | VAEConfig | PhasesConfig
 
 NAMES: dict[int, str] = {coder.tag: coder.name for coder in _WITHOUT_WEIGHTS} | {
-    config.TAG: str(config.__struct_config__.tag) for config in (ContextConfig, VAEConfig)
+    config.TAG: str(config.__struct_config__.tag) for config in (ContextConfig, VAEConfig, PhasesConfig)
 }
 """What kinds are called, by tag."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -29,6 +29,15 @@ Images = NDArray[Any]
 
 Shape = tuple[int, int, int]
 """Height, width, channels of an image."""
+
+
+class Lot(NamedTuple):
+    """So many images of one shape. A block may hold several *lots*, of one type and number of channels; as arrays they
+    are a sequence of :data:`Images`."""
+
+    n: int
+    shape: Shape
+
 
 Tensors = Mapping[str, NDArray[Any]]
 """The arrays of a model file by name."""
@@ -99,6 +108,33 @@ class Coder(Protocol):
         Raises:
             InexactEngineError: this machine, or a stale kernel, computes something else. Nothing was written.
         """
+
+
+@runtime_checkable
+class TakesLots(Protocol):
+    """What a coder may have besides: that it codes images of several shapes together, and learns from one to the next.
+
+    What others make of these is said in :mod:`bitsback.kinds.lots`, which is also where to ask.
+    """
+
+    def encode_lots(self, lots: Sequence[Images], threads: int = 1) -> bytes:
+        """See :meth:`Coder.encode`; two lots or more."""
+
+    def decode_lots(
+        self, payload: bytes, lots: Sequence[Lot], dtype: DTypeLike = np.uint8, threads: int = 1
+    ) -> list[Images]:
+        """See :meth:`Coder.decode`."""
+
+    def memory_lots(self, lots: Sequence[Lot], dtype: DTypeLike, payload: int, threads: int = 1) -> int:
+        """See :meth:`Coder.memory`."""
+
+
+@runtime_checkable
+class Estimates(Protocol):
+    """What a coder may have besides, whose payloads small samples do not tell: a quick look at all of the images."""
+
+    def estimate(self, lots: Sequence[Images]) -> int:
+        """About how many bytes a payload would have; a third too many, at most, as a rule."""
 
 
 # Kinds with weights ---------------------------------------------------------------------------------------------------

@@ -62,10 +62,12 @@ def self_test_hash(network: Network) -> str:
     return output_hash(run(self_test_input(network.spec)))
 
 
-def build(network: Network, engine: str, threads: int = 1) -> Runner:
-    """One engine, untested. Raises ModelError for an unknown name."""
+def build(network: Network, engine: str, threads: int = 1, free: bool = False) -> Runner:
+    """One engine, untested. ``free``: see :func:`choose`. Raises ModelError for an unknown name."""
     if engine == "reference":
-        return lambda x: reference.run(network, x)
+        return lambda x: (
+            _channels_last(reference.run(network, _channels_first(x))) if free else reference.run(network, x)
+        )
     if engine not in ENGINES:
         raise ModelError(f"unknown engine {engine!r}; there are {', '.join(ENGINES)}")
     import onnxruntime
@@ -78,7 +80,7 @@ def build(network: Network, engine: str, threads: int = 1) -> Runner:
     options.inter_op_num_threads = 1
     # A spinning thread pool would burn a core while the coder works.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    data = graph.int8_graph(network) if engine == "int8" else graph.float_graph(network)
+    data = (graph.int8_graph if engine == "int8" else graph.float_graph)(network, free)
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     output = [session.get_outputs()[0].name]
 
@@ -145,10 +147,13 @@ def in_batches(run: Runner, batch: int) -> Runner:
     return split
 
 
-def choose(networks: Sequence[tuple[Network, str]], engines: Sequence[str] = ENGINES, threads: int = 1) -> list[Runner]:
+def choose(
+    networks: Sequence[tuple[Network, str]], engines: Sequence[str] = ENGINES, threads: int = 1, free: bool = False
+) -> list[Runner]:
     """Runners of ``networks``, given with their self-test hashes: the first engine that reproduces every hash.
 
-    A runner computes its network without a final shuffle; see :func:`reading_order`.
+    A runner computes its network without a final shuffle; see :func:`reading_order`. ``free`` runners, of convolutional
+    networks, take images of any height and width: uint8 (batch, height, width, channels), and give such.
 
     Raises InexactEngineError when none does, naming what was tried.
     """
@@ -156,9 +161,9 @@ def choose(networks: Sequence[tuple[Network, str]], engines: Sequence[str] = ENG
     refused = []
     for engine in engines:
         try:
-            runs = [build(network, engine, threads) for network, _ in networks]
+            runs = [build(network, engine, threads, free) for network, _ in networks]
             exact = all(
-                output_hash(in_batches(run, cost.batch(network.spec))(self_test_input(network.spec))) == expected
+                _tested(run, network.spec, free) == expected
                 for run, (network, expected) in zip(runs, networks, strict=True)
             )
         except ModelError:
@@ -172,3 +177,18 @@ def choose(networks: Sequence[tuple[Network, str]], engines: Sequence[str] = ENG
             return runs
         refused.append(f"the {engine} engine is not exact on this machine and was refused")
     raise InexactEngineError(f"no engine computes this model exactly on this machine (tried {', '.join(engines)})")
+
+
+def _tested(run: Runner, spec: NetSpec, free: bool) -> str:
+    """The hash of what a runner makes of the self-test's input."""
+    given = self_test_input(spec)
+    outputs = in_batches(run, cost.batch(spec))(_channels_last(given) if free else given)
+    return output_hash(_channels_first(outputs) if free else outputs)
+
+
+def _channels_last(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+
+
+def _channels_first(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.nets import onnx
-from bitsback.nets.layers import Conv, Dense, Flatten, Network, Shuffle, Unflatten, Weights
+from bitsback.nets.layers import Conv, Dense, Flatten, Network, Shuffle, Skip, Unflatten, Weights
 
 OPSET = 17
 IR_VERSION = 8
@@ -21,6 +21,7 @@ class _Builder:
     def __init__(self) -> None:
         self.nodes: list[bytes] = []
         self.constants: list[bytes] = []
+        self.opsets = {"": OPSET}
         self.current = "x"
 
     def constant(self, value: NDArray[Any] | np.generic) -> str:
@@ -28,17 +29,25 @@ class _Builder:
         self.constants.append(onnx.tensor(name, value))
         return name
 
-    def node(self, kind: str, *inputs: str, **attributes: Any) -> None:
+    def node(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> None:
         name = f"v{len(self.nodes)}"
-        self.nodes.append(onnx.node(kind, inputs, name, f"n{len(self.nodes)}", **attributes))
+        self.opsets.setdefault(domain, 1)
+        self.nodes.append(onnx.node(kind, inputs, name, f"n{len(self.nodes)}", domain, **attributes))
         self.current = name
 
 
-def _model(network: Network, weighted: Callable[[_Builder, Conv | Dense, Weights], None], float_inside: bool) -> bytes:
-    """Walk the layer list; ``weighted`` adds the nodes of a layer with weights."""
+Weighted = Callable[[_Builder, Conv | Dense, Weights], None]
+"""Adds the nodes of a layer with weights."""
+
+
+def _model(network: Network, weighted: Weighted, float_inside: bool, free: bool) -> bytes:
+    """Walk the layer list."""
     b = _Builder()
     if float_inside:
         b.node("Cast", b.current, to=onnx.FLOAT)
+    if free:
+        b.node("Transpose", b.current, perm=[0, 3, 1, 2])
+    there = [b.current]
     for index, layer in enumerate(network.spec.layers):
         match layer:
             case Conv() | Dense():
@@ -50,15 +59,37 @@ def _model(network: Network, weighted: Callable[[_Builder, Conv | Dense, Weights
                 b.node("Reshape", b.current, shape)
             case Shuffle(factor):
                 _shuffle(b, factor)
+            case Skip(back):
+                (_skip_in_float if float_inside else _skip)(b, there[-1 - back])
+        there.append(b.current)
+    if free:
+        b.node("Transpose", b.current, perm=[0, 2, 3, 1])
     if float_inside:
         b.node("Cast", b.current, to=onnx.UINT8)
-    given = onnx.value("x", onnx.UINT8, ["n", *network.spec.input])
-    found = onnx.value(b.current, onnx.UINT8, ["n", *network.spec.output])
-    return onnx.model("integer_network", b.nodes, b.constants, given, found, OPSET, IR_VERSION)
+    before, after = network.spec.input, network.spec.output
+    axes: list[list[int | str]] = [["n", *before], ["n", *after]]
+    if free:
+        axes = [["n", "h", "w", before[0]], ["n", "h", "w", after[0]]]
+    given, found = (onnx.value(name, onnx.UINT8, axis) for name, axis in zip(("x", b.current), axes, strict=True))
+    return onnx.model("integer_network", b.nodes, b.constants, given, found, sorted(b.opsets.items()), IR_VERSION)
 
 
 def _shuffle(b: _Builder, factor: int) -> None:
     b.node("DepthToSpace", b.current, blocksize=factor, mode="CRD")
+
+
+def _skip(b: _Builder, earlier: str) -> None:
+    one, zero = b.constant(np.float32(1)), b.constant(np.uint8(0))
+    # All scales are 1, so what the operator computes in float32 are whole numbers
+    b.node(
+        "QLinearAdd", b.current, one, b.constant(np.uint8(128)), earlier, one, zero, one, zero, domain=onnx.MICROSOFT
+    )
+
+
+def _skip_in_float(b: _Builder, earlier: str) -> None:
+    b.node("Add", b.current, earlier)
+    b.node("Sub", b.current, b.constant(np.float32(128)))
+    b.node("Clip", b.current, b.constant(np.float32(0)), b.constant(np.float32(255)))
 
 
 def _in_float(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
@@ -77,20 +108,22 @@ def _in_float(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
     b.node("Clip", b.current, b.constant(np.float32(0)), b.constant(np.float32(255)))
 
 
-def float_graph(network: Network) -> bytes:
+def float_graph(network: Network, free: bool = False) -> bytes:
     """Serialised ONNX model in float32 holding integers: Conv or Gemm, multiply by 2^-shift, Round, Clip.
 
     ONNX Round is half to even, and multiplication by a power of two is exact.
+
+    ``free``: it takes images of any height and width, channels last, and gives such.
     """
 
-    return _model(network, _in_float, float_inside=True)
+    return _model(network, _in_float, True, free)
 
 
-def int8_graph(network: Network) -> bytes:
+def int8_graph(network: Network, free: bool = False) -> bytes:
     """Serialised ONNX model on uint8 activations and int8 weights: QLinearConv and QGemm-style dense layers.
 
     A dense layer is a 1x1 QLinearConv over the batch laid out along the width, so that one operator, whose exactness
-    was established, serves both.
+    was established, serves both. ``free``: as for :func:`float_graph`.
     """
     one = np.float32(1)
     zero_x, zero_w = np.uint8(0), np.int8(0)
@@ -128,4 +161,4 @@ def int8_graph(network: Network) -> bytes:
             b.node("Reshape", b.current, b.constant(np.array([layer.outputs, -1], np.int64)))
             b.node("Transpose", b.current, perm=[1, 0])
 
-    return _model(network, weighted, float_inside=False)
+    return _model(network, weighted, False, free)

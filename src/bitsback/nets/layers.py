@@ -127,7 +127,20 @@ class Shuffle(Layer, frozen=True, tag="shuffle"):
         return shape[0] // area, shape[1] * self.factor, shape[2] * self.factor
 
 
-AnyLayer = Conv | Dense | Flatten | Unflatten | Shuffle
+class Skip(Layer, frozen=True, tag="skip"):
+    """A residual block's end: adds what was there ``back`` layers ago, counting 128 as nothing.
+
+    With x what the layer before gives, and h what there was, the output is ``clip(x + h - 128, 0, 255)``: x is a
+    difference, whose layer has 128 in its bias.
+    """
+
+    back: int = 2
+
+    def output(self, shape: Shape) -> Shape:
+        return shape
+
+
+AnyLayer = Conv | Dense | Flatten | Unflatten | Shuffle | Skip
 
 
 class NetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -142,6 +155,8 @@ class NetSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ModelError("a network needs an input shape of one to three axes and 1 to 256 layers")
         shapes = [_bounded(self.input)]
         for layer in self.layers:
+            if isinstance(layer, Skip):
+                _check(1 <= layer.back < len(shapes) and shapes[-1 - layer.back] == shapes[-1], layer, shapes[-1])
             shapes.append(_bounded(layer.output(shapes[-1])))
         sizes = [math.prod(shape) for layer in self.layers if (shape := layer.weight_shape) is not None]
         if sum(sizes) > MAX_PARAMETERS:

@@ -17,6 +17,9 @@ FLOAT, UINT8, INT8, INT32, INT64 = 1, 2, 3, 6, 7
 """Types of elements: TensorProto.DataType."""
 
 _TYPES = {"float32": FLOAT, "uint8": UINT8, "int8": INT8, "int32": INT32, "int64": INT64}
+MICROSOFT = "com.microsoft"
+"""The domain of onnxruntime's own operators."""
+
 _INT, _STRING, _INTS = 2, 3, 7  # AttributeProto.AttributeType
 
 
@@ -47,10 +50,18 @@ def tensor(name: str, value: NDArray[Any] | np.generic) -> bytes:
     return _fields(1, array.shape) + _field(2, _TYPES[array.dtype.name]) + _field(8, name) + _field(9, data)
 
 
-def node(kind: str, inputs: Sequence[str], output: str, name: str, **attributes: int | str | Sequence[int]) -> bytes:
+def node(
+    kind: str,
+    inputs: Sequence[str],
+    output: str,
+    name: str,
+    domain: str = "",
+    **attributes: int | str | Sequence[int],
+) -> bytes:
     """An operation: NodeProto."""
     own = _fields(5, (_attribute(key, value) for key, value in sorted(attributes.items())))
-    return _fields(1, inputs) + _field(2, output) + _field(3, name) + _field(4, kind) + own
+    where = _field(7, domain) if domain else b""
+    return _fields(1, inputs) + _field(2, output) + _field(3, name) + _field(4, kind) + own + where
 
 
 def _attribute(name: str, value: int | str | Sequence[int]) -> bytes:
@@ -68,8 +79,16 @@ def value(name: str, kind: int, shape: Sequence[int | str]) -> bytes:
 
 
 def model(
-    name: str, nodes: Iterable[bytes], constants: Iterable[bytes], given: bytes, found: bytes, opset: int, version: int
+    name: str,
+    nodes: Iterable[bytes],
+    constants: Iterable[bytes],
+    given: bytes,
+    found: bytes,
+    opsets: Sequence[tuple[str, int]],
+    version: int,
 ) -> bytes:
-    """A graph with one input and one output, in a version of the format and of its operators: ModelProto."""
+    """A graph with one input and one output, in a version of the format and of its operators, given by domain:
+    ModelProto."""
     graph = _fields(1, nodes) + _field(2, name) + _fields(5, constants) + _field(11, given) + _field(12, found)
-    return _field(1, version) + _field(7, graph) + _field(8, _field(1, "") + _field(2, opset))
+    sets = _fields(8, (_field(1, domain) + _field(2, number) for domain, number in opsets))
+    return _field(1, version) + _field(7, graph) + sets

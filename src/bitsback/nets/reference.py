@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.nets.layers import Conv, Dense, Flatten, Network, Shuffle, Unflatten, Weights
+from bitsback.nets.layers import Conv, Dense, Flatten, Network, Shuffle, Skip, Unflatten, Weights
 
 
 def run(network: Network, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Evaluate ``network`` on a batch, uint8 (batch, *input) to uint8 (batch, *output)."""
+    there = [x]
     for index, layer in enumerate(network.spec.layers):
         match layer:
             case Conv():
@@ -27,6 +28,9 @@ def run(network: Network, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
                 n, c, h, w = x.shape
                 x = x.reshape(n, c // factor**2, factor, factor, h, w).transpose(0, 1, 4, 2, 5, 3)
                 x = x.reshape(n, c // factor**2, h * factor, w * factor)
+            case Skip(back):
+                x = (x.astype(np.int16) + there[-1 - back] - 128).clip(0, 255).astype(np.uint8)
+        there.append(x)
     return np.ascontiguousarray(x)
 
 

@@ -9,11 +9,14 @@ glyphs, see the values themselves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
+import numpy as np
 from msgspec import structs
+from numpy.typing import NDArray
 
 from bitsback.errors import ModelError
 from bitsback.kinds.base import ImageSpec
@@ -30,7 +33,11 @@ from bitsback.kinds.context.network import (
     neighbours,
 )
 from bitsback.kinds.likelihoods import BernoulliSpec, LikelihoodSpec, MixtureSpec
+from bitsback.kinds.phases.config import PhasesConfig
+from bitsback.kinds.phases.grids import PHASES
+from bitsback.kinds.phases.network import SIZE, PhasesSpec
 from bitsback.models import Model
+from bitsback.nets.layers import Conv, NetSpec, Skip
 
 Size = Literal["small", "medium", "large"]
 
@@ -204,6 +211,99 @@ class Architecture:
         return ContextConfig(name=name, image=image, likelihood=self.likelihood, context=self.spec, colour=self.colour)
 
 
+# In phases ------------------------------------------------------------------------------------------------------------
+
+
+def phases_spec(
+    channels: int,
+    levels: int,
+    width: int,
+    hidden: tuple[int, ...] = (),
+    reach: int = 2,
+    blocks: int = 1,
+    period: int = 0,
+    edges: bool = False,
+    classes: int = 3,
+) -> PhasesSpec:
+    """Networks for models in phases: trunks of residual blocks, all of one width."""
+    spec = PhasesSpec((), hidden, classes, reach, period, edges)
+    layers = (Conv(width, width, 3), Conv(width, width, 3), Skip()) * blocks
+    inputs = [spec.inputs(phase, channels, levels > 2) for phase in range(len(PHASES))]
+    trunks = tuple(NetSpec((seen, *SIZE), (Conv(seen, width, 1), *layers)) for seen in inputs)
+    return structs.replace(spec, trunks=trunks)
+
+
+@dataclass(frozen=True)
+class PhasesArchitecture:
+    """A model in phases, but for its weights; fields as of :class:`Architecture`."""
+
+    name: str
+    spec: PhasesSpec
+    channels: int
+    likelihood: LikelihoodSpec
+
+    @property
+    def colour(self) -> tuple[int, ...]:
+        """Channels in coding order."""
+        return coding_order(self.channels)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates a pixel."""
+        return self.spec.macs(self.channels, self.likelihood.parameters)
+
+    def config(self, name: str) -> PhasesConfig:
+        """The configuration of such a model, for images of any size."""
+        image = ImageSpec(0, 0, self.channels, self.likelihood.levels)
+        return PhasesConfig(name=name, image=image, likelihood=self.likelihood, phases=self.spec, colour=self.colour)
+
+
+def in_phases(channels: int, levels: int, images: Sequence[NDArray[np.uint8]], size: Size) -> PhasesArchitecture:
+    """What suits a collection.
+
+    Args:
+        levels: 2 or 256. images: some of them, (height, width, channels).
+    """
+    largest = max(max(image.shape[:2]) for image in images)
+    glyphs = channels == 1 and largest <= SMALL_IMAGE
+    likelihood = BernoulliSpec() if levels == 2 else MixtureSpec(4 if glyphs else 3)
+    period = 8 if levels > 2 and blocks(images) > BLOCKED else 0
+    spec = phases_spec(
+        channels, levels, WIDTHS[size], (16,) if levels == 2 else (), 3 if glyphs else 2, period=period,
+        edges=largest <= WHOLE,
+    )  # fmt: skip
+    return PhasesArchitecture("phases", spec, channels, likelihood)
+
+
+WIDTHS: dict[Size, int] = {"small": 16, "medium": 24, "large": 48}
+"""Of the trunks."""
+
+WHOLE = 64
+"""Pixels an edge up to which images are trained on as a whole, so that the distance from the edges means something."""
+
+BLOCKED = 1.1
+
+
+def blocks(images: Sequence[NDArray[np.uint8]]) -> float:
+    """By what factor the steps from one column to the next are larger at the edges of blocks of 8, as JPEG leaves them,
+    than elsewhere; 1 if nothing is known. Of several channels, the differences of the first two: colour is what JPEG
+    is coarsest with.
+
+    >>> blocks([np.arange(64, dtype=np.uint8)[None, :, None] // 8 * 8 + np.arange(64, dtype=np.uint8)[:, None] % 2])
+    1.0
+    """
+    total, count = np.zeros(8), np.zeros(8)
+    for image in images:
+        seen = image[..., :1].astype(np.int16) - (image[..., 1:2] if image.shape[2] > 2 else 0)
+        steps = np.abs(np.diff(seen, axis=1)).mean((0, 2))
+        places = np.arange(1, len(steps) + 1) % 8
+        total += np.bincount(places, steps, 8)
+        count += np.bincount(places, minlength=8)
+    means = total / np.maximum(count, 1)
+    usual = float(np.median(means[1:]))
+    return float(means[0]) / usual if count.all() and usual else 1.0
+
+
 def candidates(channels: int, levels: int, edge: int, flat: float, size: Size) -> list[Architecture]:
     """What is worth trying on images of so many channels and levels (2 or 256).
 
@@ -250,4 +350,16 @@ def network_of(model: Model) -> ContextNetwork:
     return model.config.network(model.tensors)
 
 
-__all__ = ["HIDDEN", "NEAR", "Architecture", "Size", "candidates", "from_model", "plain_spec", "predicted_spec"]
+__all__ = [
+    "HIDDEN",
+    "NEAR",
+    "Architecture",
+    "PhasesArchitecture",
+    "Size",
+    "candidates",
+    "from_model",
+    "in_phases",
+    "phases_spec",
+    "plain_spec",
+    "predicted_spec",
+]

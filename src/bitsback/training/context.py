@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from bitsback.kinds.context.network import MAX_OUTPUT, ContextNetwork, ContextSpec
 from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.nets.layers import MAX_WIDE_WEIGHT, Dense, Weights
-from bitsback.training.layers import UNIT, QuantLayer, on_grid, straight_through
+from bitsback.training.layers import CENTRE, UNIT, QuantLayer, on_grid, straight_through
 from bitsback.training.objectives import clip, objective
 from bitsback.training.sampling import Batch
 
@@ -30,9 +30,6 @@ Gather = Callable[[NDArray[np.int64]], Batch]
 
 SLICE = 8192
 """Samples that :meth:`TrainableContext.total` takes at a time."""
-
-CENTRE = 128 / UNIT
-"""The real input that stands for a difference of 0."""
 
 
 class _Activation(torch.autograd.Function):
@@ -58,8 +55,7 @@ class ContextLayer(QuantLayer):
     """
 
     def __init__(self, layer: Dense, units: Tensor | None = None, centred: bool = False) -> None:
-        super().__init__(layer, last=units is not None)
-        self.centre = CENTRE if centred else 0.0
+        super().__init__(layer, units is not None, CENTRE if centred else 0.0)
         # Every layer is exported as if its unit were UNIT, so the last one's weights take up the difference
         self.gain = nn.Buffer(torch.ones(layer.outputs) if units is None else units / UNIT, persistent=False)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bitsback.kinds.context.config import ContextConfig
 from bitsback.kinds.context.network import ContextNetwork, companding
+from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.vae.config import VAEConfig
 from bitsback.models import Model
 from bitsback.training.context import TrainableContext
+from bitsback.training.phases import TrainablePhases
 from bitsback.training.vae import TrainableVAE
 
 
@@ -33,3 +35,13 @@ def export_context(module: TrainableContext, config: ContextConfig) -> Model:
     weights = module.cpu().export()
     channels, parameters = config.image.channels, config.likelihood.parameters
     return Model.made(config, ContextNetwork(config.context, channels, parameters, companding(), weights).tensors())
+
+
+def export_phases(module: TrainablePhases, config: PhasesConfig) -> Model:
+    """The integer model of a model in phases.
+
+    Raises:
+        ModelError: an accumulator could overflow, or ``config`` does not fit. InexactEngineError: no engine here runs
+            it exactly.
+    """
+    return Model.made(config, module.cpu().export())

@@ -26,6 +26,7 @@ from bitsback.nets.layers import (
     NetSpec,
     Network,
     Shuffle,
+    Skip,
     Unflatten,
     Weights,
 )
@@ -78,12 +79,16 @@ class ReturningClip(torch.autograd.Function):
 
 
 class QuantLayer(nn.Module):
-    """A convolution or dense layer of the integer kind; ``last`` marks the one that gives a network's output."""
+    """A convolution or dense layer of the integer kind; ``last`` marks the one that gives a network's output.
 
-    def __init__(self, layer: Conv | Dense, last: bool = False) -> None:
+    ``centre``: what its inputs are counted from; only for layers without padding.
+    """
+
+    def __init__(self, layer: Conv | Dense, last: bool = False, centre: float = 0.0) -> None:
         super().__init__()
         self.layer = layer
         self.last = last
+        self.centre = centre
         self.quantise = False
         shape = layer.weight_shape
         fan_in = int(np.prod(shape[1:]))
@@ -92,11 +97,16 @@ class QuantLayer(nn.Module):
 
     def integers(self) -> tuple[Tensor, Tensor, Tensor]:
         """Integer weight, bias and shift, as float tensors: see :func:`on_grid`."""
-        return on_grid(self.weight, self.bias, MAX_WIDE_WEIGHT if self.layer.wide else MAX_WEIGHT)
+        return on_grid(self.weight, self._bias(), MAX_WIDE_WEIGHT if self.layer.wide else MAX_WEIGHT)
+
+    def _bias(self) -> Tensor:
+        """For inputs that are not centred."""
+        bias: Tensor = self.bias
+        return bias - self.centre * self.weight.flatten(1).sum(1) if self.centre else bias
 
     def forward(self, x: Tensor) -> Tensor:
         weight: Tensor = self.weight
-        bias: Tensor = self.bias
+        bias = self._bias()
         if self.quantise:
             w, b, shift = self.integers()
             scale = shift.exp2()
@@ -116,15 +126,30 @@ class QuantLayer(nn.Module):
         return Weights(kept, bias.astype(np.int32), shift.astype(np.uint8))
 
 
-class QuantNetwork(nn.Module):
-    """The whole layer list as a torch module; input and output are real activations, (batch, *shape)."""
+CENTRE = 128 / UNIT
+"""The real activation that stands for a difference of 0."""
 
-    def __init__(self, spec: NetSpec) -> None:
+
+class QuantNetwork(nn.Module):
+    """The whole layer list as a torch module; input and output are real activations, (batch, *shape).
+
+    ``centred``: its inputs are counted from :data:`CENTRE`. ``inner``: its output is what other layers read, not
+    parameters of distributions.
+    """
+
+    def __init__(self, spec: NetSpec, centred: bool = False, inner: bool = False) -> None:
         super().__init__()
         spec.shapes()
         self.spec = spec
         weighted = {i: layer for i, layer in enumerate(spec.layers) if isinstance(layer, Conv | Dense)}
-        self.layers = nn.ModuleDict({str(i): QuantLayer(layer, i == max(weighted)) for i, layer in weighted.items()})
+        last, first = -1 if inner else max(weighted), min(weighted)
+        made = {i: QuantLayer(one, i == last, CENTRE * (centred and i == first)) for i, one in weighted.items()}
+        self.layers = nn.ModuleDict({str(i): layer for i, layer in made.items()})
+        with torch.no_grad():
+            for index, layer in enumerate(spec.layers):
+                if isinstance(layer, Skip) and index - 1 in made:  # what a block adds begins small, around nothing
+                    made[index - 1].weight.mul_(0.3)
+                    made[index - 1].bias[:] = CENTRE
 
     def weighted(self) -> dict[int, QuantLayer]:
         """The layers with weights, by their place in the list."""
@@ -136,6 +161,7 @@ class QuantNetwork(nn.Module):
             module.quantise = on
 
     def forward(self, x: Tensor) -> Tensor:
+        there = [x]
         for index, layer in enumerate(self.spec.layers):
             match layer:
                 case Conv() | Dense():
@@ -146,6 +172,9 @@ class QuantNetwork(nn.Module):
                     x = x.view(-1, channels, height, width)
                 case Shuffle(factor):
                     x = F.pixel_shuffle(x, factor)
+                case Skip(back):
+                    x = F.hardtanh(x + there[-1 - back] - CENTRE, 0, 255 / UNIT)
+            there.append(x)
         return x
 
     def export(self) -> Network:

@@ -188,7 +188,9 @@ class _Loop:
         self.parameters = dict(task.module.named_parameters())
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         self.best = {name: p.clone() for name, p in self.average.items()}
-        self.optimizer = torch.optim.Adam(self.parameters.values(), schedule.learning_rate, betas=(0.9, 0.99))
+        self.optimizer = torch.optim.Adam(
+            self.parameters.values(), schedule.learning_rate, betas=(0.9, 0.99), fused=True
+        )
         self.run = Run(schedule)
         self.seen: list[float] = []
         state = None

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from bitsback.kernels import kernel
 from bitsback.kinds.context.network import UNIT as LEVEL
-from bitsback.kinds.context.network import ContextSpec
 from bitsback.kinds.likelihoods import BernoulliSpec, LikelihoodSpec
 from bitsback.training.layers import ReturningClip
 
@@ -27,6 +26,16 @@ _LN2 = math.log(2)
 
 NO_REFERENCE = 2048
 """The middle of the range, in sixteenths of a level: where means are counted from in a model without references."""
+
+
+class Kind(Protocol):
+    """What starts depend on: see :class:`bitsback.kinds.context.network.ContextSpec`."""
+
+    @property
+    def has_reference(self) -> bool: ...
+
+    @property
+    def sharp(self) -> bool: ...
 
 
 class Objective(Protocol):
@@ -42,11 +51,11 @@ class Objective(Protocol):
             lowest: the least index of a scale.
         """
 
-    def units(self, spec: ContextSpec) -> Tensor:
+    def units(self, spec: Kind) -> Tensor:
         """How many integers one real unit of each output of a context network is, (parameters,): such that a step of
         Adam means about as much for each of them."""
 
-    def start(self, spec: ContextSpec) -> Tensor:
+    def start(self, spec: Kind) -> Tensor:
         """Plausible parameters to start a context network with, (parameters,)."""
 
     def of_bytes(self, u: Tensor) -> Tensor:
@@ -68,10 +77,10 @@ class Bernoulli:
         logits = clip(out[:, 0], -128, 127) * (5 / 64)
         return F.binary_cross_entropy_with_logits(logits, x, reduction="none")
 
-    def units(self, spec: ContextSpec) -> Tensor:
+    def units(self, spec: Kind) -> Tensor:
         return torch.tensor([64 / 5])  # a logit of 1
 
-    def start(self, spec: ContextSpec) -> Tensor:
+    def start(self, spec: Kind) -> Tensor:
         return torch.tensor([-64 / 5])
 
     def of_bytes(self, u: Tensor) -> Tensor:
@@ -90,11 +99,11 @@ class Mixture:
     def nats(self, out: Tensor, x: Tensor, reference: Tensor | None = None, lowest: int = 0) -> Tensor:
         return mixture_nats(out, x, reference, lowest)
 
-    def units(self, spec: ContextSpec) -> Tensor:
+    def units(self, spec: Kind) -> Tensor:
         mean = 24.0 if spec.has_reference else 256.0  # counted from a reference, and from the middle of the range
         return torch.tensor([mean, 6.0, 16.0]).repeat_interleave(self.components)  # an octave; a bit
 
-    def start(self, spec: ContextSpec) -> Tensor:
+    def start(self, spec: Kind) -> Tensor:
         """Around a reference, components from narrow to wide; of a sharp model, from all but certain to wide. Without
         one, components spread over the range, where those at its ends are narrow: black, white and all between."""
         k = self.components

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from bitsback.training.architecture import Size
 
 if TYPE_CHECKING:
     from bitsback.training.loop import Check, Run
+
+Kind = Literal["auto", "context", "phases"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Regime:
     Attributes:
         minutes: for everything, from the first look to the last figure.
         steps: of training, instead of as many as the time allows. Only so is a run repeatable to the last bit.
+        kind: of the model: "context", "phases", or "auto" for the one that is best on the held-out images.
         size: of the network: a larger one is slower to train and to code with, and smaller in bits.
         init: the model to start from, by name or path; "auto" tries the best of the installed ones, "none" none.
         seed: of everything that is left to chance.
@@ -30,6 +34,7 @@ class Regime:
 
     minutes: float = 20.0
     steps: int | None = None
+    kind: Kind = "auto"
     size: Size = "medium"
     init: str = "auto"
     seed: int = 0

@@ -36,21 +36,17 @@ from bitsback.data.split import Split, split
 from bitsback.data.types import ImageType
 from bitsback.errors import BitsBackError, ModelError
 from bitsback.kinds.base import check_name
-from bitsback.kinds.context.network import plane_count
 from bitsback.models import Model, installed
 from bitsback.threads import thread_count
 from bitsback.training import measure
-from bitsback.training.architecture import Architecture, candidates, from_model, network_of
+from bitsback.training.architecture import Architecture, candidates, from_model, in_phases
 from bitsback.training.card import card
-from bitsback.training.context import TrainableContext
 from bitsback.training.distributed import Group, join
-from bitsback.training.export import export_context
-from bitsback.training.loop import Run, Schedule, optimise
+from bitsback.training.entrants import ContextEntrant, Entrant, Given, PhasesEntrant
+from bitsback.training.loop import Run, Schedule, Task, optimise
 from bitsback.training.loop import load as load_weights
 from bitsback.training.regime import Regime, View
 from bitsback.training.result import Point, Result, Row
-from bitsback.training.sampling import surveyor
-from bitsback.training.tasks import ContextTask, Pools
 
 Image = NDArray[np.uint8]
 
@@ -143,13 +139,22 @@ class _Fit:
         held_out, names = self._held_out()
         if self.group.leads:
             self._codecs(held_out)
-        architectures = self._architectures(held_out)
-        task, architecture, run = self._race(architectures, held_out)
+        train = np.ascontiguousarray(self.data.split.train[self.group.rank :: self.group.size])
+        self.given = Given(
+            lambda numbers: self._load(numbers)[0],
+            train,
+            held_out,
+            self.data.summary.mean_samples,
+            self.regime,
+            self.threads,
+            self.device,
+        )
+        task, entrant, run = self._race(self._entrants(held_out))
         if not run.reason:
-            run = self._train(task, architecture, run)
-        self._note(f"{architecture.name}: {run.step:,} steps in {run.seconds / 60:.1f} minutes; {run.reason}")
+            run = self._train(task, entrant, run)
+        self._note(f"{entrant.name}: {run.step:,} steps in {run.seconds / 60:.1f} minutes; {run.reason}")
         self.view.stage("exporting")
-        model = export_context(task.module, architecture.config(self.regime.name))
+        model = entrant.export(task.module, self.regime.name)
         images = held_out
         log = [Point(row.step, row.seconds, row.train, row.held_out) for row in run.log]
         rows: list[Row] = []
@@ -159,7 +164,7 @@ class _Fit:
             rows, _ = measure.table(model, images, self.threads, lambda what: self.view.stage(f"measuring {what}"))
         return Result(
             model=model,
-            card=self._card(model, architecture, run, len(images)),
+            card=self._card(model, entrant, run, len(images)),
             table=rows,
             break_even=measure.break_even(len(model.data), rows, len(images)) if rows else None,
             held_out=images,
@@ -257,23 +262,28 @@ class _Fit:
 
     # Candidates --------------------------------------------------------------------------------------------------
 
-    def _architectures(self, held_out: Sequence[Image]) -> list[Architecture]:
+    def _entrants(self, held_out: Sequence[Image]) -> list[Entrant]:
         """What is to race."""
-        summary, wanted, init = self.data.summary, self.data.type, self.regime.init
-        found = candidates(wanted.channels, wanted.levels, summary.edge, summary.flat, self.regime.size)
+        summary, wanted, init, kind = self.data.summary, self.data.type, self.regime.init, self.regime.kind
         if init not in ("auto", "none"):
             chosen = from_model(Model.load(init))
             if chosen is None:
-                raise ModelError(f"{init} has latents; only models without can be trained further")
+                raise ModelError(f"{init} is not one that can be trained further; only those of kind context can")
             if not _is_for(chosen, wanted):
                 raise ModelError(
                     f"{init} is for other images: {chosen.channels} channels, {chosen.likelihood.levels} levels"
                 )
-            return [chosen]
-        if init == "auto":
-            nearest = self._nearest(held_out)
-            if nearest is not None:
-                found.append(nearest)
+            return [ContextEntrant(chosen)]
+        found: list[Entrant] = []
+        if kind in ("auto", "context"):
+            looks = candidates(wanted.channels, wanted.levels, summary.edge, summary.flat, self.regime.size)
+            found += [ContextEntrant(one) for one in looks]
+            nearest = self._nearest(held_out) if init == "auto" else None
+            found += [ContextEntrant(nearest)] if nearest is not None else []
+        if kind in ("auto", "phases"):
+            shown = held_out[: _within([image.size for image in held_out], 1 << 22)]
+            architecture = in_phases(wanted.channels, wanted.levels, shown, self.regime.size)
+            found.append(PhasesEntrant(architecture))
         return found
 
     def _nearest(self, held_out: Sequence[Image]) -> Architecture | None:
@@ -294,60 +304,27 @@ class _Fit:
                 best = bits, architecture
         return None if best is None else best[1]
 
-    def _task(self, architecture: Architecture, held_out: Sequence[Image]) -> ContextTask:
-        self.view.stage(f"preparing: {architecture.name}")
-        spec, channels, likelihood = architecture.spec, architecture.channels, architecture.likelihood
-        torch.manual_seed(self.regime.seed)
-        module = TrainableContext(spec, channels, likelihood)
-        if architecture.init is not None:
-            module.start_from(network_of(architecture.init))
-        survey = surveyor(spec, channels, likelihood, self.threads, self.device)
-        module.to(self.device)
-        train = np.ascontiguousarray(self.data.split.train[self.group.rank :: self.group.size])
-        per_pixel = 2 * plane_count(spec, channels) + 9 + channels
-        per_image = per_pixel * self.data.summary.mean_samples / channels * 1.2
-        at_once = max(8, int(self.regime.memory / per_image))
-        pixels = at_once * self.data.summary.mean_samples / channels
+    def _task(self, entrant: Entrant) -> Task:
+        self.view.stage(f"preparing: {entrant.name}")
+        return entrant.task(self.given)
 
-        def ordered(images: Sequence[Image]) -> list[Image]:
-            return [np.ascontiguousarray(image[..., list(architecture.colour)]) for image in images]
+    def _schedule(self, entrant: Entrant, steps: int) -> Schedule:
+        return replace(entrant.schedule(self.given, steps), check=max(10, min(2000, steps // CHECKS)))
 
-        def images(numbers: NDArray[np.int64]) -> list[Image]:
-            return ordered(self._load(numbers)[0])
-
-        pools = Pools(images, train, survey, at_once, max(1, int(pixels / self._schedule(1).batch)), self.regime.seed)
-        return ContextTask(module, pools, survey(ordered(held_out)), self.regime.seed)
-
-    def _schedule(self, steps: int, tuned: bool = False) -> Schedule:
-        """The schedule for so many steps; gentler for a model that is trained further."""
-        if self.device.startswith("cuda"):
-            batch, parts = 16384, 1
-        else:
-            # By the machine's cores, not by the threads that it may use of them: the model must not depend on those
-            parts = 2 if (os.cpu_count() or 1) < 4 else 4
-            batch = 2048 * parts
-        check = max(10, min(2000, steps // CHECKS))
-        return Schedule(
-            steps, batch, 1e-3 if tuned else 2e-3, min(200, steps // 20 + 1), check=check, patience=0.2, parts=parts,
-            seed=self.regime.seed,
-        )  # fmt: skip
-
-    def _steps(self, architecture: Architecture, task: ContextTask) -> int:
-        """How many steps a candidate is to train."""
+    def _steps(self, entrant: Entrant, task: Task) -> int:
+        """How many steps one is to train."""
         if self.regime.steps is not None:
             return self.regime.steps
-        if architecture.name not in self.decided.steps:
+        if entrant.name not in self.decided.steps:
             seconds = self.regime.minutes * 60 * TRAINING_SHARE - (time.monotonic() - self.began)
-            found = max(100, int(max(seconds, 10) / speed(task, self._schedule(1), self.threads)))
-            self.decided.steps[architecture.name] = int(self.group.agree(float(found))[0])
+            found = max(100, int(max(seconds, 10) / speed(task, self._schedule(entrant, 1), self.threads)))
+            self.decided.steps[entrant.name] = int(self.group.agree(float(found))[0])
             self._keep(self.decided)
-        return self.decided.steps[architecture.name]
+        return self.decided.steps[entrant.name]
 
-    def _optimise(
-        self, number: int, architecture: Architecture, task: ContextTask, until: int | None, limit: float | None
-    ) -> Run:
-        name = architecture.name
-        schedule = self._schedule(self._steps(architecture, task), architecture.init is not None)
+    def _optimise(self, number: int, entrant: Entrant, task: Task, until: int | None, limit: float | None) -> Run:
+        name = entrant.name
+        schedule = self._schedule(entrant, self._steps(entrant, task))
 
         return optimise(
             task,
@@ -362,52 +339,50 @@ class _Fit:
             report=lambda row: self.view.check(name, row),
         )
 
-    def _race(
-        self, architectures: Sequence[Architecture], held_out: Sequence[Image]
-    ) -> tuple[ContextTask, Architecture, Run]:
-        """Let the candidates train for a while; the one in the lead, as it is then."""
-        best: tuple[float, int, ContextTask, Architecture, Run] | None = None
-        for number, architecture in enumerate(architectures):
-            task = self._task(architecture, held_out)
-            schedule = self._schedule(self._steps(architecture, task))
+    def _race(self, entrants: Sequence[Entrant]) -> tuple[Task, Entrant, Run]:
+        """Let them train for a while; the one in the lead, as it is then."""
+        best: tuple[float, int, Task, Entrant, Run] | None = None
+        for number, entrant in enumerate(entrants):
+            task = self._task(entrant)
+            schedule = self._schedule(entrant, self._steps(entrant, task))
             until = schedule.check * max(1, round(RACE * schedule.steps / schedule.check))
-            if len(architectures) == 1:
+            if len(entrants) == 1:
                 until = schedule.check
-            run = self._optimise(number, architecture, task, until, None)
+            run = self._optimise(number, entrant, task, until, None)
             # A run that was resumed may be further already
             scores = [row.held_out for row in run.log if row.step <= until]
             score = self.group.agree(min(scores, default=float("inf")))[0]
-            if len(architectures) > 1:
-                self._note(f"{architecture.name}: {score:.4f} bits/dim after {until:,} steps")
+            if len(entrants) > 1:
+                self._note(f"{entrant.name}: {score:.4f} bits/dim after {until:,} steps")
             if best is None or score < best[0]:
-                best = score, number, task, architecture, run
+                best = score, number, task, entrant, run
             if run.reason and run.step <= until:
                 break  # stopped by hand
         if best is None:
             raise BitsBackError("there is nothing to train")
-        _, self.number, task, architecture, run = best
-        return task, architecture, run
+        _, self.number, task, entrant, run = best
+        return task, entrant, run
 
-    def _train(self, task: ContextTask, architecture: Architecture, run: Run) -> Run:
+    def _train(self, task: Task, entrant: Entrant, run: Run) -> Run:
         limit = None
         if self.regime.steps is None:
             if self.decided.overhead < 0:
                 self.decided.overhead = time.monotonic() - self.began - run.seconds
                 self._keep(self.decided)
             limit = self.regime.minutes * 60 * TRAINING_SHARE - self.decided.overhead
-        self.view.stage(f"training: {architecture.name}")
-        return self._optimise(self.number, architecture, task, None, limit)
+        self.view.stage(f"training: {entrant.name}")
+        return self._optimise(self.number, entrant, task, None, limit)
 
     # What is left behind -----------------------------------------------------------------------------------------
 
-    def _card(self, model: Model, architecture: Architecture, run: Run, measured: int) -> dict[str, object]:
-        found, init = self.data.split, architecture.init
+    def _card(self, model: Model, entrant: Entrant, run: Run, measured: int) -> dict[str, object]:
+        found, init = self.data.split, entrant.init
         return card(
             model,
             run,
             self.data.summary.words,
             {"images": len(found.train), "held_out": len(found.held_out), "measured": measured},
-            architecture=architecture.name,
+            architecture=entrant.name,
             init=init and {"name": init.name, "sha256": init.id},
             device=self.device,
             processes=self.group.size,
@@ -418,7 +393,7 @@ def _is_for(architecture: Architecture, wanted: ImageType) -> bool:
     return (architecture.channels, architecture.likelihood.levels) == (wanted.channels, wanted.levels)
 
 
-def speed(task: ContextTask, schedule: Schedule, threads: int) -> float:
+def speed(task: Task, schedule: Schedule, threads: int) -> float:
     """Seconds that a step takes, about; the task is left as it was."""
     kept = {name: p.detach().clone() for name, p in task.module.named_parameters()}
     endless = replace(schedule, steps=1 << 30, check=1 << 30)

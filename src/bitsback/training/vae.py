@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from bitsback.kinds.context.network import ContextSpec
 from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.nets.layers import NetSpec
-from bitsback.training.context import CENTRE, TrainableContext
-from bitsback.training.layers import UNIT, QuantNetwork, straight_through
+from bitsback.training.context import TrainableContext
+from bitsback.training.layers import CENTRE, UNIT, QuantNetwork, straight_through
 from bitsback.training.objectives import objective
 from bitsback.training.sampling import surveyor
 

@@ -250,7 +250,7 @@ def logit_probabilities() -> NDArray[np.uint32]:
 # another class, is not compiled (bitsback.kernels.language). The stages, for each block of a step:
 #
 #     _place         where its pixels are                        _gather      a network's inputs
-#     _regress       predictors of all channels                  _evaluate    its layers
+#     _regress       predictors of all channels                  evaluate     its layers
 #     and for each channel                                       _distribute  the distributions, from its outputs
 #     _refer         what to expect, from predictors             _keep        a sample that is known now
 #     _recall        ... and from memories
@@ -392,13 +392,13 @@ def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
                     _recall(job, planes, block, begin, lanes, c)
                 if coder is not None:
                     feature = _gather(job, planes, block, lanes, c, feature)
-                    layer, outputs = _evaluate(job.layers, lanes, c, layer)
+                    layer, outputs = evaluate(job.layers, lanes, c, layer)
                     _distribute(job.likelihood, room, planes, block, lanes, c, outputs)
                 for lane in range(lanes):
                     sample = block.sample[lane] + c
                     if isinstance(coder, Decoder):
                         slot = peek(coder.heads[head], PRECISION)
-                        v, start, stop = _find(job.likelihood, room, lane, slot)
+                        v, start, stop = find_in(job.likelihood, room, lane, slot)
                         length = take(coder.heads, coder.tail, length, head, start, stop, PRECISION)
                         if length < 0:
                             return -1
@@ -407,7 +407,7 @@ def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
                     else:
                         v = images[sample]
                     if isinstance(coder, Encoder):
-                        start, stop = _interval(job.likelihood, room, lane, v)
+                        start, stop = interval_of(job.likelihood, room, lane, v)
                         coder.starts[symbol], coder.freqs[symbol] = start, stop - start
                         symbol += 1
                     _keep(job, planes, block, lane, c, v)
@@ -575,7 +575,7 @@ def _gather(job, planes, block, lanes, c, first):  # type: ignore[no-untyped-def
 
 
 @helper
-def _evaluate(layers, lanes, c, layer):  # type: ignore[no-untyped-def]
+def evaluate(layers, lanes, c, layer):  # type: ignore[no-untyped-def]
     """Run channel c's network, whose first layer is given; return the next channel's, and the outputs by lane."""
     layout, (x, y) = layers.layout, (layers.activations[0], layers.activations[1])
     while layer < layout.shape[0] and layout[layer, 0] == c:
@@ -590,7 +590,7 @@ def _evaluate(layers, lanes, c, layer):  # type: ignore[no-untyped-def]
 
 @helper
 def _distribute(likelihood, room, planes, block, lanes, c, outputs):  # type: ignore[no-untyped-def]
-    """Turn outputs into what :func:`_find` and :func:`_interval` read in ``room``."""
+    """Turn outputs into what :func:`find_in` and :func:`interval_of` read in ``room``."""
     if isinstance(likelihood, Bits):
         for lane in range(lanes):
             room[lane] = likelihood.probabilities[min(max(outputs[lane, 0], -128), 127) + 128]
@@ -607,7 +607,7 @@ def _distribute(likelihood, room, planes, block, lanes, c, outputs):  # type: ig
 
 
 @helper
-def _interval(likelihood, room, lane, v):  # type: ignore[no-untyped-def]
+def interval_of(likelihood, room, lane, v):  # type: ignore[no-untyped-def]
     """Return ``(start, stop)`` of a sample."""
     if isinstance(likelihood, Levels):
         return interval(v, lane, 256, room, likelihood.tables.logistic)
@@ -616,12 +616,12 @@ def _interval(likelihood, room, lane, v):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _find(likelihood, room, lane, slot):  # type: ignore[no-untyped-def]
+def find_in(likelihood, room, lane, slot):  # type: ignore[no-untyped-def]
     """Return ``(v, start, stop)`` of the sample whose interval holds ``slot``."""
     if isinstance(likelihood, Levels):
         return find(slot, lane, 256, room, likelihood.tables)
     v = np.int64(slot >= _TOTAL - room[lane])
-    start, stop = _interval(likelihood, room, lane, v)
+    start, stop = interval_of(likelihood, room, lane, v)
     return v, start, stop
 
 

@@ -34,7 +34,7 @@ float32 arithmetic is exact in any order (see :mod:`bitsback.nets.layers`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
@@ -279,29 +279,8 @@ class ContextNetwork:
         layer: channel, pairs of inputs, outputs, padded outputs, and where the layer begins. The table has an entry for
         each difference of 16 bits, so that none needs to be held within bounds first.
         """
-        from bitsback.kernels.vectors import (
-            WIDTH,  # not above: it loads the compiler, which reading a model does not need
-        )
-
-        blocks: list[NDArray[np.int32]] = []
-        layout, begin = [], 0
-        for channel, layers in enumerate(self.weights):
-            for w in layers:
-                outputs, inputs = w.weight.shape
-                wide, pairs = -(-outputs // WIDTH) * WIDTH, -(-inputs // 2)
-                matrix = np.zeros((pairs, wide, 2), np.int16)
-                for i in range(2):
-                    matrix[: (inputs + 1 - i) // 2, :outputs, i] = w.weight.T[i::2]
-                block = np.zeros((2 + pairs, wide), np.int32)
-                block[0, :outputs], block[1, :outputs] = rounded_bias(w), w.shift
-                block[2:] = matrix.view(np.int32)[:, :, 0]
-                layout.append([channel, pairs, outputs, wide, begin])
-                blocks.append(block.ravel())
-                begin += block.size
-        differences = np.arange(1 << 16).astype(np.uint16).view(np.int16).astype(np.int64)
-        half = TABLE_SIZE // 2
-        table = self.table[differences.clip(-half, half - 1) + half]
-        return np.concatenate(blocks), np.array(layout, np.int64), table
+        weights, layout = packed_layers(self.weights)
+        return weights, layout, every_difference(self.table)
 
     @classmethod
     def from_tensors(
@@ -329,6 +308,36 @@ class ContextNetwork:
                 for part in Weights.__struct_fields__:
                     named[f"context.{channel}.{index}.{part}"] = getattr(weights, part)
         return named
+
+
+def packed_layers(networks: Sequence[Sequence[Weights]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Weights and layout of dense layers, as :attr:`ContextNetwork.packed` has them, of networks numbered from 0."""
+    from bitsback.kernels.vectors import WIDTH  # not above: it loads the compiler, which reading a model does not need
+
+    blocks: list[NDArray[np.int32]] = []
+    layout, begin = [], 0
+    for number, layers in enumerate(networks):
+        for w in layers:
+            outputs, inputs = w.weight.shape
+            wide, pairs = -(-outputs // WIDTH) * WIDTH, -(-inputs // 2)
+            matrix = np.zeros((pairs, wide, 2), np.int16)
+            for i in range(2):
+                matrix[: (inputs + 1 - i) // 2, :outputs, i] = w.weight.T[i::2]
+            block = np.zeros((2 + pairs, wide), np.int32)
+            block[0, :outputs], block[1, :outputs] = rounded_bias(w), w.shift
+            block[2:] = matrix.view(np.int32)[:, :, 0]
+            layout.append([number, pairs, outputs, wide, begin])
+            blocks.append(block.ravel())
+            begin += block.size
+    return np.concatenate(blocks), np.array(layout, np.int64)
+
+
+def every_difference(table: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A companding table with an entry for each difference of 16 bits, uint8 (65536,)."""
+    differences = np.arange(1 << 16).astype(np.uint16).view(np.int16).astype(np.int64)
+    half = TABLE_SIZE // 2
+    found: NDArray[np.uint8] = table[differences.clip(-half, half - 1) + half]
+    return found
 
 
 def rounded_bias(weights: Weights) -> NDArray[np.int64]:

@@ -1,26 +1,18 @@
-"""The payload of a model without latents: pieces of images, each on a stack of its own.
+"""The payload of a model without latents: pieces of images, each on a stack of its own (:mod:`bitsback.kinds.pieces`).
 
-Nothing is borrowed where there are no latents, so every piece of work can have its own stack: pieces are coded in
-parallel, and a small one costs little more than its content.
-
-A payload is: for every stack but the last the number of words in its tail, a varint each; then the stacks, in the order
-of :mod:`bitsback.kinds.context.tiles`: their heads, as many as :func:`~bitsback.kinds.context.tiles.lanes` says, and
-their words.
+The pieces, and the lanes of the stacks, are those of :mod:`bitsback.kinds.context.tiles`.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import Stack
-from bitsback.errors import FormatError, TruncatedError
+from bitsback.kinds import pieces
+from bitsback.kinds.context import tiles
 from bitsback.kinds.context.codec import ContextCodec
 from bitsback.kinds.context.network import ContextNetwork
-from bitsback.kinds.context.tiles import Piece, Whole, lanes, pieces
-from bitsback.kinds.varint import read_varint, varint
+from bitsback.kinds.context.tiles import Whole
 
 Images = NDArray[np.uint8]
 
@@ -32,18 +24,8 @@ def encode(
 
     The bytes do not depend on ``threads``.
     """
-    heads, there = lanes(images.shape), list(colour)
-
-    def one(piece: Piece) -> bytes:
-        part = np.ascontiguousarray(images[piece][..., there])
-        stack = Stack(heads)
-        ContextCodec(network, part.shape, levels).push(stack, part)
-        return stack.to_bytes()
-
-    with ThreadPoolExecutor(threads) as pool:
-        cut = pieces(images.shape)
-        stacks = list(pool.map(one, cut) if threads > 1 else map(one, cut))
-    return b"".join([*(varint((len(stack) - 8 * heads) // 4) for stack in stacks[:-1]), *stacks])
+    cut, lanes = list(tiles.pieces(images.shape)), tiles.lanes(images.shape)
+    return pieces.encode(images, cut, lanes, lambda shape: ContextCodec(network, shape, levels), colour, threads)
 
 
 def decode(
@@ -59,31 +41,5 @@ def decode(
     Raises:
         TruncatedError, FormatError, EmptyStackError: the payload is damaged, or belongs to another model.
     """
-    heads, cut = lanes(shape), list(pieces(shape))
-    back = [colour.index(c) for c in range(len(colour))]
-    rest = memoryview(payload)
-    sizes = []
-    for _ in cut[1:]:
-        words, rest = read_varint(rest)
-        sizes.append(8 * heads + 4 * words)
-    sizes.append(len(rest) - sum(sizes))
-    if sizes[-1] < 8 * heads:
-        raise TruncatedError("a payload ends inside a stack")
-    images = np.empty(shape, np.uint8)
-
-    def one(job: tuple[Piece, memoryview]) -> None:
-        piece, data = job
-        stack = Stack.from_bytes(data, heads)
-        part = ContextCodec(network, images[piece].shape, levels).pop(stack)
-        if not stack.is_initial():
-            raise FormatError("a payload holds more than its images")
-        images[piece] = part[..., back]
-
-    jobs = []
-    for piece, size in zip(cut, sizes, strict=True):
-        jobs.append((piece, rest[:size]))
-        rest = rest[size:]
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(one, jobs) if threads > 1 else map(one, jobs):
-            pass
-    return images
+    cut, lanes = list(tiles.pieces(shape)), tiles.lanes(shape)
+    return pieces.decode(payload, shape, cut, lanes, lambda part: ContextCodec(network, part, levels), colour, threads)

@@ -29,9 +29,9 @@ def pace(config: VAEConfig) -> int:
     """Samples that one core decodes in about a tenth of a second: see :attr:`bitsback.kinds.base.Coder.pace`."""
     pixels, parameters = config.image.height * config.image.width, config.likelihood.parameters
     # Latents and what else is done for all; encoder and decoder; the pixels themselves
-    taken = 50 + sum(network.macs() for network in config.networks.values()) // (32 * pixels)
+    taken = 100 + sum(network.macs() for network in config.networks.values()) // (16 * pixels)
     if config.context is not None:
         taken += context_cost.nanoseconds(config.context, 1, parameters)
     else:
-        taken += 28 * (parameters // 3)
+        taken += 56 * (parameters // 3)
     return context_cost.samples_in_time(taken, 1)

@@ -1,0 +1,132 @@
+"""How PNG files by different encoders come back: by parameters alone, by corrections, or kept as bytes.
+
+    python benchmarks/exactness_of_png.py PNG...
+
+Every file is taken as it is, and encoded anew by each encoder that is installed (``pip install zlib-ng deflate zopfli
+isal pyoxipng``; zlib and Pillow are always there). Prints a table in Markdown.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+import time
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bitsback.files import parse, write
+
+Encode = Callable[[bytes], bytes]
+
+
+def with_stream(png: bytes, encode: Encode) -> bytes:
+    """The same rows, deflated into a zlib stream by another encoder, in one IDAT."""
+    at, before, body, after = 8, png[:8], b"", b""
+    while at < len(png):
+        length, kind = struct.unpack_from(">I4s", png, at)
+        chunk, at = png[at : at + 12 + length], at + 12 + length
+        if kind == b"IDAT":
+            body += chunk[8:-4]
+        elif body:
+            after += chunk
+        else:
+            before += chunk
+    data = encode(zlib.decompress(body))
+    crc = zlib.crc32(b"IDAT" + data)
+    return before + struct.pack(">I4s", len(data), b"IDAT") + data + struct.pack(">I", crc) + after
+
+
+def by_pillow(**options: Any) -> Encode:
+    def encode(png: bytes) -> bytes:
+        from PIL import Image
+
+        file = io.BytesIO()
+        with Image.open(io.BytesIO(png)) as image:
+            image.save(file, "png", **options)
+        return file.getvalue()
+
+    return encode
+
+
+def encoders() -> Iterator[tuple[str, Encode]]:
+    """Name and function from a file to a file."""
+    yield "as found", lambda png: png
+    for level in (1, 6, 9):
+        yield f"Pillow {level}", by_pillow(compress_level=level)
+    yield "Pillow optimize", by_pillow(optimize=True)
+    for level in range(10):
+        yield f"zlib {level}", lambda png, level=level: with_stream(png, lambda rows: zlib.compress(rows, level))
+    found = {name: _module(name) for name in ("zlib_ng.zlib_ng", "deflate", "zopfli.zlib", "isal.isal_zlib", "oxipng")}
+    if (ng := found["zlib_ng.zlib_ng"]) is not None:
+        for level in range(1, 10):
+            yield f"zlib-ng {level}", lambda png, level=level: with_stream(png, lambda rows: ng.compress(rows, level))
+    if (lib := found["deflate"]) is not None:
+        for level in range(1, 13):
+            yield (
+                f"libdeflate {level}",
+                lambda png, level=level: with_stream(png, lambda rows: bytes(lib.zlib_compress(rows, level))),
+            )
+    if (zopfli := found["zopfli.zlib"]) is not None:
+        yield "zopfli", lambda png: with_stream(png, lambda rows: zopfli.compress(rows, numiterations=5))
+    if (isal := found["isal.isal_zlib"]) is not None:
+        for level in range(4):
+            yield f"ISA-L {level}", lambda png, level=level: with_stream(png, lambda rows: isal.compress(rows, level))
+    if (oxipng := found["oxipng"]) is not None:
+        for level in (0, 2, 4):
+            yield f"oxipng {level}", lambda png, level=level: oxipng.optimize_from_memory(png, level=level)
+
+
+def _module(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
+def main(paths: list[str]) -> None:
+    files = [Path(path).read_bytes() for path in paths]
+    print(
+        "| Encoder | files | by parameters | by corrections | kept | median bytes | share of the file | s/MB in | out |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for name, encode in encoders():
+        counts: dict[str, int] = defaultdict(int)
+        sizes, shares = [], []
+        pixels = seconds_in = seconds_out = 0.0
+        for file in files:
+            try:
+                png = encode(file)
+            except Exception as error:
+                print(f"{name}: {error}", file=sys.stderr)
+                continue
+            start = time.process_time()
+            picture = parse(png, "a.png")
+            seconds_in += time.process_time() - start
+            if picture.raw is not None:
+                counts["kept"] += 1
+                continue
+            corrected = any("corrected" in image for image in picture.recipe["images"])
+            counts["corrected" if corrected else "exact"] += 1
+            if corrected:
+                extra = len(picture.blob) - len(parse(png, "a.png", pixels=True).blob)
+                sizes.append(extra)
+                shares.append(extra / len(png))
+            start = time.process_time()
+            assert write(picture.recipe, picture.blob, picture.parts) == png
+            seconds_out += time.process_time() - start
+            pixels += sum(part.nbytes for part in picture.parts)
+        middle = f"{median(sizes):.0f} | {median(shares):.2%}" if sizes else "|"
+        total = sum(counts.values())
+        speed = f"{seconds_in / (pixels / 1e6):.2f} | {seconds_out / (pixels / 1e6):.2f}" if pixels else "|"
+        exact, corrected, kept = (counts[kind] for kind in ("exact", "corrected", "kept"))
+        print(f"| {name} | {total} | {exact} | {corrected} | {kept} | {middle} | {speed} |", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,122 @@
+"""Train the shipped models in phases: ``thumbnails-fast``, ``photos-fast``, ``digits-fast``.
+
+    python recipes/phases.py thumbnails-fast --data train.npz --out runs/thumbnails-fast
+
+The data is what :class:`bitsback.data.collection.Collection` opens. It differs from ``bitsback train --kind phases`` in
+that the architecture is given. A run that was stopped goes on from its last checkpoint when started again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from context import DATA, Images, parted, read_images
+from finish import finish
+
+from bitsback.kinds.likelihoods import MixtureSpec
+from bitsback.kinds.phases.network import PhasesSpec
+from bitsback.training.architecture import PhasesArchitecture, phases_spec
+from bitsback.training.card import card
+from bitsback.training.export import export_phases
+from bitsback.training.loop import Check, Schedule, optimise
+from bitsback.training.phases import PhasesTask, TrainablePhases, fit_filters
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a model is: its networks, the components of its mixtures, and what it is for."""
+
+    spec: PhasesSpec
+    channels: int
+    components: int
+    images: str
+    variants: bool = False
+    """Whether the training images are joined by variants of themselves."""
+    shuffled: bool = True
+    """Whether held-out images are chosen at random; otherwise they are the last ones."""
+
+
+RECIPES = {
+    "thumbnails-fast": Recipe(
+        phases_spec(3, 256, 24, period=8), 3, 3, "8-bit RGB of any size, made for 32 to 96 pixels"
+    ),
+    "photos-fast": Recipe(phases_spec(3, 256, 24), 3, 3, "8-bit RGB of any size", variants=True),
+    "digits-fast": Recipe(
+        phases_spec(1, 256, 32, reach=3, edges=True), 1, 4, "8-bit grey of any size, made for 28x28", shuffled=False
+    ),
+}
+
+
+@click.command()
+@click.argument("name", type=click.Choice(sorted(RECIPES)))
+@click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
+@click.option("--steps", default=8000, show_default=True)
+@click.option("--batch", default=16, show_default=True, help="Images.")
+@click.option("--learning-rate", default=2e-3, show_default=True)
+@click.option("--anneal", default=0.5, show_default=True, help="Share of the steps over which the rate falls to 0.")
+@click.option("--quantise-from", default=0.7, show_default=True, help="Share of the steps without quantisation.")
+@click.option("--check", default=250, show_default=True, help="Steps between two checkpoints.")
+@click.option("--held-out", default=300, show_default=True, help="Images.")
+@click.option("--limit", default=0, help="Use only so many images.")
+@click.option("--seed", default=0, show_default=True)
+def main(
+    name: str,
+    data: Path,
+    out: Path,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    anneal: float,
+    quantise_from: float,
+    check: int,
+    held_out: int,
+    limit: int,
+    seed: int,
+) -> None:
+    """Train one of the models and export it."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    recipe = RECIPES[name]
+    likelihood = MixtureSpec(recipe.components)
+    architecture = PhasesArchitecture(name, recipe.spec, recipe.channels, likelihood)
+    click.echo(f"{name}: {architecture.macs} MAC a pixel")
+    schedule = Schedule(
+        steps, batch, learning_rate, anneal=anneal, quantise_from=quantise_from, check=check, parts=1, seed=seed
+    )
+    images = read_images(data, recipe.channels)
+    train, test = (_ordered(part, architecture) for part in parted(recipe, images, held_out, limit, rng_of(seed)))
+    filters = fit_filters(recipe.spec, recipe.channels, train[:2000])
+    task = PhasesTask(TrainablePhases(recipe.spec, recipe.channels, likelihood, filters), train, test, seed)
+
+    def report(row: Check) -> None:
+        bits = " ".join(f"{bits:.4f}" for bits in row.parts)
+        click.echo(f"{row.step:7d} {row.seconds:7.0f} s  train {row.train:.4f}  held out {row.held_out:.4f}  ({bits})")
+
+    out.mkdir(parents=True, exist_ok=True)
+    run = optimise(task, schedule, out / "checkpoint.pt", report=report)
+    model = export_phases(task.module, architecture.config(name))
+    used = min(len(images), limit or len(images))
+    facts = {"name": DATA.get(data.name, data.name), "images": used, "held_out": held_out}
+    facts["variants"] = len(train) + held_out - used
+    facts["sha256"] = hashlib.sha256(data.read_bytes()).hexdigest() if data.is_file() else None
+    finish(out, model, card(model, run, recipe.images, facts, init=None, device="cpu"))
+
+
+def rng_of(seed: int) -> np.random.Generator:
+    """Of the variants."""
+    return np.random.default_rng(seed)
+
+
+def _ordered(images: Images, architecture: PhasesArchitecture) -> Images:
+    """With channels in coding order."""
+    return [np.ascontiguousarray(image[:, :, list(architecture.colour)]) for image in images]
+
+
+if __name__ == "__main__":
+    main()

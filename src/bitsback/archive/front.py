@@ -1,0 +1,365 @@
+"""What stands in front of the kinds: reversible steps from images as they are to images as a kind sees them.
+
+A *front* is a list of steps, none for most images. It belongs to a set of images, is the same for all of its blocks,
+and is written once in the head of each chunk. Each step says what its result is like from what its input is like alone,
+so that a reader knows what it is about to decode before it decodes it. Layout: ``docs/format.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.archive.fields import Cursor, ascending, varint
+from bitsback.errors import FormatError, UnsupportedVersionError
+from bitsback.kinds import lots as kinds
+from bitsback.kinds.base import Coder, Images, Lot
+
+SLAB = 1 << 18
+"""Samples that a step works on at a time, so that what it makes meanwhile takes little memory."""
+
+FRONT_BYTES = 1 << 24
+"""What undoing a front takes besides the images, at most."""
+
+MAX_STEPS = 8
+"""Of a front."""
+
+
+class Form(NamedTuple):
+    """What images are like, but for their size."""
+
+    channels: int
+    sample_bytes: int
+    levels: int | None = None
+    """How many values samples take, if that is known: they are 0 and up to that many less one."""
+
+    @property
+    def dtype(self) -> str:
+        return "uint8" if self.sample_bytes == 1 else "uint16"
+
+
+def form_of(lots: Sequence[Images]) -> Form:
+    """What lots of images are like."""
+    return Form(lots[0].shape[3], lots[0].itemsize)
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Samples are replaced by their ranks among the values that occur: one table for all channels, or one for each."""
+
+    tables: tuple[tuple[int, ...], ...]
+    """Ascending values."""
+
+    OP = 1
+
+    def form(self, form: Form) -> Form:
+        """What becomes of images. FormatError if it does not apply to such."""
+        if len(self.tables) not in (1, form.channels):
+            raise FormatError(f"{len(self.tables)} tables of levels do not fit {form.channels} channels")
+        if any(not table or table[-1] >= 1 << 8 * form.sample_bytes for table in self.tables):
+            raise FormatError("a level does not fit its sample type")
+        most = max(map(len, self.tables))
+        return Form(form.channels, 1 if most <= 1 << 8 else 2, max(most, 2))
+
+    def apply(self, images: Images) -> Images:
+        """Images (n, H, W, C) in the light of this step; their samples must be of the levels."""
+        out = np.empty(images.shape, np.uint8 if max(map(len, self.tables)) <= 1 << 8 else np.uint16)
+        for channels, table in self._channels():
+            ranks = np.zeros(1 << 8 * images.itemsize, out.dtype)
+            ranks[list(table)] = np.arange(len(table))
+            for here, there in slabs(images, out):
+                there[:, channels] = ranks[here[:, channels]]
+        return out
+
+    def undo(self, images: Images, form: Form) -> Images:
+        """The inverse, for images that were of ``form``. FormatError for ranks that are not there."""
+        out = np.empty(images.shape, form.dtype)
+        for channels, table in self._channels():
+            if int(images[..., channels].max(initial=0)) >= len(table):
+                raise FormatError("a sample has the rank of no level")
+            values = np.array(table, out.dtype)
+            for here, there in slabs(images, out):
+                there[:, channels] = values[here[:, channels]]
+        return out
+
+    def _channels(self) -> Iterator[tuple[slice, tuple[int, ...]]]:
+        if len(self.tables) == 1:
+            yield slice(None), self.tables[0]
+        else:
+            yield from ((slice(c, c + 1), table) for c, table in enumerate(self.tables))
+
+    def encode(self) -> bytes:
+        return varint(len(self.tables)) + b"".join(varint(len(table)) + ascending(table) for table in self.tables)
+
+    @classmethod
+    def read(cls, cursor: Cursor) -> Levels:
+        tables = []
+        for _ in range(cursor.count()):
+            count = cursor.count()
+            if not count:
+                raise FormatError("a table without levels")
+            tables.append(tuple(cursor.ascending(count)))
+        return cls(tuple(tables))
+
+    def __str__(self) -> str:
+        return "ranks of levels"
+
+
+def slabs(*arrays: Images) -> Iterator[tuple[NDArray[Any], ...]]:
+    """The pixels of arrays of as many, (n, H, W, C) and C-contiguous, some at a time: views of (pixels, C)."""
+    flat = [array.reshape(-1, array.shape[3]) for array in arrays]
+    step = max(1, SLAB // max(one.shape[1] for one in flat))
+    return (tuple(one[start : start + step] for one in flat) for start in range(0, len(flat[0]), step))
+
+
+@dataclass(frozen=True, slots=True)
+class Less:
+    """The first and the third channel less the second: red and blue less green. Modulo the sample type's size, with
+    half of that added, so that small differences are neighbours."""
+
+    OP = 2
+
+    def form(self, form: Form) -> Form:
+        """See :meth:`Levels.form`."""
+        if form.channels < 3:
+            raise FormatError(f"{form.channels} channels are no colours")
+        return Form(form.channels, form.sample_bytes)
+
+    def apply(self, images: Images) -> Images:
+        """See :meth:`Levels.apply`."""
+        out = images.copy()
+        for channel in (0, 2):
+            out[..., channel] -= images[..., 1] - images.dtype.type(_half(images))
+        return out
+
+    def undo(self, images: Images, form: Form) -> Images:
+        """See :meth:`Levels.undo`."""
+        out = images.copy()
+        for channel in (0, 2):
+            out[..., channel] += images[..., 1] - images.dtype.type(_half(images))
+        return out
+
+    def encode(self) -> bytes:
+        return b""
+
+    @classmethod
+    def read(cls, cursor: Cursor) -> Less:
+        return cls()
+
+    def __str__(self) -> str:
+        return "red and blue less green"
+
+
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """Channels are coded apart: each has a payload of its own. The last step of a front, if it is there."""
+
+    OP = 3
+
+    def form(self, form: Form) -> Form:
+        """See :meth:`Levels.form`."""
+        return form._replace(channels=1)
+
+    def apply(self, images: Images) -> Images:
+        """Nothing to do yet: see :func:`encode_behind`."""
+        return images
+
+    def undo(self, images: Images, form: Form) -> Images:
+        """Nothing to do any more: see :func:`decode_behind`."""
+        return images
+
+    def encode(self) -> bytes:
+        return b""
+
+    @classmethod
+    def read(cls, cursor: Cursor) -> Planes:
+        return cls()
+
+    def __str__(self) -> str:
+        return "channels apart"
+
+
+def _half(images: Images) -> int:
+    return 1 << (8 * images.itemsize - 1)
+
+
+Step = Levels | Less | Planes
+Front = tuple[Step, ...]
+"""Steps in the order in which they are applied."""
+
+_OPS: dict[int, Callable[[Cursor], Step]] = {Levels.OP: Levels.read, Less.OP: Less.read, Planes.OP: Planes.read}
+
+
+def forms(front: Front, form: Form) -> list[Form]:
+    """What images of a form are like before each step, and after the last."""
+    out = [form]
+    if any(isinstance(step, Planes) for step in front[:-1]):
+        raise FormatError("channels are coded apart, and then there is another step")
+    for step in front:
+        out.append(step.form(out[-1]))
+    return out
+
+
+def apply(front: Front, lots: Sequence[Images]) -> list[Images]:
+    """Images as a kind sees them."""
+    out = list(lots)
+    for step in front:
+        out = [step.apply(images) for images in out]
+    return out
+
+
+def undo(front: Front, lots: Sequence[Images], form: Form) -> list[Images]:
+    """The inverse; ``form`` is that of the images as they are. FormatError if no images would look like these."""
+    out = list(lots)
+    for step, before in zip(reversed(front), reversed(forms(front, form)[:-1]), strict=True):
+        out = [step.undo(images, before) for images in out]
+    return out
+
+
+def encode_behind(front: Front, coder: Coder, lots: Sequence[Images], threads: int = 1) -> bytes:
+    """Lots of images coded behind a front: a payload of the coder; of channels apart, one for each with its size."""
+    coded = apply(front, lots)
+    if not _apart(front):
+        return kinds.encode(coder, coded, threads)
+    payloads = []
+    for channel in range(coded[0].shape[3]):
+        planes = [np.ascontiguousarray(images[..., channel : channel + 1]) for images in coded]
+        payloads.append(kinds.encode(coder, planes, threads))
+    return b"".join(varint(len(payload)) + payload for payload in payloads)
+
+
+def decode_behind(
+    front: Front, coder: Coder, payload: bytes, lots: Sequence[Lot], form: Form, threads: int = 1
+) -> list[Images]:
+    """The inverse: lots of images of ``form``. FormatError, and errors of the coder."""
+    before, coded = [form, *forms(front, form)][-2:]
+    seen = [Lot(n, (height, width, coded.channels)) for n, (height, width, _) in lots]
+    if not _apart(front):
+        return undo(front, _decoded(coder, payload, seen, coded, threads), form)
+    out = [np.empty((n, height, width, before.channels), coded.dtype) for n, (height, width, _) in lots]
+    cursor = Cursor(payload)
+    for channel in range(before.channels):
+        planes = _decoded(coder, cursor.take(cursor.varint()), seen, coded, threads)
+        for images, plane in zip(out, planes, strict=True):
+            images[..., channel : channel + 1] = plane
+    if cursor.left:
+        raise FormatError("the payload holds more than the images")
+    return undo(front, out, form)
+
+
+def _decoded(coder: Coder, payload: bytes, lots: Sequence[Lot], form: Form, threads: int) -> list[Images]:
+    images = kinds.decode(coder, payload, lots, form.dtype, threads)
+    if kinds.lots_of(images) != tuple(lots) or any(one.dtype != form.dtype for one in images):
+        raise FormatError(f"{coder.name} decoded to other sizes than announced")
+    return images
+
+
+def memory_behind(front: Front, coder: Coder, lots: Sequence[Lot], form: Form, payload: int, threads: int = 1) -> int:
+    """Bytes that decoding takes at most, what is decoded included."""
+    coded = forms(front, form)[-1]
+    seen = [Lot(n, (height, width, coded.channels)) for n, (height, width, _) in lots]
+    size = sum(n * height * width * form.channels for n, (height, width, _) in lots) * 2
+    besides = size * len(front) + FRONT_BYTES + payload if front else 0
+    return kinds.memory(coder, seen, coded.dtype, payload, threads) + besides
+
+
+def _apart(front: Front) -> bool:
+    return bool(front) and isinstance(front[-1], Planes)
+
+
+def encode(front: Front) -> bytes:
+    """A front in bytes: the number of steps, and for each its number and what belongs to it."""
+    return varint(len(front)) + b"".join(bytes([step.OP]) + step.encode() for step in front)
+
+
+def read(cursor: Cursor) -> Front:
+    """The inverse of :func:`encode`, of what stands next. FormatError, UnsupportedVersionError."""
+    count = cursor.count()
+    if not 1 <= count <= MAX_STEPS:
+        raise FormatError(f"a front of {count} steps")
+    steps = []
+    for _ in range(count):
+        (op,) = cursor.take(1)
+        if op not in _OPS:
+            raise UnsupportedVersionError(f"step {op} in front of images is unknown to this version")
+        steps.append(_OPS[op](cursor))
+    return tuple(steps)
+
+
+# What may pay ---------------------------------------------------------------------------------------------------------
+
+UPSAMPLED = 0.8
+"""Pairs of columns, of all, that are the same where colours are taken for upsampled."""
+
+SPARSE = 15 / 16
+"""Levels in use, of those up to the largest, that are few enough for ranks to be tried."""
+
+
+def candidates(lots: Sequence[Images], levels: tuple[int, int] | None = None) -> list[Front]:
+    """What may stand in front of images, the first of which always can; ``levels``: the only two that they have."""
+    if levels is not None:
+        return [(Levels((tuple(sorted(set(levels))),)),)]
+    coloured: list[Front] = [(Less(), Planes())] if _upsampled(lots) else []
+    used = _used(lots)
+    if used is None:
+        return [(), *coloured]
+    tops = [int(np.flatnonzero(channel)[-1]) + 1 for channel in used]
+    narrow = lots[0].itemsize == 2 and max(tops) <= 1 << 8
+    whole: Front = (Levels((tuple(range(max(tops))),)),) if narrow else ()
+    if sum(int(channel.sum()) for channel in used) > SPARSE * sum(tops):
+        return [whole, *(whole + front for front in coloured)]
+    tables = [tuple(map(int, np.flatnonzero(channel))) for channel in used]
+    ranks = Levels((tables[0],) if len(set(tables)) == 1 else tuple(tables))
+    return [whole, (ranks,), *(whole + front for front in coloured)]
+
+
+def _upsampled(lots: Sequence[Images]) -> bool:
+    """Whether columns repeat the ones to their left once green is taken out: as where colours had half the columns."""
+    if lots[0].shape[3] < 3:
+        return False
+    same = pairs = 0
+    for images in (lots[0], lots[len(lots) // 2], lots[-1]):
+        if images.shape[2] < 2:
+            continue
+        image = images[len(images) // 2]
+        colours = image[..., 0] - image[..., 1]
+        even, odd = colours[:, : image.shape[1] // 2 * 2 : 2], colours[:, 1::2]
+        same, pairs = same + int((even == odd).sum()), pairs + even.size
+    return same > UPSAMPLED * pairs
+
+
+def _used(lots: Sequence[Images]) -> NDArray[np.bool] | None:
+    """Which levels occur, (channels, levels); None if nearly all do, which a beginning may show."""
+    channels, size = lots[0].shape[3], 1 << 8 * lots[0].itemsize
+    used = np.zeros((channels, size), np.bool)
+    for images in lots:
+        for (pixels,) in slabs(images):
+            for channel in range(channels):
+                used[channel, pixels[:, channel]] = True
+            if used.sum() > SPARSE * used.size:
+                return None
+    return used
+
+
+__all__ = [
+    "Form",
+    "Front",
+    "Less",
+    "Levels",
+    "Planes",
+    "Step",
+    "apply",
+    "candidates",
+    "decode_behind",
+    "encode",
+    "encode_behind",
+    "form_of",
+    "forms",
+    "memory_behind",
+    "read",
+    "undo",
+]

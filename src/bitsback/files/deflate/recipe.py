@@ -1,0 +1,206 @@
+"""The recipe of a deflate stream: an encoder's rules, and what it chose otherwise.
+
+    recipe = explain(plain, stream)        Recipe(rules=(6, 8, 0, 15, 0), corrections=b""); in :mod:`.search`
+    stream = rebuild(plain, recipe)
+
+For whatever zlib wrote, a few numbers say all. Other encoders are told as corrections to what comes nearest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.files.deflate import walk as walks
+from bitsback.files.deflate.coder import pack, unpack
+from bitsback.files.deflate.lists import EVENTS, FAULT, FLUSHES, LISTS, ODD_BITS, RUNNING, STATE, WORK
+from bitsback.files.deflate.stream import Stream
+from bitsback.files.deflate.symbols import (
+    BLOCK,
+    CODE_ORDER,
+    COUNT,
+    DISTANCE_CODE,
+    DISTANCE_EXTRA,
+    FIXED_LENGTHS,
+    LENGTH_CODE,
+    LENGTH_EXTRA,
+    PAD,
+    WINDOW,
+)
+from bitsback.files.deflate.trees import shape
+from bitsback.files.deflate.walk import GREEDY, HUFFMAN, LAZY, RULES, RUN_LENGTHS, walk
+from bitsback.files.picture import Buffer
+
+Integers = NDArray[np.int64]
+
+DEFAULT, FILTERED, ONLY_HUFFMAN, RLE, ONLY_FIXED = range(5)
+"""zlib's strategies."""
+
+_LEVELS = {
+    1: (GREEDY, 4, 4, 8, 4),
+    2: (GREEDY, 4, 5, 16, 8),
+    3: (GREEDY, 4, 6, 32, 32),
+    4: (LAZY, 4, 4, 16, 16),
+    5: (LAZY, 8, 16, 32, 32),
+    6: (LAZY, 8, 16, 128, 128),
+    7: (LAZY, 8, 32, 128, 256),
+    8: (LAZY, 32, 128, 258, 1024),
+    9: (LAZY, 32, 258, 258, 4096),
+}
+"""How zlib searches at each level: good, lazy, nice, chain."""
+
+
+FAMILIES = ZLIB, OTHER = range(2)
+"""Whose rules: zlib's own; or its searches in a full window, without its rules about which matches are not worth it."""
+
+Rules = tuple[int, int, int, int, int]
+"""zlib's level, memory level, strategy and bits of its window; the family."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """``corrections`` are empty where the rules say all."""
+
+    rules: Rules
+    corrections: bytes = b""
+
+
+@cache
+def rules_of(level: int, memory: int, strategy: int, window: int, family: int = ZLIB) -> Integers:
+    """The rules (int64) by which an encoder searches; read-only. Raises ValueError if there is no such encoder."""
+    if not (1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and 0 <= family <= 1):
+        raise ValueError("no encoder has such parameters")
+    half = 1 << max(window, 9)
+    rules = np.zeros(RULES, np.int64)
+    rules[: walks.CHAIN + 1] = _LEVELS[level]
+    if strategy in (ONLY_HUFFMAN, RLE):
+        rules[walks.SEARCH] = HUFFMAN if strategy == ONLY_HUFFMAN else RUN_LENGTHS
+    rules[walks.HASH_BITS] = memory + 7
+    rules[walks.MAX_DISTANCE] = half if family == OTHER else half - 262
+    rules[walks.MAX_TOKENS] = (1 << (memory + 6)) - 1
+    rules[walks.SHORTEST] = 6 if strategy == FILTERED else 3
+    rules[walks.TOO_FAR] = half if family == OTHER else 4096
+    rules[walks.FIRST] = family == ZLIB
+    rules[walks.ONLY_FIXED] = strategy == ONLY_FIXED
+    rules[walks.SPAN] = 0 if family == OTHER else half
+    rules[walks.ACROSS] = family == OTHER
+    rules.flags.writeable = False
+    return rules
+
+
+def rebuild(plain: Buffer, recipe: Recipe) -> Stream:
+    """What the encoder chose. Raises ValueError if the recipe cannot be followed."""
+    events, counts = unpack(recipe.corrections, LISTS)
+    return Walk(read_only(plain), _NONE, rules_of(*recipe.rules)).followed(events, counts)
+
+
+_NONE = np.empty(0, np.int64)
+
+
+def read_only(plain: Buffer) -> NDArray[np.uint8]:
+    """Bytes as kernels take them."""
+    data = np.frombuffer(plain, np.uint8)
+    data.flags.writeable = False
+    return data
+
+
+MANY = 1 << 40
+"""More tokens, or numbers, than there ever are."""
+
+
+class Walk:
+    """A prediction by some rules; to be used once."""
+
+    def __init__(self, plain: NDArray[np.uint8], flushes: Integers, rules: Integers) -> None:
+        self.plain, self.flushes, self.rules = plain, flushes, rules
+        self.state = np.zeros(STATE, np.int64)
+        self.state[WORK] = 2_000 * len(plain) + (1 << 24)
+
+    def cost(self, stream: Stream, limit: int, room: int) -> int:
+        """How many numbers correct the first tokens; many if more than ``room``, or if it cannot be done."""
+        events = np.empty(room, np.int64)
+        count, _ = self._tokens(stream.tokens, stream.blocks.copy(), events, 1, limit)
+        return int(self.state[EVENTS]) if count >= 0 and not self.state[FAULT] else MANY
+
+    def corrections(self, stream: Stream, most: int, room: int = MANY) -> bytes | None:
+        """All corrections; None if they take more than ``most`` bytes or ``room`` numbers, or cannot be written."""
+        needed = 8 * min(most, len(stream.tokens)) + 64 * len(stream.blocks) + 400
+        events = np.empty(min(needed, room), np.int64)
+        blocks = stream.blocks.copy()
+        count, tokens = self._tokens(stream.tokens, blocks, events, 1, MANY)
+        if count < 0 or self._shapes(tokens, blocks, stream.items, events, 1) < 0 or self.state[FAULT]:
+            return None
+        events = np.concatenate([events[: self.state[EVENTS]], self._rest(stream)])
+        names = events >> 32
+        order = np.argsort(names, kind="stable")
+        corrections = pack(events[order] & 0xFFFFFFFF, np.bincount(names, minlength=LISTS))
+        return corrections if len(corrections) <= most else None
+
+    def followed(self, events: Integers, counts: Integers) -> Stream:
+        """What corrections lead to. Raises ValueError."""
+        ends = np.cumsum(counts)
+        self.state[:LISTS], self.state[LISTS : 2 * LISTS] = ends - counts, ends
+        self.state[RUNNING : RUNNING + LISTS] = -1
+        self.flushes = np.cumsum(self._list(FLUSHES, events))
+        if len(self.flushes) and self.flushes[-1] >> 1 > len(self.plain):
+            raise ValueError("a flush after the end of a deflate stream")
+        room = len(self.plain) // int(self.rules[walks.MAX_TOKENS]) + 2 * len(events) + 4
+        blocks = np.zeros((room, BLOCK), np.int32)
+        count, tokens = self._tokens(np.empty(0, np.int32), blocks, events, 0, MANY)
+        if count < 0:
+            raise ValueError("corrections to the tokens of a deflate stream that do not fit")
+        blocks = blocks[:count]
+        items = np.empty(320 * count, np.int32)
+        described = self._shapes(tokens, blocks, items, events, 0)
+        if described < 0:
+            raise ValueError("corrections to the blocks of a deflate stream that do not fit")
+        odd = self._list(ODD_BITS, events).reshape(-1, 2)
+        places = np.cumsum(odd[:, 0])
+        if len(places) and places[-1] > count:
+            raise ValueError("bits after the last block of a deflate stream")
+        padding = int(odd[places == count, 1].sum())
+        odd, places = odd[places < count], places[places < count]
+        blocks[places, PAD] = odd[:, 1]
+        return Stream(tokens[: int(blocks[:, COUNT].sum())], blocks, items[:described], padding)
+
+    def _rest(self, stream: Stream) -> Integers:
+        """Flushes and bits without meaning as events."""
+        events = [FLUSHES << 32 | int(step) for step in np.diff(self.flushes, prepend=0)]
+        odd = [(int(place), int(stream.blocks[place, PAD])) for place in np.flatnonzero(stream.blocks[:, PAD])]
+        if stream.padding:
+            odd.append((len(stream.blocks), stream.padding))
+        before = 0
+        for place, bits in odd:
+            events += [ODD_BITS << 32 | place - before, ODD_BITS << 32 | bits]
+            before = place
+        return np.array(events, np.int64)
+
+    def _list(self, name: int, events: Integers) -> Integers:
+        return events[self.state[name] : self.state[LISTS + name]]
+
+    def _tokens(
+        self, given: NDArray[np.int32], blocks: NDArray[np.int32], events: Integers, known: int, limit: int
+    ) -> tuple[int, NDArray[np.int32]]:
+        tokens = np.empty(max(1, min(len(self.plain), 8 * limit + 1)), np.int32)
+        heads = np.full(1 << int(self.rules[walks.HASH_BITS]), -1, np.int32)
+        scratch = (heads, np.empty(WINDOW, np.int32), np.empty(STATE, np.int64))
+        arrays = (given, blocks, tokens, self.state, events, *scratch)
+        return int(walk(self.plain, self.flushes, self.rules, *arrays, known, limit)), tokens
+
+    def _shapes(
+        self,
+        tokens: NDArray[np.int32],
+        blocks: NDArray[np.int32],
+        items: NDArray[np.int32],
+        events: Integers,
+        known: int,
+    ) -> int:
+        scratch = (np.empty((3, 580), np.int64), np.empty((4, 580), np.int32), np.empty((5, 320), np.uint8))
+        arrays = (tokens, self.plain, blocks, items, *_NUMBERS, *scratch, self.state, events)
+        return int(shape(len(self.plain), self.rules, *arrays, known))
+
+
+_NUMBERS = (CODE_ORDER, FIXED_LENGTHS, LENGTH_EXTRA, LENGTH_CODE, DISTANCE_EXTRA, DISTANCE_CODE)

@@ -1,0 +1,186 @@
+"""Which encoder made a deflate stream, or comes nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.files.deflate.recipe import (
+    DEFAULT,
+    FILTERED,
+    MANY,
+    ONLY_FIXED,
+    ONLY_HUFFMAN,
+    OTHER,
+    RLE,
+    ZLIB,
+    Integers,
+    Recipe,
+    Rules,
+    Walk,
+    read_only,
+    rules_of,
+)
+from bitsback.files.deflate.stream import Stream
+from bitsback.files.deflate.symbols import (
+    BYTES,
+    COUNT,
+    FINAL,
+    FIXED,
+    LENGTHS,
+    LONGEST,
+    STORED,
+    TOKEN_BITS,
+    TYPE,
+)
+from bitsback.files.picture import Buffer
+
+_LEVELS = (6, 9, 1, 3, 2, 4, 5, 7, 8)
+"""zlib's, the usual ones first."""
+_MEMORIES = (8, 9, 7, 6, 5, 4, 3, 2, 1)
+_OTHERS: list[Rules] = [(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)]
+"""What is tried where no zlib fits."""
+_FIRST, _SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 11, 1 << 14
+"""Tokens that an encoder must explain to be tried on all of them; and on which encoders are compared, if none does."""
+_FEW = 128
+"""Numbers that may correct what counts as explained: flushes, an unusual end."""
+_ALIKE = 12
+"""Encoders that explain the first tokens and are tried on all."""
+_FINALISTS = 2
+"""Encoders that are compared on all tokens, if none explains them."""
+
+
+def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None:
+    """The recipe of a stream, or None if corrections would take more than ``most`` bytes.
+
+    First one is looked for that explains all: an encoder that does not is given up at the first token that it would
+    have chosen otherwise. If there is none, encoders are compared on the first tokens, and the best of them on all.
+    """
+    return _Search(plain, stream, most).recipe()
+
+
+class _Search:
+    """What made a stream."""
+
+    def __init__(self, plain: Buffer, stream: Stream, most: int) -> None:
+        self._data, self._stream, self._most = read_only(plain), stream, most
+        self._flushes = flushes_of(stream)
+        self._strategies, self._levels = _strategies(stream)
+        self._memories = _memories(stream.blocks)
+        farthest = int((stream.tokens >> TOKEN_BITS).max(initial=0))
+        size = len(self._data)
+        self._windows = [bits for bits in range(9, 15) if 0 < farthest <= (1 << bits) - 262 and size > 1 << bits]
+
+    def recipe(self) -> Recipe | None:
+        explained = self._explained()
+        if explained is not None:
+            return explained
+        finalists = self._nearest()
+        recipes = [Recipe(rules, bytes_) for rules in finalists if (bytes_ := self._corrections(rules)) is not None]
+        return min(recipes, key=lambda recipe: len(recipe.corrections), default=None)
+
+    def _walk(self, rules: Rules) -> Walk:
+        return Walk(self._data, self._flushes, rules_of(*rules))
+
+    def _corrections(self, rules: Rules, room: int = MANY) -> bytes | None:
+        return self._walk(rules).corrections(self._stream, self._most, room)
+
+    def _explained(self) -> Recipe | None:
+        """The best of what explains all, or nearly so."""
+        found: list[Recipe] = []
+        alike = 0
+        for rules in self._encoders():
+            if self._walk(rules).cost(self._stream, _FIRST, 0):
+                continue
+            corrections = self._corrections(rules, _FEW)
+            if corrections == b"":
+                return Recipe(rules)
+            if corrections is not None:
+                found.append(Recipe(rules, corrections))
+            alike += 1
+            if alike == _ALIKE:
+                break
+        return min(found, key=lambda recipe: len(recipe.corrections), default=None)
+
+    def _encoders(self) -> Iterator[Rules]:
+        """All encoders that may have made the stream, the usual ones first."""
+        for window in (15, *self._windows):
+            for strategy in self._strategies:
+                for level in self._levels if strategy not in (RLE, ONLY_HUFFMAN) else self._levels[:1]:
+                    for memory in self._memories:
+                        yield level, memory, strategy, window, ZLIB
+        yield from _OTHERS
+
+    def _nearest(self) -> list[Rules]:
+        """Encoders that need the fewest corrections, as far as a few tokens tell."""
+        costs: dict[Rules, int] = {}
+
+        def compare(several: list[Rules]) -> int:
+            for rules in several:
+                room = min(costs.values(), default=4 * _SHORT_TRIAL) * 5 // 4 + 8
+                costs[rules] = self._walk(rules).cost(self._stream, _SHORT_TRIAL, room)
+            return min(costs.values())
+
+        memory = self._memories[0]
+        compare(_OTHERS)
+        usual = [(strategy, level) for strategy in self._strategies for level in self._levels]
+        least = compare([(level, memory, strategy, 15, ZLIB) for strategy, level in usual])
+        level, memory, strategy, _, family = min(costs, key=costs.__getitem__)
+        if family == ZLIB and least <= min(_SHORT_TRIAL, len(self._stream.tokens)) // 4:
+            near: list[Rules] = [(level, other, strategy, 15, ZLIB) for other in self._memories[1:]]
+            near += [(level, memory, strategy, other, ZLIB) for other in self._windows]
+            least = compare(near)
+        ranking = [rules for rules, cost in costs.items() if cost <= least * 5 // 4 + 8]
+        longer = {rules: self._walk(rules).cost(self._stream, _LONG_TRIAL, 4 * _LONG_TRIAL) for rules in ranking}
+        return sorted(longer, key=longer.__getitem__)[:_FINALISTS]
+
+
+def flushes_of(stream: Stream) -> Integers:
+    """Where the stream has empty stored blocks that an encoder makes when it is asked to flush, twice; and one more
+    where nothing behind refers to what was before."""
+    blocks = stream.blocks
+    ends = np.cumsum(blocks[:, BYTES], dtype=np.int64)
+    empty = (blocks[:, TYPE] == STORED) & (blocks[:, BYTES] == 0) & (blocks[:, FINAL] == 0)
+    # The walk takes the first block at such a place for it; so it must be, or follow others of its like
+    begins = empty & ~np.concatenate([[False], empty[:-1]])
+    there = begins & np.concatenate([[True], blocks[:-1, BYTES] > 0])
+    latest = np.maximum.accumulate(np.where(begins, np.arange(len(blocks)), 0))
+    flushes: Integers = ends[empty & there[latest]]
+    if not len(flushes):
+        return flushes
+    lengths = np.minimum(stream.tokens & LENGTHS, LONGEST).astype(np.int64)
+    stored = np.cumsum(np.where(blocks[:, TYPE] == STORED, blocks[:, BYTES], 0), dtype=np.int64)
+    places = np.cumsum(lengths) - lengths + np.repeat(stored, blocks[:, COUNT])
+    sources = places - (stream.tokens >> TOKEN_BITS)
+    farthest = np.append(np.minimum.accumulate(sources[::-1])[::-1], ends[-1])
+    return 2 * flushes + (farthest[np.searchsorted(places, flushes)] >= flushes)
+
+
+def _strategies(stream: Stream) -> tuple[list[int], tuple[int, ...]]:
+    """Strategies of zlib that may have made a stream, and levels: some make no difference without matches."""
+    blocks = stream.blocks
+    lengths, distances = stream.tokens & LENGTHS, stream.tokens >> TOKEN_BITS
+    matches = lengths[lengths > 1]
+    if not len(matches):
+        stored = bool((blocks[:, TYPE] == STORED).any())
+        return [DEFAULT, ONLY_HUFFMAN, FILTERED, RLE], _LEVELS if stored else (6, 1)
+    only_fixed = bool((blocks[blocks[:, COUNT] > 0, TYPE] == FIXED).all())
+    strategies = [DEFAULT, ONLY_FIXED] if only_fixed else [DEFAULT]
+    if int(matches.min()) >= 6:
+        strategies.insert(0, FILTERED)
+    if int(distances.max()) == 1:
+        strategies.append(RLE)
+    return strategies, _LEVELS
+
+
+def _memories(blocks: NDArray[np.int32]) -> list[int]:
+    """The memory levels of zlib that may go with the sizes of blocks, the usual ones first."""
+    room = {memory: (1 << (memory + 6)) - 1 for memory in _MEMORIES}
+    largest = int(blocks[:, COUNT].max(initial=0))
+    if largest == 0 and len(blocks) > 1:  # all are stored
+        largest = int(blocks[:-1, BYTES].max())
+        return [memory for memory in room if room[memory] <= largest <= room[memory] * 4 // 3] or [8]
+    exactly = [memory for memory in room if room[memory] == largest]
+    return exactly or [memory for memory in room if room[memory] > largest] or [9]

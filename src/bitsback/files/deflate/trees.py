@@ -1,0 +1,448 @@
+"""Of which type a block is, and its Huffman codes: as zlib builds them (``trees.c``), and corrections to that."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bitsback.files.deflate.lists import (
+    BLOCK_TYPE,
+    CODE_CODE,
+    CODE_COUNTS,
+    CODE_DELTAS,
+    CODE_ITEM,
+    CODE_LENGTH,
+    COUNTS,
+    FAULT,
+    ITEM_DELTAS,
+    ITEMS,
+    TYPES,
+    agreed,
+    number,
+    signed,
+    unsigned,
+)
+from bitsback.files.deflate.symbols import (
+    BYTES,
+    CODE,
+    COUNT,
+    DISTANCES,
+    DYNAMIC,
+    END,
+    FIXED,
+    HCLEN,
+    HDIST,
+    HLIT,
+    ITEM_BITS,
+    KNOWN,
+    LENGTHS,
+    LITERALS,
+    LONGEST,
+    OPS,
+    STORED,
+    TOKEN_BITS,
+    TYPE,
+)
+from bitsback.files.deflate.walk import ACROSS, HUFFMAN, LAZY, ONLY_FIXED, RUN_LENGTHS, SEARCH, SPAN
+from bitsback.kernels import helper, kernel
+
+_NODES = 2 * 288 + 1
+
+
+@helper
+def smaller(a, b, weights, depths):  # type: ignore[no-untyped-def]
+    """zlib's order of the nodes of a heap."""
+    return weights[a] < weights[b] or (weights[a] == weights[b] and depths[a] <= depths[b])
+
+
+@helper
+def sift(heap, place, size, weights, depths):  # type: ignore[no-untyped-def]
+    """Move a node down to its place."""
+    node = heap[place]
+    child = 2 * place
+    while child <= size:
+        if child < size and smaller(heap[child + 1], heap[child], weights, depths):
+            child += 1
+        if smaller(node, heap[child], weights, depths):
+            break
+        heap[place] = heap[child]
+        place = child
+        child *= 2
+    heap[place] = node
+
+
+@helper
+def code_lengths(weights, count, longest, lengths, nodes):  # type: ignore[no-untyped-def]
+    """The lengths of a Huffman code as zlib finds them, of ``count`` symbols by their ``weights``.
+
+    ``weights`` (changed beyond ``count``) has room for twice as many; ``nodes``, int32, four rows of that size are
+    scratch: heap, depths, parents, and the order in which nodes were taken from the heap.
+    """
+    heap = nodes[0]
+    depths = nodes[1]
+    parents = nodes[2]
+    order = nodes[3]
+    size = 0
+    last = -1
+    for s in range(count):
+        lengths[s] = 0
+        depths[s] = 0
+        if weights[s] > 0:
+            size += 1
+            heap[size] = s
+            last = s
+    one_added = -1
+    two_added = -1
+    while size < 2:
+        node = 0
+        if last < 2:
+            last += 1
+            node = last
+        size += 1
+        heap[size] = node
+        weights[node] = 1
+        two_added = one_added
+        one_added = node
+    for place in range(size // 2, 0, -1):
+        sift(heap, place, size, weights, depths)
+    taken = 0
+    node = count
+    going = 1
+    while going:
+        one = heap[1]
+        heap[1] = heap[size]
+        size -= 1
+        sift(heap, 1, size, weights, depths)
+        other = heap[1]
+        order[taken] = one
+        order[taken + 1] = other
+        taken += 2
+        weights[node] = weights[one] + weights[other]
+        depths[node] = max(depths[one], depths[other]) + 1
+        parents[one] = node
+        parents[other] = node
+        heap[1] = node
+        if size < 2:
+            going = 0
+        else:
+            sift(heap, 1, size, weights, depths)
+        node += 1
+    if one_added >= 0:
+        weights[one_added] = 0
+    if two_added >= 0:
+        weights[two_added] = 0
+    # Lengths from the root; those that are too long are cut, and the codes' number is mended
+    root = node - 1
+    depths[root] = 0
+    numbers = np.zeros(17, np.int64)
+    over = 0
+    for i in range(taken - 1, -1, -1):
+        child = order[i]
+        length = depths[parents[child]] + 1
+        if length > longest:
+            length = longest
+            over += 1
+        depths[child] = length
+        if child < count:
+            numbers[length] += 1
+            lengths[child] = length
+    if over == 0:
+        return
+    while over > 0:
+        length = longest - 1
+        while numbers[length] == 0:
+            length -= 1
+        numbers[length] -= 1
+        numbers[length + 1] += 2
+        numbers[longest] -= 1
+        over -= 2
+    i = 0
+    for length in range(longest, 0, -1):
+        left = numbers[length]
+        while left > 0:
+            child = order[i]
+            i += 1
+            if child < count:
+                lengths[child] = length
+                left -= 1
+
+
+@helper
+def next_item(lengths, at, first, stop):  # type: ignore[no-untyped-def]
+    """How zlib describes what follows in a list of lengths that is described from ``first`` to ``stop``."""
+    value = np.int64(lengths[at])
+    run = 1
+    while at + run < stop and run < 138 and lengths[at + run] == value:
+        run += 1
+    if value == 0:
+        if run >= 11:
+            return np.int64((run - 11) << ITEM_BITS | 18)
+        if run >= 3:
+            return np.int64((run - 3) << ITEM_BITS | 17)
+    elif at > first and lengths[at - 1] == value and run >= 3:
+        return np.int64((min(run, 6) - 3) << ITEM_BITS | 16)
+    return value
+
+
+@helper
+def repeats(item):  # type: ignore[no-untyped-def]
+    """How many lengths an item describes."""
+    symbol = item & ((1 << ITEM_BITS) - 1)
+    if symbol < 16:
+        return np.int64(1)
+    return (item >> ITEM_BITS) + (11 if symbol == 18 else 3)
+
+
+@helper
+def slides(top, size, rules):  # type: ignore[no-untyped-def]
+    """How often zlib has moved its buffer by half when it stands at ``top`` and looks for more data."""
+    half = rules[SPAN]
+    least = 2 * half - 262
+    first = least + 1
+    near = 262
+    if rules[SEARCH] == HUFFMAN:
+        first = 2 * half
+        near = 1
+    elif rules[SEARCH] == RUN_LENGTHS:
+        first = 2 * half - 258
+        near = 259
+    if top > size - near:
+        first = least
+    return max(0, (top - first + half) // half)
+
+
+@helper
+def cheapest(fixed_bits, best_bits, count, start, top, size, rules):  # type: ignore[no-untyped-def]
+    """The type that zlib gives a block that would take so many bits with either trees, or ``count`` bytes as they are.
+
+    They must still lie in its buffer."""
+    fixed_bytes = (fixed_bits + 10) >> 3
+    best_bytes = (best_bits + 10) >> 3
+    if fixed_bytes <= best_bytes or rules[ONLY_FIXED]:
+        best_bytes = fixed_bytes
+    if count + 4 <= best_bytes and (rules[SPAN] == 0 or start >= slides(top, size, rules) * rules[SPAN]):
+        return np.int64(STORED)
+    return np.int64(FIXED) if fixed_bytes == best_bytes else np.int64(DYNAMIC)
+
+
+@helper
+def predicted_item(lengths, at, literals, distances, rules):  # type: ignore[no-untyped-def]
+    """:func:`next_item` in a list of both codes, which zlib describes one after the other."""
+    first = np.int64(0)
+    stop = literals + distances
+    if not rules[ACROSS]:
+        if at >= literals:
+            first = literals
+        else:
+            stop = literals
+    return next_item(lengths, at, first, stop)
+
+
+@helper
+def extra_bits(symbol):  # type: ignore[no-untyped-def]
+    """Of an item."""
+    if symbol < 16:
+        return 0
+    return 2 if symbol == 16 else 3 if symbol == 17 else 7
+
+
+@helper
+def header_lengths(literals, distances, block, items, item, lengths, state, events, known):  # type: ignore[no-untyped-def]
+    """Lengths of a dynamic block's codes, into ``lengths[3]``, given the predicted ones in the first two rows, of which
+    so many are used."""
+    both = np.int64(block[HLIT]) << 6 | np.int64(block[HDIST])
+    if not agreed(CODE_COUNTS, both == (literals << 6 | distances), state, events, known):
+        both = number(COUNTS, both, state, events, known)
+        literals = both >> 6
+        distances = both & 63
+    if literals < 257 or literals > 288 or distances < 1 or distances > 32:
+        return False
+    block[HLIT] = literals
+    block[HDIST] = distances
+    actual = lengths[4]
+    if known:
+        at = np.int64(0)
+        i = item
+        while at < literals + distances:
+            one = np.int64(items[i])
+            i += 1
+            value = one & 255
+            if value == 16:
+                value = np.int64(actual[at - 1])
+            elif value > 16:
+                value = np.int64(0)
+            for _ in range(repeats(one)):
+                actual[at] = value
+                at += 1
+    for s in range(literals + distances):
+        predicted = np.int64(0)
+        if s < literals and s < LITERALS:
+            predicted = np.int64(lengths[0, s])
+        elif s >= literals and s - literals < DISTANCES:
+            predicted = np.int64(lengths[1, s - literals])
+        value = np.int64(actual[s]) if known else predicted
+        if not agreed(CODE_LENGTH, value == predicted, state, events, known):
+            value = predicted + unsigned(number(CODE_DELTAS, signed(value - predicted), state, events, known))
+            if value < 0 or value > 15:
+                return False
+        lengths[3, s] = value
+    return True
+
+
+@helper
+def lengths_of_items(lengths, order, block, state, events, known):  # type: ignore[no-untyped-def]
+    """Lengths of the codes of items, and how many of them the header gives."""
+    last = np.int64(4)
+    for s in range(19):
+        predicted = np.int64(lengths[order[s]])
+        value = np.int64(block[CODE + order[s]]) if known else predicted
+        if not agreed(CODE_CODE, value == predicted, state, events, known):
+            value = (predicted + number(ITEM_DELTAS, (value - predicted) & 7, state, events, known)) & 7
+        block[CODE + order[s]] = value
+        if value > 0 and s >= 4:
+            last = np.int64(s + 1)
+    if not agreed(CODE_COUNTS, block[HCLEN] == last, state, events, known):
+        last = number(COUNTS, np.int64(block[HCLEN]), state, events, known)
+        if last < 4 or last > 19:
+            state[FAULT] = 1
+    block[HCLEN] = last
+
+
+@kernel
+def shape(  # type: ignore[no-untyped-def]
+    size,
+    rules,
+    tokens,
+    plain,
+    blocks,
+    items,
+    order,
+    fixed,
+    length_extra,
+    length_code,
+    distance_extra,
+    distance_code,
+    weights,
+    nodes,
+    lengths,
+    state,
+    events,
+    known,
+):
+    """Predict types and codes of all blocks, whose ``tokens`` are known, and note the corrections (``known``), or
+    follow them.
+
+    ``items`` are read where ``known`` (from the beginning, those of dynamic blocks), else written. ``weights``, int64,
+    3 rows; ``nodes``, int32, 4 rows; ``lengths``, uint8, 3 rows: scratch. Returns how many items there are, -1 if the
+    corrections cannot be followed.
+
+    Long, as the order of things is all that matters in it: weights, codes, costs, and then what the block has.
+    """
+    place = np.int64(0)
+    token = 0
+    item = 0
+    for block in range(blocks.shape[0]):
+        count = np.int64(blocks[block, COUNT])
+        start = place
+        place += blocks[block, BYTES]
+        if blocks[block, KNOWN]:
+            token += count
+            blocks[block, TYPE] = STORED
+            continue
+        for i in range(3):
+            for s in range(weights.shape[1]):
+                weights[i, s] = 0
+        weights[0, END] = 1
+        at = start
+        extra = np.int64(0)
+        final = token + count
+        for i in range(token, final):
+            length = np.int64(tokens[i]) & LENGTHS
+            distance = np.int64(tokens[i]) >> TOKEN_BITS
+            if distance == 0:
+                weights[0, plain[at]] += 1
+                at += 1
+            else:
+                code = np.int64(length_code[length])
+                far = np.int64(distance_code[distance - 1])
+                weights[0, 257 + code] += 1
+                weights[1, far] += 1
+                extra += length_extra[code] + distance_extra[far]
+                at += min(length, LONGEST)
+        top = np.int64(size) if place == size else at
+        if place != size and count > 0 and not (rules[SEARCH] == LAZY and tokens[final - 1] == 1):
+            top -= min(np.int64(tokens[final - 1]) & LENGTHS, LONGEST) - (1 if rules[SEARCH] == LAZY else 0)
+        token = final
+        fixed_bits = extra
+        best_bits = extra
+        literals = np.int64(0)
+        distances = np.int64(0)
+        for i in range(4):
+            row = min(i, 2)
+            if i == 2:
+                # The lengths of both codes in a row, and what describes them
+                for s in range(LITERALS):
+                    if lengths[0, s] > 0:
+                        literals = np.int64(s + 1)
+                for s in range(DISTANCES):
+                    if lengths[1, s] > 0:
+                        distances = np.int64(s + 1)
+                for s in range(literals):
+                    lengths[3, s] = lengths[0, s]
+                for s in range(distances):
+                    lengths[3, literals + s] = lengths[1, s]
+                at = np.int64(0)
+                while at < literals + distances:
+                    one = predicted_item(lengths[3], at, literals, distances, rules)
+                    at += repeats(one)
+                    weights[2, one & 255] += 1
+                    best_bits += extra_bits(one & 255)
+            if i == 3:
+                # What the encoder made of it
+                given_codes = 4
+                for s in range(4, 19):
+                    if lengths[2, order[s]] > 0:
+                        given_codes = s + 1
+                best_bits += 14 + 3 * given_codes
+                predicted = cheapest(fixed_bits, best_bits, place - start, start, top, size, rules)
+                kind = np.int64(blocks[block, TYPE])
+                if not agreed(BLOCK_TYPE, kind == predicted, state, events, known):
+                    kind = number(TYPES, kind, state, events, known)
+                elif known == 0:
+                    kind = predicted
+                blocks[block, TYPE] = kind
+                if kind != DYNAMIC:
+                    break
+                if not header_lengths(literals, distances, blocks[block], items, item, lengths, state, events, known):
+                    return -1
+                literals = np.int64(blocks[block, HLIT])
+                distances = np.int64(blocks[block, HDIST])
+                for s in range(weights.shape[1]):
+                    weights[2, s] = 0
+                at = np.int64(0)
+                count = 0
+                while at < literals + distances:
+                    if item >= items.size:
+                        return -1
+                    one = predicted_item(lengths[3], at, literals, distances, rules)
+                    actual = np.int64(items[item]) if known else one
+                    if not agreed(CODE_ITEM, actual == one, state, events, known):
+                        actual = number(ITEMS, actual, state, events, known)
+                    items[item] = actual
+                    item += 1
+                    count += 1
+                    at += repeats(actual)
+                    if actual & 255 > 18 or at > literals + distances:
+                        return -1
+                    weights[2, actual & 255] += 1
+                blocks[block, OPS] = count
+            symbols = LITERALS if i == 0 else DISTANCES if i == 1 else 19
+            code_lengths(weights[row], symbols, 7 if i >= 2 else 15, lengths[row], nodes)
+            for s in range(symbols):
+                best_bits += weights[row, s] * lengths[row, s]
+                if i < 2:
+                    fixed_bits += weights[row, s] * fixed[288 * i + s]
+        if blocks[block, TYPE] == DYNAMIC:
+            lengths_of_items(lengths[2], order, blocks[block], state, events, known)
+        if state[FAULT] != 0:
+            return -1
+    return item

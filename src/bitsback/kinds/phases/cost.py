@@ -1,0 +1,54 @@
+"""What decoding with a model in phases takes, known from its specification alone."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from bitsback.kinds.context.cost import samples_in_time
+from bitsback.kinds.phases.grids import NEAR, taps
+from bitsback.kinds.phases.network import PhasesSpec
+from bitsback.kinds.phases.tiles import largest, piece_count
+from bitsback.kinds.pieces import Whole
+from bitsback.nets.cost import BATCH_VALUES, VALUE, WEIGHT
+
+
+def decoding(spec: PhasesSpec, shape: Whole, payload: int, threads: int) -> int:
+    """Bytes for images of ``shape`` from a payload of so many bytes, the images included."""
+    count = piece_count(shape)
+    images, table = math.prod(shape), 700 * count
+    return images + table + 2 * payload + min(threads, count) * working(spec, largest(shape))
+
+
+def working(spec: PhasesSpec, shape: Whole) -> int:
+    """Bytes that a codec takes to pop a piece of ``shape``, its result included, twice as its channels may be moved."""
+    n, height, width, channels = shape
+    grid = -(-height // 2) * -(-width // 2)
+    most = 0
+    for trunk in spec.trunks:
+        shapes = trunk.shapes()
+        widest = max(channels for channels, _, _ in shapes)
+        at_once = grid * min(n, max(1, BATCH_VALUES // (grid * widest)))
+        pairs = max(a[0] + b[0] for a, b in pairwise(shapes))
+        columns = max(math.prod(kernel[1:]) for layer in trunk.layers if (kernel := layer.weight_shape))
+        given, maps = trunk.input[0], trunk.output[0]
+        # What is seen, maps (in parts and whole), predictions and taps; what the engine works with
+        here = n * grid * (given + 2 * maps + channels * (2 + 2 * NEAR))
+        most = max(most, here + VALUE * at_once * pairs + columns * grid)
+    layers = [layer for trunk in spec.trunks for layer in trunk.layers]
+    weights = sum(math.prod(kernel) for layer in layers if (kernel := layer.weight_shape))
+    return most + WEIGHT * weights + 3 * n * height * width * channels + 16 * (height + width) * 100 + (4 << 20)
+
+
+def pace(spec: PhasesSpec, channels: int, parameters: int) -> int:
+    """Samples that one core decodes in about a tenth of a second: see :attr:`bitsback.kinds.base.Coder.pace`."""
+    return samples_in_time(nanoseconds(spec, channels, parameters), channels)
+
+
+def nanoseconds(spec: PhasesSpec, channels: int, parameters: int) -> int:
+    """What a pixel takes, roughly: each tap, each multiply-accumulate, and each sample and component."""
+    seen = sum(len(taps(phase, spec.reach)) for phase in range(3)) * channels // 3
+    return 2 * seen + spec.macs(channels, parameters) // 32 + channels * (40 + 20 * (parameters // 3))
+
+
+__all__ = ["BATCH_VALUES", "decoding", "nanoseconds", "pace", "working"]

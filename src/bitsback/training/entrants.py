@@ -1,0 +1,150 @@
+"""What can take part in a race: an architecture, with how it is trained and what becomes of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bitsback.kinds.context.network import plane_count
+from bitsback.models import Model
+from bitsback.training.architecture import Architecture, PhasesArchitecture, network_of
+from bitsback.training.context import TrainableContext
+from bitsback.training.export import export_context, export_phases
+from bitsback.training.loop import Schedule, Task
+from bitsback.training.phases import FITTED, PhasesTask, TrainablePhases, fit_filters
+from bitsback.training.regime import Regime
+from bitsback.training.sampling import surveyor
+from bitsback.training.tasks import ContextTask, Pools
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What an entrant gets to train with.
+
+    ``load``: from numbers of images to these, (height, width, channels) each. ``train``: those to learn from.
+    ``held_out``: images to be measured on. ``samples``: of an image, about. ``device``: of torch.
+    """
+
+    load: Callable[[NDArray[np.int64]], Sequence[Image]]
+    train: NDArray[np.int64]
+    held_out: Sequence[Image]
+    samples: float
+    regime: Regime
+    threads: int
+    device: str
+
+
+class Entrant(Protocol):
+    """One that takes part."""
+
+    @property
+    def name(self) -> str:
+        """In words."""
+
+    @property
+    def init(self) -> Model | None:
+        """The model whose weights it starts from."""
+
+    def task(self, given: Given) -> Task:
+        """What is to be optimised."""
+
+    def schedule(self, given: Given, steps: int) -> Schedule:
+        """How, in so many steps."""
+
+    def export(self, module: Any, name: str) -> Model:
+        """The integer model of what was trained, the task's module."""
+
+
+class ContextEntrant:
+    """A context network without latents."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture, self.name, self.init = architecture, architecture.name, architecture.init
+
+    def task(self, given: Given) -> ContextTask:
+        architecture, regime = self.architecture, given.regime
+        spec, channels, likelihood = architecture.spec, architecture.channels, architecture.likelihood
+        torch.manual_seed(regime.seed)
+        module = TrainableContext(spec, channels, likelihood)
+        if architecture.init is not None:
+            module.start_from(network_of(architecture.init))
+        survey = surveyor(spec, channels, likelihood, given.threads, given.device)
+        module.to(given.device)
+        per_pixel = 2 * plane_count(spec, channels) + 9 + channels
+        at_once = max(8, int(regime.memory / (per_pixel * given.samples / channels * 1.2)))
+        pixels = at_once * given.samples / channels
+
+        def images(numbers: NDArray[np.int64]) -> list[Image]:
+            return ordered(given.load(numbers), architecture.colour)
+
+        steps = max(1, int(pixels / self.schedule(given, 1).batch))
+        pools = Pools(images, given.train, survey, at_once, steps, regime.seed)
+        return ContextTask(module, pools, survey(ordered(given.held_out, architecture.colour)), regime.seed)
+
+    def schedule(self, given: Given, steps: int) -> Schedule:
+        """Gentler for a model that is trained further."""
+        if given.device.startswith("cuda"):
+            batch, parts = 16384, 1
+        else:
+            # By the machine's cores, not by the threads that it may use of them: the model must not depend on those
+            parts = 2 if (os.cpu_count() or 1) < 4 else 4
+            batch = 2048 * parts
+        rate = 2e-3 if self.init is None else 1e-3
+        return Schedule(
+            steps, batch, rate, min(200, steps // 20 + 1), patience=0.2, parts=parts, seed=given.regime.seed
+        )
+
+    def export(self, module: Any, name: str) -> Model:
+        return export_context(module, self.architecture.config(name))
+
+
+class PhasesEntrant:
+    """A model in phases."""
+
+    init = None
+
+    BATCH_PIXELS = 1 << 14
+
+    def __init__(self, architecture: PhasesArchitecture) -> None:
+        self.architecture, self.name = architecture, architecture.name
+
+    def task(self, given: Given) -> PhasesTask:
+        architecture, regime = self.architecture, given.regime
+        spec, channels, likelihood = architecture.spec, architecture.channels, architecture.likelihood
+        torch.manual_seed(regime.seed)
+        chosen = np.random.default_rng(regime.seed).permutation(given.train)
+        chosen = np.sort(chosen[: max(8, int(regime.memory / given.samples))])
+        images = ordered(given.load(chosen), architecture.colour)
+        filters = {}
+        if likelihood.levels > 2:
+            enough = int(4 * FITTED / (given.samples / channels)) + 8
+            order = np.random.default_rng(regime.seed).permutation(len(images))[:enough]
+            filters = fit_filters(spec, channels, [images[i] for i in order])
+        module = TrainablePhases(spec, channels, likelihood, filters).to(given.device)
+        return PhasesTask(module, images, ordered(given.held_out, architecture.colour), regime.seed)
+
+    def schedule(self, given: Given, steps: int) -> Schedule:
+        """Batches of images, or crops, of about so many pixels."""
+        channels = self.architecture.channels
+        batch = int(min(max(self.BATCH_PIXELS * channels // given.samples, 4), 64))
+        parts = 1 if given.device.startswith("cuda") else 2 if (os.cpu_count() or 1) < 4 else 4
+        return Schedule(
+            steps, batch, 2e-3, min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2, parts=parts,
+            seed=given.regime.seed,
+        )  # fmt: skip
+
+    def export(self, module: Any, name: str) -> Model:
+        return export_phases(module, self.architecture.config(name))
+
+
+def ordered(images: Sequence[Image], colour: Sequence[int]) -> list[Image]:
+    """With channels in coding order."""
+    return [np.ascontiguousarray(image[..., list(colour)]) for image in images]

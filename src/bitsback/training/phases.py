@@ -1,0 +1,354 @@
+"""The trainable form of models in phases (:mod:`bitsback.kinds.phases`): trunks, heads, and the bits of whole images.
+
+What networks are shown is found by the very kernel that codes. Filters are not trained with the rest, but found once,
+by least squares, before it begins: nothing that is shown depends on a parameter then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bitsback.kinds.context.network import companding, every_difference
+from bitsback.kinds.likelihoods import LikelihoodSpec
+from bitsback.kinds.phases.codec import MIDDLE, prediction, surroundings
+from bitsback.kinds.phases.grids import NEAR, PHASES, Step, offsets, steps, taps
+from bitsback.kinds.phases.network import FOLLOW_SHIFT, PhasesSpec, head_name, head_tensors
+from bitsback.kinds.phases.sight import Sight, look, room
+from bitsback.kinds.phases.tiles import CORNER
+from bitsback.nets.layers import Weights
+from bitsback.training.context import ContextLayer
+from bitsback.training.layers import UNIT, QuantNetwork, straight_through
+from bitsback.training.objectives import objective
+
+FITTED = 200_000
+"""Samples that a filter is found from, at most."""
+
+RIDGE = 1e-3
+"""Added to the diagonal of the moments, relative to their mean: so much evidence is needed to move a weight."""
+
+
+class _Part(NamedTuple):
+    """Of a step: the map, (count, maps); samples, predictions, (count, channels); the nearest taps."""
+
+    maps: Tensor
+    samples: Tensor
+    predictions: Tensor
+    near: Tensor
+
+
+class TrainablePhases(nn.Module):
+    """The networks of a model in phases.
+
+    Args:
+        spec: of the networks. channels: of an image. likelihood: of its samples.
+        filters: by class and phase, see :func:`fit_filters`; empty with two levels.
+    """
+
+    def __init__(
+        self,
+        spec: PhasesSpec,
+        channels: int,
+        likelihood: LikelihoodSpec,
+        filters: dict[tuple[int, int], Weights],
+    ) -> None:
+        super().__init__()
+        self.spec, self.channels, self.likelihood = spec, channels, likelihood
+        self.predicted = likelihood.levels > 2
+        self.objective = objective(likelihood)
+        self.filters, self.quantised = filters, False
+        self.table = every_difference(companding())
+        self.networks = [QuantNetwork(trunk, centred=self.predicted, inner=True) for trunk in spec.trunks]
+        self.trunks = nn.ModuleList(self.networks)
+        self.places = [(level, phase) for level in range(spec.classes) for phase in range(len(PHASES))]
+        self.by_place = [self._head(phase) for _, phase in self.places]
+        self.heads = nn.ModuleList(self.by_place)
+        self.base = self._head(None)
+        with torch.no_grad():
+            # The single sample of an image's coarsest level is anywhere
+            if self.predicted:
+                for head in self.base:
+                    k = likelihood.parameters // 3
+                    last = _layers(head)[-1]
+                    last.bias[:k] = torch.linspace(-60, 60, k) if k > 1 else 0
+                    last.bias[k : 2 * k] = 44 / 6
+
+    def _head(self, phase: int | None) -> nn.ModuleList:
+        parameters = self.likelihood.parameters
+        units, start = self.objective.units(self.spec), self.objective.start(self.spec)
+        found = nn.ModuleList()
+        for c in range(self.channels):
+            layers = self.spec.head(phase, c, parameters)
+            more = layers[-1].outputs - parameters
+            unit = torch.cat([units, torch.full((more,), 2.0**FOLLOW_SHIFT)])
+            made = [ContextLayer(layer, unit if layer is layers[-1] else None) for layer in layers]
+            with torch.no_grad():
+                made[-1].weight.mul_(0.1)
+                made[-1].bias[:] = torch.cat([start, torch.zeros(more)]) / unit
+                if more and c:
+                    made[-1].bias[-1] = 0.7  # channels err alike
+            found.append(nn.Sequential(*made))
+        return found
+
+    def quantise(self, on: bool) -> None:
+        """Put the quantisation into the loop, or take it out."""
+        self.quantised = on
+        for trunk in self.networks:
+            trunk.quantise(on)
+        for layer in (m for m in self.modules() if isinstance(m, ContextLayer)):
+            layer.quantise = on
+
+    def bits(self, x: NDArray[np.uint8]) -> Tensor:
+        """Bits of all images together, by head and channel: (1 + classes * phases, channels). That of the coarsest
+        level's sample is the first.
+
+        ``x``: uint8 (n, height, width, channels), channels in coding order.
+        """
+        parts: dict[int, list[_Part]] = {}
+        for step in (None, *steps(*x.shape[1:3])):
+            place = -1 if step is None else self.places.index((self.spec.class_of(step.level), step.phase))
+            parts.setdefault(place, []).append(self._look(x, step))
+        zero = torch.zeros(self.channels, device=next(self.parameters()).device)
+        found = [self._nats(self.by_place[place], parts[place]) if place in parts else zero for place in self.numbers]
+        return torch.stack([self._nats(self.base, parts[-1]), *found]) / math.log(2)
+
+    @property
+    def numbers(self) -> range:
+        """Of the heads."""
+        return range(len(self.places))
+
+    def _look(self, x: NDArray[np.uint8], step: Step | None) -> _Part:
+        """Run the trunk of a step."""
+        device = next(self.parameters()).device
+        seen, samples = self.see(x, step)
+        if step is None:
+            maps = torch.full((len(samples), 1), 255 / UNIT, device=device)
+        else:
+            given = torch.from_numpy(seen.features).to(device).view(len(x), step.height, step.width, -1)
+            out: Tensor = self.networks[step.phase]((given.float() / UNIT).permute(0, 3, 1, 2))
+            maps = out.permute(0, 2, 3, 1).reshape(len(samples), -1)
+        return _Part(maps, *(torch.from_numpy(a).to(device) for a in (samples, seen.predictions, seen.near)))
+
+    def _nats(self, head: nn.ModuleList, parts: list[_Part]) -> Tensor:
+        """-log p of samples that share a head, (channels,)."""
+        maps, samples, predictions, near = (torch.cat(each) for each in zip(*parts, strict=True))
+        levels, k = samples.float(), self.likelihood.parameters // 3
+        if self.predicted:
+            origin = predictions.float()
+            errors = 16 * levels - origin
+            companded = torch.from_numpy(self.table).to(maps.device)[errors.long() & 0xFFFF].float()
+            shown = torch.stack([companded, (2 * (companded - 128).abs()).clamp_max(255)], 2) / UNIT
+        else:
+            shown = torch.stack([255 * levels, 255 - 255 * levels], 2) / UNIT
+        nats = []
+        for c in range(self.channels):
+            y = head[c](torch.cat([maps, shown[:, :c].flatten(1)], 1) if c else maps)
+            value = levels[:, c].contiguous()
+            if self.predicted:
+                follow = y[:, 3 * k :]
+                moved = (follow[:, :NEAR] * near[:, c]).sum(1) + (follow[:, NEAR:] * errors[:, :c]).sum(1)
+                moved = moved / 2**FOLLOW_SHIFT
+                if self.quantised:
+                    moved = straight_through(moved.floor(), moved)
+                y = torch.cat([y[:, :k] + moved[:, None], y[:, k : 3 * k]], 1)
+                nats.append(self.objective.nats(y, value, origin[:, c].contiguous()).sum())
+            else:
+                nats.append(self.objective.nats(y, value).sum())
+        return torch.stack(nats)
+
+    def see(self, x: NDArray[np.uint8], step: Step | None) -> tuple[Sight, NDArray[np.uint8]]:
+        """What is shown of the samples of a step, and the samples, uint8 (count, channels)."""
+        n, height, width, channels = x.shape
+        if step is None:
+            nothing = np.zeros((n, channels, NEAR), np.int16)
+            middle = np.full((n, channels), MIDDLE, np.int16)
+            return Sight(np.empty((n, 0), np.uint8), middle, nothing), np.ascontiguousarray(x[:, 0, 0])
+        around = surroundings(self.spec, channels, step, height, width)
+        seen = room(n * step.height * step.width, around, channels, self.predicted)
+        filters = self.filters.get((self.spec.class_of(step.level), step.phase))
+        look(x, around, None if filters is None else prediction(self.table, filters), seen)
+        return seen, samples_of(x, step)
+
+    def export(self) -> dict[str, NDArray[np.generic]]:
+        """The tensors of the integer model."""
+        tensors: dict[str, NDArray[np.generic]] = {"table": companding()}
+        for phase, trunk in enumerate(self.networks):
+            tensors |= trunk.export().tensors(f"trunk.{phase}")
+        for (level, phase), one in self.filters.items():
+            tensors |= {f"filter.{level}.{phase}.{part}": getattr(one, part) for part in Weights.__struct_fields__}
+        for (level, phase), head in zip(self.places, self.by_place, strict=True):
+            tensors |= head_tensors(head_name(level, phase), _exported(head))
+        return tensors | head_tensors(head_name(None, None), _exported(self.base))
+
+
+def _layers(head: nn.Module) -> list[ContextLayer]:
+    return [m for m in head.modules() if isinstance(m, ContextLayer)]
+
+
+def _exported(heads: nn.ModuleList) -> list[list[Weights]]:
+    return [[layer.export() for layer in _layers(head)] for head in heads]
+
+
+def samples_of(x: NDArray[np.uint8], step: Step) -> NDArray[np.uint8]:
+    """The samples of a step of images (n, height, width, channels), in coding order: (count, channels)."""
+    row, column = PHASES[step.phase]
+    stride = 2 << step.level
+    found = x[:, row << step.level :: stride, column << step.level :: stride]
+    return np.ascontiguousarray(found).reshape(-1, x.shape[3])
+
+
+# Filters --------------------------------------------------------------------------------------------------------------
+
+
+def fit_filters(spec: PhasesSpec, channels: int, images: Sequence[NDArray[np.uint8]]) -> dict[tuple[int, int], Weights]:
+    """Filters that predict samples from their taps, by weighted least squares, by class and phase.
+
+    Args:
+        images: uint8 (height, width, channels) each, channels in coding order, enough to learn from.
+    """
+    found = {}
+    for level in range(spec.classes):
+        for phase in range(len(PHASES)):
+            pairs = list(_pairs(spec, channels, images, level, phase))
+            size = len(taps(phase, spec.reach)) * channels
+            weight = np.zeros((channels, size))
+            if pairs:
+                u, y = (np.concatenate(part) for part in zip(*pairs, strict=True))
+                weight = _solved(u, y, channels)
+            found[level, phase] = _rounded(weight)
+    return found
+
+
+def _pairs(
+    spec: PhasesSpec, channels: int, images: Sequence[NDArray[np.uint8]], level: int, phase: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Taps less the mean of the nearest, (samples, channels, taps), and the samples less that."""
+    count = 0
+    for image in images:
+        height, width = image.shape[:2]
+        step = next((s for s in steps(height, width) if (s.level, s.phase) == (level, phase)), None)
+        if step is None or count >= FITTED:
+            continue
+        rows, columns = offsets(step, spec.reach, height, width, channels)
+        places = (rows[:, None] + columns).reshape(step.height * step.width, -1)
+        flat = image.reshape(-1)
+        x = np.stack([flat[places + c] for c in range(channels)], 1).astype(np.float32)
+        mean = x[:, :, :NEAR].mean(2)
+        count += len(x)
+        yield x - mean[:, :, None], samples_of(image[None], step) - mean
+
+
+def _solved(u: NDArray[np.float32], y: NDArray[np.float32], channels: int) -> NDArray[np.float64]:
+    """The weights of all filters, (channels, channels * taps). Where much goes on, a sample counts for less, as it does
+    for a distribution that is wide there."""
+    size = u.shape[2] * channels
+    weight = np.zeros((channels, size))
+    flat = torch.from_numpy(u.reshape(len(u), size))
+    for c in range(channels):
+        unrest = 1 + np.abs(u[:, c, :NEAR]).mean(1) + np.abs(u[:, c]).mean(1) / 2
+        weighed = flat / torch.from_numpy(unrest)[:, None]
+        moments = (weighed.T @ flat).double()
+        moments += torch.eye(size) * (moments.diagonal().mean() * RIDGE + 1e-6)
+        weight[c] = torch.linalg.solve(moments, (weighed.T @ torch.from_numpy(y[:, c])).double()).numpy()
+    return weight
+
+
+def _rounded(weight: NDArray[np.float64]) -> Weights:
+    """In integers: of quarters of levels they make sixteenths."""
+    shift = 10
+    return Weights(
+        np.rint(weight * 4 * 2**shift).clip(-32767, 32767).astype(np.int16),
+        np.zeros(len(weight), np.int32),
+        np.full(len(weight), shift, np.uint8),
+    )
+
+
+# The task -------------------------------------------------------------------------------------------------------------
+
+CROP = 64
+"""Pixels an edge of what is trained on, at most."""
+
+SHOWN = 256
+"""Of what is measured, at most."""
+
+MEASURED_SAMPLES = 1 << 20
+
+
+class PhasesTask:
+    """A model in phases: examples are images, or crops of large ones.
+
+    Args:
+        load: gives the images of some numbers, uint8 (height, width, channels) in coding order each.
+        sizes: (height, width) of each of the images to train on, which are numbered from 0.
+        held_out: what to measure on.
+        prepare: applied to each batch before the objective, e.g. to draw binary samples from grey ones.
+    """
+
+    def __init__(
+        self,
+        module: TrainablePhases,
+        images: Sequence[NDArray[np.uint8]],
+        held_out: Sequence[NDArray[np.uint8]],
+        seed: int = 0,
+        prepare: Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]] = lambda x, rng: x,
+    ) -> None:
+        self.module, self._images, self._seed, self._prepare = module, images, seed, prepare
+        self._sizes = np.array([image.shape[:2] for image in images])
+        self._crops: dict[int, NDArray[np.uint8]] = {}
+        self._held_out = list(_groups(held_out))
+
+    def quantise(self, on: bool) -> None:
+        self.module.quantise(on)
+
+    def draw(self, step: int, count: int) -> NDArray[np.int64]:
+        """Images that are as large as the first one, up to :data:`CROP`, and cropped to that."""
+        rng = np.random.default_rng([self._seed, step])
+        size = np.minimum(self._sizes[rng.integers(len(self._sizes))], CROP)
+        fitting = np.flatnonzero((self._sizes >= size).all(1))
+        picks = fitting[rng.integers(0, len(fitting), count)]
+        crops = np.stack([_crop(self._images[pick], size, rng) for pick in picks])
+        self._crops = dict(enumerate(self._prepare(crops, rng)))
+        return np.arange(count)
+
+    def loss(self, picks: NDArray[np.int64], done: float) -> Tensor:
+        x = np.stack([self._crops[pick] for pick in picks])
+        return self.module.bits(x).sum() / x.size
+
+    @torch.no_grad()
+    def score(self) -> tuple[float, ...]:
+        """Bits/dim, and those of each channel in coding order."""
+        bits, samples = np.zeros(self.module.channels), 0
+        for x in self._held_out:
+            bits += self.module.bits(x).sum(0).cpu().numpy()
+            samples += x.size
+        return float(bits.sum() / samples), *(bits * len(bits) / samples).tolist()
+
+
+def _crop(image: NDArray[np.uint8], size: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A part of an image, whose corner is where that of a tile could be."""
+    top, left = (
+        CORNER * rng.integers(0, (whole - part) // CORNER + 1)
+        for whole, part in zip(image.shape[:2], size, strict=True)
+    )
+    return image[top : top + size[0], left : left + size[1]]
+
+
+def _groups(images: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Images of one shape together, large ones cropped; not more than are worth measuring."""
+    shapes: dict[tuple[int, ...], list[NDArray[np.uint8]]] = {}
+    samples = 0
+    for image in images:
+        if samples < MEASURED_SAMPLES:
+            part = image[:SHOWN, :SHOWN]
+            samples += part.size
+            shapes.setdefault(part.shape, []).append(part)
+    for group in shapes.values():
+        at_once = max(1, (1 << 16) // (group[0].shape[0] * group[0].shape[1]))
+        for first in range(0, len(group), at_once):
+            yield np.stack(group[first : first + at_once])

@@ -1,0 +1,510 @@
+"""Deflate streams by rules and corrections, written from docs/format.md ("Deflate streams") alone, and slow.
+
+What zlib's Python module deflates is never looked at: the stream is put together bit by bit.
+"""
+
+from itertools import accumulate
+
+NONE, RUNS, GREEDY, LAZY = range(4)
+LEVELS = {
+    1: (4, 4, 8, 4),
+    2: (4, 5, 16, 8),
+    3: (4, 6, 32, 32),
+    4: (4, 4, 16, 16),
+    5: (8, 16, 32, 32),
+    6: (8, 16, 128, 128),
+    7: (8, 32, 128, 256),
+    8: (32, 128, 258, 1024),
+    9: (32, 258, 258, 4096),
+}
+LENGTH_EXTRA = [0] * 8 + [n for n in range(1, 6) for _ in range(4)]
+LENGTH_BASE = list(accumulate([3] + [1 << n for n in LENGTH_EXTRA[:-1]]))
+DISTANCE_EXTRA = [0, 0] + [n for n in range(14) for _ in range(2)]
+DISTANCE_BASE = list(accumulate([1] + [1 << n for n in DISTANCE_EXTRA[:-1]]))
+ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
+FIXED = [8] * 144 + [9] * 112 + [7] * 24 + [8] * 8
+ITEM_EXTRA = {16: 2, 17: 3, 18: 7}
+INFINITE = 1 << 60
+
+
+def numbers(data, lists):
+    """Lists of numbers."""
+    out = [[] for _ in range(lists)]
+    if not data:
+        return out
+    contexts = {}
+    low, high, at = 0, 2**32 - 1, 4
+    code = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
+
+    def bit(*context):
+        nonlocal low, high, code, at
+        c, u = contexts.get(context, (2**21, 0))
+        q = min(max(c // 64, 1), 65535)
+        middle = low + (high - low) // 65536 * q + (high - low) % 65536 * q // 65536
+        one = code <= middle
+        if one:
+            high, c = middle, c + 2 * (2**22 - c) // (2 * u + 3)
+        else:
+            low, c = middle + 1, c - 2 * c // (2 * u + 3)
+        contexts[context] = c, min(u + 1, 250)
+        while low >> 24 == high >> 24:
+            low, high = low * 256 % 2**32, high * 256 % 2**32 + 255
+            code = code * 256 % 2**32 + (data[at] if at < len(data) else 0)
+            at += 1
+        return int(one)
+
+    def number(row):
+        b = 0
+        while bit(row, b):
+            b += 1
+            assert b < 40
+        w = 1
+        for p in reversed(range(b)):
+            w = 2 * w + bit(row, 400 + p if b - p > 3 else 40 + 8 * b + w)
+        return w - 1
+
+    total = 0
+    for row in range(lists):
+        count = number(lists)
+        total += count
+        assert total <= 1024 + 512 * len(data)
+        out[row] = [number(row) for _ in range(count)]
+    return out
+
+
+class Corrections:
+    def __init__(self, data):
+        self.lists = numbers(data, 42)
+        self.places, self.left = [0] * 42, [None] * 42
+
+    def take(self, k):
+        self.places[k] += 1
+        assert self.places[k] <= len(self.lists[k])
+        return self.lists[k][self.places[k] - 1]
+
+    def agreed(self, k):
+        if self.left[k] is None:
+            self.left[k] = self.take(k) if self.places[k] < len(self.lists[k]) else INFINITE
+        if self.left[k] == 0:
+            self.left[k] = None
+            return False
+        self.left[k] -= 1
+        return True
+
+
+def signed(v):
+    return -((v + 1) // 2) if v % 2 else v // 2
+
+
+class Rules:
+    def __init__(self, level, memory, strategy, window, family):
+        assert 1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and family in (0, 1)
+        self.search = {2: NONE, 3: RUNS}.get(strategy, GREEDY if level <= 3 else LAZY)
+        self.good, self.laziest, self.nice, self.chain = LEVELS[level]
+        half = 2 ** max(window, 9)
+        self.bits, self.room = memory + 7, 2 ** (memory + 6) - 1
+        self.shift = (self.bits + 2) // 3
+        self.shortest = 6 if strategy == 1 else 3
+        self.far, self.far3 = (half, half) if family else (half - 262, 4096)
+        self.first, self.span, self.across = (0, 0, True) if family else (1, half, False)
+        self.fixed = strategy == 4
+
+
+class Block:
+    """Tokens are (length, distance, whether a longest match is written as code 284); literals are (1, 0, False)."""
+
+    def __init__(self, start):
+        self.start, self.tokens, self.stored, self.last, self.end = start, [], False, False, start
+
+
+class Walk:
+    """The tokens, in blocks."""
+
+    def __init__(self, plain, rules, corrections):
+        self.plain, self.rules, self.corrections = plain, rules, corrections
+        self.head, self.before, self.inserted = {}, {}, 0
+        self.flushes = list(accumulate(corrections.lists[40]))
+        assert not self.flushes or self.flushes[-1] // 2 <= len(plain)
+        self.blocks = []
+
+    def agree(self, i, j, most):
+        n = 0
+        while n < most and self.plain[i + n] == self.plain[j + n]:
+            n += 1
+        return n
+
+    def insert(self, i):
+        r, p = self.rules, self.plain
+        h = (p[i] << 2 * r.shift ^ p[i + 1] << r.shift ^ p[i + 2]) % 2**r.bits
+        self.before[i] = self.head.get(h, -1)
+        self.head[h] = i
+
+    def found(self, i, shortest):
+        r = self.rules
+        if self.end - i < 3 or r.search == NONE:
+            return None
+        most = min(258, self.end - i)
+        if r.search == RUNS:
+            n = self.agree(i - 1, i, most) if i else 0
+            return (n, 1) if n >= 3 else None
+        while self.inserted <= i:
+            self.insert(self.inserted)
+            self.inserted += 1
+        left = r.chain // 4 if shortest >= r.good else r.chain
+        low, match, there, last = max(i - r.far, self.origin), None, self.before[i], i
+        while shortest < most and low <= there < last:
+            n = self.agree(there, i, most)
+            if n > shortest:
+                shortest, match = n, (n, i - there)
+                if n >= min(r.nice, self.end - i):
+                    break
+            left -= 1
+            if left == 0:
+                break
+            last, there = there, self.before.get(there, -1)
+            low = max(low, i - r.far + 1)
+        if match and r.search == LAZY and (match[0] < r.shortest or (match[0] == 3 and match[1] > r.far3)):
+            return None
+        return match
+
+    def corrected(self, at, predicted, best):
+        c = self.corrections
+        if predicted is None:
+            length = 3 + c.take(34) if best is None else best[0] + signed(c.take(35))
+        else:
+            x = c.take(37) if best[0] > 7 else c.take(36)
+            if x == 0:
+                return None
+            length = best[0] + signed(x - 1)
+        assert 3 <= length <= min(258, len(self.plain) - at)
+        h = c.take(38)
+        if h == 0:
+            distance = 1 + c.take(39)
+        else:
+            there, last = self.before.get(at, -1) if self.inserted > at else -1, at
+            for _ in range(8192):
+                assert max(0, at - 32767) <= there < last
+                h -= self.agree(there, at, length) == length
+                if h == 0:
+                    break
+                last, there = there, self.before.get(there, -1)
+            assert h == 0
+            distance = at - there
+        assert 1 <= distance <= min(at, 32768)
+        return length, distance
+
+    def run(self):
+        r, c, n = self.rules, self.corrections, len(self.plain)
+        flushes = list(self.flushes)
+        at, waiting, missed = 0, "unknown", 0
+        self.end, self.origin = flushes[0] // 2 if flushes else n, r.first
+        last = False
+        while not last:
+            block = Block(at)
+            room, stop, passing, flushing = r.room, self.end, False, False
+            if flushes and at == self.end:
+                room, passing, flushing = 0, True, True
+            elif not c.agreed(20):
+                x = c.take(28)
+                stop = n
+                if x % 2:
+                    stop, room, passing = at + x // 2, INFINITE, True
+                    assert stop <= n
+                else:
+                    room = x // 2
+            while at < stop and len(block.tokens) < room:
+                best, later = waiting, None
+                if best == "unknown":
+                    best = self.found(at, 2)
+                if best and r.search == LAZY and best[0] < r.laziest:
+                    later = self.found(at + 1, best[0])
+                predicted = None if best is None or later else best
+                token = predicted
+                if not passing:
+                    token = self.token(at, predicted, best, missed)
+                    missed = int(self.wrong)
+                    alias = bool(token and token[0] == 258 and not c.agreed(27))
+                    block.tokens.append((*(token or (1, 0)), alias))
+                length = token[0] if token else 1
+                if passing:
+                    length = min(length, stop - at)
+                at += length
+                waiting = later if length == 1 and later else "unknown"
+                if r.search == GREEDY and length > r.laziest and self.inserted < at:
+                    self.inserted = at
+            if passing:
+                missed, waiting = 0, "unknown"
+            if flushing:
+                anew = flushes.pop(0) % 2
+                self.end, waiting = flushes[0] // 2 if flushes else n, "unknown"
+                if anew:
+                    self.head, self.inserted, self.origin = {}, at, at + r.first
+            full = len(block.tokens) == r.room and not (r.search == LAZY and block.tokens[-1][0] == 1)
+            last = at == n and not flushes and not full and not flushing
+            last ^= not c.agreed(21)
+            block.stored, block.last, block.end = passing, last, at
+            self.blocks.append(block)
+        assert at == n
+        return self.blocks
+
+    def token(self, at, predicted, best, missed):
+        if predicted is None:
+            kind = 0 if best is None else 1
+        else:
+            kind = next(k for k, m in enumerate((3, 4, 5, 7, 15, 31, 257, 258), 2) if predicted[0] <= m)
+        self.wrong = not self.corrections.agreed(2 * kind + missed)
+        return self.corrected(at, predicted, best) if self.wrong else predicted
+
+
+def lengths(w, count, longest):
+    """Lengths, by symbol; sets the weights of symbols that were added back to 0."""
+    heap = [None, *(s for s in range(count) if w[s] > 0)]
+    last, added = heap[-1] if len(heap) > 1 else -1, []
+    weight, depth, parent = dict(enumerate(w)), dict.fromkeys(range(count), 0), {}
+    while len(heap) < 3:
+        last, symbol = (last + 1, last + 1) if last < 2 else (last, 0)
+        heap.append(symbol)
+        added.append(symbol)
+        weight[symbol] = 1
+
+    def less(a, b):
+        return weight[a] < weight[b] or (weight[a] == weight[b] and depth[a] <= depth[b])
+
+    def sift(i):
+        while 2 * i < len(heap):
+            c = 2 * i + 1 if 2 * i + 1 < len(heap) and less(heap[2 * i + 1], heap[2 * i]) else 2 * i
+            if less(heap[i], heap[c]):
+                return
+            heap[i], heap[c], i = heap[c], heap[i], c
+
+    for i in range((len(heap) - 1) // 2, 0, -1):
+        sift(i)
+    noted, node = [], count
+    while len(heap) > 2:
+        a = heap[1]
+        end = heap.pop()
+        if len(heap) > 1:
+            heap[1] = end
+            sift(1)
+        b = heap[1]
+        noted += [a, b]
+        weight[node], depth[node] = weight[a] + weight[b], max(depth[a], depth[b]) + 1
+        parent[a] = parent[b] = heap[1] = node
+        sift(1)
+        node += 1
+    length, over = {node - 1: 0}, 0
+    for one in reversed(noted):
+        length[one] = length[parent[one]] + 1
+        if length[one] > longest:
+            length[one], over = longest, over + 1
+    symbols = [one for one in noted if one < count]
+    if over:
+        many = {m: sum(length[one] == m for one in symbols) for m in range(longest + 1)}
+        while over > 0:
+            m = max(m for m in range(1, longest) if many[m])
+            many[m], many[m + 1] = many[m] - 1, many[m + 1] + 2
+            many[longest] -= 1
+            over -= 2
+        again = iter(symbols)
+        for m in range(longest, 0, -1):
+            for _ in range(many[m]):
+                length[next(again)] = m
+    return [length.get(s, 0) if s in symbols else 0 for s in range(count)]
+
+
+def item_for(lengths_, at, h0, h1, across):
+    """What describes the next lengths."""
+    first = 0 if across or at < h0 else h0
+    stop = h0 + h1 if across or at >= h0 else h0
+    value, run = lengths_[at], 1
+    while at + run < stop and lengths_[at + run] == value:
+        run += 1
+    if value == 0:
+        if run >= 11:
+            return 18, min(run, 138) - 11
+        return (17, run - 3) if run >= 3 else (0, 0)
+    if at > first and lengths_[at - 1] == value and run >= 3:
+        return 16, min(run, 6) - 3
+    return value, 0
+
+
+def described(item):
+    symbol, more = item
+    return 1 if symbol < 16 else more + (11 if symbol == 18 else 3)
+
+
+def codes_of(token):
+    """The length code (from 0) of a match, its extra bits; and of its distance."""
+    length, distance, alias = token
+    code = 28 if length == 258 else max(k for k in range(28) if LENGTH_BASE[k] <= length)
+    if alias:
+        code = 27
+    far = max(k for k in range(30) if DISTANCE_BASE[k] <= distance)
+    extra = 0 if code == 28 else LENGTH_EXTRA[code]
+    more = 0 if code == 28 else length - LENGTH_BASE[code]
+    return code, extra, more, far, distance - DISTANCE_BASE[far]
+
+
+class Writer:
+    def __init__(self):
+        self.bits = []
+
+    def put(self, value, count):
+        self.bits += [value >> i & 1 for i in range(count)]
+
+    def code(self, code):
+        self.bits += code
+
+
+def canonical(lengths_):
+    """The bits of each code (RFC 1951, 3.2.2)."""
+    out, code = [[] for _ in lengths_], 0
+    for n in range(1, 16):
+        for s, length in enumerate(lengths_):
+            if length == n:
+                out[s] = [code >> i & 1 for i in reversed(range(n))]
+                code += 1
+        code <<= 1
+    return out
+
+
+class Shapes:
+    """Types and codes of blocks, and the stream."""
+
+    def __init__(self, plain, rules, corrections, blocks):
+        self.plain, self.rules, self.corrections, self.blocks = plain, rules, corrections, blocks
+        self.out = Writer()
+        pairs = corrections.lists[41]
+        assert len(pairs) % 2 == 0
+        self.odd = dict(zip(accumulate(pairs[::2]), pairs[1::2], strict=True))
+        assert max(self.odd, default=0) <= len(blocks)
+
+    def run(self):
+        parts = [self.shape(block) for block in self.blocks]
+        for number, (block, part) in enumerate(zip(self.blocks, parts, strict=True)):
+            self.write(number, block, *part)
+        at = len(self.out.bits)
+        self.out.put(self.odd.get(len(self.blocks), 0), -at % 8)
+        bits = self.out.bits
+        return bytes(sum(bits[i + k] << k for k in range(8)) for i in range(0, len(bits), 8))
+
+    def slides(self, block):
+        r, n, top = self.rules, len(self.plain), block.end
+        if block.end != n and block.tokens:
+            length = block.tokens[-1][0]
+            top -= length if r.search != LAZY else length - 1
+        a, b = {NONE: (2 * r.span, 1), RUNS: (2 * r.span - 258, 259)}.get(r.search, (2 * r.span - 261, 262))
+        if top > n - b:
+            a = 2 * r.span - 262
+        return max(0, (top - a + r.span) // r.span)
+
+    def shape(self, block):
+        if block.stored:
+            return (0,)
+        r, c = self.rules, self.corrections
+        w0, w1, w2 = [0] * 286, [0] * 30, [0] * 19
+        w0[256] = 1
+        at, extra = block.start, 0
+        for token in block.tokens:
+            if token[1] == 0:
+                w0[self.plain[at]] += 1
+            else:
+                code, more, _, far, _ = codes_of(token)
+                w0[257 + code] += 1
+                w1[far] += 1
+                extra += more + DISTANCE_EXTRA[far]
+            at += token[0]
+        assert at == block.end
+        l0, l1 = lengths(w0, 286, 15), lengths(w1, 30, 15)
+        h0, h1 = (max(s for s, n in enumerate(each) if n) + 1 for each in (l0, l1))
+        both, at, items = l0[:h0] + l1[:h1], 0, []
+        while at < len(both):
+            items.append(item_for(both, at, h0, h1, r.across))
+            at += described(items[-1])
+        for symbol, _ in items:
+            w2[symbol] += 1
+        l2 = lengths(w2, 19, 7)
+        told = max([4, *(k for k, s in enumerate(ORDER, 1) if l2[s])])
+        by_fixed = extra + sum(n * k for n, k in zip(w0, FIXED, strict=False)) + 5 * sum(w1)
+        by_own = extra + 14 + 3 * told + sum(ITEM_EXTRA.get(symbol, 0) for symbol, _ in items)
+        by_own += sum(n * k for w, each in ((w0, l0), (w1, l1), (w2, l2)) for n, k in zip(w, each, strict=True))
+        fixed, dynamic = (by_fixed + 10) // 8, (by_own + 10) // 8
+        best = fixed if fixed <= dynamic or r.fixed else dynamic
+        kind = 1 if fixed == best else 2
+        if block.end - block.start + 4 <= best and (r.span == 0 or block.start >= r.span * self.slides(block)):
+            kind = 0
+        if not c.agreed(22):
+            kind = c.take(29)
+            assert kind < 3
+        return (kind, *self.dynamic(l0, l1, h0, h1)) if kind == 2 else (kind,)
+
+    def dynamic(self, l0, l1, h0, h1):
+        c = self.corrections
+        if not c.agreed(23):
+            h0, h1 = divmod(c.take(30), 64)
+        assert 257 <= h0 <= 288 and 1 <= h1 <= 32
+        mine = []
+        for predicted in [*[*l0, 0, 0][:h0], *[*l1, 0, 0][:h1]]:
+            mine.append(predicted if c.agreed(24) else predicted + signed(c.take(31)))
+            assert 0 <= mine[-1] <= 15
+        items, at, w2 = [], 0, [0] * 19
+        while at < len(mine):
+            item = item_for(mine, at, h0, h1, self.rules.across)
+            if not c.agreed(25):
+                x = c.take(32)
+                item = x % 256, x // 256
+            items.append(item)
+            at += described(item)
+            assert item[0] <= 18 and at <= len(mine)
+            w2[item[0]] += 1
+        l2 = lengths(w2, 19, 7)
+        for s in ORDER:
+            if not c.agreed(26):
+                l2[s] = (l2[s] + c.take(33)) % 8
+        told = max([4, *(k for k, s in enumerate(ORDER, 1) if l2[s])])
+        if not c.agreed(23):
+            told = c.take(30)
+            assert 4 <= told <= 19
+        return h0, h1, told, l2, items
+
+    def write(self, number, block, kind, h0=288, h1=30, told=0, l2=(), items=()):
+        out = self.out
+        out.put(block.last, 1)
+        out.put(kind, 2)
+        if kind == 0:
+            out.put(self.odd.get(number, 0), -len(out.bits) % 8)
+            size = block.end - block.start
+            assert size < 65536
+            out.put(size | (size ^ 65535) << 16, 32)
+            for byte in self.plain[block.start : block.end]:
+                out.put(byte, 8)
+            return
+        mine = FIXED + [5] * 30
+        if kind == 2:
+            for value, count in ((h0 - 257, 5), (h1 - 1, 5), (told - 4, 4), *((l2[s], 3) for s in ORDER[:told])):
+                out.put(value, count)
+            mine = []
+            for symbol, more in items:
+                out.code(canonical(l2)[symbol])
+                out.put(more, ITEM_EXTRA.get(symbol, 0))
+                value = symbol if symbol < 16 else mine[-1] if symbol == 16 else 0
+                mine += [value] * described((symbol, more))
+        first, second = canonical(mine[:h0]), canonical(mine[h0:])
+        at = block.start
+        for token in block.tokens:
+            if token[1] == 0:
+                out.code(first[self.plain[at]])
+            else:
+                code, extra, more, far, rest = codes_of(token)
+                out.code(first[257 + code])
+                out.put(more, extra)
+                out.code(second[far])
+                out.put(rest, DISTANCE_EXTRA[far])
+            at += token[0]
+        out.code(first[256])
+
+
+def deflated(plain, rules, data=b""):
+    """The stream of plain bytes by five numbers and corrections."""
+    rules, corrections = Rules(*rules), Corrections(data)
+    return Shapes(plain, rules, corrections, Walk(plain, rules, corrections).run()).run()

@@ -1,0 +1,103 @@
+"""Samples at places, by docs/format.md alone: LZW and PackBits in plain Python."""
+
+import zlib
+
+from archive import plain_deflate, plain_reader
+
+
+def file_of(recipes, blob, arrays):
+    source = plain_reader.Bytes(blob)
+    pieces = []
+    for recipe, images in zip(recipes, arrays, strict=True):
+        ends = b""
+        if recipe.get("beside"):
+            layout = recipe["layout"]
+            row = images.shape[2] * images.shape[3] * layout.get("bits", 8)
+            size = len(plain_reader.raster(images[:1, :1], layout)) - row // 8
+            ends = source.take(images.shape[0] * images.shape[1] * size)
+        whole, left = plain_reader.with_ends(images, recipe, ends)
+        assert not left
+        spans, at = [], 0
+        for gap, size in zip(recipe["at"][::2], recipe["at"][1::2], strict=True):
+            spans.append((at + gap, size))
+            at += gap + size
+        if "codec" in recipe:
+            pieces += coded(recipe, whole, spans, source)
+        else:
+            at = 0
+            for start, size in spans:
+                pieces.append((start, whole[at : at + size]))
+                at += size
+            assert at == len(whole)
+    out = b""
+    for start, piece in sorted(pieces):
+        out += source.take(start - len(out)) + piece
+    return out + source.take(source.left)
+
+
+def coded(recipe, whole, spans, source):
+    page, step = recipe["page"], recipe["step"]
+    plain = [whole[at : at + page][k : k + step] for at in range(0, len(whole), page) for k in range(0, page, step)]
+    hows = [how for count, how in recipe["coded"] for _ in range(count)]
+    for (start, size), piece, how in zip(spans, plain, hows, strict=True):
+        choices, following = source.take(source.varint()), source.take(source.varint())
+        data = {"zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}[recipe["codec"]](
+            piece, how, choices
+        ) + following
+        assert len(data) == size
+        yield start, data
+
+
+def deflated(piece, how, choices):
+    ending = zlib.adler32(piece).to_bytes(4, "big") if how[2] else b""
+    return bytes(how[:2]) + plain_deflate.deflated(piece, how[3:], choices) + ending
+
+
+def lzw(piece, how, choices):
+    codes = "".join(f"{code:0{width}b}" for code, width in lzw_codes(piece, how, choices, 8, 1))
+    codes += "0" * (-len(codes) % 8)
+    return int(codes, 2).to_bytes(len(codes) // 8, "big")
+
+
+def gif(piece, how, choices):
+    bits, block, *how = how
+    source = plain_reader.Bytes(choices)
+    size = source.varint()
+    codes = "".join(f"{code:0{width}b}" for code, width in reversed(lzw_codes(piece, how, source.rest(), bits, 0)))
+    data = int(codes, 2).to_bytes(-(-len(codes) // 8), "little")
+    assert len(data) == size
+    blocks = [data[at : at + block] for at in range(0, size, block)]
+    return bytes([bits]) + b"".join(bytes([len(block)]) + block for block in blocks) + bytes(1)
+
+
+def lzw_codes(piece, how, choices, bits, early):
+    """Codes with their widths."""
+    source = plain_reader.Bytes(choices)
+    runs = [0, *[how[1]] * how[0], source.varint()] if how else source.varints(source.varint())
+    codes, at = [], 0
+    for number, run in enumerate(runs):
+        table = {bytes([byte]): byte for byte in range(1 << bits)}
+        width, known = bits + 1, (1 << bits) + 2
+        for k in range(run):
+            stop = at + 1
+            while stop < len(piece) and piece[at : stop + 1] in table:
+                stop += 1
+            codes.append((table[piece[at:stop]], width))
+            if stop < len(piece) and len(table) + 2 < 4096:
+                table[piece[at : stop + 1]] = len(table) + 2
+            known = min(known + (k > 0), 4096)
+            width += known + early >= 2**width and width < 12
+            at = stop
+        codes.append(((1 << bits) + (number == len(runs) - 1), width))
+    assert at == len(piece)
+    return codes
+
+
+def packbits(piece, how, choices):
+    out, at = b"", 0
+    for head in choices:
+        taken = 1 + head if head < 128 else int(head > 128)
+        out += bytes([head]) + piece[at : at + taken]
+        at += taken if head < 128 else (257 - head) * taken
+    assert at == len(piece) and how == 0
+    return out

@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bitsback.archive import front
+from bitsback.archive.fields import Cursor
+from bitsback.archive.front import Form, Less, Levels, Planes, apply, candidates, forms, undo
+from bitsback.errors import FormatError
+from bitsback.kinds.base import Images
+from bitsback.kinds.lots import lots_of
+from bitsback.kinds.plain import CODER
+from bitsback.kinds.varint import varint
+
+dtypes = st.sampled_from([np.uint8, np.uint16])
+
+
+def sparse(shape: tuple[int, ...], dtype: type, values: int, seed: int = 0) -> Images:
+    """Images (n, H, W, C) of few levels, others in each channel."""
+    rng = np.random.default_rng(seed)
+    tables = [rng.choice(np.iinfo(dtype).max + 1, values, replace=False) for _ in range(shape[3])]
+    return np.stack([table[rng.integers(0, values, shape[:3])] for table in tables], axis=3).astype(dtype)
+
+
+@settings(deadline=None)
+@given(dtypes, st.integers(1, 4), st.integers(1, 40), st.booleans())
+def test_ranks_come_back(dtype: type, channels: int, values: int, joint: bool) -> None:
+    lots = [sparse((2, 5, 7, channels), dtype, values), sparse((1, 3, 2, channels), dtype, values)]
+    every = [sorted({int(v) for images in lots for v in images[..., c].flat}) for c in range(channels)]
+    tables = [sorted(set().union(*every))] if joint else every
+    step = Levels(tuple(map(tuple, tables)))
+    form = Form(channels, np.dtype(dtype).itemsize)
+    coded = apply((step,), lots)
+    assert {images.dtype.name for images in coded} == {forms((step,), form)[-1].dtype}
+    assert max(int(images.max()) for images in coded) < (step.form(form).levels or 0)
+    for c in range(channels):  # the order is that of the values
+        order = np.argsort(lots[0][..., c], axis=None, kind="stable")
+        assert (np.diff(coded[0][..., c].flat[order].astype(int)) >= 0).all()
+    decoded = undo((step,), coded, form)
+    assert all(map(np.array_equal, decoded, lots)) and {images.dtype for images in decoded} == {np.dtype(dtype)}
+    written = front.encode((step,))
+    assert front.read(Cursor(written)) == (step,)
+
+
+def test_sixteen_bits_become_eight() -> None:
+    assert Levels((tuple(range(256)),)).form(Form(1, 2)) == Form(1, 1, 256)
+    assert Levels((tuple(range(257)),)).form(Form(1, 2)) == Form(1, 2, 257)
+    step = Levels((tuple(range(0, 1000, 2)), (5,)))
+    assert step.form(Form(2, 2)) == Form(2, 2, 500)
+    assert step.apply(np.array([[[[998, 5]]]], np.uint16)).tolist() == [[[[499, 0]]]]
+
+
+def test_ranks_that_are_not_there() -> None:
+    step = Levels(((3, 5), (0, 1, 9)))
+    assert undo((step,), [np.array([[[[1, 2]]]], np.uint8)], Form(2, 1))[0].tolist() == [[[[5, 9]]]]
+    for bad in ([2, 0], [0, 3], [255, 255]):
+        with pytest.raises(FormatError, match="no level"):
+            undo((step,), [np.array([[[bad]]], np.uint8)], Form(2, 1))
+
+
+@settings(deadline=None)
+@given(dtypes, st.integers(3, 5), st.integers(0, 99))
+def test_colours_come_back(dtype: type, channels: int, seed: int) -> None:
+    images = np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, (2, 4, 5, channels)).astype(dtype)
+    form = Form(channels, np.dtype(dtype).itemsize)
+    (coded,) = apply((Less(),), [images])
+    assert coded.dtype == dtype and Less().form(form) == form
+    red = (images[..., 0].astype(int) - images[..., 1]) % (np.iinfo(dtype).max + 1)
+    assert np.array_equal((coded[..., 0].astype(int) - np.iinfo(dtype).max // 2 - 1) % (np.iinfo(dtype).max + 1), red)
+    assert np.array_equal(coded[..., 1], images[..., 1]) and np.array_equal(coded[..., 3:], images[..., 3:])
+    assert np.array_equal(undo((Less(),), [coded], form)[0], images)
+    assert front.read(Cursor(front.encode((Less(),)))) == (Less(),)
+
+
+@pytest.mark.parametrize("before", [(Planes(),), (Less(), Planes()), (Levels((tuple(range(300)),)), Less(), Planes())])
+def test_channels_apart(before: front.Front) -> None:
+    """Each is a payload of its own: of lots of one channel, perhaps of fewer bits."""
+    rng = np.random.default_rng(0)
+    lots = [rng.integers(0, 250, (2, 5, 6, 3)).astype(np.uint16), rng.integers(0, 250, (1, 3, 4, 3)).astype(np.uint16)]
+    form = Form(3, 2)
+    payload = front.encode_behind(before, CODER, lots)
+    size = forms(before, form)[-1].sample_bytes * (60 + 12)
+    assert forms(before, form)[-1].channels == 1
+    assert len(payload) == 3 * (size + 2 + len(varint(size + 2)))
+    wanted = lots_of(lots)
+    assert all(map(np.array_equal, front.decode_behind(before, CODER, payload, wanted, form), lots))
+    for bad in (payload[:-1], payload + b"x", b""):
+        with pytest.raises(FormatError):
+            front.decode_behind(before, CODER, bad, wanted, form)
+    assert front.read(Cursor(front.encode(before))) == before
+    with pytest.raises(FormatError, match="another step"):
+        forms((*before, Less()), form)
+
+
+def test_steps_that_do_not_fit() -> None:
+    for step, form in (
+        (Levels(((1, 2), (1, 2))), Form(3, 1)),
+        (Levels(((1, 256),)), Form(3, 1)),
+        (Levels(()), Form(1, 1)),
+        (Levels(((),)), Form(1, 1)),
+        (Less(), Form(2, 1)),
+    ):
+        with pytest.raises(FormatError):
+            forms((step,), form)
+
+
+def test_what_may_pay() -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (1, 60, 70, 3), np.uint8)
+    assert candidates([photo]) == [()]
+    eight = Levels((tuple(range(256)),))
+    assert candidates([photo.astype(np.uint16)]) == [(eight,)]
+    stretched = photo // 2 * 2
+    plain, (step,) = candidates([stretched])
+    assert plain == () and step == Levels((tuple(range(0, 256, 2)),))
+    halved = photo.copy()
+    halved[..., 0] = photo[..., 1] + photo[..., ::2, 0].repeat(2, axis=2)
+    halved[..., 2] = photo[..., 1] + photo[..., ::2, 2].repeat(2, axis=2)
+    assert candidates([halved]) == [(), (Less(), Planes())]
+    stretched[..., 1] //= 2
+    assert candidates([stretched])[1] == (Levels((step.tables[0], tuple(range(128)), step.tables[0])),)
+    assert candidates([photo % 4 + 2], (2, 5)) == [(Levels(((2, 5),)),)]
+    assert candidates([np.zeros((1, 1, 1, 1), np.uint8)], (7, 7)) == [(Levels(((7,),)),)]
+    deep = np.arange(70_000, dtype=np.uint32).astype(np.uint16).reshape(1, 100, 700, 1)
+    assert candidates([deep]) == [()]
+    even = deep // 2 * 2
+    assert candidates([even[:, :50], even[:, 50:]])[1:] == [(Levels((tuple(range(0, 65536, 2)),)),)]

@@ -1,0 +1,54 @@
+"""Deflate recipes against a reader that was written from docs/format.md alone."""
+
+import numpy as np
+import pytest
+
+from archive.plain_deflate import deflated
+from bitsback.errors import ImageError
+from bitsback.files.deflate import put_together, take_apart
+from bitsback.files.deflate.recipe import Recipe, rebuild
+from bitsback.files.deflate.stream import write
+from files.deflate.streams import plain_bytes, pressed, tampered
+
+
+def test_whatever_zlib_writes() -> None:
+    rng = np.random.default_rng(5)
+    done = corrected = 0
+    for _ in range(40):
+        plain = plain_bytes(rng, 600)
+        for stream in (pressed(rng, plain), tampered(rng, pressed(rng, plain))):
+            try:
+                found, rules, corrections, size = take_apart(stream, 1 << 16)
+            except ImageError:
+                continue
+            assert deflated(found, rules, corrections) == stream[:size]
+            done, corrected = done + 1, corrected + bool(corrections)
+    assert done > 50 and corrected > 20
+
+
+@pytest.mark.parametrize("family", [0, 1])
+def test_all_rules(family: int) -> None:
+    rng = np.random.default_rng(family)
+    for level in range(1, 10):
+        for strategy in range(5):
+            rules = level, int(rng.integers(1, 10)), strategy, int(rng.integers(8, 16)), family
+            plain = plain_bytes(rng, 500)
+            assert deflated(plain, rules) == write(plain, rebuild(plain, Recipe(rules)))
+
+
+def test_any_corrections_that_can_be_followed() -> None:
+    rng = np.random.default_rng(1)
+    followed = 0
+    for _ in range(150):
+        plain = plain_bytes(rng, 600)
+        rules = [int(rng.integers(1, 10)), int(rng.integers(1, 10)), int(rng.integers(5)), 15, int(rng.integers(2))]
+        corrections = rng.bytes(int(rng.integers(1, 30)))
+        try:
+            stream = put_together(plain, rules, corrections)
+        except ValueError:
+            with pytest.raises((AssertionError, IndexError)):
+                deflated(plain, rules, corrections)
+            continue
+        assert deflated(plain, rules, corrections) == stream
+        followed += 1
+    assert followed > 10

@@ -1,0 +1,47 @@
+"""Recipes of samples at places, followed by what stands in docs/format.md alone."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from archive import plain_reader
+from bitsback.files import parse
+
+
+def tiff(image, **options):
+    file = io.BytesIO()
+    image.save(file, "tiff", **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "packbits", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("mode", ["1", "RGB", "I;16B"])
+def test_tiff(mode, compression):
+    rng = np.random.default_rng(0)
+    image = Image.fromarray((rng.integers(0, 9, (23, 21, 4)) * 20).astype(np.uint8), "RGBA")
+    image = Image.fromarray(rng.integers(0, 700, (23, 21)).astype(">u2")) if mode == "I;16B" else image.convert(mode)
+    tags = {278: 8} | ({317: 2} if mode != "1" and compression in ("tiff_lzw", "tiff_adobe_deflate") else {})
+    data = tiff(image, compression=compression, tiffinfo=tags, save_all=True, append_images=[image])
+    picture = parse(data, "a.tif")
+    assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data
+
+
+def test_rows_that_end_in_anything():
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (7, 5, 3)).astype(np.uint8)).save(file, "bmp")
+    data = file.getvalue()[:-1] + b"x"
+    picture = parse(data, "a.bmp")
+    assert plain_reader.file_of(picture.recipe, picture.blob, picture.parts) == data
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_gif(mode):
+    file = io.BytesIO()
+    image = Image.fromarray((np.random.default_rng(0).integers(0, 9, (60, 71)) * 20).astype(np.uint8)).convert(mode)
+    image.save(file, "gif", save_all=True, append_images=[image.rotate(90), image])
+    picture = parse(file.getvalue(), "a.gif")
+    recipe = json.loads(json.dumps(picture.recipe))
+    assert plain_reader.file_of(recipe, picture.blob, picture.parts) == file.getvalue()

@@ -1,0 +1,42 @@
+"""No index of the kernels that take deflate streams apart leaves its array, whatever a stream or a recipe says.
+
+In a process of its own, whose kernels check their indices (:mod:`kernels.bounds`).
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).parents[2]
+
+SCRIPT = """
+import numpy as np
+from kernels import bounds
+bounds.check()
+from bitsback.errors import ImageError
+from bitsback.files.deflate import put_together, take_apart
+from files.deflate.streams import plain_bytes, pressed, tampered
+rng = np.random.default_rng(0)
+for _ in range(150):
+    stream = pressed(rng, plain_bytes(rng, 9000))
+    for one in (stream, tampered(rng, stream)):
+        try:
+            found, rules, corrections, size = take_apart(one, 1 << 20)
+        except ImageError:
+            continue
+        assert put_together(found, rules, corrections) == one[:size]
+        for bad in (rng.bytes(int(rng.integers(1, 60))), tampered(rng, corrections or b"a")):
+            try:
+                put_together(found, rules, bad)
+            except ValueError:
+                pass
+"""
+
+
+def test_whatever_a_stream_or_a_recipe_says(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
+    command = [sys.executable, str(tmp_path / "script.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,248 @@
+"""Formats that say where their samples are: GIF, DICOM, NIfTI, FITS, NRRD and MRC, made by hand from their rules."""
+
+import gzip
+import io
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bitsback.errors import ImageError
+from bitsback.files import parse, write
+from bitsback.files.places import Samples, Span, read_places, write_places
+from bitsback.files.raster import Layout
+
+RNG = np.random.default_rng(0)
+VOLUME = (np.add.outer(np.arange(3), np.add.outer(np.arange(20), np.arange(30))) * 7 - 90).astype(np.int16)
+
+
+def gif(frames=3, mode="L"):
+    image = Image.fromarray((np.add.outer(np.arange(40), np.arange(50)) % 9 * 20).astype(np.uint8)).convert(mode)
+    file = io.BytesIO()
+    image.save(file, "gif", save_all=True, append_images=[image.rotate(90 * k) for k in range(1, frames)])
+    return file.getvalue()
+
+
+def element(tag, kind, value, order="<", explicit=True):
+    value = value + b"\0" * (len(value) % 2)
+    head = struct.pack(order + "HH", tag >> 16, tag & 0xFFFF)
+    if not explicit:
+        return head + struct.pack(order + "I", len(value)) + value
+    if kind in (b"OW", b"SQ", b"UN"):
+        return head + kind + b"\0\0" + struct.pack(order + "I", len(value)) + value
+    return head + kind + struct.pack(order + "H", len(value)) + value
+
+
+def dicom(syntax=b"1.2.840.10008.1.2.1", pixels=None, signed=1, bits=16, channels=1, planes=0):
+    order = ">" if syntax.endswith(b".2.2") else "<"
+    explicit = not syntax.endswith(b".1.2")
+    pixels = VOLUME.astype(order + "i2").tobytes() if pixels is None else pixels
+    numbers = {0x00280002: channels, 0x00280006: planes, 0x00280010: 20, 0x00280011: 30, 0x00280100: bits}
+    sequence = b"\xfe\xff\x00\xe0" + struct.pack("<I", 0xFFFFFFFF) + element(0x00280010, b"US", b"\7\0", "<", explicit)
+    sequence += b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
+    body = b""
+    if order == "<":  # a sequence of undefined length, with a tag that is not the image's
+        body = struct.pack("<HH", 8, 0x1140) + (b"SQ\0\0" if explicit else b"") + b"\xff\xff\xff\xff" + sequence
+    for tag, value in numbers.items():
+        body += element(tag, b"US", struct.pack(order + "H", value), order, explicit)
+    body += element(0x00280008, b"IS", b"3 ", order, explicit)
+    body += element(0x00280103, b"US", struct.pack(order + "H", signed), order, explicit)
+    body += element(0x7FE00010, b"OW", pixels, order, explicit)
+    return bytes(128) + b"DICM" + element(0x00020010, b"UI", syntax) + body + b"after"
+
+
+def nifti(kind=4, order="<", data=None, version=1, sizes=(30, 20, 3)):
+    data = VOLUME.astype(order + "i2").tobytes() if data is None else data
+    sizes = [len(sizes), *sizes, *[1] * (7 - len(sizes))]
+    head = bytearray(544 if version == 2 else 352)
+    if version == 2:
+        struct.pack_into(order + "i8sh", head, 0, 540, b"n+2\0\r\n\x1a\n", kind)
+        struct.pack_into(order + "8q", head, 16, *sizes)
+        struct.pack_into(order + "q", head, 168, 544)
+    else:
+        struct.pack_into(order + "i", head, 0, 348)
+        struct.pack_into(order + "8hxx", head, 40, *sizes)
+        struct.pack_into(order + "h", head, 70, kind)
+        struct.pack_into(order + "f", head, 108, 352)
+        head[344:348] = b"n+1\0"
+    return bytes(head) + data
+
+
+def fits(*units):
+    out = b""
+    for number, array in enumerate(units):
+        bits = {"u": 8, "i": 8 * array.itemsize, "f": -8 * array.itemsize}[array.dtype.kind]
+        cards = [b"XTENSION= 'IMAGE   '" if number else b"SIMPLE  =                    T"]
+        cards += [b"BITPIX  = %20d" % bits, b"NAXIS   = %20d" % array.ndim]
+        cards += [b"NAXIS%-3d= %20d / a comment" % (k + 1, size) for k, size in enumerate(reversed(array.shape))]
+        head = b"".join(card.ljust(80) for card in [*cards, b"END"])
+        body = array.astype(array.dtype.newbyteorder(">")).tobytes()
+        out += head.ljust(-(-len(head) // 2880) * 2880) + body.ljust(-(-len(body) // 2880) * 2880, b"\0")
+    return out
+
+
+def nrrd(of_type="short", encoding="raw", more=""):
+    head = f"NRRD0004\n# a comment\ntype: {of_type}\ndimension: 3\nsizes: 30 20 3\nendian: little\n{more}"
+    return f"{head}encoding: {encoding}\n\n".encode() + VOLUME.astype("<i2").tobytes()
+
+
+def mrc(mode=1, order="<"):
+    head = bytearray(1024)
+    struct.pack_into(order + "4i", head, 0, 30, 20, 3, mode)
+    struct.pack_into(order + "i", head, 92, 80)
+    head[208:216] = b"MAP " + (b"\x44\x44\0\0" if order == "<" else b"\x11\x11\0\0")
+    return bytes(head) + bytes(80) + VOLUME.astype(order + "i2").tobytes()
+
+
+FILES = {
+    "a.gif": gif(),
+    "a.dcm": dicom(),
+    "b.dcm": dicom(b"1.2.840.10008.1.2"),
+    "c.dcm": dicom(b"1.2.840.10008.1.2.2"),
+    "a.nii": nifti(),
+    "b.nii": nifti(order=">"),
+    "c.nii": nifti(version=2),
+    "a.fits": fits(VOLUME),
+    "a.nrrd": nrrd(),
+    "a.mrc": mrc(),
+    "b.mrc": mrc(order=">"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_volumes_come_back_byte_for_byte_and_are_what_they_should(name, check_file):
+    picture = check_file(FILES[name], name, exact=True)
+    if not name.endswith("gif"):
+        (part,) = picture.parts
+        assert np.array_equal(part[..., 0].astype(int) - 32768, VOLUME)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P"])
+@pytest.mark.parametrize("frames", [1, 4])
+def test_gif(mode, frames, check_file):
+    picture = check_file(gif(frames, mode), "a.gif", exact=True)
+    assert sum(len(part) for part in picture.parts) == frames
+
+
+def test_gif_in_blocks_of_another_size(check_file):
+    data = gif(1)
+    start = data.index(b"\x2c", 13 + (3 << (data[10] & 7) + 1)) + 11
+    coded, at = b"", start
+    while data[at]:
+        coded += data[at + 1 : at + 1 + data[at]]
+        at += 1 + data[at]
+    for size in (1, 100, 254):
+        blocks = [coded[k : k + size] for k in range(0, len(coded), size)]
+        again = data[:start] + b"".join(bytes([len(block)]) + block for block in blocks) + data[at:]
+        check_file(again, "a.gif", exact=True)
+
+
+def test_colours_and_planes(check_file):
+    x = RNG.integers(0, 256, (3, 20, 30, 3)).astype(np.uint8)
+    for planes, stored in ((0, x), (1, x.transpose(0, 3, 1, 2))):
+        data = dicom(pixels=stored.tobytes(), signed=0, bits=8, channels=3, planes=planes)
+        assert np.array_equal(check_file(data, "a.dcm", exact=True).parts[0], x)
+    rgb = check_file(nifti(128, data=x.tobytes()), "a.nii", exact=True)
+    assert np.array_equal(rgb.parts[0], x)
+
+
+def test_other_numbers(check_file):
+    floats = VOLUME.astype("<f4")
+    for data, name in (
+        (nifti(16, data=floats.tobytes()), "a.nii"),
+        (fits(floats), "a.fits"),
+        (mrc(1)[:12] + struct.pack("<i", 2) + mrc(1)[16:1104] + floats.tobytes(), "a.mrc"),
+    ):
+        assert check_file(data, name, exact=True).recipe["format"] == "words"
+    bytes_ = RNG.integers(0, 256, (3, 20, 30)).astype(np.uint8)
+    assert np.array_equal(check_file(nifti(2, data=bytes_.tobytes()), exact=True).parts[0][..., 0], bytes_)
+
+
+def test_extensions_of_fits(check_file):
+    x = RNG.integers(0, 256, (25, 31)).astype(np.uint8)
+    picture = check_file(fits(VOLUME, x, VOLUME.astype("f4")[0]), "a.fits", exact=True)
+    assert [part.shape for part in picture.parts] == [(3, 20, 30, 1), (1, 25, 31, 1)]
+
+
+def test_within_gzip(check_file):
+    for name in ("a.nii", "c.nii", "a.fits", "a.mrc", "a.nrrd"):
+        assert check_file(gzip.compress(FILES[name], mtime=0), name + ".gz", exact=True).recipe["format"] == "gzip"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_damaged_files_come_back_as_they_are(name):
+    rng = np.random.default_rng(1)
+    good = FILES[name]
+    for _ in range(60):
+        data = bytearray(good)
+        for _ in range(rng.integers(1, 5)):
+            data[rng.integers(min(len(data), int(rng.choice([400, 5000]))))] = rng.integers(256)
+        data = bytes(data[: int(rng.choice([len(data), rng.integers(4, len(data))]))])
+        picture = parse(data, name)
+        again = picture.raw if picture.raw is not None else write(picture.recipe, picture.blob, picture.parts)
+        assert again == data
+
+
+def test_what_is_kept(kept):
+    kept(dicom(b"1.2.840.10008.1.2.4.50"), "transfer syntax 1.2.840.10008.1.2.4.50", "a.dcm")
+    kept(dicom()[:140], "ends within a DICOM element", "a.dcm")
+    kept(dicom(bits=32), "32 bits", "a.dcm")
+    kept(dicom(pixels=b"few "), "another size", "a.dcm")
+    kept(nifti(sizes=(30, 20, 9)), "ends before its numbers", "a.nii")
+    kept(nifti(kind=1), "type 1", "a.nii")
+    kept(nrrd("block"), "type block", "a.nrrd")
+    kept(nrrd(more="data file: x.raw\n"), "elsewhere", "a.nrrd")
+    kept(nrrd(more="byte skip: 4\n"), "skips", "a.nrrd")
+    kept(mrc(4), "", "b.txt")
+    kept(fits(np.zeros(9, np.uint8)), "no images", "a.fits")
+    kept(b"GIF89a" + bytes(20), "without images", "a.gif")
+    kept(gif()[:300], "ends within", "a.gif")
+
+
+# The notion itself ----------------------------------------------------------------------------------------------------
+
+
+@given(st.data())
+def test_any_places(data):
+    """Spans of several arrays, anywhere and in any order."""
+    sizes = data.draw(st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=4), min_size=1, max_size=3))
+    order = data.draw(st.permutations([(a, k) for a, some in enumerate(sizes) for k in range(len(some))]))
+    file, spans = b"", {}
+    for a, k in order:
+        file += data.draw(st.binary(max_size=4))
+        spans[a, k] = Span(len(file), sizes[a][k])
+        file += data.draw(st.binary(min_size=sizes[a][k], max_size=sizes[a][k]))
+    file += data.draw(st.binary(max_size=4))
+    arrays = [
+        Samples([spans[a, k] for k in range(len(some))], (1, 1, sum(some), 1), Layout(signed=bool(a)))
+        for a, some in enumerate(sizes)
+    ]
+    content = read_places("tiff", file, arrays)
+    assert write_places(content.recipe, content.blob, content.parts) == file
+
+
+def test_places_that_cannot_be():
+    file = bytes(100)
+    row = (1, 1, 10, 1)
+    for spans, reason in (
+        ([Span(0, 5), Span(4, 5)], "share"),
+        ([Span(95, 10)], "before its pixels do"),
+        ([Span(-1, 10)], "share"),
+        ([Span(0, 9)], "9 bytes of pixels where 10"),
+        ([], "no pixels"),
+    ):
+        with pytest.raises(ImageError, match=reason):
+            read_places("tiff", file, [Samples(spans, row)])
+
+
+@pytest.mark.parametrize(
+    "change", [{"at": [0]}, {"at": [-1, 10]}, {"at": [0, -10]}, {"at": [0, 9]}, {"at": [1 << 50, 10]}, {"codec": "zip"}]
+)
+def test_recipes_that_cannot_be_followed(change):
+    content = read_places("tiff", bytes(100), [Samples([Span(0, 10)], (1, 1, 10, 1))])
+    recipe = {"format": "tiff", "arrays": [content.recipe["arrays"][0] | change]}
+    with pytest.raises((ValueError, KeyError)):
+        write_places(recipe, content.blob, content.parts)

@@ -1,0 +1,83 @@
+"""Archives as data sets: every image once an epoch, whatever the workers."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bitsback
+from bitsback.integrations.torch import ArchiveDataset, BlockSampler
+
+IMAGES = np.random.default_rng(2).integers(0, 3, (150, 6, 5), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("torch") / "a.bba"
+    bitsback.compress(IMAGES, out, block=1 << 10)
+    return out
+
+
+@given(
+    count=st.integers(0, 300),
+    batch=st.integers(1, 40),
+    stretch=st.integers(1, 50),
+    mixed=st.integers(1, 9),
+    drop=st.booleans(),
+)
+def test_every_image_once_an_epoch(count: int, batch: int, stretch: int, mixed: int, drop: bool) -> None:
+    sampler = BlockSampler(range(count), batch, stretch=stretch, mixed=mixed, drop_last=drop)
+    drawn = list(sampler)
+    assert len(drawn) == len(sampler)
+    assert all(len(numbers) == batch for numbers in drawn[:-1])
+    flat = [number for numbers in drawn for number in numbers]
+    assert len(set(flat)) == len(flat) and set(flat) <= set(range(count))
+    assert len(flat) == (count // batch * batch if drop else count)
+
+
+def test_epochs_differ_and_seeds_do_not() -> None:
+    sampler = BlockSampler(range(500), 10, stretch=8, mixed=4, seed=3)
+    first, second = list(sampler), list(sampler)
+    assert first != second
+    assert list(BlockSampler(range(500), 10, stretch=8, mixed=4, seed=4)) == second
+
+
+def test_a_batch_reads_few_blocks() -> None:
+    sampler = BlockSampler(range(10_000), 32, stretch=100, mixed=3)
+    for numbers in list(sampler)[:9]:  # from the first three stretches
+        assert len({number // 100 for number in numbers}) <= 3
+
+
+def test_images_come_in_the_order_asked_for(path: Path) -> None:
+    asked = [149, 3, 3, 70, 0]
+    with ArchiveDataset(path) as dataset:
+        assert len(dataset) == 150
+        for image, number in zip(dataset.__getitems__(asked), asked, strict=True):
+            np.testing.assert_array_equal(image, IMAGES[number])
+        assert dataset.name(5) == "array.npy"
+
+
+def test_a_pickled_one_and_a_transform(path: Path) -> None:
+    with ArchiveDataset(path, np.sum) as dataset, pickle.loads(pickle.dumps(dataset)) as again:
+        assert again[7] == IMAGES[7].sum()
+
+
+def test_bad_sampler() -> None:
+    with pytest.raises(ValueError, match="1 or more"):
+        BlockSampler(range(3), 0)
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers(path: Path, start: str) -> None:
+    pytest.importorskip("torch")
+    from torch.utils.data import DataLoader
+
+    with ArchiveDataset(path) as dataset:
+        dataset[0]  # decoded, models loaded and locks made before a fork
+        sampler = BlockSampler(dataset, 16, stretch=20, mixed=3)
+        loader = DataLoader(dataset, batch_sampler=sampler, num_workers=2, multiprocessing_context=start)
+        drawn = np.concatenate([batch.numpy() for batch in loader])
+    assert sorted(image.tobytes() for image in drawn) == sorted(image.tobytes() for image in IMAGES)
