@@ -31,22 +31,18 @@ from bitsback.errors import FormatError
 from bitsback.kernels import helper, kernel
 from bitsback.kernels.vectors import LANES
 from bitsback.kinds.adaptive import bands, smooth
+from bitsback.kinds.adaptive.cost import MARGIN, STRIP, regressable
 from bitsback.kinds.adaptive.mixing import tables
 from bitsback.kinds.adaptive.smooth import CLEAR
-from bitsback.kinds.adaptive.squares import SKEW, Squares, regress, remember, squares
+from bitsback.kinds.adaptive.squares import Squares, regress, remember, squares
+from bitsback.kinds.context.network import SKEW
 from bitsback.kinds.varint import read_varint, varint
 
-STRIP = 64
-"""Rows that are under way at once."""
-
-NEAR = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0), (-1, -2), (-1, 2), (-2, -1), (-2, 1))
-"""Neighbours: rows down, columns to the right."""
+OWN = 9
+"""Regressors in the same channel and image."""
 
 ACROSS = 5
-"""Taps in a reference: the same place, and left, right, above and below."""
-
-MARGIN = 2
-"""Around images, to the left, the right and above."""
+"""... and in each reference: the same place, and left, right, above and below of it."""
 
 MOST_REFERENCES = 2
 DEPTH = 6
@@ -99,13 +95,20 @@ def new_state(channels: int) -> State:
     return State(biases, scales, np.zeros((channels, 3 * _SPREADS + _TEXTURES, _NODES), np.uint32), weights)
 
 
+_LOGITS = (
+    *(16, 32, 48, 64, 81, 97, 114, 131, 148, 166, 183, 202, 221, 240, 260, 281, 303, 326, 350, 375, 403, 432, 463, 498),
+    *(537, 581, 632, 693, 771, 879, 1061),
+)
+"""256 ln(k / (64 - k)), for k = 33 .. 63."""
+
+
 @cache
 def splits() -> NDArray[np.int64]:
     """Where the question of each node lies, in 256ths of the scale from the mean: (nodes,)."""
-    nodes = np.arange(1, _NODES)
-    depth = np.frexp(nodes)[1]
-    share = (2 * (nodes - (1 << (depth - 1))) + 1) / (1 << depth)
-    return np.concatenate([[0], np.rint(256 * np.log(share / (1 - share)))]).astype(np.int64)
+    logits = (*(-one for one in reversed(_LOGITS)), 0, *_LOGITS)
+    depths = [node.bit_length() - 1 for node in range(1, _NODES)]
+    shares = [(2 * (node - (1 << d)) + 1) << (DEPTH - 1 - d) for node, d in enumerate(depths, 1)]
+    return np.array([0, *(logits[share - 1] for share in shares)], np.int64)
 
 
 class Job(NamedTuple):
@@ -224,42 +227,65 @@ def _place(job, block, image, y, t, begin, lanes):  # type: ignore[no-untyped-de
 @helper
 def _gather(job, block, c):  # type: ignore[no-untyped-def]
     """Set the bases of a block's pixels in channel c, and their regressors but the last; return how many there are."""
-    grid, planes, f = job.grid, job.planes, job.squares.f
-    plane, references = grid.images * grid.size, job.references.shape[1]
+    plane = job.grid.images * job.grid.size
     size = 0
     for lane in range(LANES):
         p = c * plane + block.position[lane]
-        row = block.row[lane]
-        w = planes[p - 1]
-        n, nw, ne = (planes[p - grid.stride], planes[p - grid.stride - 1], planes[p - grid.stride + 1]) if row > 0 else (w, w, w)
-        block.bases[lane] = w
-        f[0, lane], f[1, lane], f[2, lane], f[3, lane] = n - w, nw - w, ne - n, planes[p - 2] - w
-        f[4, lane] = planes[p - 2 * grid.stride] - n if row > 1 else 0
-        f[5, lane] = planes[p - grid.stride - 2] - nw if row > 0 else 0
-        f[6, lane] = planes[p - grid.stride + 2] - ne if row > 0 else 0
-        f[7, lane] = planes[p - 2 * grid.stride - 1] - nw if row > 1 else 0
-        f[8, lane] = planes[p - 2 * grid.stride + 1] - ne if row > 1 else 0
-        size = 9
-        for k in range(references):
-            at = block.others[k, lane]
-            q = c * plane + at
-            left, right, up, down = _around(grid, q, at)
-            f[size, lane] = planes[q] - w if at >= 0 else 0
-            size += 1
-            for place in (left, right, up, down):
-                f[size, lane] = planes[place] - planes[q] if at >= 0 else 0
-                size += 1
+        block.bases[lane] = job.planes[p - 1]
+        size = _neighbours(job, block.row[lane], lane, p)
+        for k in range(job.references.shape[1]):
+            size = _elsewhere(job, lane, c * plane, block.others[k, lane], block.bases[lane], size)
         for d in range(1, min(c, 2) + 1):
-            p = (c - d) * plane + block.position[lane]
-            w = planes[p - 1]
-            n = planes[p - grid.stride] if row > 0 else w
-            f[size, lane], f[size + 1, lane] = planes[p] - w, n - w
-            size += 2
-            if references > 0:
-                at = block.others[0, lane]
-                f[size, lane] = planes[(c - d) * plane + at] - w if at >= 0 else 0
-                size += 1
+            size = _channel(job, block, lane, (c - d) * plane, size)
     return size + 1
+
+
+@helper
+def _neighbours(job, row, lane, p):  # type: ignore[no-untyped-def]
+    """Above the image is what is left of the pixel, or where that is nearer, above it."""
+    planes, f, stride = job.planes, job.squares.f, job.grid.stride
+    w = planes[p - 1]
+    f[0, lane] = planes[p - 2] - w
+    for k in range(1, OWN):
+        f[k, lane] = 0
+    if row > 0:
+        n, nw, ne = planes[p - stride], planes[p - stride - 1], planes[p - stride + 1]
+        f[1, lane], f[2, lane], f[3, lane] = n - w, nw - w, ne - n
+        f[4, lane], f[5, lane] = planes[p - stride - 2] - nw, planes[p - stride + 2] - ne
+        if row > 1:
+            p -= 2 * stride
+            f[6, lane], f[7, lane], f[8, lane] = planes[p] - n, planes[p - 1] - nw, planes[p + 1] - ne
+    return OWN
+
+
+@helper
+def _elsewhere(job, lane, plane, at, base, size):  # type: ignore[no-untyped-def]
+    """A place in a reference, and what is around it."""
+    grid, planes, f = job.grid, job.planes, job.squares.f
+    if at < 0:
+        for k in range(ACROSS):
+            f[size + k, lane] = 0
+    else:
+        q = plane + at
+        left, right, up, down = _around(grid, q, at)
+        f[size, lane] = planes[q] - base
+        f[size + 1, lane], f[size + 2, lane] = planes[left] - planes[q], planes[right] - planes[q]
+        f[size + 3, lane], f[size + 4, lane] = planes[up] - planes[q], planes[down] - planes[q]
+    return size + ACROSS
+
+
+@helper
+def _channel(job, block, lane, plane, size):  # type: ignore[no-untyped-def]
+    """A channel that was coded before: here, above, and in the reference, less what is to the left."""
+    planes, f, stride = job.planes, job.squares.f, job.grid.stride
+    p, at = plane + block.position[lane], block.others[0, lane]
+    w = planes[p - 1]
+    f[size, lane] = planes[p] - w
+    f[size + 1, lane] = planes[p - stride] - w if block.row[lane] > 0 else 0
+    if job.references.shape[1] > 0:
+        f[size + 2, lane] = planes[plane + at] - w if at >= 0 else 0
+        size += 1
+    return size + 2
 
 
 @helper
@@ -395,10 +421,9 @@ def _answer(job, voices, c, shape, v, most, coder, length):  # type: ignore[no-u
             length += 1
         _learn(job, voices, c, node, weights, answer, p >> 8)
         if answer:
-            low, low_1, low_2 = split + 1, middle_1, middle_2
+            low, low_1, low_2, node = split + 1, middle_1, middle_2, 2 * node + 1
         else:
-            high, high_1, high_2 = split, middle_1, middle_2
-        node = 2 * node + answer
+            high, high_1, high_2, node = split, middle_1, middle_2, 2 * node
     if low == high:
         return low, length
     rest = (low, high, low_1, high_1, shape.mean, shape.narrow, job.logistic)
@@ -494,28 +519,30 @@ def _count(counter, error):  # type: ignore[no-untyped-def]
 # Images <-> bytes -----------------------------------------------------------------------------------------------------
 
 
+REFERENCE = 8
+"""Added to how colours are coded, for each reference that an image has: the one before, the one before that."""
+
+
 def takes(whole: tuple[int, int, int, int], how: int) -> bool:
-    """Whether images of this shape may be coded so: as :func:`bitsback.kinds.adaptive.smooth.takes` says; margins are
-    small beside the images, and what is learned does not take much memory."""
-    count, height, width, channels = whole
-    margins = (height + MARGIN) * (width + 2 * MARGIN) <= 3 * height * width
-    return smooth.takes(whole, how) and margins and channels <= 16 and (width <= 1 << 13 or count * height >= 1 << 9)
+    """Whether images of this shape may be coded so: as :func:`bitsback.kinds.adaptive.smooth.takes` says, and if they
+    are not too small or too wide."""
+    return how < REFERENCE * (MOST_REFERENCES + 1) and smooth.takes(whole, how % REFERENCE) and regressable(whole)
 
 
-def encode(images: NDArray[Any], how: int, references: int = 1) -> bytes:
-    """Code uint8 or uint16 images (n, H, W, C): the largest sample as a varint, how many references an image has, then
-    bands of rows. ``how``: see :func:`bitsback.kinds.adaptive.smooth.encode`."""
+def encode(images: NDArray[Any], how: int) -> bytes:
+    """Code uint8 or uint16 images (n, H, W, C): the largest sample as a varint, then bands of rows.
+
+    ``how``: as for :func:`bitsback.kinds.adaptive.smooth.encode`, perhaps plus :data:`REFERENCE` once or twice.
+    """
     count, height, width, channels = images.shape
     most = int(images.max())
-    job = _job(images.shape, most, how, references)
-    flat = images.reshape(-1, 1, channels)
+    job = _job(images.shape, most, how)
     inside = _inside(job.planes, job.grid)
     for image, plane in zip(images, inside, strict=True):
         flat = image.reshape(-1, 1, channels).astype(np.int32)
-        plane[:] = smooth.transformed(flat, most, how).reshape(height, width, channels).transpose(2, 0, 1)
+        plane[:] = smooth.transformed(flat, most, how % REFERENCE).reshape(height, width, channels).transpose(2, 0, 1)
     row = width * channels
-    head = varint(most) + bytes([references])
-    return head + bands.encode(_encode, job, count * height, row, (DEPTH + 1) * row, PRECISION)
+    return varint(most) + bands.encode(_encode, job, count * height, row, (DEPTH + 1) * row, PRECISION)
 
 
 def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], how: int) -> NDArray[Any]:
@@ -524,27 +551,25 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     most, data = read_varint(data)
     if most > np.iinfo(dtype).max:
         raise FormatError(f"the payload announces samples up to {most}")
-    if not data or data[0] > MOST_REFERENCES:
-        raise FormatError("the payload announces too many references")
-    job = _job(whole, most, how, data[0])
-    bands.decode(_decode, job, count * height, width * channels, data[1:])
+    job = _job(whole, most, how)
+    bands.decode(_decode, job, count * height, width * channels, data)
     images = np.empty(whole, dtype)
     for image, plane in zip(images, _inside(job.planes, job.grid), strict=True):
         flat = plane.transpose(1, 2, 0).reshape(-1, 1, channels)
-        image[:] = smooth.untransformed(flat, most, how).reshape(image.shape)
+        image[:] = smooth.untransformed(flat, most, how % REFERENCE).reshape(image.shape)
     return images
 
 
-def _job(whole: tuple[int, int, int, int], most: int, how: int, references: int) -> Job:
+def _job(whole: tuple[int, int, int, int], most: int, how: int) -> Job:
     count, height, width, channels = whole
+    references, how = divmod(how, REFERENCE)
     stride = width + 2 * MARGIN
     grid = Grid(count, height, width, channels, stride, stride * (height + MARGIN))
     named = np.zeros((count, references, 3), np.int64)
     for k in range(references):
         named[:, k, 0] = np.maximum(np.arange(count) - 1 - k, -1)
-    size = 9 + ACROSS * references + (2 + (references > 0)) * min(channels - 1, 2) + 1
-    spare = MARGIN * (stride + 2)  # what is read, to no effect, of pixels that are not there
-    total = channels * count * grid.size + spare
+    size = regressors(channels, references)
+    total = channels * count * grid.size
     return Job(
         np.zeros(total, np.int32),
         np.zeros(total, np.int32),
@@ -557,6 +582,11 @@ def _job(whole: tuple[int, int, int, int], most: int, how: int, references: int)
         *tables(),
         splits(),
     )
+
+
+def regressors(channels: int, references: int) -> int:
+    """How many a sample of the last channel has, itself included."""
+    return OWN + ACROSS * references + (2 + (references > 0)) * min(channels - 1, 2) + 1
 
 
 def _inside(planes: NDArray[np.int32], grid: Grid) -> NDArray[np.int32]:

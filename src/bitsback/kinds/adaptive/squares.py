@@ -1,6 +1,6 @@
 """Least squares for LANES pixels at once: a regression of each on what is around it, in a window of what is known.
 
-The same as :mod:`bitsback.kinds.context.regression`, whose sums and factors these are, but for samples of any depth. The
+As in :mod:`bitsback.kinds.context.regression`, whose sums and factors these are, but for samples of any depth. The
 regressors f of a pixel, the pixel's own sample the last of them, are added to the sums with the weight
 
     w = 2^12 / (1 + (12 e + sum f^2) / 2^12)
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.kernels import helper
-from bitsback.kernels.vectors import DOUBLES, INTS, LANES, vectorised
+from bitsback.kernels.vectors import DOUBLES, INTS, LANES, Value, vectorised
 from bitsback.kinds.context.network import SKEW
 from bitsback.kinds.context.regression import AHEAD, factorise, memory, recall
 
@@ -150,7 +150,7 @@ def _update(  # type: ignore[no-untyped-def]
     taking_part = (v.vector(list(range(LANES)), INTS) < lanes).to(INTS)  # all bits set, or none
     shift = shifts.load(size * 0, INTS)
 
-    def add(entry, product):  # type: ignore[no-untyped-def]
+    def add(entry: Value, product: Value) -> None:
         row_at, column_at = entry * row_stride + row, entry * column_stride + column
         h, old = rows.load(row_at, INTS), columns.load(column_at, INTS)
         h += (product - ((h + 8) >> 4) - ((h + 16) >> 5)) & taking_part
