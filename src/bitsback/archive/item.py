@@ -72,8 +72,15 @@ class Item:
         """What planning needs to know."""
         if self.picture is None:
             return Facts(self.entry.size, (), worth_packing(self.start))
+        coefficients = self.picture.coefficients
         parts = tuple(
-            PartFacts(len(part), (part.shape[1], part.shape[2], part.shape[3]), part.dtype.name, levels(part))
+            PartFacts(
+                len(part),
+                (part.shape[1], part.shape[2], part.shape[3]),
+                part.dtype.name,
+                None if coefficients else levels(part),
+                coefficients,
+            )
             for part in self.picture.parts
         )
         blob = self.blob
