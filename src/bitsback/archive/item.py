@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,8 @@ class Item:
     """Of a streamed file: its first bytes."""
     sha256: bytes = b""
     """Of the file as it was read; empty for a streamed one."""
+    hashes: tuple[bytes, ...] = ()
+    """Of each array, by :func:`array_hash`; none if nothing else can have the same."""
     linked: bool = False
     """Whether hard links may follow."""
 
@@ -68,13 +70,13 @@ class Item:
         held = len(self.blob) + sum(part.size for part in parts)
         return Load(held, len(self.entry.name) + len(self.entry.target) + len(self.recipe or ""), len(parts))
 
-    def facts(self) -> Facts:
-        """What planning needs to know."""
+    def facts(self, shared: Sequence[bool] = ()) -> Facts:
+        """What planning needs to know; ``shared``: which of its arrays are another's (none, if there are none)."""
         if self.picture is None:
             return Facts(self.entry.size, (), worth_packing(self.start))
         parts = tuple(
-            PartFacts(len(part), (part.shape[1], part.shape[2], part.shape[3]), part.dtype.name, levels(part))
-            for part in self.picture.parts
+            PartFacts(len(part), (part.shape[1], part.shape[2], part.shape[3]), part.dtype.name, levels(part), same)
+            for part, same in zip(self.picture.parts, shared or [False] * len(self.picture.parts), strict=True)
         )
         blob = self.blob
         return Facts(len(blob), parts, bool(parts) or worth_packing(blob[: 1 << 16]))
@@ -92,6 +94,13 @@ class Item:
         except (OSError, BitsBackError):
             return None
         return data if data is not None and hashlib.sha256(data).digest() == self.sha256 else None
+
+
+def array_hash(images: Images) -> bytes:
+    """SHA-256 of samples, their shape and type: arrays of the same hash are the same."""
+    digest = hashlib.sha256(repr((images.shape, images.dtype.name)).encode())
+    digest.update(little_endian(images))
+    return digest.digest()
 
 
 def recipe_text(recipe: dict[str, object]) -> str:
@@ -116,4 +125,4 @@ def content_digest(blob: bytes, recipe: str | None, parts: list[Images]) -> byte
     return digest.digest()
 
 
-__all__ = ["Entry", "Item", "Type", "content_digest", "recipe_text"]
+__all__ = ["Entry", "Item", "Type", "array_hash", "content_digest", "recipe_text"]

@@ -4,9 +4,9 @@
     data = write(picture.recipe, picture.blob, picture.parts)
 
 The contract is *byte for byte*: what an encoder chose is told by its rules and by corrections to them
-(:mod:`bitsback.files.deflate`). Where ``pixels`` and metadata are all that is asked for, a deflated file (PNG, gzip, npz)
-may be deflated anew instead. No parser is believed: a file is put together again when it is read, and unless the result
-is the same, the file's own bytes are kept instead.
+(:mod:`bitsback.files.deflate`). Where ``pixels`` and metadata are all that is asked for, a deflated file (PNG, gzip,
+npz) may be deflated anew instead. No parser is believed: a file is put together again when it is read, and unless the
+result is the same, the file's own bytes are kept instead.
 """
 
 from bitsback.files.arrays import npy_bytes as npy_bytes
