@@ -23,12 +23,12 @@ def collection(folder: Path, seed: int = 0) -> Path:
     """Make a folder with a drawing, a photo, a palette image, digits and a text; return it."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
-    y, x = np.mgrid[0:90, 0:120]
-    drawing = np.full((90, 120, 3), 255, np.uint8)
+    y, x = np.mgrid[0:45, 0:60]
+    drawing = np.full((45, 60, 3), 255, np.uint8)
     drawing[(x // 9 + y // 7) % 5 == 0] = 20, 60, 200
-    drawing[((x - 60) ** 2 + (y - 45) ** 2) // 90 == 9] = 0
+    drawing[((x - 30) ** 2 + (y - 22) ** 2) // 40 == 5] = 0
     photo = 120 + 60 * np.sin(y / 23)[..., None] + 40 * np.cos(x / 17)[..., None] + 9 * np.arange(3)
-    photo = np.clip(photo + random.normal(0, 3, (90, 120, 3)), 0, 255).astype(np.uint8)
+    photo = np.clip(photo + random.normal(0, 3, photo.shape), 0, 255).astype(np.uint8)
     Image.fromarray(drawing).save(folder / "drawing.png")
     Image.fromarray(photo).save(folder / "photo.png")
     Image.fromarray(drawing[::-1]).convert("P", palette=Image.Palette.ADAPTIVE).save(folder / "palette.png")

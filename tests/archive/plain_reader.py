@@ -19,6 +19,7 @@ import numpy as np
 import xxhash
 
 import adaptive_reader
+import jpeg_reader
 from archive import plain_files
 from models.plain_model import SlowModel
 
@@ -488,6 +489,9 @@ def lots_of(kind, data, lots, channels, sample_bytes, model):
     """The coded images of all lots, one by one."""
     if kind == 6:
         return filtered(data, lots, channels, sample_bytes)
+    if kind == 5:
+        assert [lot[:2] for lot in lots] == [[8, 8]] and (channels, sample_bytes) == (1, 2)
+        return list(jpeg_reader.decoded(data, lots[0][2]))
     if len(lots) == 1:
         height, width, n = lots[0]
         return list(decoded(kind, data, (n, height, width, channels), sample_bytes, model))
@@ -649,6 +653,9 @@ def file_of(recipe, blob, arrays):
         (images,) = arrays
         middle, blob = with_ends(images, recipe, blob)
         return blob[: recipe["head"]] + middle + blob[recipe["head"] :]
+    if recipe["format"] == "jpeg":
+        (blocks,) = arrays
+        return jpeg_reader.file_of(recipe, blob, blocks)
     if "arrays" in recipe:
         from archive import plain_places
 

@@ -1,6 +1,9 @@
+import errno
 import io
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,7 +29,7 @@ from archive.archives import (
     stream_item,
     symlink_item,
 )
-from bitsback.archive import Archive, Library, Rebuilt, Settings, container, edit, plan, writer
+from bitsback.archive import Archive, Library, Rebuilt, Settings, atomic, container, edit, plan, writer
 from bitsback.archive.container import ContainerReader, Kind, System
 from bitsback.archive.edit import append, rebuild
 from bitsback.archive.item import Item
@@ -144,6 +147,78 @@ def test_a_disk_that_is_full_leaves_the_archive_as_it_was(path: Path, monkeypatc
             with pytest.raises(OSError, match="no space left"):
                 add(path, [file_item("new", noise(2000))])
         assert path.read_bytes() == before
+
+
+def test_what_could_not_be_written_is_not_tried_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file writes what it holds back when it is cut off or closed: to a disk that is full then, or no more."""
+    before = path.read_bytes()
+    full = True
+
+    class Disk(io.FileIO):
+        def write(self, data: Any) -> int:
+            if full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data)
+
+    def opened_raw(path: Path, mode: str, buffering: int = -1) -> Any:
+        return Disk(path, mode.replace("b", ""))
+
+    monkeypatch.setattr(Path, "open", opened_raw)
+    monkeypatch.setattr(edit, "Archive", lambda path, **options: Archive(before, **options))
+    with pytest.raises(OSError, match="No space left") as raised:
+        add(path, [file_item("more.txt", b"more")])
+    full = False
+    monkeypatch.undo()
+    assert raised.value.filename == str(path)
+    assert path.read_bytes() == before
+
+
+needs_locks = pytest.mark.skipif(sys.platform == "win32", reason="no locks that are waited for")
+
+
+@pytest.fixture
+def adding(path: Path, tmp_path: Path) -> Iterator[Callable[[str], "subprocess.Popen[str]"]]:
+    """Starts a process that adds a file of this name to the archive, in a folder of its own."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def begin(name: str) -> subprocess.Popen[str]:
+        (tmp_path / name).write_text(name)
+        command = [sys.executable, "-m", "bitsback", "add", str(path), name]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        begun.append(subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True))
+        return begun[-1]
+
+    yield begin
+    for process in begun:
+        process.kill()
+        process.communicate()
+
+
+@needs_locks
+def test_processes_that_add_wait_for_each_other(path: Path, adding: Callable[[str], "subprocess.Popen[str]"]) -> None:
+    names = ["one.txt", "two.txt", "three.txt"]
+    before = read(path)
+    with atomic.alone(path):
+        processes = [adding(name) for name in names]
+        for process in processes:
+            assert process.stderr is not None
+            assert "another process is writing to it" in process.stderr.readline()
+        assert read(path) == before
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert read(path) == before | {name: name.encode() for name in names}
+
+
+@needs_locks
+def test_who_waits_takes_the_archive_that_is_there_then(
+    path: Path, tmp_path: Path, adding: Callable[[str], "subprocess.Popen[str]"]
+) -> None:
+    with atomic.alone(path):
+        process = adding("one.txt")
+        assert process.stderr is not None and "another process" in process.stderr.readline()
+        (tmp_path / "other.bba").write_bytes(pack([file_item("other.txt", b"other")])[0])
+        (tmp_path / "other.bba").replace(path)
+    assert process.wait(60) == 0
+    assert read(path) == {"other.txt": b"other", "one.txt": b"one.txt"}
 
 
 def test_what_does_not_read_back_is_taken_off_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

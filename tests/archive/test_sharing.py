@@ -137,6 +137,21 @@ def test_an_array_twice_in_one_file_and_in_others(tmp_path: Path) -> None:
     assert contents[3] == (Share(0, 1),)
 
 
+def test_coefficients(tmp_path: Path) -> None:
+    files = {}
+    for name, comment in (("a", b""), ("b", b"with words")):
+        file = io.BytesIO()
+        Image.fromarray(photo(2, 64)).save(file, "jpeg", quality=80, comment=comment)
+        files[f"{name}.jpg"] = file.getvalue()
+    archive = Archive(packed(folder_of(tmp_path, files)), library=bare())
+    assert archive.test() == [] and len(archive) == 2
+    assert all(archive.read(f"in/{name}") == data for name, data in files.items())
+    assert [content.shares for content in archive.structure.contents.values()] == [(), (Share(0, 1),)]
+    stream = io.BytesIO()
+    rebuild([(archive, [archive.find("in/b.jpg")])], stream)
+    assert Archive(stream.getvalue(), library=bare()).read("in/b.jpg") == files["b.jpg"]
+
+
 def test_what_is_given_up_takes_those_along_that_share_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "_BLOCK_COST", 10_000)
     noise = np.random.default_rng(0).integers(0, 256, (3, 4, 3)).astype(np.uint8)

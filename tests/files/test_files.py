@@ -91,11 +91,11 @@ def test_rewritten_stretches(name, draw):
 
 
 def test_what_is_no_image_is_kept(kept):
-    jpeg = saved(Image.new("RGB", (4, 4)), "jpeg")
-    for name, data in {"a.jpg": jpeg, "a.txt": b"text", "empty": b"", "b.txt": b"BM is how a bitmap begins"}.items():
+    webp = saved(Image.new("RGB", (4, 4)), "webp")
+    for name, data in {"a.webp": webp, "a.txt": b"text", "empty": b"", "b.txt": b"BM is how a bitmap begins"}.items():
         kept(data, "", name)
     kept(b"", "not a png file", "empty.png")
-    kept(jpeg, "not a png file", "really.png")
+    kept(webp, "not a png file", "really.png")
     kept(SAMPLES["a.png"][:-1], "the PNG ends")
 
 

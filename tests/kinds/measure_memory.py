@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 
 sys.path.append(str(Path(__file__).parents[1]))
 
@@ -25,11 +26,14 @@ from bitsback.kinds.context import tiles
 from bitsback.kinds.context.config import ContextConfig
 from bitsback.kinds.context.network import ContextNetwork, ContextSpec, Feature, Memory, RegressionSpec, Tap
 from bitsback.kinds.likelihoods import MixtureSpec
+from bitsback.kinds.phases.config import PhasesConfig
+from bitsback.kinds.phases.grids import taps
+from bitsback.kinds.phases.network import SIZE, PhasesSpec, head_name, head_tensors
 from bitsback.kinds.vae.config import VAEConfig
 from bitsback.kinds.varint import varint
 from bitsback.models import Model
 from bitsback.nets.engine import ENGINES
-from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Network, Shuffle, Unflatten, Weights
+from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Network, Shuffle, Skip, Unflatten, Weights
 
 Whole = tuple[int, int, int, int]
 
@@ -190,6 +194,50 @@ def context() -> None:
         report(f"{name}, 4 threads", model, pieces_of_noise(whole), whole, threads=4)
 
 
+# Models in phases -----------------------------------------------------------------------------------------------------
+
+
+def trunks(channels: int, width: int, blocks: int, reach: int) -> PhasesSpec:
+    spec = PhasesSpec((), (16,), 1, reach)
+    layers = (Conv(width, width, 3), Conv(width, width, 3), Skip()) * blocks
+    seen = [spec.inputs(phase, channels, predicted=True) for phase in range(3)]
+    return structs.replace(spec, trunks=tuple(NetSpec((n, *SIZE), (Conv(n, width, 1), *layers)) for n in seen))
+
+
+def phases() -> None:
+    for channels, width, blocks, reach in ((3, 24, 1, 2), (1, 8, 0, 1), (4, 64, 1, 4)):
+        spec = trunks(channels, width, blocks, reach)
+        config = PhasesConfig(
+            name=f"phases-{width}", image=ImageSpec(0, 0, channels, 256), likelihood=MixtureSpec(2), phases=spec,
+            colour=tuple(reversed(range(channels))),
+        )  # fmt: skip
+        tensors = {"table": np.arange(8192).astype(np.uint8)}
+        for phase, trunk in enumerate(spec.trunks):
+            tensors |= small_network(trunk).tensors(f"trunk.{phase}")
+            inputs = channels * len(taps(phase, reach))
+            one = small_weights(channels, inputs, np.int16)
+            tensors |= {f"filter.0.{phase}.{part}": getattr(one, part) for part in Weights.__struct_fields__}
+        for place in (None, 0, 1, 2):
+            heads = [spec.head(place, c, 6) for c in range(channels)]
+            made = [[small_weights(d.outputs, d.inputs, np.int16) for d in layers] for layers in heads]
+            tensors |= head_tensors(head_name(0, place), made)
+        config = config.with_self_test(tensors)
+        config.check()
+        shapes = [(1, 256, 256), (1, 300, 500), (70, 32, 32), (20_000, 1, 1), (1, 1, 20_000)]
+        for engine in ENGINES[: 2 if width > 60 else 3]:  # the reference takes long over these
+            coder = config.build(tensors, [engine], 1, 1 << 12)
+            for n, height, width_ in shapes[: 5 if engine == "int8" else 1]:
+                whole = (n, height, width_, channels)
+                data = coder.encode(np.zeros(whole, np.uint8), 1)
+                model = config.build(tensors, [engine], 1, 1 << 12)  # one whose engine has kept nothing yet
+                took = peak(lambda model=model, data=data, whole=whole: model.decode(data, whole[0], whole[1:], 1))
+                bound = config.memory(n, whole[1:], len(data), 1)
+                name = f"{config.name} {whole}, {engine}"
+                print(
+                    json.dumps({"name": name, "peak": took, "bound": bound, "images": int(np.prod(whole))}), flush=True
+                )
+
+
 # Models with latents --------------------------------------------------------------------------------------------------
 
 LAST = (Flatten(), Dense(1024, 12))
@@ -248,4 +296,5 @@ def latent_case(name: str, edge: int, count: int, first: tuple, second: tuple) -
 
 
 if __name__ == "__main__":
-    {"adaptive": adaptive, "filtered": filtered, "context": context, "latent": latent}[sys.argv[1]]()
+    parts = {"adaptive": adaptive, "filtered": filtered, "context": context, "latent": latent, "phases": phases}
+    parts[sys.argv[1]]()

@@ -8,6 +8,7 @@ import pytest
 from bitsback.errors import CodecError
 from bitsback.kinds import WITHOUT_WEIGHTS, AnyConfig
 from bitsback.kinds.base import Coder, ModelConfig
+from bitsback.kinds.jpeg import known
 from bitsback.models import Model
 from contexts import KINDS, picture
 from helpers import tiny_model_file
@@ -28,12 +29,15 @@ def test_tags_are_for_ever() -> None:
     assert {tag: coder.name for tag, coder in WITHOUT_WEIGHTS.items()} == {
         0: "plain",
         1: "adaptive",
+        5: "jpeg",
         6: "filtered",
     }
     assert {config.__struct_config__.tag: config.TAG for config in CONFIGS} == {"context": 2, "vae": 3, "phases": 4}
 
 
 def shape_of(coder: Coder) -> tuple[int, int, int]:
+    if coder.name == "jpeg":
+        return 8, 8, 1
     if not isinstance(coder, Model):
         return 9, 14, 3
     height, width, channels = coder.shape
@@ -41,6 +45,8 @@ def shape_of(coder: Coder) -> tuple[int, int, int]:
 
 
 def images_for(coder: Coder, count: int = 3) -> np.ndarray:
+    if coder.name == "jpeg":
+        return known.blocks()
     levels = coder.levels if isinstance(coder, Model) else 256
     return picture("smooth", (count, *shape_of(coder)), levels)
 

@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("measure_memory.py")
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="only Linux measures what a call takes")
-@pytest.mark.parametrize("part", ["adaptive", "filtered", "context", "latent"])
+@pytest.mark.parametrize("part", ["adaptive", "filtered", "context", "latent", "phases"])
 def test_no_payload_takes_more_than_is_said(part: str) -> None:
     done = subprocess.run([sys.executable, SCRIPT, part], stdout=subprocess.PIPE, text=True, check=True)
     cases = [json.loads(line) for line in done.stdout.splitlines() if "warm-up" not in line]

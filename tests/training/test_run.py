@@ -107,7 +107,7 @@ def test_a_model_can_be_trained_further(grey: Result, tmp_path: Path) -> None:
     assert more.card["training"]["init"] == {"name": "quick", "sha256": grey.model.id}
     with pytest.raises(ModelError, match="for other images: 1 channels"):
         fit(checks(300, 3), dataclasses.replace(QUICK, init=str(path)))
-    with pytest.raises(ModelError, match="has latents"):
+    with pytest.raises(ModelError, match="cannot be trained further"):
         fit(checks(300, 1), dataclasses.replace(QUICK, init="digits-binary"))
 
 

@@ -8,10 +8,13 @@ file of that name is as it was. What a killed process leaves behind is known by 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import secrets
 import stat
+import sys
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,12 +24,19 @@ from typing import BinaryIO
 from bitsback.archive.folders import Handle, Spot, encode
 from bitsback.errors import OutputExistsError
 
+if sys.platform != "win32":
+    import fcntl
+
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _PART = re.compile(r"\.(.+)\.([0-9a-f]{8})([0-9a-f]{8})\.part", re.DOTALL)
 _MAX_STEM = 200
 _TIMES_BY_DESCRIPTOR = os.utime in os.supports_fd
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EINVAL}
 """How file systems say that they have no hard links, or no more of them."""
+
+
+_LOCKLESS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EINVAL}
+"""How file systems say that they have no locks."""
 
 
 @contextmanager
@@ -85,6 +95,8 @@ class Part:
     def __init__(self, file: BinaryIO, spot: Spot, where: str) -> None:
         self.file = file
         self.spot = spot
+        self.gone = False
+        """Whether nothing has the name for the time being any more."""
         self._where = where
 
     @property
@@ -101,9 +113,14 @@ class Part:
             if durable:
                 os.fsync(self.file.fileno())
             self.file.close()
-        if overwrite:
+        if overwrite or not self._linked(spot):
             replace(self.spot, spot, self._where)
-            return
+        else:
+            os.unlink(self.spot.path, dir_fd=self.spot.dir_fd)
+        self.gone = True
+
+    def _linked(self, spot: Spot) -> bool:
+        """Whether the file has a name that was free, as well as its own; else there are no hard links here."""
         try:
             link(self.spot, spot)
         except FileExistsError:
@@ -111,9 +128,10 @@ class Part:
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
-            if spot.lstat() is not None:  # no hard links on this file system: the best that it can do
+            if spot.lstat() is not None:  # the best that can be done without
                 raise OutputExistsError(f"{self._where}: is already there (--force overwrites)") from None
-            replace(self.spot, spot, self._where)
+            return False
+        return True
 
 
 @contextmanager
@@ -121,16 +139,50 @@ def part(spot: Spot, where: str, mode: int = 0o666) -> Iterator[Part]:
     """A new file beside ``spot``, created with ``mode`` less the umask, that is gone after the block unless it was
     published. ``where`` is what messages call it."""
     hidden = spot.beside(part_name(spot.name))
-    descriptor = os.open(hidden.path, _CREATE, mode, dir_fd=hidden.dir_fd)
-    file = os.fdopen(descriptor, "w+b")
-    try:
-        yield Part(file, hidden, where)
-        file.close()
+    new: Part | None = None
+    try:  # also if a signal comes when the file is there, and nobody has its descriptor yet
+        new = Part(os.fdopen(os.open(hidden.path, _CREATE, mode, dir_fd=hidden.dir_fd), "w+b"), hidden, where)
+        yield new
+        new.file.close()
     finally:
-        with suppress(OSError):  # a full disk, once more: what is to be told is what came first
-            file.close()
-        with suppress(OSError):  # published by renaming: gone already
-            os.unlink(hidden.path, dir_fd=hidden.dir_fd)
+        if new is not None:
+            with suppress(OSError):  # a full disk, once more: what is to be told is what came first
+                new.file.close()
+        if new is None or not new.gone:
+            with suppress(OSError):  # it was never made
+                os.unlink(hidden.path, dir_fd=hidden.dir_fd)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[BinaryIO]:
+    """The file at ``path``, open for reading and writing, while no other process has it open in this way.
+
+    If another one has, this waits for it, and warns that it does. A file that was replaced meanwhile is not the one at
+    ``path`` any more, so the new one is taken. File systems without locks are trusted to have one writer.
+    """
+    while True:
+        with path.open("r+b", buffering=0) as raw:
+            _lock(raw, path)
+            if os.path.samestat(os.fstat(raw.fileno()), path.stat()):
+                file = io.BufferedRandom(raw)
+                yield file
+                file.flush()  # not after an error: what could not be written would be tried once more
+                return
+
+
+def _lock(file: io.FileIO, path: Path) -> None:
+    """Wait until no other process holds the lock of a file. It ends with the descriptor."""
+    if sys.platform == "win32":  # what one process has opened for writing is not replaced there, and that is all
+        return
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            warnings.warn(f"{path}: another process is writing to it; waiting until it is done", stacklevel=4)
+            fcntl.flock(file, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in _LOCKLESS:
+            raise
 
 
 def replace(there: Spot, new: Spot, where: str) -> None:
@@ -206,6 +258,7 @@ def sync_folder(folder: Path | Handle) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS, errno.EBADF):
+            error.filename = None if isinstance(folder, int) else str(folder)
             raise
     finally:
         if descriptor is not folder:

@@ -325,12 +325,18 @@ class File:
         return b"".join(parts)
 
     def _some(self, offset: int, size: int) -> bytes:
-        if self._descriptor is not None:
-            return os.pread(self._descriptor, min(size, 1 << 30), offset)
         assert self._file is not None
-        with self._locks.setdefault(os.getpid(), threading.Lock()):  # a fork may have copied a lock that is held
-            self._file.seek(offset)
-            return self._file.read(size)
+        try:
+            if self._descriptor is not None:
+                return os.pread(self._descriptor, min(size, 1 << 30), offset)
+            with self._locks.setdefault(os.getpid(), threading.Lock()):  # a fork may have copied a lock that is held
+                self._file.seek(offset)
+                return self._file.read(size)
+        except OSError as error:
+            name = getattr(self._file, "name", None)
+            if error.filename is None and isinstance(name, str | os.PathLike):
+                error.filename = os.fspath(name)
+            raise
 
     def check_sum(self, offset: int, size: int) -> int:
         """The check of ``size`` bytes at ``offset``, read a little at a time."""

@@ -12,6 +12,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import BinaryIO, NamedTuple
 
 from msgspec import structs
 
+from bitsback.archive import atomic
 from bitsback.archive.coding import encode_block, pack_bytes
 from bitsback.archive.container import COPY, HERE, ContainerWriter, Header, Kind
 from bitsback.archive.directory import Content, Directory, Row, Share
@@ -57,6 +59,7 @@ def append(
     If the archive has parity, what is added gets its own.
 
     Should anything fail, the file is cut back to what it was; should the process die, readers find the old archive.
+    Of several processes that add to one archive, each waits for the others.
 
     Raises:
         OutputExistsError: with ``keep_old``, a name is there already. OSError: the disk is full, and the like.
@@ -64,30 +67,20 @@ def append(
     """
     began = time.perf_counter()
     report = Report(skipped=[] if skipped is None else skipped)
-    with Archive(path, library=library, limits=limits) as archive:
-        structure = archive.structure
-        share = share_of(structure)
-        assert structure.header is not None and structure.end is not None
-        continued = Continued(
-            structure.header,
-            structure.end,
-            structure.next_member,
-            structure.next_content,
-            {member.name: member.ordinal for member in archive.members},
-            {chunk.head.hex() for chunk in structure.each(Kind.MODEL)},
-            _known(archive),
-        )
+    with atomic.alone(path) as file:
+        with Archive(path, library=library, limits=limits) as archive:
+            continued, share = _continued(archive), share_of(archive.structure)
 
-    def seen() -> Iterator[Item]:
-        for item in items:
-            if keep_old and item.entry.name in continued.names:
-                raise OutputExistsError(f"{item.entry.name!r}: is in the archive already")
-            yield item
+        def seen() -> Iterator[Item]:
+            for item in items:
+                if keep_old and item.entry.name in continued.names:
+                    raise OutputExistsError(f"{item.entry.name!r}: is in the archive already")
+                yield item
 
-    with path.open("r+b") as file:
-        file.truncate(continued.end.size)  # what a killed run left behind
-        file.seek(continued.end.size)
+        size = continued.end.size
         try:
+            file.truncate(size)  # what a killed run left behind
+            file.seek(size)
             Writer(file, library, settings, report, progress, continued).write(seen(), listing)
             if share:
                 report.bytes_out += protect(file, share, limits)
@@ -95,10 +88,13 @@ def append(
             os.fsync(file.fileno())
             if check:
                 with Archive(path, library=library, limits=limits) as archive:
-                    verify(archive, report, continued.members, since=continued.end.size, threads=settings.threads)
-        except BaseException:
-            file.truncate(continued.end.size)
-            os.fsync(file.fileno())
+                    verify(archive, report, continued.members, since=size, threads=settings.threads)
+        except BaseException as error:
+            with suppress(OSError):  # readers pass over what cannot be cut off; what is to be told is what came first
+                os.ftruncate(file.fileno(), size)  # (the file's own truncate would write what it has left)
+                os.fsync(file.fileno())
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(path)
             raise
     report.warnings = list(dict.fromkeys(report.warnings))
     report.seconds = time.perf_counter() - began
@@ -109,6 +105,21 @@ def _known(archive: Archive) -> dict[bytes, int]:
     """Contents by their SHA-256, where the archive has it."""
     found = ((member.sha256, member.content) for member in archive.members)
     return {bytes.fromhex(sha256): content for sha256, content in found if sha256 and content is not None}
+
+
+def _continued(archive: Archive) -> Continued:
+    """Where an archive goes on."""
+    structure = archive.structure
+    assert structure.header is not None and structure.end is not None
+    return Continued(
+        structure.header,
+        structure.end,
+        structure.next_member,
+        structure.next_content,
+        {member.name: member.ordinal for member in archive.members},
+        {chunk.head.hex() for chunk in structure.each(Kind.MODEL)},
+        _known(archive),
+    )
 
 
 @dataclass(slots=True)

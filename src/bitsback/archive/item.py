@@ -33,7 +33,7 @@ class Item:
     sha256: bytes = b""
     """Of the file as it was read; empty for a streamed one."""
     hashes: tuple[bytes, ...] = ()
-    """Of each array, by :func:`array_hash`; none if nothing else can have the same."""
+    """Of each array, by :func:`array_hashes`; none if nothing else can have the same."""
     linked: bool = False
     """Whether hard links may follow."""
 
@@ -74,8 +74,16 @@ class Item:
         """What planning needs to know; ``shared``: which of its arrays are another's (none, if there are none)."""
         if self.picture is None:
             return Facts(self.entry.size, (), worth_packing(self.start))
+        coefficients = self.picture.coefficients
         parts = tuple(
-            PartFacts(len(part), (part.shape[1], part.shape[2], part.shape[3]), part.dtype.name, levels(part), same)
+            PartFacts(
+                len(part),
+                (part.shape[1], part.shape[2], part.shape[3]),
+                part.dtype.name,
+                None if coefficients else levels(part),
+                coefficients,
+                same,
+            )
             for part, same in zip(self.picture.parts, shared or [False] * len(self.picture.parts), strict=True)
         )
         blob = self.blob
@@ -96,11 +104,12 @@ class Item:
         return data if data is not None and hashlib.sha256(data).digest() == self.sha256 else None
 
 
-def array_hash(images: Images) -> bytes:
-    """SHA-256 of samples, their shape and type: arrays of the same hash are the same."""
-    digest = hashlib.sha256(repr((images.shape, images.dtype.name)).encode())
-    digest.update(little_endian(images))
-    return digest.digest()
+def array_hashes(picture: Picture) -> tuple[bytes, ...]:
+    """SHA-256 of each array of a picture, with shape, type, and what it is of: those of one hash are the same."""
+    of = [repr((part.shape, part.dtype.name, picture.coefficients)).encode() for part in picture.parts]
+    return tuple(
+        hashlib.sha256(head + little_endian(part)).digest() for head, part in zip(of, picture.parts, strict=True)
+    )
 
 
 def recipe_text(recipe: dict[str, object]) -> str:
@@ -125,4 +134,4 @@ def content_digest(blob: bytes, recipe: str | None, parts: list[Images]) -> byte
     return digest.digest()
 
 
-__all__ = ["Entry", "Item", "Type", "array_hash", "content_digest", "recipe_text"]
+__all__ = ["Entry", "Item", "Type", "array_hashes", "content_digest", "recipe_text"]

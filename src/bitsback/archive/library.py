@@ -14,6 +14,7 @@ from bitsback.errors import FormatError, ModelError, ModelNotFoundError
 from bitsback.kinds.base import Coder, Shape
 
 PLAIN, ADAPTIVE, FILTERED = kinds.plain.CODER, kinds.adaptive.CODER, kinds.filtered.CODER
+JPEG = kinds.jpeg.CODER
 
 
 def kind_name(tag: int) -> str:
@@ -119,4 +120,4 @@ class Library:
         return model
 
 
-__all__ = ["ADAPTIVE", "FILTERED", "PLAIN", "Library", "ModelCoder"]
+__all__ = ["ADAPTIVE", "FILTERED", "JPEG", "PLAIN", "Library", "ModelCoder"]

@@ -52,6 +52,8 @@ class PartFacts(msgspec.Struct, frozen=True, array_like=True):
     dtype: str
     levels: tuple[int, int] | None = None
     """The only two values of its samples; twice the same if there is but one."""
+    coefficients: bool = False
+    """Whether these are blocks of coefficients, which are coded together."""
     shared: bool = False
     """Whether it is another's, which was there before."""
 
@@ -95,6 +97,7 @@ class Key(msgspec.Struct, frozen=True, array_like=True):
     channels: int
     dtype: str
     levels: tuple[int, int] | None = None
+    coefficients: bool = False
 
 
 class Group(msgspec.Struct, frozen=True, array_like=True):
@@ -216,11 +219,16 @@ def _key(array: PartFacts, known: Iterable[Key]) -> Key:
         fitting = [levels for levels in there if levels is None or value in levels]
         usual = {0: (0, 255), 1: (0, 1), 255: (0, 255)}
         pair = fitting[0] if fitting else usual.get(value)
-    return Key(channels, array.dtype, pair)
+    return Key(channels, array.dtype, pair, array.coefficients)
 
 
 def split(group: Group, samples: int) -> list[Group]:
-    """A group cut into blocks of about so many samples and at least one image, as equal as can be."""
+    """A group cut into blocks of about so many samples and at least one image, as equal as can be.
+
+    Coefficients of a file stay together.
+    """
+    if group.key.coefficients:
+        return _split_between(group, samples)
     count, whole = group.count, group.samples
     per_block = max(1, min(max(samples, MIN_BLOCK), MAX_BLOCK) * count // whole)
     blocks = max(1, round(count / per_block)) if count > per_block else 1
@@ -251,6 +259,19 @@ def _made(key: Key, runs: Sequence[tuple[Run, Shape]]) -> Group:
         else:
             joined.append((run, shape))
     return Group(key, tuple(run for run, _ in joined), tuple(shape for _, shape in joined))
+
+
+def _split_between(group: Group, samples: int) -> list[Group]:
+    """A group cut between its runs."""
+    out: list[list[tuple[Run, Shape]]] = []
+    room = 0
+    for run, shape in zip(group.runs, group.shapes, strict=True):
+        if room <= 0:
+            out.append([])
+            room = min(max(samples, MIN_BLOCK), MAX_BLOCK)
+        out[-1].append((run, shape))
+        room -= run.length * _unit(shape)
+    return [_made(group.key, runs) for runs in out]
 
 
 class _Open:

@@ -59,9 +59,10 @@ _Done = tuple[int, Data | BitsBackError, bytes]
 class Archive:
     """An open `.bba` archive: a sequence of images, in the order of the files that they belong to.
 
-    An image is (height, width) if it has one channel, else (height, width, channels), uint8 or uint16. A block is
-    decoded when an image of it is asked for, and kept a while. Members that are no images are in :attr:`members` only.
-    Opening reads the index, the heads of the chunks and the directories, and decodes nothing.
+    An image is (height, width) if it has one channel, else (height, width, channels), uint8 or uint16. Of a JPEG file
+    it is what Pillow decodes. A block is decoded when an image of it is asked for, and kept a while. Members that are
+    no images are in :attr:`members` only. Opening reads the index, the heads of the chunks and the directories,
+    and decodes nothing.
 
     One object may be used by several threads, and by processes that are forked from the one that opened it; it can be
     pickled if it was opened from a path or from bytes, and opens the same again.
@@ -282,6 +283,8 @@ class Archive:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         member, part, number = self.locate(index)
+        if files.holds_coefficients(member.recipe):
+            return self._shown(member)
         self.load_models()
         for place in self.structure.places[member.content if member.content is not None else -1]:
             piece = place.piece
@@ -293,6 +296,11 @@ class Archive:
                 return image[..., 0].copy() if image.shape[-1] == 1 else image.copy()
         raise FormatError(f"{member.name!r}: image {number} is missing")
 
+    def _shown(self, member: Member) -> NDArray[Any]:
+        """The image of a JPEG file, as Pillow decodes it."""
+        (_, data), *_ = self.contents([member], 1)
+        return files.shown(b"".join(taken(data)))
+
     def locate(self, index: int) -> tuple[Member, int, int]:
         """The member that image ``index`` belongs to, which of its arrays it is in, and its place in there."""
         index = range(len(self))[index]
@@ -300,7 +308,7 @@ class Archive:
         member = self.members[row]
         number = index - (self._ends[row] - member.images)
         part = 0
-        while number >= member.parts[part].count:
+        while not files.holds_coefficients(member.recipe) and number >= member.parts[part].count:
             number -= member.parts[part].count
             part += 1
         return member, part, number

@@ -23,6 +23,7 @@ from bitsback.archive.limits import CHUNK, CONTENT, MEMBER, PIECE, Allowance, Li
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.recovery import salvage
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
+from bitsback.files import holds_coefficients
 from bitsback.kinds.base import Shape
 
 
@@ -58,7 +59,7 @@ class Held(msgspec.Struct, frozen=True):
     problem: str = ""
     """In a damaged archive: what is missing of it."""
     images: int = 0
-    """In all its parts."""
+    """In all its parts; one, if these are coefficients."""
     nbytes: int = 0
     """Bytes of its blob and its decoded arrays."""
 
@@ -140,6 +141,11 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     @property
     def images(self) -> int:
         return self.held.images
+
+    @property
+    def arrays(self) -> tuple[Part, ...]:
+        """Its parts, if they are images."""
+        return () if holds_coefficients(self.recipe) else self.parts
 
     @property
     def nbytes(self) -> int:
@@ -478,8 +484,9 @@ class Structure:
                 how["packed" if section.packing else "stored"] = None
         problem = "" if whole and at == [content.blob, *content.counts] else "a piece of it is missing"
         parts = tuple(Part(count, *kinds[part]) for part, count in enumerate(content.counts, 1)) if not problem else ()
+        recipe = self._recipe(content)
         return Held(
-            self._recipe(content),
+            recipe,
             content.blob,
             parts,
             content.pixels_only,
@@ -487,7 +494,7 @@ class Structure:
             tuple(models),
             (content.sha256 or b"").hex(),
             problem,
-            sum(content.counts) if parts else 0,
+            (1 if holds_coefficients(recipe) else sum(content.counts)) if parts else 0,
             content.blob + sum(part.nbytes for part in parts),
         )
 

@@ -20,7 +20,7 @@ from bitsback.archive.directory import Content, Directory, Row, Share, decode, n
 from bitsback.archive.front import Front
 from bitsback.archive.head import Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
-from bitsback.archive.library import ADAPTIVE, FILTERED, Library, ModelCoder
+from bitsback.archive.library import ADAPTIVE, FILTERED, JPEG, Library, ModelCoder
 from bitsback.archive.limits import SHARED
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
@@ -250,7 +250,8 @@ class Writer:
                     batch.shares.append(shares)
                     batch.facts.append(item.facts([share is not None for share in shares]))
                     if any(shares):
-                        kept.images = sum(count for count, share in zip(item.counts, shares, strict=True) if share)
+                        again = sum(count for count, share in zip(item.counts, shares, strict=True) if share)
+                        kept.images = 1 if item.picture and item.picture.coefficients else again
                         kept.how = "shared"
                         kept.reason = "the same images as in another file"
                     if item.sha256:
@@ -289,7 +290,8 @@ class Writer:
 
     def _apart(self, contents: Sequence[Facts]) -> set[plan.Look]:
         """What images have a model that takes only their size."""
-        looks = {(part.shape, part.dtype, part.levels is not None) for facts in contents for part in facts.parts}
+        looks = {(part.shape, part.dtype, part.levels is not None) for facts in contents for part in facts.parts
+                 if not part.coefficients}  # fmt: skip
         return {
             (shape, dtype, two)
             for shape, dtype, two in looks
@@ -314,13 +316,13 @@ class Writer:
         def one(job: tuple[Group, tuple[list[Coder], str]], threads: int) -> Choice:
             group, (coders, why) = job
             lots = batch.images(group)
-            fronts = front.candidates(lots, group.key.levels)
+            fronts = [()] if group.key.coefficients else front.candidates(lots, group.key.levels)
             sound = [coder for coder in coders if id(coder) not in broken]
             offers = [Candidate(coder, before) for before in fronts for coder in sound if _fits(coder, before, lots)]
             cut = partial(self._blocks, batch, group)
             choice = choose(lots, offers, cut, self._settings.effort, threads)
             choice.fallback = fronts[0]
-            choice.why, choice.without = (why, "") if why == _ASKED else ("", why)
+            choice.why, choice.without = (why, "") if why in (_ASKED, _COEFFICIENTS) else ("", why)
             return choice
 
         with closing(ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
@@ -336,6 +338,8 @@ class Writer:
     def _coders(self, group: Group) -> tuple[list[Coder], str]:
         """What may be tried on such images; and, if there is no choice, why not."""
         library, key = self._library, group.key
+        if key.coefficients:
+            return [JPEG], _COEFFICIENTS
         shapes = list(dict.fromkeys(group.shapes))
         levels = 2 if key.levels else None
         found = self._models(shapes[0], levels is not None)
@@ -407,7 +411,7 @@ class Writer:
         for block, one in coded:
             for run in block.runs:
                 kept = by_owner[id(batch.owners[run.content])]
-                kept.images += run.length
+                kept.images += 1 if block.key.coefficients else run.length
                 if one.coder.name not in kept.how.split(", "):
                     kept.how = f"{kept.how}, {one.coder.name}" if kept.how else one.coder.name
                 kept.reason = kept.reason or choice.reason
@@ -588,7 +592,7 @@ class Writer:
             self._progress(kept.size - kept.size // 2)
 
 
-_ASKED = "asked for"
+_ASKED, _COEFFICIENTS = "asked for", "coefficients of a JPEG file"
 """Why a model is used without a choice."""
 
 _NOWHERE, _COMING = -1, -2

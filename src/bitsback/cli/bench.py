@@ -106,7 +106,7 @@ def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int]:
     for one in skipped:
         say(f"skipped {one.name}: {one.reason}")
     files = [source for source in sources if source.entry.type == Type.FILE]
-    parts = [part for file in files for part in parse(read_whole(file), file.name).parts]
+    parts = [part for file in files for part in parse(read_whole(file), file.name).images]
     total = sum(len(part) for part in parts)
     wanted = np.zeros(total, bool)
     wanted[np.arange(min(limit, total)) * total // max(min(limit, total), 1)] = True

@@ -108,7 +108,7 @@ def _read(model: "Model", inputs: Sequence[str]) -> tuple[list[Any], list[str], 
         if source.entry.type != Type.FILE:
             continue
         picture = parse(read_whole(source), source.name)
-        parts = [fit for part in picture.parts if (fit := fitting(model, part)) is not None]
+        parts = [fit for part in picture.images if (fit := fitting(model, part)) is not None]
         if not parts:
             say(f"skipped {source.name}: not {model.takes}")
             left_out += 1

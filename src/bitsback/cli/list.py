@@ -116,7 +116,7 @@ def _is_corrected(member: "Member") -> bool:
 def _shapes(member: "Member") -> str:
     """``28x28`` for an image, ``60000x28x28`` for an array, ``512x768x3`` in colour."""
     words = []
-    for part in member.parts:
+    for part in member.arrays:
         height, width, channels = part.shape
         words.append(
             "x".join(str(n) for n in (part.count, height, width, channels)[part.count == 1 : 3 + (channels > 1)])
@@ -125,7 +125,7 @@ def _shapes(member: "Member") -> str:
 
 
 def _types(member: "Member") -> str:
-    return " ".join(sorted({part.dtype for part in member.parts})) or "-"
+    return " ".join(sorted({part.dtype for part in member.arrays})) or "-"
 
 
 def _mode(member: "Member") -> str:
@@ -234,7 +234,7 @@ def _facts(member: "Member", names: dict[str, str], cost: int) -> dict[str, Any]
         "exact": member.exact,
         "target": member.target or None,
         "images": member.images,
-        "parts": [{"shape": [part.count, *part.shape], "dtype": part.dtype} for part in member.parts],
+        "parts": [{"shape": [part.count, *part.shape], "dtype": part.dtype} for part in member.arrays],
         "how": list(member.how) if member.content is not None else [],
         "models": [{"id": model, "name": names[model]} for model in member.models],
         "mtime_ns": member.mtime_ns,

@@ -40,7 +40,10 @@ def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
         try:
             content = formats.read(found, data, pixels)
             if content.sure:
-                return Picture(content.parts, content.recipe, content.blob, exact=content.exact)
+                coefficients = formats.holds_coefficients(content.recipe)
+                return Picture(
+                    content.parts, content.recipe, content.blob, exact=content.exact, coefficients=coefficients
+                )
             again = formats.write(content.recipe, content.blob, content.parts)
             if (exact := again == data) or (pixels and formats.read(found, again, pixels).same(content)):
                 exact = exact and content.exact

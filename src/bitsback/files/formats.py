@@ -10,8 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from io import BytesIO
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.errors import ImageError
 from bitsback.files.picture import Buffer, Content, Images, Recipe
 
 
@@ -23,6 +28,7 @@ class Format:
     ``certain``: the magic is long enough to say that the file was meant to be one; a text may begin with ``BM`` or
     ``P5``, too. ``at``: where in the file it stands. ``also``: modules that reading and writing import later.
     ``deflated``: the reader takes a second argument, whether pixels and metadata are all that is asked for.
+    ``coefficients``: what is read is not images, but what :mod:`bitsback.kinds.jpeg` codes.
     """
 
     name: str
@@ -34,6 +40,7 @@ class Format:
     also: tuple[str, ...] = ()
     deflated: bool = False
     at: int = 0
+    coefficients: bool = False
 
 
 _NETPBM = tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n#")
@@ -74,6 +81,14 @@ FORMATS = {
         Format("fits", (b"SIMPLE  =",), (".fits", ".fit", ".fts"), ("fits", "read"), _PLACES),
         Format("nrrd", (b"NRRD000",), (".nrrd",), ("nrrd", "read"), _PLACES),
         Format("mrc", (b"MAP ",), (".mrc", ".mrcs", ".map"), ("mrc", "read"), _PLACES, False, at=208),
+        Format(
+            "jpeg",
+            (b"\xff\xd8\xff",),
+            (".jpg", ".jpeg", ".jpe", ".jfif"),
+            ("jpeg", "read"),
+            ("jpeg", "write"),
+            coefficients=True,
+        ),
         Format("words", writer=("words", "write")),
     )
 }
@@ -94,6 +109,24 @@ def recognise(data: Buffer) -> str | None:
 def claimed(suffix: str) -> str | None:
     """The format that a name with this suffix claims, upper or lower case."""
     return _BY_SUFFIX.get(suffix.lower())
+
+
+def holds_coefficients(recipe: Recipe | None) -> bool:
+    """Whether the parts of such a file are no images, but coefficients of one."""
+    row = FORMATS.get(recipe.get("format", "")) if recipe else None
+    return row is not None and row.coefficients
+
+
+def shown(data: bytes) -> NDArray[Any]:
+    """The image of a file that holds coefficients, as Pillow decodes it: uint8 (height, width) or (height, width,
+    channels). Raises ImageError if Pillow cannot."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return np.asarray(image)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"Pillow cannot decode it ({error})") from None
 
 
 def read(name: str, data: Buffer, pixels: bool = False) -> Content:

@@ -45,6 +45,7 @@ class Picture:
 
     ``exact`` says that the file comes back byte for byte, on any machine (and not "only" the same pixels and metadata,
     compressed anew). ``note`` is empty, or one line about why what seems to be an image file was kept raw.
+    ``coefficients``: the parts are no images, but blocks of coefficients (:mod:`bitsback.kinds.jpeg`).
 
     What exactness costs: ``corrections``, the bytes of the blob that are there for the file's very bytes only; or
     ``unexplained``, the file was kept raw since they would be too many.
@@ -58,6 +59,12 @@ class Picture:
     note: str = ""
     corrections: int = 0
     unexplained: bool = False
+    coefficients: bool = False
+
+    @property
+    def images(self) -> list[Images]:
+        """The parts, if they are images."""
+        return [] if self.coefficients else self.parts
 
 
 class NoImageError(ImageError):

@@ -2,7 +2,8 @@
 
 Pixels are the samples as they are stored: indices of a palette, 1, 2 and 4 bits unscaled, 16 bits in full. All chunks
 but IHDR, IDAT and IEND are kept byte for byte and in their place before or after the pixels, so that nothing has to be
-understood to be kept. What changes when the file is written again is how the pixels were filtered and deflated.
+understood to be kept; but for their checksums, which are right. What changes when the file is written again is how the
+pixels were filtered and deflated.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
         (
             SIGNATURE,
             _chunk(b"IHDR", header.write()),
-            blob[:first],
+            _with_sums(blob[:first]),
             _chunk(b"IDAT", pixels),
-            blob[first:last],
+            _with_sums(blob[first:last]),
             _END,
             blob[last:],
         )
@@ -67,8 +68,20 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
 
 
+def _with_sums(chunks: bytes) -> bytes:
+    """Chunks that lack their checksums with these."""
+    out, at = [], 0
+    while at < len(chunks):
+        size = int.from_bytes(chunks[at : at + 4], "big")
+        if at + 8 + size > len(chunks):
+            raise ValueError("a chunk is cut short")
+        out.append(_chunk(chunks[at + 4 : at + 8], chunks[at + 8 : at + 8 + size]))
+        at += 8 + size
+    return b"".join(out)
+
+
 def _chunks(view: memoryview) -> tuple[bytes, bytes, bytes, bytes, bytes]:
-    """(IHDR body, deflated pixels, chunks before them, chunks after them, bytes after the end)."""
+    """(IHDR body, deflated pixels, chunks before them and chunks after them without checksums, bytes after the end)."""
     header = b""
     pixels: list[memoryview] = []
     before: list[memoryview] = []
@@ -83,7 +96,7 @@ def _chunks(view: memoryview) -> tuple[bytes, bytes, bytes, bytes, bytes]:
             raise ImageError(f"the PNG ends within its chunk {ascii(kind)[2:-1]}")
         if zlib.crc32(view[at + 4 : stop - 4]) != int.from_bytes(view[stop - 4 : stop], "big"):
             raise ImageError(f"wrong checksum in the PNG chunk {ascii(kind)[2:-1]} at byte {at}")
-        whole, body = view[at:stop], view[at + 8 : stop - 4]
+        whole, body = view[at : stop - 4], view[at + 8 : stop - 4]
         at = stop
         if not header:
             if kind != b"IHDR" or length != 13:

@@ -38,8 +38,8 @@ WIDTH = 2 * LANES
 ROWS = 4
 """Inputs that :func:`dense` takes at once."""
 
-_SHORT = ir.IntType(16)
-SHORTS, INTS, DOUBLES = (ir.VectorType(kind, LANES) for kind in (_SHORT, INT, DOUBLE))
+SHORT = ir.IntType(16)
+SHORTS, INTS, DOUBLES = (ir.VectorType(kind, LANES) for kind in (SHORT, INT, DOUBLE))
 
 
 def _element(kind: Any) -> Any:
@@ -82,6 +82,20 @@ class Value:
         """A vector of the lanes with these numbers."""
         mask = ir.Constant(ir.VectorType(INT, len(chosen)), chosen)
         return Value(self.builder, self.builder.shuffle_vector(self.code, self.code, mask))
+
+    def with_lane(self, lane: int, value: Value) -> Value:
+        """The same vector, but for one lane."""
+        code = self.builder.insert_element(self.code, value.to(_element(self.kind)).code, ir.Constant(INT, lane))
+        return Value(self.builder, code)
+
+    def lane(self, lane: int) -> Value:
+        """The number in a lane."""
+        return Value(self.builder, self.builder.extract_element(self.code, ir.Constant(INT, lane)))
+
+    def followed_by(self, other: Value) -> Value:
+        """A vector of the lanes of this and then those of another one."""
+        mask = ir.Constant(ir.VectorType(INT, 2 * self.kind.count), list(range(2 * self.kind.count)))
+        return Value(self.builder, self.builder.shuffle_vector(self.code, other.code, mask))
 
     def reinterpreted(self, kind: Any) -> Value:
         """The same bytes as another type."""
@@ -231,6 +245,10 @@ class Vectors:
         """A constant, given lane by lane."""
         return Value(self._unit.build, ir.Constant(kind, numbers))
 
+    def number(self, number: int) -> Value:
+        """A constant, as an index."""
+        return Value(self._unit.build, ir.Constant(LONG, number))
+
     def variable(self, start: Value) -> Variable:
         return Variable(self._unit, start)
 
@@ -257,14 +275,16 @@ class Vectorised(Part):
     """Makes ``function(v, ...)`` one that kernels can call, without its first argument, a :class:`Vectors`.
 
     Its other arguments arrive as :class:`Pointer`, if they are arrays, of any shape, or else as :class:`Value`: 64-bit
-    integers or reals.
+    integers or reals; tuples as tuples of these.
     """
 
     def __call__(self, *arguments: Any) -> None:
         raise TypeError(f"{self.name} is for kernels")
 
     def put(self, unit: Unit, arguments: tuple[Any, ...]) -> None:
-        def wrapped(value: Any) -> Pointer | Value:
+        def wrapped(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(wrapped, value))
             if not isinstance(value, Array):
                 return Value(unit.build, number(value).code)
             return Pointer(unit.build, value.data, value.dtype.itemsize, value.written)
@@ -287,7 +307,7 @@ def dense(v, weights, offset, pairs, wide, low, high, x, y, groups, stride):  # 
     biases = weights + offset
     shifts = biases + wide
     matrix = shifts + wide
-    two_lanes = ir.VectorType(_SHORT, 2 * LANES)
+    two_lanes = ir.VectorType(SHORT, 2 * LANES)
     with v.loop(wide // WIDTH) as block:
         # All rows for some outputs, then for the next: weights are near when they are needed again
         outputs = [block * WIDTH + LANES * half for half in range(2)]

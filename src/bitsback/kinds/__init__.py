@@ -4,13 +4,13 @@ Two lists, the only places that name them all: :data:`WITHOUT_WEIGHTS`, by tag, 
 weights, by what the configuration in a model file calls them.
 """
 
-from bitsback.kinds import adaptive, filtered, plain
+from bitsback.kinds import adaptive, filtered, jpeg, plain
 from bitsback.kinds.base import Coder
 from bitsback.kinds.context.config import ContextConfig
 from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.vae.config import VAEConfig
 
-_WITHOUT_WEIGHTS: tuple[Coder, ...] = (plain.CODER, adaptive.CODER, filtered.CODER)
+_WITHOUT_WEIGHTS: tuple[Coder, ...] = (plain.CODER, adaptive.CODER, jpeg.CODER, filtered.CODER)
 
 WITHOUT_WEIGHTS = {coder.tag: coder for coder in _WITHOUT_WEIGHTS}
 

@@ -50,18 +50,18 @@ class _Activation(torch.autograd.Function):
 class ContextLayer(QuantLayer):
     """One dense layer of the context network.
 
-    ``units``, of the last layer only: how many integers one real unit of each output is. ``centred``: the inputs are
-    counted from :data:`CENTRE`.
+    ``units``, of the last layer only: how many integers one real unit of each output is. ``centre``: as of
+    :class:`bitsback.training.layers.QuantLayer`.
     """
 
-    def __init__(self, layer: Dense, units: Tensor | None = None, centred: bool = False) -> None:
-        super().__init__(layer, units is not None, CENTRE if centred else 0.0)
+    def __init__(self, layer: Dense, units: Tensor | None = None, centre: float | Tensor = 0.0) -> None:
+        super().__init__(layer, units is not None, centre)
         # Every layer is exported as if its unit were UNIT, so the last one's weights take up the difference
         self.gain = nn.Buffer(torch.ones(layer.outputs) if units is None else units / UNIT, persistent=False)
 
     def effective(self) -> tuple[Tensor, Tensor]:
         """Weight and bias in units of :data:`UNIT`, for inputs that are not centred."""
-        bias = self.bias - self.centre * self.weight.sum(1) if self.centre else self.bias
+        bias = self.offset()
         return (self.weight * self.gain[:, None], bias * self.gain) if self.last else (self.weight, bias)
 
     def integers(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -117,7 +117,10 @@ class TrainableContext(nn.Module):
             last = len(layers) - 1
             self.networks.append(
                 nn.Sequential(
-                    *(ContextLayer(layer, units if i == last else None, i == 0) for i, layer in enumerate(layers))
+                    *(
+                        ContextLayer(layer, units if i == last else None, 0.0 if i else CENTRE)
+                        for i, layer in enumerate(layers)
+                    )
                 )
             )
         with torch.no_grad():

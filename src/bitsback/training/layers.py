@@ -81,14 +81,15 @@ class ReturningClip(torch.autograd.Function):
 class QuantLayer(nn.Module):
     """A convolution or dense layer of the integer kind; ``last`` marks the one that gives a network's output.
 
-    ``centre``: what its inputs are counted from; only for layers without padding.
+    ``centre``: what its inputs are counted from, one number or one for each; only for layers without padding.
     """
 
-    def __init__(self, layer: Conv | Dense, last: bool = False, centre: float = 0.0) -> None:
+    def __init__(self, layer: Conv | Dense, last: bool = False, centre: float | Tensor = 0.0) -> None:
         super().__init__()
         self.layer = layer
         self.last = last
-        self.centre = centre
+        self.centre = nn.Buffer(torch.as_tensor(centre, dtype=torch.float32), persistent=False)
+        self.centred = bool(self.centre.any())
         self.quantise = False
         shape = layer.weight_shape
         fan_in = int(np.prod(shape[1:]))
@@ -97,16 +98,16 @@ class QuantLayer(nn.Module):
 
     def integers(self) -> tuple[Tensor, Tensor, Tensor]:
         """Integer weight, bias and shift, as float tensors: see :func:`on_grid`."""
-        return on_grid(self.weight, self._bias(), MAX_WIDE_WEIGHT if self.layer.wide else MAX_WEIGHT)
+        return on_grid(self.weight, self.offset(), MAX_WIDE_WEIGHT if self.layer.wide else MAX_WEIGHT)
 
-    def _bias(self) -> Tensor:
-        """For inputs that are not centred."""
+    def offset(self) -> Tensor:
+        """The bias for inputs that are not centred."""
         bias: Tensor = self.bias
-        return bias - self.centre * self.weight.flatten(1).sum(1) if self.centre else bias
+        return bias - (self.weight.flatten(1) * self.centre).sum(1) if self.centred else bias
 
     def forward(self, x: Tensor) -> Tensor:
         weight: Tensor = self.weight
-        bias = self._bias()
+        bias = self.offset()
         if self.quantise:
             w, b, shift = self.integers()
             scale = shift.exp2()
@@ -125,6 +126,9 @@ class QuantLayer(nn.Module):
         kept = weight.astype(np.int16) if self.layer.wide else weight.astype(np.int8)
         return Weights(kept, bias.astype(np.int32), shift.astype(np.uint8))
 
+
+SMALL = 0.4
+"""How large weights begin, next to what keeps the size of activations."""
 
 CENTRE = 128 / UNIT
 """The real activation that stands for a difference of 0."""
@@ -146,6 +150,8 @@ class QuantNetwork(nn.Module):
         made = {i: QuantLayer(one, i == last, CENTRE * (centred and i == first)) for i, one in weighted.items()}
         self.layers = nn.ModuleDict({str(i): layer for i, layer in made.items()})
         with torch.no_grad():
+            for one in made.values() if inner else ():  # what comes after is to be learnt, not to be undone
+                one.weight.mul_(SMALL)
             for index, layer in enumerate(spec.layers):
                 if isinstance(layer, Skip) and index - 1 in made:  # what a block adds begins small, around nothing
                     made[index - 1].weight.mul_(0.3)

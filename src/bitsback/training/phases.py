@@ -24,7 +24,7 @@ from bitsback.kinds.phases.sight import Sight, look, room
 from bitsback.kinds.phases.tiles import CORNER
 from bitsback.nets.layers import Weights
 from bitsback.training.context import ContextLayer
-from bitsback.training.layers import UNIT, QuantNetwork, straight_through
+from bitsback.training.layers import CENTRE, SMALL, UNIT, QuantNetwork, straight_through
 from bitsback.training.objectives import objective
 
 FITTED = 200_000
@@ -87,8 +87,16 @@ class TrainablePhases(nn.Module):
             layers = self.spec.head(phase, c, parameters)
             more = layers[-1].outputs - parameters
             unit = torch.cat([units, torch.full((more,), 2.0**FOLLOW_SHIFT)])
-            made = [ContextLayer(layer, unit if layer is layers[-1] else None) for layer in layers]
+            # Errors are counted from 0, how large they are and the map from their least
+            centre = torch.zeros(layers[0].inputs)
+            centre[layers[0].inputs - 2 * c :: 2] = CENTRE if self.predicted else 0.0
+            made = [
+                ContextLayer(layer, unit if i == len(layers) - 1 else None, 0.0 if i else centre)
+                for i, layer in enumerate(layers)
+            ]
             with torch.no_grad():
+                for one in made:
+                    one.weight.mul_(SMALL)
                 made[-1].weight.mul_(0.1)
                 made[-1].bias[:] = torch.cat([start, torch.zeros(more)]) / unit
                 if more and c:

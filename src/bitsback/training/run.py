@@ -103,8 +103,8 @@ def fit(dataset: Any, regime: Regime | None = None, *, folder: Path | None = Non
         The model and its figures. In a group of processes (``torchrun``) only the first one measures.
 
     Raises:
-        ImageError: there is too little to learn from, or nothing that a model can take. ModelError: ``init`` has
-        latents, or is for other images. BitsBackError: the folder holds another run.
+        ImageError: there is too little to learn from, or nothing that a model can take. ModelError: ``init`` is not
+        of kind context, or is for other images. BitsBackError: the folder holds another run.
 
     >>> from bitsback.training import Regime, fit
     >>> rows = np.random.default_rng(0).integers(0, 9, (200, 24, 1))
@@ -268,7 +268,7 @@ class _Fit:
         if init not in ("auto", "none"):
             chosen = from_model(Model.load(init))
             if chosen is None:
-                raise ModelError(f"{init} is not one that can be trained further; only those of kind context can")
+                raise ModelError(f"{init} cannot be trained further: it is not of kind context")
             if not _is_for(chosen, wanted):
                 raise ModelError(
                     f"{init} is for other images: {chosen.channels} channels, {chosen.likelihood.levels} levels"

@@ -6,11 +6,14 @@ import math
 from itertools import pairwise
 
 from bitsback.kinds.context.cost import samples_in_time
-from bitsback.kinds.phases.grids import NEAR, taps
+from bitsback.kinds.phases.grids import NEAR, steps, taps
 from bitsback.kinds.phases.network import PhasesSpec
 from bitsback.kinds.phases.tiles import largest, piece_count
 from bitsback.kinds.pieces import Whole
-from bitsback.nets.cost import BATCH_VALUES, VALUE, WEIGHT
+from bitsback.nets.cost import BATCH_VALUES, WEIGHT
+
+VALUE = 30
+"""Bytes for each value that a layer of a trunk takes or gives, in any engine. Measured, with room."""
 
 
 def decoding(spec: PhasesSpec, shape: Whole, payload: int, threads: int) -> int:
@@ -23,12 +26,12 @@ def decoding(spec: PhasesSpec, shape: Whole, payload: int, threads: int) -> int:
 def working(spec: PhasesSpec, shape: Whole) -> int:
     """Bytes that a codec takes to pop a piece of ``shape``, its result included, twice as its channels may be moved."""
     n, height, width, channels = shape
-    grid = -(-height // 2) * -(-width // 2)
-    most = 0
+    grid = max((step.height * step.width for step in steps(height, width)), default=0)
+    most = 64 * n
     for trunk in spec.trunks:
         shapes = trunk.shapes()
         widest = max(channels for channels, _, _ in shapes)
-        at_once = grid * min(n, max(1, BATCH_VALUES // (grid * widest)))
+        at_once = grid * min(n, max(1, BATCH_VALUES // max(grid * widest, 1)))
         pairs = max(a[0] + b[0] for a, b in pairwise(shapes))
         columns = max(math.prod(kernel[1:]) for layer in trunk.layers if (kernel := layer.weight_shape))
         given, maps = trunk.input[0], trunk.output[0]

@@ -1,0 +1,105 @@
+"""JPEG files, byte for byte: quantised coefficients, and all else as it was.
+
+The only part is a sequence of blocks, (n, 8, 8, 1) uint16: first those that say what the others are
+(:mod:`bitsback.kinds.jpeg.layout`), then the coefficients of each component, rows of blocks from top to bottom,
+negative ones modulo 2^16. The blob is the file without its entropy-coded data. Where an encoder like libjpeg would not
+have written these just so, the recipe's ``odd`` says how many bytes at the end of the blob say what is otherwise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bitsback.errors import ImageError
+from bitsback.files.jpeg.scans import Coefficients, Oddities, decode, encode
+from bitsback.files.jpeg.segments import Frame, ScanHeader, Tables, walk
+from bitsback.files.packed import Sections, varints
+from bitsback.files.picture import Buffer, Content, Images, Recipe
+from bitsback.kinds.jpeg import Component, Layout
+
+MAX_BLOCKS = 1 << 22
+"""In a file that is taken apart."""
+
+
+class _Reader:
+    """What is learned on a walk through a file."""
+
+    def __init__(self, data: Buffer) -> None:
+        self.data = data
+        self.coefficients: Coefficients | None = None
+        self.layout: Layout | None = None
+        self.odd: list[Oddities] = []
+        self.rest: list[bytes] = []
+        self.done = 0
+
+    def on_scan(self, frame: Frame, header: ScanHeader, tables: Tables) -> int:
+        if self.coefficients is None:
+            self.layout = layout_of(frame, tables)
+            if frame.blocks > min(MAX_BLOCKS, 8 * len(self.data)):
+                raise ImageError("a JPEG file that promises more than it can hold, or is too large to take apart")
+            self.coefficients = np.zeros((frame.blocks, 64), np.int16)
+        at, odd = decode(self.data, frame, header, tables, self.coefficients)
+        self.odd.append(odd)
+        self.rest.append(bytes(self.data[self.done : header.at]))
+        self.done = at
+        return at
+
+
+def layout_of(frame: Frame, tables: Tables) -> Layout:
+    """What the kind that codes the coefficients has to know."""
+    components = []
+    for one in frame.components:
+        table = tables.quantisation.get(one.table)
+        if table is None:
+            table = np.ones(64, np.int64)
+        components.append(Component(one.width, one.height, one.across, one.down, tuple(table.tolist())))
+    return Layout(tuple(components))
+
+
+def read(data: Buffer) -> Content:
+    """Take a JPEG file apart. Raises ImageError if it is of another sort than baseline or progressive with 8 bits."""
+    reader = _Reader(data)
+    walk(data, reader.on_scan)
+    assert reader.layout is not None and reader.coefficients is not None
+    reader.rest.append(bytes(data[reader.done :]))
+    recipe: Recipe = {"format": "jpeg"}
+    numbers = [odd.numbers() for odd in reader.odd]
+    if any(numbers):
+        extra = b"".join(varints(one) for one in numbers)
+        recipe["odd"] = len(extra)
+        reader.rest.append(extra)
+    blocks = np.concatenate([reader.layout.blocks(), reader.coefficients.view(np.uint16)])
+    content = Content([blocks.reshape(-1, 8, 8, 1)], recipe, b"".join(reader.rest), sure=True)
+    if write(content.recipe, content.blob, content.parts) != data:
+        raise ImageError("it would not come back unchanged")
+    return content
+
+
+def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
+    """The file again."""
+    (part,) = parts
+    if part.shape[1:] != (8, 8, 1) or part.dtype != np.uint16:
+        raise ValueError("no blocks of coefficients")
+    size = recipe.get("odd", 0)
+    if not 0 <= size <= len(blob):
+        raise ValueError("more is odd than there is")
+    rest, extra = blob[: len(blob) - size], Sections(blob[len(blob) - size :])
+    blocks = np.ascontiguousarray(part).reshape(-1, 64)
+    out: list[bytes] = []
+    done = 0
+
+    def on_scan(frame: Frame, header: ScanHeader, tables: Tables) -> int:
+        nonlocal done
+        head = layout_of(frame, tables).blocks() if not out else None
+        if head is not None and not np.array_equal(blocks[: len(head)], head):
+            raise ValueError("the coefficients are those of another image")
+        coefficients = blocks[len(blocks) - frame.blocks :].view(np.int16)
+        if len(blocks) != frame.blocks + 1 + len(frame.components):
+            raise ValueError("there are not as many coefficients as there should be")
+        out.append(rest[done : header.at])
+        out.append(encode(frame, header, tables, coefficients, Oddities.of(extra.varints() if size else [])))
+        done = header.at
+        return done
+
+    walk(rest, on_scan)
+    return b"".join([*out, rest[done:]])

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
+
+from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec  # noqa: E402
+from bitsback.kinds.phases.grids import NEAR, steps  # noqa: E402
+from bitsback.training import Regime, fit  # noqa: E402
+from bitsback.training.architecture import PhasesArchitecture, in_phases, phases_spec  # noqa: E402
+from bitsback.training.export import export_phases  # noqa: E402
+from bitsback.training.loop import Schedule, optimise  # noqa: E402
+from bitsback.training.phases import (  # noqa: E402
+    CROP,
+    PhasesTask,
+    TrainablePhases,
+    fit_filters,
+    samples_of,
+)
+from contexts import picture  # noqa: E402
+
+
+def module(channels: int, levels: int, **options: object) -> TrainablePhases:
+    torch.manual_seed(0)
+    spec = phases_spec(channels, levels, 8, **options)  # type: ignore[arg-type]
+    images = [image[..., :channels] for image in picture("smooth", (4, 40, 40, 3))]
+    filters = fit_filters(spec, channels, images) if levels > 2 else {}
+    return TrainablePhases(spec, channels, MixtureSpec(2) if levels > 2 else BernoulliSpec(), filters)
+
+
+@pytest.mark.parametrize(
+    ("channels", "levels", "options"),
+    [(3, 256, {"period": 8}), (1, 256, {"hidden": (16,), "reach": 3, "edges": True}), (2, 2, {"hidden": (8,)})],
+)
+def test_what_is_trained_is_what_codes(channels: int, levels: int, options: dict[str, object]) -> None:
+    """With the quantisation in the loop, its bits are those of the integer model."""
+    made = module(channels, levels, **options)
+    images = picture("smooth", (5, 21, 14, channels), levels)
+    task = PhasesTask(made, list(images), list(images))
+    before = task.score()[0]
+    optimise(task, Schedule(30, 4, 5e-3, warm_up=1, quantise_from=0.5, check=30))
+    made.quantise(True)
+    with torch.no_grad():
+        bits = made.bits(images).numpy()
+    assert task.score()[0] == pytest.approx(bits.sum() / images.size) and task.score()[0] < before
+    architecture = PhasesArchitecture("tiny", made.spec, channels, made.likelihood)
+    model = export_phases(made, architecture.config("tiny"))
+    back = [architecture.colour.index(c) for c in range(channels)]
+    found = model.bits(np.ascontiguousarray(images[..., back])).samples
+    assert found.sum() == pytest.approx(bits.sum(), rel=2e-3)
+    assert found.sum((0, 1, 2))[list(architecture.colour)] == pytest.approx(bits.sum(0), rel=4e-3)
+
+
+def test_filters_predict_what_can_be_predicted() -> None:
+    """A plane is foreseen exactly, in all channels."""
+    y, x = np.mgrid[:40, :40]
+    images = [np.stack([a + 2 * y + x, a + 3 * x], 2).astype(np.uint8) for a in (0, 20, 50)]
+    spec = phases_spec(2, 256, 8)
+    made = TrainablePhases(spec, 2, MixtureSpec(2), fit_filters(spec, 2, images))
+    for step in steps(40, 40):
+        if step.level == 0:
+            seen, samples = made.see(images[1][None], step)
+            grid = (step.height, step.width, 2)
+            off = (16 * samples.astype(int) - seen.predictions).reshape(grid)[2:-2, 2:-2]
+            assert np.abs(off).max() <= 2
+            assert seen.near.shape == (len(samples), 2, NEAR)
+            assert np.array_equal(samples, samples_of(images[1][None], step))
+
+
+def test_examples_are_crops_of_one_size() -> None:
+    images = [np.full((CROP + 30, 20, 1), 1, np.uint8), np.full((CROP + 90, 18, 1), 2, np.uint8)]
+    task = PhasesTask(module(1, 256), images, images[:1])
+    for step in range(5):
+        picks = task.draw(step, 6)
+        shapes = {task._crops[pick].shape for pick in picks}
+        assert len(shapes) == 1 and shapes <= {(CROP, 20, 1), (CROP, 18, 1)}
+        again = task.draw(step, 6)
+        assert np.array_equal(picks, again)
+
+
+def test_the_grid_of_jpeg_is_noticed() -> None:
+    rng = np.random.default_rng(0)
+    flat = [rng.integers(0, 30, (64, 64, 3)).astype(np.uint8) for _ in range(4)]
+    blocky = [image // 4 + rng.integers(0, 99, (8, 8, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8) for image in flat]
+    assert in_phases(3, 256, flat, "small").spec.period == 0
+    assert in_phases(3, 256, blocky, "small").spec.period == 8
+    assert in_phases(1, 2, [image[..., :1] // 20 for image in flat], "small").likelihood == BernoulliSpec()
+
+
+@pytest.mark.parametrize("kind", ["phases", "auto"])
+def test_from_images_to_a_model(kind: str) -> None:
+    images = picture("smooth", (320, 18, 20, 1))[..., 0]
+    result = fit(images, Regime(steps=20, size="small", init="none", kind=kind))  # type: ignore[arg-type]
+    assert (result.card["training"]["architecture"] == "phases") or kind == "auto"  # type: ignore[index]
+    if kind == "auto":
+        assert any(note.startswith("phases: ") for note in result.notes)
+    shown = np.stack(result.held_out)
+    assert np.array_equal(result.model.decode(result.model.encode(shown), len(shown), shown.shape[1:]), shown)
