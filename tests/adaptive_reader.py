@@ -117,9 +117,15 @@ def smooth(data, n, height, width, channels, how):
             channel.L.end(y)
             channel.E.end(y)
     stack.end()
+    return painted(out, most, how)
+
+
+def painted(out, most, how):
+    """Images of coded channels."""
+    transform, clear = how % 4, how >= 4
     if clear:
         out = np.concatenate([out[..., 1:], out[..., :1]], axis=3)
-    first, *rest = (out[..., c].copy() for c in range(channels))
+    first, *rest = (out[..., c].copy() for c in range(out.shape[3]))
     if transform:
         second, third = rest[0] - most, rest[1] - most
         if transform == 1:
@@ -276,6 +282,245 @@ def mixing(data, n, height, width):
     return out
 
 
+Z = (16, 32, 48, 64, 81, 97, 114, 131, 148, 166, 183, 202, 221, 240, 260, 281, 303, 326, 350, 375, 403, 432)
+Z += (463, 498, 537, 581, 632, 693, 771, 879, 1061)
+Z = [-z for z in reversed(Z)] + [0] + list(Z)
+
+
+def held(v, limit):
+    return min(max(v, -limit), limit)
+
+
+def log(v):
+    k = v.bit_length() - 1
+    return 16 * k + 16 * v // 2**k - 16 if v else -16368
+
+
+def factors(a, size):
+    """L and D of a lower triangle {(i, j): number}."""
+    u, lower, diagonal = {}, {}, []
+    for i in range(size):
+        for j in range(i):
+            u[i, j] = held(a[i, j] - (sum(u[i, k] * lower[j, k] for k in range(j)) >> 14), 2**30 - 1)
+            lower[i, j] = held((u[i, j] << 14) // diagonal[j], 2**18)
+        diagonal.append(max(1, a[i, i] - (sum(u[i, k] * lower[i, k] for k in range(i)) >> 14)))
+    return lower, diagonal
+
+
+class Regressed:
+    """All images of a payload, coded channels first."""
+
+    def __init__(self, data, n, height, width, channels, how):
+        self.most = varint(data)
+        self.references, self.how = how // 8, how % 8
+        self.n, self.height, self.width, self.channels = n, height, width, channels
+        clear = self.how >= 4
+        self.N = [2 * self.most + 1 if how % 4 and c - clear in (1, 2) else self.most + 1 for c in range(channels)]
+        self.L, self.E = ({c: {} for c in range(channels)} for _ in range(2))
+        first = [q if q < 4 else (4 + q % 4) * 2 ** (q // 4 - 1) for q in range(88)]
+        self.B = [[[[0, 8] for _ in range(256)] for _ in range(8)] for _ in range(channels)]
+        self.S = [[[[[max(m, 2), 1] for _ in range(32)] for m in first] for _ in "12"] for _ in range(channels)]
+        self.T = [{} for _ in range(channels)]
+        self.U = [[[[2**15, 2**15, 0, 0, 0, 0, 0] for _ in range(64)] for _ in range(8)] for _ in range(channels)]
+        self.stack = Bands(data, width * channels)
+        for i in range(n):
+            self.V = [[{} for _ in range(width)] for _ in range(channels)]
+            y = 0
+            while y < height:
+                y = self.strip(i, y)
+        self.stack.end()
+
+    def strip(self, i, first):
+        """Code a strip; return the row below it."""
+        rows = 0
+        while True:
+            self.stack.begin_row()
+            rows += 1
+            y = first + rows
+            if y % 64 == 0 or y == self.height or self.stack.row % self.stack.height == 0:
+                break
+        self.H = [[{} for _ in range(rows)] for _ in range(self.channels)]
+        for t in range(self.width + 4 * (rows - 1)):
+            step = [(first + j, t - 4 * j, j) for j in range(rows) if 0 <= t - 4 * j < self.width]
+            for k in range(0, len(step), 8):
+                for c in range(self.channels):
+                    known = [(x, j, *self.sample(i, y, x, j, c)) for y, x, j in step[k : k + 8]]
+                    for x, j, f, p in known:
+                        self.remember(c, x, j, f, p)
+        return first + rows
+
+    def at(self, plane, c, i, y, x):
+        return plane[c].get((i, y, x), 0)
+
+    def put(self, c, i, y, x, v, e):
+        for plane, value in ((self.L, v), (self.E, e)):
+            plane[c][i, y, x] = value
+            if x == 0 and y + 1 < self.height:
+                plane[c][i, y + 1, -1] = plane[c][i, y + 1, -2] = value
+            if x == self.width - 1:
+                plane[c][i, y, x + 1] = plane[c][i, y, x + 2] = value
+
+    def around(self, i, y, x):
+        """The same place in an image, and left, right, above, below."""
+        right, down = min(x + 1, self.width - 1), min(y + 1, self.height - 1)
+        return [(i, y, x), (i, y, max(x - 1, 0)), (i, y, right), (i, max(y - 1, 0), x), (i, down, x)]
+
+    def regressors(self, i, y, x, c):
+        def v(dy, dx):
+            return self.at(self.L, c, i, y + dy, x + dx)
+
+        pairs = [((0, -2), (0, -1)), ((-1, 0), (0, -1)), ((-1, -1), (0, -1)), ((-1, 1), (-1, 0)), ((-1, -2), (-1, -1))]
+        pairs += [((-1, 2), (-1, 1)), ((-2, 0), (-1, 0)), ((-2, -1), (-1, -1)), ((-2, 1), (-1, 1))]
+        f = [v(*a) - v(*b) if y + min(a[0], b[0]) >= 0 else 0 for a, b in pairs]
+        for k in range(1, self.references + 1):
+            a, *rest = (self.L[c].get(place) for place in self.around(i - k, y, x))
+            f += [0] * 5 if i < k else [a - v(0, -1), *(b - a for b in rest)]
+        for d in range(c - 1, max(c - 3, -1), -1):
+            here, w, n = (self.at(self.L, d, i, y + dy, x + dx) for dy, dx in ((0, 0), (0, -1), (-1, 0)))
+            f += [here - w, n - w if y else 0]
+            if self.references:
+                f.append(self.at(self.L, d, i - 1, y, x) - w if i else 0)
+        return f
+
+    def sample(self, i, y, x, j, c):
+        """Code a sample; return all regressors and p."""
+        f = self.regressors(i, y, x, c)
+        size = len(f) + 1
+        column = self.V[c][min(x + 3, self.width - 1)]
+        names = [(a, b) for a in range(size) for b in range(a + 1)] + ["W"]
+        sums = {e: self.H[c][j].get(e, 0) + column.get(e, 0) for e in names}
+        weight = sums.pop("W")
+        lower, diagonal = factors({e: sums[e] + 2**12 * (e[0] == e[1]) for e in sums}, size)
+        g = []
+        for a in range(size):
+            p = held(sum(lower[a, b] * g[b] for b in range(a)) >> 14, 2**24)
+            if a < size - 1:
+                g.append(held(64 * f[a] - p, 2**24))
+        w = self.at(self.L, c, i, y, x - 1)
+        guess = min(max(64 * w + p, 0), 64 * (self.N[c] - 1))
+        if self.how >= 4 and c and self.at(self.L, 0, i, y, x) == 0:
+            v = (guess + 32) >> 6
+            self.put(c, i, y, x, v, 0)
+        else:
+            spread = min(max(((log(diagonal[-1]) - log(weight) + 192) >> 4) + 10, 0), 31)
+            v = self.value(i, y, x, c, guess, spread)
+        return [*f, v - w], p
+
+    def remember(self, c, x, j, f, p):
+        d = 2**12 + 12 * abs(64 * f[-1] - p) + sum(a * a for a in f)
+        bits = s = 0
+        for a in f:
+            bits |= abs(a)
+        while bits >> s >= 2**11:
+            s += 1
+        q = 2 ** (34 + 2 * s) // d
+        z = {(a, b): ((f[a] >> s) * q >> 10) * (f[b] >> s) for a in range(len(f)) for b in range(a + 1)}
+        for e, amount in (z | {"W": 2**36 // d}).items():
+            h, v = self.H[c][j].get(e, 0), self.V[c][x].get(e, 0)
+            h += amount - ((h + 8) >> 4) - ((h + 16) >> 5)
+            self.H[c][j][e], self.V[c][x][e] = h, v + h - ((v + 4) >> 3) - ((v + 8) >> 4)
+
+    def value(self, i, y, x, c, guess, spread):
+        most = self.N[c] - 1
+
+        def near(plane, *offsets):
+            return [self.at(plane, c, i, y + dy, x + dx) for dy, dx in offsets]
+
+        six = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0))
+        ew, en, *others = near(self.E, *six)
+        energy = 2 * abs(ew) + 2 * abs(en) + sum(map(abs, others))
+        before, beside = (self.at(self.E, c - 1, i, y, x + dx) if c else 0 for dx in (0, -1))
+        if c:
+            energy = 8 * (energy + 4 * abs(before) + abs(beside)) // 13
+        e = min(rank(energy >> 3), 87)
+        w, n, nw, ne, ww, nn = near(self.L, *six)
+        above = [w, n, nw, ne, ww, nn, 2 * w - ww]
+        if self.references and i:
+            above.append(self.at(self.L, c, i - 1, y, x))
+            g = [self.at(self.E, c, *place) for place in self.around(i - 1, y, x)]
+            o = min(rank((abs(g[0]) + sum(map(abs, g))) // 6), 87)
+            signed, second = before if c else g[0], min(o >> 1, 31)
+        else:
+            o = min(rank(16 * (abs(w - nw) + abs(n - nw) + abs(n - ne))), 87)
+            signed, second = before if c else ew, spread
+        texture = sum(2**k * (64 * v > guess) for k, v in enumerate(above))
+        r = min(rank(abs(signed)) >> 1, 15)
+        contexts = [min(e >> 1, 31), 32 + second, 64 + (31 - r if signed < 0 else r), 96 + texture]
+        bias, first = self.B[c][min(e >> 3, 7)][texture], self.S[c][0][e][spread]
+        other = self.S[c][1][e][min(o >> 1, 31)]
+        mean = min(max(guess + bias[0] // bias[1], 0), 64 * most)
+        v = self.questions(c, contexts, mean, guess, first, other, most)
+        self.put(c, i, y, x, v, 64 * v - mean)
+        for pair, amount in ((bias, 64 * v - guess), (first, abs(64 * v - mean)), (other, abs(64 * v - guess))):
+            pair[0], pair[1] = pair[0] + amount, pair[1] + 1
+            if pair[1] >= 256:
+                pair[0], pair[1] = pair[0] >> 1, pair[1] >> 1
+        return v
+
+    def questions(self, c, contexts, mean, guess, first, other, most):
+        scales = [max((pair[0] * 11818 >> 10) // pair[1], 8) for pair in (first, other)]
+
+        def below(k, v):
+            t = (64 * v - 32 - (mean, guess)[k]) * (2**30 // scales[k])
+            return (27 * sigmoid(2**30 + t) + 5 * sigmoid(2**30 + (85 * t >> 8))) >> 5
+
+        low, high, node, ends = 0, most, 1, [[0, 2**32], [0, 2**32]]
+        while low < high and node < 64:
+            d = node.bit_length() - 1
+            z = Z[((2 * (node - 2**d) + 1) << (5 - d)) - 1]
+            split = min(max((16 * mean + (z * scales[0] >> 8)) >> 10, low), high - 1)
+            m = [below(k, split + 1) for k in range(2)]
+            chances = [
+                min(max(2**16 * (h - m[k]) // (h - b), 1), 2**16 - 1) if h > b else 2**15
+                for k, (b, h) in enumerate(ends)
+            ]
+            slots = [self.T[c].setdefault((context, node), [64 * chances[0], 0]) for context in contexts]
+            inputs = [*(G[p >> 4] for p in chances), *(G[slot[0] >> 10] for slot in slots), 20]
+            u = self.U[c][contexts[0] >> 2][node]
+            p = min(max(sigmoid(2**30 + 16 * sum(a * b for a, b in zip(inputs, u, strict=True))) >> 8, 16), 2**24 - 16)
+            a = int(self.stack.slot(24) < p)
+            self.stack.pop(0 if a else p, p if a else 2**24 - p, 24)
+            for k in range(7):
+                u[k] = held(u[k] + ((inputs[k] * (2**16 * a - (p >> 8)) * 5 + 2**15) >> 16), 2**20)
+            for slot in slots:
+                slot[0] += ((2**22 - 1) * a - slot[0]) * (131072 // (2 * slot[1] + 3)) >> 16
+                slot[1] = min(slot[1] + 1, 255)
+            low, high = (split + 1, high) if a else (low, split)
+            for k in range(2):
+                ends[k][1 - a] = m[k]
+            node = 2 * node + a
+        if low == high:
+            return low
+        (b, h), count = ends[0], high - low + 1
+
+        def start(v):
+            if v in (low, high + 1):
+                return 2**24 * (v > low)
+            if h <= b:
+                return (v - low) * 2**24 // count
+            return (min(max(below(0, v), b), h) - b) * (2**24 - count) // (h - b) + v - low
+
+        slot = self.stack.slot(24)
+        v = found(start, slot, low, high)
+        self.stack.pop(start(v), start(v + 1) - start(v), 24)
+        return v
+
+
+def found(start, slot, low, high):
+    """The last value whose interval begins at the slot or before."""
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if start(middle) <= slot else (low, middle - 1)
+    return low
+
+
+def regressed(data, n, height, width, channels, how):
+    coded = Regressed(data, n, height, width, channels, how)
+    places = product(range(n), range(height), range(width))
+    out = np.array([[coded.L[c][place] for c in range(channels)] for place in places], np.int64)
+    return painted(out.reshape(n, height, width, channels), coded.most, coded.how)
+
+
 def serial(variant, body, shape, size):
     if variant >> 4 == 1:
         body = lzma.decompress(body, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 22}])
@@ -339,6 +584,8 @@ def decoded(payload, n, height, width, channels, size):
         return table[indices[..., 0]] if tag == 0xC0 else table[:, 0][indices]
     elif tag == 0x80:
         out = mixing(data, n, height, width)
+    elif tag >= 0x50:
+        out = regressed(data, n, height, width, channels, tag - 0x50)
     elif tag >= 0x40:
         out = smooth(data, n, height, width, channels, tag - 0x40)
     else:

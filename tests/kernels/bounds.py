@@ -64,7 +64,9 @@ class Bounded(vectors.Pointer):
 
 
 def put(self: vectors.Vectorised, unit: Unit, arguments: tuple[Any, ...]) -> None:
-    def wrapped(value: Any) -> vectors.Pointer | vectors.Value:
+    def wrapped(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(wrapped, value))
         if not isinstance(value, Array):
             return vectors.Value(unit.build, number(value).code)
         count = number(values.size_of(unit.build, value.shape)).code

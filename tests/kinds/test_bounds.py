@@ -82,6 +82,46 @@ for number in range(400):
         pass
 """
 
+JPEG = """
+from kinds.jpeg.test_payload import SORTS, coefficients
+from bitsback.kinds.jpeg import payload
+rng = np.random.default_rng(0)
+for number in range(60):
+    layouts = list(SORTS.values())[number % len(SORTS)]
+    blocks = coefficients(layouts, number, float(rng.choice([1, 30, 3000, 1e6])))
+    whole = payload.encode(blocks)
+    assert (payload.decode(whole, len(blocks)) == blocks).all()
+    bad = bytearray(whole)
+    for place in rng.integers(0, len(bad), 3):
+        bad[place] = rng.integers(256)
+    try:
+        payload.decode(bytes(bad), len(blocks))
+    except BitsBackError:
+        pass
+"""
+
+JPEG_FILES = """
+from files.jpeg.test_jpeg import FILES
+from bitsback.files import parse, write
+rng = np.random.default_rng(0)
+for number in range(400):
+    bad = bytearray(FILES[number % len(FILES)])
+    for place in rng.integers(2, len(bad), number % 4):
+        bad[place] = rng.integers(256)
+    picture = parse(bytes(bad[: rng.integers(len(bad) // 2, len(bad) + 1)]))
+    if picture.parts:
+        blocks = picture.parts[0].copy()
+        skip = 1 + int(blocks[0, 0, 0, 0])
+        blocks[skip:] = rng.integers(0, 1 << rng.integers(1, 17), blocks[skip:].shape)
+        blob = bytearray(picture.blob)
+        for place in rng.integers(2, len(blob), number % 3):
+            blob[place] = rng.integers(256)
+        try:
+            write(picture.recipe, bytes(blob), [blocks])
+        except BitsBackError:
+            pass
+"""
+
 MODEL = """
 from bitsback.models import Model
 model = Model.load(sys.argv[1])
@@ -138,6 +178,12 @@ def test_what_a_kernel_makes_begins_with_noise(run: Run) -> None:
 
 def test_the_adaptive_kind(run: Run) -> None:
     done = run(ADAPTIVE)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("script", [JPEG, JPEG_FILES], ids=["coefficients", "files"])
+def test_the_jpeg_kind(run: Run, script: str) -> None:
+    done = run(script)
     assert done.returncode == 0, done.stderr
 
 

@@ -90,6 +90,9 @@ def train_command(
     group.agree(0.0)
     regime = Regime(minutes=minutes, steps=steps, kind=kind, size=size, init=init, seed=seed, device=device,
                         threads=threads, name=path.stem)  # fmt: skip
+    if group.leads and (jpegs := _jpegs(inputs)):
+        say(f"{jpegs:,} of these are JPEG files: compress codes them by their coefficients, byte for byte, and uses no "
+            "model of pixels. What is learned of their pixels helps with other files of such images")  # fmt: skip
     with _view(leads=group.leads, drawn=not no_progress) as view:
         result = fit(inputs, regime, folder=folder, view=view)
         stopped = view.stopping()
@@ -111,6 +114,17 @@ def train_command(
             say(f"use it: bitsback compress FOLDER --model {path}, or bitsback models --add {path}")
     leave()
     return 0
+
+
+def _jpegs(inputs: tuple[str, ...]) -> int:
+    """How many files claim to be JPEG files."""
+    from bitsback.files import claimed
+
+    found = 0
+    for path in map(Path, inputs):
+        files = (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        found += sum(claimed(file.suffix) == "jpeg" for file in files)
+    return found
 
 
 def _write(path: Path, data: bytes) -> None:

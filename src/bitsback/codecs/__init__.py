@@ -8,6 +8,7 @@ Families, whole arrays at a time:
 
 ================================  ========================================================================
 :class:`Uniform`                  plain bits, or any number of equally likely symbols
+:class:`Shifted`                  the same, so that they look random on the stack: latents in a chain
 :class:`Bernoulli`                zeros and ones
 :class:`Categorical`              any distributions, from a :class:`CdfTable`; :func:`quantise_pmf` makes rows
 :class:`Logistic`                 levels (pixels), one logistic distribution each
@@ -58,4 +59,5 @@ from bitsback.codecs.logistic import LogisticMixture as LogisticMixture
 from bitsback.codecs.logistic import NetworkMixture as NetworkMixture
 from bitsback.codecs.logistic import quarter as quarter
 from bitsback.codecs.multiset import Multiset as Multiset
+from bitsback.codecs.shifted import Shifted as Shifted
 from bitsback.codecs.uniform import Uniform as Uniform

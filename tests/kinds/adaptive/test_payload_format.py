@@ -45,6 +45,22 @@ def test_transparent_pixels_are_not_coded(tag, channels):
     agrees(encode_as(images, tag), images)
 
 
+@pytest.mark.parametrize(
+    ("tag", "channels", "dtype"),
+    [(0x50, 1, "u2"), (0x53, 4, "u1"), (0x58, 1, "u1"), (0x5A, 3, "u2"), (0x60, 2, "u1"), (0x65, 4, "u1")],
+)
+def test_regressed_payloads(tag, channels, dtype):
+    images = picture(3, channels, np.dtype(dtype), (5, 9))
+    images[..., -1] *= images[..., -1] > np.median(images[..., -1])
+    images *= (images[..., -1:] > 0) | (tag % 8 < 4)
+    agrees(encode_as(images, tag), images)
+
+
+def test_regressed_payloads_have_strips():
+    images = picture(2, 1, np.uint8, (67, 5))
+    agrees(encode_as(images, 0x58), images)
+
+
 @pytest.mark.parametrize("divisor", [1, 8, 64])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_mixing_payloads(divisor, dtype):

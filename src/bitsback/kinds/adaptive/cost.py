@@ -29,6 +29,24 @@ def learnable(whole: Whole) -> bool:
     return (channels <= MANY_CHANNELS or pixels >= FEW_PIXELS) and (width * channels <= LONG_ROW or rows >= FEW_ROWS)
 
 
+MARGIN, STRIP = 2, 64
+"""Of images, to the left, the right and above, in :mod:`.regressed`; and the rows that it has under way at once."""
+
+MOST_CHANNELS, MANY_COLUMNS, MANY_ROWS = 16, 1 << 13, 1 << 9
+"""It takes no more channels; and of wider rows, in samples, so many or more."""
+
+_LEARNED_BESIDE, _SUMS, _LANES = 230_000, 352, 8
+
+
+def regressable(whole: Whole) -> bool:
+    """Whether margins are small beside the images, and what is learned takes little memory, if much at all: part of the
+    format."""
+    count, height, width, channels = whole
+    margins = (height + MARGIN) * (width + 2 * MARGIN) <= 3 * height * width
+    sums = channels <= MOST_CHANNELS and (width * channels <= MANY_COLUMNS or count * height >= MANY_ROWS)
+    return margins and sums and learnable(whole)
+
+
 def decoding(whole: Whole, payload: int) -> int:
     """Bytes for images of the shape ``whole`` from a payload of so many bytes, the images included."""
     count, height, width, channels = whole
@@ -41,10 +59,21 @@ def decoding(whole: Whole, payload: int) -> int:
     learned = max(map(_learned, (whole, (count, height, width, 1), (1, 1, colours, channels))))
     slots = 4 << min(max(pixels.bit_length() + 3, 12), SLOTS_LOG2)
     slabs = 32 * max(min(samples, SLAB), channels)
-    return images + learned + slots + slabs + 2 * payload + (10 << 20)
+    regressed = max(map(_regressing, (whole, (count, height, width, 1))))
+    return images + max(learned, regressed) + slots + slabs + 2 * payload + (10 << 20)
 
 
 def _learned(whole: Whole) -> int:
     """Bytes of the state of :mod:`.smooth`, which is larger than that of :mod:`.mixing` but for its slots."""
     _, _, width, channels = whole
     return channels * (LEARNED + 40 * (width + 4)) if learnable(whole) else 0
+
+
+def _regressing(whole: Whole) -> int:
+    """Bytes of the planes of :mod:`.regressed`, and of what it learns."""
+    count, height, width, channels = whole
+    if not regressable(whole):
+        return 0
+    planes = 8 * count * (height + MARGIN) * (width + 2 * MARGIN)
+    columns = 4 * (width // 4 + 4 * _LANES) + min(STRIP, height) + 4 * _LANES
+    return channels * (planes + _LEARNED_BESIDE + 4 * _SUMS * columns)

@@ -4,6 +4,7 @@ A payload is a tag byte and a body. The tag says how the images were coded:
 
     0x00-0x2F   serial    samples or residuals in a row, and a general compressor: :mod:`.serial`
     0x40-0x47   smooth    predictions that learn, for photos and measurements: :mod:`.smooth`
+    0x50-0x67   regressed least squares, in the light of earlier images: :mod:`.regressed`
     0x80        mixing    counted contexts, for drawn images of one channel: :mod:`.mixing`
     0xC0        palette   colours, then a payload of their indices (one channel): :mod:`.colours`
     0xC1        levels    sample values that occur, then a payload of their ranks
@@ -15,27 +16,33 @@ at most one byte longer than their samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bitsback.errors import CodecError, FormatError, TruncatedError
-from bitsback.kinds.adaptive import colours, known, mixing, serial, smooth
+from bitsback.kinds.adaptive import colours, known, mixing, regressed, serial, smooth
 from bitsback.kinds.adaptive.cost import Whole
 from bitsback.kinds.varint import read_varint, varint
 
 Images = NDArray[Any]
 """(n, height, width, channels), uint8 or uint16."""
 
-SMOOTH, MIXING, PALETTE, LEVELS, APART = 0x40, 0x80, 0xC0, 0xC1, 0xC2
+SMOOTH, REGRESSED, MIXING, PALETTE, LEVELS, APART = 0x40, 0x50, 0x80, 0xC0, 0xC1, 0xC2
 
 _SAMPLE = 1 << 15
 """How many samples the choice of a variant looks at; images of up to twice as many are tried whole."""
 
+_RUN = 2
+"""At least so many images that follow one another are looked at, if there are so many."""
+
 _CLOSE, _TRIED = 1.2, 3
 """Up to so many variants, of sizes within this factor of the smallest on the sample, are tried on all images ..."""
+
+_GAIN = 0.99
+"""What takes longer must be smaller by this factor."""
 
 _PATIENCE = 1 << 21
 """... if these have no more samples than this."""
@@ -94,7 +101,9 @@ def encode_as(images: Images, tag: int) -> bytes:
     known.prove_encoding(known.group(tag, images.dtype), encode_as)
     if tag == MIXING:
         body = mixing.encode(images)
-    elif tag & 0xC0 == SMOOTH:
+    elif REGRESSED <= tag < MIXING:
+        body = regressed.encode(images, tag - REGRESSED)
+    elif SMOOTH <= tag < REGRESSED:
         body = smooth.encode(images, tag - SMOOTH)
     else:
         body = serial.encode(images, tag)
@@ -137,6 +146,8 @@ def _decode(payload: memoryview, whole: Whole, dtype: np.dtype[Any], within: fro
         return mixing.decode(body, whole, dtype)
     if tag & 0xF8 == SMOOTH and smooth.takes(whole, tag - SMOOTH):
         return smooth.decode(body, whole, dtype, tag - SMOOTH)
+    if REGRESSED <= tag < MIXING and regressed.takes(whole, tag - REGRESSED):
+        return regressed.decode(body, whole, dtype, tag - REGRESSED)
     return serial.decode(body, whole, dtype, tag)
 
 
@@ -188,17 +199,42 @@ def _smallest(images: Images, choices: list[_Choice]) -> bytes:
 
 def _choices(images: Images) -> list[_Choice]:
     """What is worth trying on all of the images, the most promising first."""
-    estimates = []
-    for form in _forms(images):
-        sample = _sample(form.images)
-        factor = form.images.size / sample.size
-        for tag in _variants(form.images, sample):
-            payload = encode_as(sample, tag)
-            size = len(form.prefix) + len(payload) * factor
-            estimates.append(_Choice(size, tag, form, payload if sample is form.images else None))
+    estimates = [one for form in _forms(images) for one in _estimates(form)]
     estimates.sort(key=lambda choice: choice.size)
     close = [choice for choice in estimates[:_TRIED] if choice.size <= _CLOSE * estimates[0].size]
     return close if images.size <= _PATIENCE else close[:1]
+
+
+def _estimates(form: _Form) -> list[_Choice]:
+    """What variants would take, judged by a sample."""
+    sample = _sample(form.images)
+    factor = form.images.size / sample.size
+
+    def estimate(tag: int) -> _Choice:
+        payload = encode_as(sample, tag)
+        size = len(form.prefix) + len(payload) * factor
+        return _Choice(size, tag, form, payload if sample is form.images else None)
+
+    found = [estimate(tag) for tag in _variants(form.images, sample)]
+    smooths = [one for one in found if SMOOTH <= one.tag < REGRESSED]
+    return found + _regressed(form.images, min(smooths), estimate) if smooths else found
+
+
+def _regressed(images: Images, best: _Choice, estimate: Callable[[int], _Choice]) -> list[_Choice]:
+    """The best of least squares with no, one or two references, if it gains enough for the time it takes over the best
+    of smooth images, whose colours it transforms alike."""
+    tag = best.tag - SMOOTH + REGRESSED
+    found: list[_Choice] = []
+    for references in range(min(len(images), regressed.MOST_REFERENCES + 1)):
+        if not regressed.takes(images.shape, tag - REGRESSED):
+            break
+        one = estimate(tag)
+        if one.size <= _GAIN * best.size:
+            best, found = one, [one]
+        elif references:
+            break
+        tag += regressed.REFERENCE
+    return found
 
 
 def _forms(images: Images) -> Iterator[_Form]:
@@ -250,12 +286,17 @@ def _variants(images: Images, sample: Images) -> Iterator[int]:
 
 
 def _sample(images: Images) -> Images:
-    """Evenly spread images, or rows from the middle of the one that is too large."""
-    count, height = images.shape[:2]
+    """Images that follow one another, from several places; of few large ones windows."""
+    count, height, width, channels = images.shape
     if images.size <= 2 * _SAMPLE:
         return images
-    wanted = max(1, _SAMPLE * count // images.size)
-    chosen = images[:: max(1, -(-count // wanted))]
-    rows = min(height, max(1, _SAMPLE * height // chosen.size))
-    top = (height - rows) // 2
-    return np.ascontiguousarray(chosen[:, top : top + rows])
+    wanted = min(count, max(_RUN, _SAMPLE // images[0].size))
+    runs = max(1, wanted // (2 * _RUN))
+    each = wanted // runs
+    firsts = ((count - each) * (2 * run + 1) // (2 * runs) for run in range(runs))
+    area = _SAMPLE // (runs * each * channels)
+    rows = min(height, max(1, int(area**0.5), area // width))
+    columns = min(width, max(1, area // rows))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    parts = [images[first : first + each, top : top + rows, left : left + columns] for first in firsts]
+    return np.ascontiguousarray(np.concatenate(parts))

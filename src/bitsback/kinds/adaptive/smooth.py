@@ -339,7 +339,7 @@ def encode(images: NDArray[Any], how: int) -> bytes:
     most = int(images.max())
     samples = images.reshape(count * height, width, channels).astype(np.int32)
     for part in _slabs(flat := samples.reshape(-1, 1, channels)):
-        flat[part] = _transformed(flat[part], most, how)
+        flat[part] = transformed(flat[part], most, how)
     row = width * channels
     job = _job(samples, height, most, how)
     return varint(most) + bands.encode(_encode, job, count * height, row, row, PRECISION)
@@ -356,17 +356,22 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     flat = samples.reshape(-1, 1, channels)
     images = np.empty(flat.shape, dtype)
     for part in _slabs(flat):
-        images[part] = _untransformed(flat[part], most, how)
+        images[part] = untransformed(flat[part], most, how)
     return images.reshape(whole)
 
 
 def _job(samples: NDArray[np.int32], height: int, most: int, how: int) -> Job:
     _, width, channels = samples.shape
+    return Job(samples, height, sizes(channels, most, how), how >= CLEAR, new_state(channels, width), load("logistic"))
+
+
+def sizes(channels: int, most: int, how: int) -> NDArray[np.int64]:
+    """What the samples of each coded channel are below: (C,)."""
     clear = how >= CLEAR
-    sizes = np.full(channels, most + 1, np.int64)
+    of_all = np.full(channels, most + 1, np.int64)
     if how % CLEAR:
-        sizes[1 + clear : 3 + clear] += most
-    return Job(samples, height, sizes, clear, new_state(channels, width), load("logistic"))
+        of_all[1 + clear : 3 + clear] += most
+    return of_all
 
 
 # Colour: three samples <-> three samples, differences moved up by the largest sample so that none is negative ---------
@@ -378,7 +383,7 @@ def _slabs(samples: NDArray[np.int32]) -> Iterator[slice]:
     return (slice(first, first + step) for first in range(0, len(samples), step))
 
 
-def _transformed(samples: NDArray[np.int32], most: int, how: int) -> NDArray[np.int32]:
+def transformed(samples: NDArray[np.int32], most: int, how: int) -> NDArray[np.int32]:
     transform = how % CLEAR
     if transform:
         red, green, blue = (samples[..., c] for c in range(3))
@@ -396,7 +401,7 @@ def _transformed(samples: NDArray[np.int32], most: int, how: int) -> NDArray[np.
     return np.ascontiguousarray(np.roll(samples, 1, axis=2) if how >= CLEAR else samples)
 
 
-def _untransformed(samples: NDArray[np.int32], most: int, how: int) -> NDArray[np.int32]:
+def untransformed(samples: NDArray[np.int32], most: int, how: int) -> NDArray[np.int32]:
     transform = how % CLEAR
     if how >= CLEAR:
         samples = np.roll(samples, -1, axis=2)

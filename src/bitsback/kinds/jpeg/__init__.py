@@ -43,7 +43,7 @@ class Jpeg:
     def memory(self, count: int, shape: Shape, dtype: DTypeLike, payload: int, threads: int = 1) -> int:
         from bitsback.kinds.jpeg.cost import decoding
 
-        return decoding(count, payload, threads)
+        return decoding(count * int(np.prod(shape)), payload, threads)
 
     def prepare(self) -> None:
         import_module("bitsback.kinds.jpeg.payload")

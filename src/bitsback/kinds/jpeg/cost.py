@@ -9,7 +9,7 @@ WIDEST = 6 << 20
 """Bytes of the last rows of a component with rows of 2^14 blocks, and more."""
 
 
-def decoding(count: int, payload: int, threads: int) -> int:
-    """Bytes for ``count`` blocks from a payload of so many bytes, the blocks included."""
-    rows = min(WIDEST, 4096 * 3 + 1600 * count)
-    return 2 * 128 * count + 3 * payload + threads * (MODEL + 4 * rows) + (8 << 20)
+def decoding(samples: int, payload: int, threads: int) -> int:
+    """Bytes for so many coefficients from a payload of so many bytes, the coefficients included."""
+    rows = min(WIDEST, 4096 * 3 + 25 * samples)
+    return 4 * samples + 3 * payload + threads * (MODEL + 4 * rows) + (8 << 20)

@@ -1,0 +1,595 @@
+"""Photos, slices, frames: every sample predicted by least squares, from its neighbours and from other images.
+
+For photos, scans and measurements of 8 to 16 bits, and above all for series of them. An image may name an earlier one,
+its *reference*: what is there at the same place, and around it, later pixels included, are regressors as the neighbours
+are (Wu & Memon's interband CALIC and its kin; the window and its arithmetic are in :mod:`.squares`). For each sample
+
+1. the *guess* is the regression's, and the *mean* is the guess and its mean error so far in the like surroundings;
+2. two *scales* are mean errors so far: where the errors around were as large and the regression was as sure; and where
+   they were as large and the reference, when it was coded, was as hard to guess in this place;
+3. the sample is coded as answers to *questions*: is it above this value? The values halve what the first distribution
+   expects, then its halves, and so on, so that an answer is about one bit, or certain. The probability of yes is mixed
+   from both distributions, and from what came before of this question in four contexts. After six answers what is left
+   is coded by the first distribution alone.
+
+Rows are coded side by side, each ``SKEW`` pixels behind the one above, ``STRIP`` of them at once; images one after the
+other. All of it to the bit is in ``docs/format.md``.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.ans import Decoder, Encoder, peek, take
+from bitsback.codecs.search import search
+from bitsback.codecs.tables import ORIGIN, sigmoid
+from bitsback.errors import FormatError
+from bitsback.kernels import helper, kernel
+from bitsback.kernels.vectors import LANES
+from bitsback.kinds.adaptive import bands, smooth
+from bitsback.kinds.adaptive.cost import MARGIN, STRIP, regressable
+from bitsback.kinds.adaptive.mixing import tables
+from bitsback.kinds.adaptive.smooth import CLEAR
+from bitsback.kinds.adaptive.squares import Squares, regress, remember, squares
+from bitsback.kinds.context.network import SKEW
+from bitsback.kinds.varint import read_varint, varint
+
+OWN = 9
+"""Regressors in the same channel and image."""
+
+ACROSS = 5
+"""... and in each reference: the same place, and left, right, above and below of it."""
+
+MOST_REFERENCES = 2
+DEPTH = 6
+"""Questions that are mixed."""
+
+_NODES, _ENERGIES, _SPREADS, _TEXTURES = 1 << DEPTH, 88, 32, 256
+_CONTEXTS, _INPUTS = 4, 7
+_WEIGHT_ROWS = 8
+_BIAS = 20
+PRECISION = 24
+_TOTAL = 1 << PRECISION
+_WHOLE = 1 << 32
+
+
+class Grid(NamedTuple):
+    """Images, and how they lie in planes: ``stride`` from row to row, ``size`` from image to image."""
+
+    images: int
+    height: int
+    width: int
+    channels: int
+    stride: int
+    size: int
+
+
+class State(NamedTuple):
+    """What has been learned. First axis: channel."""
+
+    biases: NDArray[np.int64]
+    """(C, 8 * textures, 2): sum of errors in 64ths, and their number."""
+    scales: NDArray[np.int64]
+    """(C, 2, energies, spreads, 2): sum of errors' magnitudes in 64ths, and their number."""
+    slots: NDArray[np.uint32]
+    """(C, 3 * spreads + textures, nodes): a probability of yes in the high 22 bits, the answers seen in the low 10."""
+    weights: NDArray[np.int32]
+    """(C, rows, nodes, inputs), in 2**-16."""
+
+
+def new_state(channels: int) -> State:
+    """The state before the first sample."""
+    energies = np.arange(_ENERGIES)
+    levels = np.where(energies < 4, energies, (4 + energies % 4) << np.maximum(energies // 4 - 1, 0))
+    scales = np.empty((channels, 2, _ENERGIES, _SPREADS, 2), np.int64)
+    scales[..., 0] = np.maximum(levels, 2)[:, None]
+    scales[..., 1] = 1
+    weights = np.zeros((channels, _WEIGHT_ROWS, _NODES, _INPUTS), np.int32)
+    weights[..., :2] = 1 << 15
+    biases = np.zeros((channels, 8 * _TEXTURES, 2), np.int64)
+    biases[..., 1] = 8
+    return State(biases, scales, np.zeros((channels, 3 * _SPREADS + _TEXTURES, _NODES), np.uint32), weights)
+
+
+_LOGITS = (
+    *(16, 32, 48, 64, 81, 97, 114, 131, 148, 166, 183, 202, 221, 240, 260, 281, 303, 326, 350, 375, 403, 432, 463, 498),
+    *(537, 581, 632, 693, 771, 879, 1061),
+)
+"""256 ln(k / (64 - k)), for k = 33 .. 63."""
+
+
+@cache
+def splits() -> NDArray[np.int64]:
+    """Where the question of each node lies, in 256ths of the scale from the mean: (nodes,)."""
+    logits = (*(-one for one in reversed(_LOGITS)), 0, *_LOGITS)
+    depths = [node.bit_length() - 1 for node in range(1, _NODES)]
+    shares = [(2 * (node - (1 << d)) + 1) << (DEPTH - 1 - d) for node, d in enumerate(depths, 1)]
+    return np.array([0, *(logits[share - 1] for share in shares)], np.int64)
+
+
+class Job(NamedTuple):
+    """Images, and what is learned from them."""
+
+    planes: NDArray[np.int32]
+    """(C * n * size,): samples, with margins."""
+    errors: NDArray[np.int32]
+    """The same of errors in 64ths of a level."""
+    grid: Grid
+    sizes: NDArray[np.int64]
+    """(C,): the samples of a channel are below its size."""
+    references: NDArray[np.int64]
+    """(n, how many, 3): the image, and how many rows and columns its content lies behind; image -1: none."""
+    clear: bool
+    """Whether samples where the first channel is 0 are not coded; they are what was guessed."""
+    state: State
+    squares: Squares
+    logistic: NDArray[Any]
+    logits: NDArray[np.int64]
+    splits: NDArray[np.int64]
+
+
+class Block(NamedTuple):
+    """Where pixels are, and what is known of them: LANES each."""
+
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    position: NDArray[np.int64]
+    """In the plane of the first channel."""
+    bases: NDArray[np.int64]
+    others: NDArray[np.int64]
+    """(references, LANES): where the reference's place is, in the plane of the first channel; -1: there is none."""
+
+
+class Voices(NamedTuple):
+    """What is asked for the answer to a question."""
+
+    contexts: NDArray[np.int64]
+    """(contexts,): rows of the channel's slots."""
+    inputs: NDArray[np.int64]
+    """(inputs,): logits."""
+
+
+class Shape(NamedTuple):
+    """A sample's two distributions: means in 64ths, inverse scales; the first one's scale in 1024ths of a level."""
+
+    mean: int
+    narrow: int
+    guess: int
+    other: int
+    scale: int
+
+
+@kernel(vectorise=True)
+def _encode(starts, freqs, first, last, job):  # type: ignore[no-untyped-def]
+    return _code(job, first, last, Encoder(starts, freqs), 0)
+
+
+@kernel(vectorise=True)
+def _decode(heads, tail, length, first, last, job):  # type: ignore[no-untyped-def]
+    return _code(job, first, last, Decoder(heads, tail), length)
+
+
+@helper
+def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
+    """Code rows ``first .. last - 1``, strip by strip. Returns the length of the stack, or how many symbols there
+    were."""
+    grid = job.grid
+    block = Block(
+        np.zeros(LANES, np.int64), np.zeros(LANES, np.int64), np.zeros(LANES, np.int64), np.zeros(LANES, np.int64),
+        np.zeros((MOST_REFERENCES, LANES), np.int64),
+    )  # fmt: skip
+    voices = Voices(np.zeros(_CONTEXTS, np.int64), np.zeros(_INPUTS, np.int64))
+    row = first
+    while row < last:
+        image, y = row // grid.height, row % grid.height
+        rows = min(min(STRIP - y % STRIP, grid.height - y), last - row)
+        if y == 0:
+            job.squares.columns[:] = 0
+        job.squares.rows[:] = 0
+        for t in range(grid.width + SKEW * (rows - 1)):
+            above, below = max(0, (t - grid.width + SKEW) // SKEW), min(rows - 1, t // SKEW)
+            for begin in range(above, below + 1, LANES):
+                lanes = min(LANES, below + 1 - begin)
+                _place(job, block, image, y, t, begin, lanes)
+                for c in range(grid.channels):
+                    size = _gather(job, block, c)
+                    regress(job.squares, c, size, t, begin, lanes, grid.width)
+                    for lane in range(lanes):
+                        length = _pixel(job, block, voices, c, lane, size, coder, length)
+                        if length < 0:
+                            return -1
+                    remember(job.squares, c, size, t, begin, lanes, grid.width)
+        row += rows
+    return length
+
+
+@helper
+def _place(job, block, image, y, t, begin, lanes):  # type: ignore[no-untyped-def]
+    """Set where the pixels of a block are. Lanes without a pixel repeat the last one."""
+    grid = job.grid
+    for lane in range(LANES):
+        number = begin + min(lane, lanes - 1)
+        row, column = y + number, t - SKEW * number
+        block.row[lane], block.column[lane] = row, column
+        block.position[lane] = image * grid.size + (row + MARGIN) * grid.stride + column + MARGIN
+        for k in range(job.references.shape[1]):
+            other = job.references[image, k, 0]
+            of_row = min(max(row + job.references[image, k, 1], 0), grid.height - 1)
+            of_column = min(max(column + job.references[image, k, 2], 0), grid.width - 1)
+            at = other * grid.size + (of_row + MARGIN) * grid.stride + of_column + MARGIN
+            block.others[k, lane] = at if other >= 0 else -1
+
+
+@helper
+def _gather(job, block, c):  # type: ignore[no-untyped-def]
+    """Set the bases of a block's pixels in channel c, and their regressors but the last; return how many there are."""
+    plane = job.grid.images * job.grid.size
+    size = 0
+    for lane in range(LANES):
+        p = c * plane + block.position[lane]
+        block.bases[lane] = job.planes[p - 1]
+        size = _neighbours(job, block.row[lane], lane, p)
+        for k in range(job.references.shape[1]):
+            size = _elsewhere(job, lane, c * plane, block.others[k, lane], block.bases[lane], size)
+        for d in range(1, min(c, 2) + 1):
+            size = _channel(job, block, lane, (c - d) * plane, size)
+    return size + 1
+
+
+@helper
+def _neighbours(job, row, lane, p):  # type: ignore[no-untyped-def]
+    """Above the image is what is left of the pixel, or where that is nearer, above it."""
+    planes, f, stride = job.planes, job.squares.f, job.grid.stride
+    w = planes[p - 1]
+    f[0, lane] = planes[p - 2] - w
+    for k in range(1, OWN):
+        f[k, lane] = 0
+    if row > 0:
+        n, nw, ne = planes[p - stride], planes[p - stride - 1], planes[p - stride + 1]
+        f[1, lane], f[2, lane], f[3, lane] = n - w, nw - w, ne - n
+        f[4, lane], f[5, lane] = planes[p - stride - 2] - nw, planes[p - stride + 2] - ne
+        if row > 1:
+            p -= 2 * stride
+            f[6, lane], f[7, lane], f[8, lane] = planes[p] - n, planes[p - 1] - nw, planes[p + 1] - ne
+    return OWN
+
+
+@helper
+def _elsewhere(job, lane, plane, at, base, size):  # type: ignore[no-untyped-def]
+    """A place in a reference, and what is around it."""
+    grid, planes, f = job.grid, job.planes, job.squares.f
+    if at < 0:
+        for k in range(ACROSS):
+            f[size + k, lane] = 0
+    else:
+        q = plane + at
+        left, right, up, down = _around(grid, q, at)
+        f[size, lane] = planes[q] - base
+        f[size + 1, lane], f[size + 2, lane] = planes[left] - planes[q], planes[right] - planes[q]
+        f[size + 3, lane], f[size + 4, lane] = planes[up] - planes[q], planes[down] - planes[q]
+    return size + ACROSS
+
+
+@helper
+def _channel(job, block, lane, plane, size):  # type: ignore[no-untyped-def]
+    """A channel that was coded before: here, above, and in the reference, less what is to the left."""
+    planes, f, stride = job.planes, job.squares.f, job.grid.stride
+    p, at = plane + block.position[lane], block.others[0, lane]
+    w = planes[p - 1]
+    f[size, lane] = planes[p] - w
+    f[size + 1, lane] = planes[p - stride] - w if block.row[lane] > 0 else 0
+    if job.references.shape[1] > 0:
+        f[size + 2, lane] = planes[plane + at] - w if at >= 0 else 0
+        size += 1
+    return size + 2
+
+
+@helper
+def _around(grid, q, at):  # type: ignore[no-untyped-def]
+    """What lies left, right, above and below in an image that is known as a whole: itself, where that is outside."""
+    column, row = at % grid.stride - MARGIN, at % grid.size // grid.stride - MARGIN
+    left, right = q - (column > 0), q + (column < grid.width - 1)
+    return left, right, q - grid.stride * (row > 0), q + grid.stride * (row < grid.height - 1)
+
+
+@helper
+def _pixel(job, block, voices, c, lane, size, coder, length):  # type: ignore[no-untyped-def]
+    """Code a sample; return the length of the stack or -1, or how many symbols there were."""
+    grid, planes, known, most = job.grid, job.planes, job.squares, job.sizes[c] - 1
+    plane = grid.images * grid.size
+    p = c * plane + block.position[lane]
+    guess = min(max(64 * block.bases[lane] + np.int64(known.predictions[lane]), 0), 64 * most)
+    if job.clear and c > 0 and planes[block.position[lane]] == 0:
+        _keep(job, block, lane, p, (guess + 32) >> 6, 0)
+        known.f[size - 1, lane] = planes[p] - block.bases[lane]
+        return length
+    bits, sums = known.diagonal.view(np.int64), known.moments.view(np.int64)
+    spread = ((bits[size - 1, lane] >> 48) - (sums[size * (size + 1) // 2, lane] >> 48) + 12 * 16) >> 4
+    bias, first, second = _contexts(job, block, voices, c, lane, p, guess, spread)
+    shape = _shape(guess, bias, first, second, most)
+    v = planes[p]
+    v, length = _answer(job, voices, c, shape, v, most, coder, length)
+    if length < 0:
+        return -1
+    error = 64 * v - shape.mean
+    _keep(job, block, lane, p, v, error)
+    known.f[size - 1, lane] = v - block.bases[lane]
+    _count(bias, 64 * v - guess)
+    _count(first, abs(error))
+    _count(second, abs(64 * v - guess))
+    return length
+
+
+@helper
+def _contexts(job, block, voices, c, lane, p, guess, spread):  # type: ignore[no-untyped-def]
+    """Set a sample's contexts; return the counters of bias and of both scales."""
+    grid, planes, errors, state = job.grid, job.planes, job.errors, job.state
+    plane, stride, at = grid.images * grid.size, grid.stride, block.others[0, lane]
+    known = job.references.shape[1] > 0 and at >= 0
+    ew, en = errors[p - 1], errors[p - stride]
+    energy = 2 * abs(ew) + 2 * abs(en) + abs(errors[p - stride - 1]) + abs(errors[p - stride + 1])
+    energy += abs(errors[p - 2]) + abs(errors[p - 2 * stride])
+    if c > 0:
+        energy = ((energy + 4 * abs(errors[p - plane]) + abs(errors[p - plane - 1])) * 8) // 13
+    rank = _rank(energy >> 3)
+    w, n, nw, ne = planes[p - 1], planes[p - stride], planes[p - stride - 1], planes[p - stride + 1]
+    ww, nn = planes[p - 2], planes[p - 2 * stride]
+    q = c * plane + at
+    texture = (64 * w > guess) | ((64 * n > guess) << 1) | ((64 * nw > guess) << 2) | ((64 * ne > guess) << 3)
+    texture |= ((64 * ww > guess) << 4) | ((64 * nn > guess) << 5) | ((64 * (2 * w - ww) > guess) << 6)
+    if known:
+        texture |= (64 * planes[q] > guess) << 7
+        left, right, up, down = _around(grid, q, at)
+        there = 2 * abs(errors[q]) + abs(errors[left]) + abs(errors[right]) + abs(errors[up]) + abs(errors[down])
+        other = _rank(there // 6)
+        sign = _signed(errors[q] if c == 0 else errors[p - plane])
+    else:
+        other = _rank(16 * (abs(w - nw) + abs(n - nw) + abs(n - ne)))
+        sign = _signed(errors[p - plane] if c > 0 else ew)
+    spread = min(max(spread + 10, 0), _SPREADS - 1)
+    half = min(other >> 1, _SPREADS - 1)
+    voices.contexts[0], voices.contexts[1] = min(rank >> 1, _SPREADS - 1), _SPREADS + (half if known else spread)
+    voices.contexts[2], voices.contexts[3] = 2 * _SPREADS + sign, 3 * _SPREADS + texture
+    scales = state.scales[c]
+    return state.biases[c, texture | (min(rank >> 3, 7) << 8)], scales[0, rank, spread], scales[1, rank, half]
+
+
+@helper
+def _rank(value):  # type: ignore[no-untyped-def]
+    """A number's size on a scale of four steps an octave, up to 87: 0 to 3 are themselves, 4 .. 7, 8, 10, 12 ..."""
+    shift = 0
+    while value >> shift >= 8:
+        shift += 1
+    return min(4 * shift + (value >> shift), 87)
+
+
+@helper
+def _signed(error):  # type: ignore[no-untyped-def]
+    """The rank of an error, in 31 steps with its sign."""
+    rank = min(_rank(abs(error)) >> 1, 15)
+    return _SPREADS - 1 - rank if error < 0 else rank
+
+
+@helper
+def _shape(guess, bias, first, second, most):  # type: ignore[no-untyped-def]
+    mean = min(max(guess + bias[0] // bias[1], 0), 64 * most)
+    scale = _scale(first)
+    return Shape(mean, (1 << 30) // scale, guess, (1 << 30) // _scale(second), scale)
+
+
+@helper
+def _scale(counter):  # type: ignore[no-untyped-def]
+    """The scale of a logistic distribution of such errors, in 1024ths of a level."""
+    return max(((counter[0] * 11818) >> 10) // counter[1], 8)
+
+
+@helper
+def _below(v, mean, inverse, table):  # type: ignore[no-untyped-def]
+    """How much of a distribution lies below the value v, in 2^-32."""
+    distance = (64 * v - 32 - mean) * inverse
+    return (27 * sigmoid(table, ORIGIN + distance) + 5 * sigmoid(table, ORIGIN + ((distance * 85) >> 8))) >> 5
+
+
+@helper
+def _answer(job, voices, c, shape, v, most, coder, length):  # type: ignore[no-untyped-def]
+    """Code a value: return it, and the length of the stack (or of the symbols) or -1."""
+    low, high, node = 0, most, 1
+    low_1, high_1, low_2, high_2 = 0, _WHOLE, 0, _WHOLE
+    while low < high and node < _NODES:
+        split = (16 * shape.mean + ((job.splits[node] * shape.scale) >> 8)) >> 10
+        split = min(max(split, low), high - 1)
+        middle_1 = _below(split + 1, shape.mean, shape.narrow, job.logistic)
+        middle_2 = _below(split + 1, shape.guess, shape.other, job.logistic)
+        chance = _chance(high_1, middle_1, low_1)
+        voices.inputs[0] = job.logits[chance >> 4]
+        voices.inputs[1] = job.logits[_chance(high_2, middle_2, low_2) >> 4]
+        p, weights = _mix(job, voices, c, node, chance)
+        answer = np.int64(v > split)
+        if isinstance(coder, Decoder):
+            answer = np.int64(peek(coder.heads[0], PRECISION) < p)
+        start, stop = (0, p) if answer else (p, _TOTAL)
+        if isinstance(coder, Decoder):
+            length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
+            if length < 0:
+                return v, -1
+        else:
+            coder.starts[length], coder.freqs[length] = start, stop - start
+            length += 1
+        _learn(job, voices, c, node, weights, answer, p >> 8)
+        if answer:
+            low, low_1, low_2, node = split + 1, middle_1, middle_2, 2 * node + 1
+        else:
+            high, high_1, high_2, node = split, middle_1, middle_2, 2 * node
+    if low == high:
+        return low, length
+    rest = (low, high, low_1, high_1, shape.mean, shape.narrow, job.logistic)
+    if isinstance(coder, Decoder):
+        slot, count = peek(coder.heads[0], PRECISION), high - low + 1
+        v, start, stop = search(slot, ((shape.mean + 32) >> 6) - low, count, _interval, rest)
+        length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
+        return v + low, length
+    start, stop = _interval(v - low, rest)
+    coder.starts[length], coder.freqs[length] = start, stop - start
+    return v, length + 1
+
+
+@helper
+def _chance(high, middle, low):  # type: ignore[no-untyped-def]
+    """How much of what lies below ``high`` and above ``low`` lies above ``middle``, in 2^-16."""
+    return min(max(((high - middle) << 16) // (high - low), 1), 65535) if high > low else 32768
+
+
+@helper
+def _interval(v, rest):  # type: ignore[no-untyped-def]
+    return _start(v, rest), _start(v + 1, rest)
+
+
+@helper
+def _start(v, rest):  # type: ignore[no-untyped-def]
+    """Where the interval of the value ``low + v`` begins, among those from ``low`` to ``high``."""
+    low, high, below_low, below_high, mean, inverse, table = rest
+    count = high - low + 1
+    if v <= 0 or v >= count:
+        return 0 if v <= 0 else _TOTAL
+    if below_high <= below_low:
+        return v * _TOTAL // count
+    share = min(max(_below(low + v, mean, inverse, table), below_low), below_high) - below_low
+    return share * (_TOTAL - count) // (below_high - below_low) + v
+
+
+@helper
+def _mix(job, voices, c, node, chance):  # type: ignore[no-untyped-def]
+    """Return the probability of yes in 2^-24, and the weights it is mixed with."""
+    slots, inputs = job.state.slots[c], voices.inputs
+    for k in range(_CONTEXTS):
+        slot = slots[voices.contexts[k], node]
+        if slot == 0:
+            slot = chance << 16
+            slots[voices.contexts[k], node] = slot
+        inputs[2 + k] = job.logits[slot >> 20]
+    inputs[2 + _CONTEXTS] = _BIAS
+    weights = job.state.weights[c, voices.contexts[0] >> 2, node]
+    total = 0
+    for k in range(_INPUTS):
+        total += inputs[k] * weights[k]
+    return min(max(sigmoid(job.logistic, ORIGIN + (total << 4)) >> 8, 16), _TOTAL - 16), weights
+
+
+@helper
+def _learn(job, voices, c, node, weights, answer, p):  # type: ignore[no-untyped-def]
+    """Move weights and slots towards an answer, whose probability was p in 2^-16."""
+    slots, error = job.state.slots[c], (answer << 16) - p
+    for k in range(_INPUTS):
+        weight = weights[k] + ((voices.inputs[k] * error * 5 + 32768) >> 16)
+        weights[k] = min(max(weight, -(1 << 20)), 1 << 20)
+    for k in range(_CONTEXTS):
+        slot = slots[voices.contexts[k], node]
+        chance, seen = slot >> 10, slot & 1023
+        chance += ((answer * 4194303 - chance) * (131072 // (2 * seen + 3))) >> 16
+        slots[voices.contexts[k], node] = (chance << 10) | min(seen + 1, 255)
+
+
+@helper
+def _keep(job, block, lane, p, v, error):  # type: ignore[no-untyped-def]
+    """Write a sample and its error where others will look for them: also in the margins, for what lies outside."""
+    grid, planes, errors = job.grid, job.planes, job.errors
+    planes[p], errors[p] = v, error
+    if block.column[lane] == 0 and block.row[lane] + 1 < grid.height:  # left of the row below
+        for k in range(1, MARGIN + 1):
+            planes[p + grid.stride - k], errors[p + grid.stride - k] = v, error
+    if block.column[lane] == grid.width - 1:
+        for k in range(1, MARGIN + 1):
+            planes[p + k], errors[p + k] = v, error
+
+
+@helper
+def _count(counter, error):  # type: ignore[no-untyped-def]
+    """Add an error to a counter of sum and number, which forgets what is long ago."""
+    counter[0] += error
+    counter[1] += 1
+    if counter[1] >= 256:
+        counter[0] >>= 1
+        counter[1] >>= 1
+
+
+# Images <-> bytes -----------------------------------------------------------------------------------------------------
+
+
+REFERENCE = 8
+"""Added to how colours are coded, for each reference that an image has: the one before, the one before that."""
+
+
+def takes(whole: tuple[int, int, int, int], how: int) -> bool:
+    """Whether images of this shape may be coded so: as :func:`bitsback.kinds.adaptive.smooth.takes` says, and if they
+    are not too small or too wide."""
+    return how < REFERENCE * (MOST_REFERENCES + 1) and smooth.takes(whole, how % REFERENCE) and regressable(whole)
+
+
+def encode(images: NDArray[Any], how: int) -> bytes:
+    """Code uint8 or uint16 images (n, H, W, C): the largest sample as a varint, then bands of rows.
+
+    ``how``: as for :func:`bitsback.kinds.adaptive.smooth.encode`, perhaps plus :data:`REFERENCE` once or twice.
+    """
+    count, height, width, channels = images.shape
+    most = int(images.max())
+    job = _job(images.shape, most, how)
+    inside = _inside(job.planes, job.grid)
+    for image, plane in zip(images, inside, strict=True):
+        flat = image.reshape(-1, 1, channels).astype(np.int32)
+        plane[:] = smooth.transformed(flat, most, how % REFERENCE).reshape(height, width, channels).transpose(2, 0, 1)
+    row = width * channels
+    return varint(most) + bands.encode(_encode, job, count * height, row, (DEPTH + 1) * row, PRECISION)
+
+
+def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], how: int) -> NDArray[Any]:
+    """The inverse: images of the shape ``whole``."""
+    count, height, width, channels = whole
+    most, data = read_varint(data)
+    if most > np.iinfo(dtype).max:
+        raise FormatError(f"the payload announces samples up to {most}")
+    job = _job(whole, most, how)
+    bands.decode(_decode, job, count * height, width * channels, data)
+    images = np.empty(whole, dtype)
+    for image, plane in zip(images, _inside(job.planes, job.grid), strict=True):
+        flat = plane.transpose(1, 2, 0).reshape(-1, 1, channels)
+        image[:] = smooth.untransformed(flat, most, how % REFERENCE).reshape(image.shape)
+    return images
+
+
+def _job(whole: tuple[int, int, int, int], most: int, how: int) -> Job:
+    count, height, width, channels = whole
+    references, how = divmod(how, REFERENCE)
+    stride = width + 2 * MARGIN
+    grid = Grid(count, height, width, channels, stride, stride * (height + MARGIN))
+    named = np.zeros((count, references, 3), np.int64)
+    for k in range(references):
+        named[:, k, 0] = np.maximum(np.arange(count) - 1 - k, -1)
+    size = regressors(channels, references)
+    total = channels * count * grid.size
+    return Job(
+        np.zeros(total, np.int32),
+        np.zeros(total, np.int32),
+        grid,
+        smooth.sizes(channels, most, how),
+        named,
+        how >= CLEAR,
+        new_state(channels),
+        squares(channels, size, min(STRIP, height), width),
+        *tables(),
+        splits(),
+    )
+
+
+def regressors(channels: int, references: int) -> int:
+    """How many a sample of the last channel has, itself included."""
+    return OWN + ACROSS * references + (2 + (references > 0)) * min(channels - 1, 2) + 1
+
+
+def _inside(planes: NDArray[np.int32], grid: Grid) -> NDArray[np.int32]:
+    """What is within the margins: (n, C, H, W), a view."""
+    whole = planes[: grid.channels * grid.images * grid.size].reshape(grid.channels, grid.images, -1, grid.stride)
+    return whole[:, :, MARGIN:, MARGIN : grid.stride - MARGIN].transpose(1, 0, 2, 3)
