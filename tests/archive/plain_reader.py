@@ -276,6 +276,7 @@ class Content(NamedTuple):
     blob: int
     pixels_only: bool
     sha256: bytes
+    shares: list
 
 
 def directory_of(chunk, dictionary):
@@ -283,12 +284,12 @@ def directory_of(chunk, dictionary):
     (how,) = source.take(1)
     first_member, first_content, members, contents, size = source.varints(5)
     assert source.left == 0
-    known = fields(unpack(how, chunk.payload, size, dictionary), {*range(1, 8), *range(16, 24)})
+    known = fields(unpack(how, chunk.payload, size, dictionary), {*range(1, 8), *range(16, 26)})
     return (
         first_member,
         members_of(known, first_member, first_content, members),
         first_content,
-        contents_of(known, contents),
+        contents_of(known, first_content, contents),
     )
 
 
@@ -323,7 +324,7 @@ def members_of(known, first_member, first_content, count):
     return out
 
 
-def contents_of(known, count):
+def contents_of(known, first, count):
     sizes, flags = column(known.get(16), count), column(known.get(17), count)
     recipes = strings(known.get(18))
     numbers = column(known.get(19), count, 1 if recipes else 0)
@@ -331,6 +332,9 @@ def contents_of(known, count):
     counts = iter(column(known.get(21), sum(arrays), 1))
     blobs = iter(column(known.get(22), sum(number > 0 for number in numbers)))
     hashes = Bytes(known.get(23, b""))
+    back = column(known.get(24), sum(arrays))
+    which = iter(column(known.get(25), sum(k > 0 for k in back), 1))
+    back = iter(back)
     out = []
     for row in range(count):
         assert flags[row] < 4
@@ -339,9 +343,9 @@ def contents_of(known, count):
         assert 0 not in mine and (text or not (mine or flags[row] & 1))
         blob = next(blobs) if text else sizes[row]
         sha256 = hashes.take(32) if flags[row] & 2 else b""
-        out.append(
-            Content(sizes[row], json.loads(text) if text else None, text, mine, blob, bool(flags[row] & 1), sha256)
-        )
+        recipe = json.loads(text) if text else None
+        shares = [(first + row - k + 1, next(which)) if k else None for k in (next(back) for _ in mine)]
+        out.append(Content(sizes[row], recipe, text, mine, blob, bool(flags[row] & 1), sha256, shares))
     assert hashes.left == 0
     return out
 
@@ -750,7 +754,11 @@ def unfolded(contents, wanted, pieces):
         content = contents[number]
         blob, arrays = joined(pieces[number, 0], b""), []
         for part, count in enumerate(content.counts, 1):
-            arrays.append(np.stack(joined(pieces[number, part], [])))
+            other = content.shares[part - 1]
+            if other:
+                assert other < (number, part) and not contents[other[0]].shares[other[1] - 1]
+                assert not pieces[number, part]
+            arrays.append(np.stack(joined(pieces[other or (number, part)], [])))
             assert len(arrays[-1]) == count
         assert len(blob) == content.blob
         file = None

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import accumulate
+from typing import NamedTuple
 
 import msgspec
 
@@ -65,6 +66,8 @@ class _Tag(IntEnum):
     COUNTS = 21
     BLOBS = 22
     HASHES = 23
+    SHARED_WITH = 24
+    SHARED_PARTS = 25
 
 
 _TAGS = frozenset(_Tag)
@@ -74,6 +77,13 @@ _LEADS = {int(kind): kind in (Type.SYMLINK, Type.HARDLINK) for kind in Type}
 
 _PIXELS_ONLY, _HASHED = 1, 2
 """Flags of a content."""
+
+
+class Share(NamedTuple):
+    """An array that has been there before: which content's, and its number in there, from 1."""
+
+    content: int
+    part: int
 
 
 class Content(msgspec.Struct, frozen=True, gc=False):
@@ -91,6 +101,8 @@ class Content(msgspec.Struct, frozen=True, gc=False):
     """Whether samples and metadata come back, but perhaps in other bytes than the file had."""
     sha256: bytes | None = None
     """Of the file, where it is stored for each."""
+    shares: tuple[Share | None, ...] = ()
+    """For each of its arrays the one that it is the same as; none of them is, if there are none."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -111,7 +123,7 @@ class Directory:
 
     def encode(self, system: System) -> tuple[bytes, bytes]:
         """Head and payload of the chunk."""
-        body = fields(_member_fields(self, system) | _content_fields(self.contents))
+        body = fields(_member_fields(self, system) | _content_fields(self.contents, self.first_content))
         how, packed = pack(body)
         numbers = (self.first_member, self.first_content, len(self.rows), len(self.contents), len(body))
         return bytes([how]) + varints(numbers), packed
@@ -152,7 +164,7 @@ def decode(head: DirectoryHead, payload: bytes, system: System, allowance: Allow
     ``allowance`` is what the archive may still describe, its members and contents aside.
     """
     known = read_fields(unpack(head.packing, payload, head.size), _TAGS)
-    contents = _read_contents(known, head.contents, allowance or Allowance(DEFAULT_LIMITS, head.size))
+    contents = _read_contents(known, head, allowance or Allowance(DEFAULT_LIMITS, head.size))
     return Directory(head.first_member, head.first_content, _read_rows(known, head, system), contents)
 
 
@@ -286,7 +298,7 @@ def _texts(data: bytes | None, most: int, system: System) -> list[str]:
     return [name_text(name, system) for name in names]
 
 
-def _content_fields(contents: Sequence[Content]) -> dict[int, bytes | None]:
+def _content_fields(contents: Sequence[Content], first: int) -> dict[int, bytes | None]:
     if not contents:
         return {}
     recipes = list(dict.fromkeys(content.recipe for content in contents if content.recipe is not None))
@@ -305,10 +317,26 @@ def _content_fields(contents: Sequence[Content]) -> dict[int, bytes | None]:
         _Tag.COUNTS: column(counts) if set(counts) - {1} else None,
         _Tag.BLOBS: column(blobs) if any(blobs) else None,
         _Tag.HASHES: b"".join(content.sha256 or b"" for content in contents) or None,
+        **_share_fields(contents, first),
     }
 
 
-def _read_contents(known: dict[int, bytes], rows: int, allowance: Allowance) -> list[Content]:
+def _share_fields(contents: Sequence[Content], first: int) -> dict[int, bytes | None]:
+    shares = [
+        (number, share)
+        for number, content in enumerate(contents, first)
+        for share in content.shares or (None,) * len(content.counts)
+    ]
+    back = [0 if share is None else number - share.content + 1 for number, share in shares]
+    parts = [share.part for _, share in shares if share is not None]
+    return {
+        _Tag.SHARED_WITH: column(back) if parts else None,
+        _Tag.SHARED_PARTS: column(parts) if set(parts) - {1} else None,
+    }
+
+
+def _read_contents(known: dict[int, bytes], head: DirectoryHead, allowance: Allowance) -> list[Content]:
+    rows = head.contents
     sizes = read_column(known.get(_Tag.SIZES), rows)
     flags = read_column(known.get(_Tag.FLAGS), rows)
     if any(flag & ~(_PIXELS_ONLY | _HASHED) for flag in flags):
@@ -324,6 +352,7 @@ def _read_contents(known: dict[int, bytes], rows: int, allowance: Allowance) -> 
     counts = read_column(known.get(_Tag.COUNTS), sum(parts), 1)
     blobs = iter(read_column(known.get(_Tag.BLOBS), sum(1 for i in index if i)))
     hashes = Cursor(known.get(_Tag.HASHES, b""))
+    shares = _read_shares(known, head.first_content, parts)
     contents = []
     for row, end in enumerate(accumulate(parts)):
         recipe = recipes[index[row] - 1] if index[row] else None
@@ -333,10 +362,27 @@ def _read_contents(known: dict[int, bytes], rows: int, allowance: Allowance) -> 
             raise FormatError("a content has arrays without images, or without a recipe")
         blob = sizes[row] if recipe is None else next(blobs)
         sha256 = hashes.take(32) if flags[row] & _HASHED else None
-        contents.append(Content(sizes[row], blob, recipe, own, pixels_only, sha256))
+        same = tuple(shares[end - parts[row] : end]) if shares else ()
+        contents.append(Content(sizes[row], blob, recipe, own, pixels_only, sha256, same if any(same) else ()))
     if hashes.left:
         raise FormatError("a directory has a hash too many")
     return contents
+
+
+def _read_shares(known: dict[int, bytes], first: int, parts: Sequence[int]) -> list[Share | None]:
+    """Of each array, which one it is the same as; nothing if none is."""
+    if _Tag.SHARED_WITH not in known:
+        return []
+    back = read_column(known[_Tag.SHARED_WITH], sum(parts))
+    which = iter(read_column(known.get(_Tag.SHARED_PARTS), sum(map(bool, back)), 1))
+    arrays = ((first + row, part) for row, count in enumerate(parts) for part in range(1, count + 1))
+    shares = [
+        Share(number - steps_ + 1, next(which)) if steps_ else None
+        for (number, _), steps_ in zip(arrays, back, strict=True)
+    ]
+    if any(share is not None and (share.content < 0 or not share.part) for share in shares):
+        raise FormatError("an array is said to be the same as one that is not there")
+    return shares
 
 
 def _recipe(data: bytes) -> str:
@@ -356,4 +402,15 @@ def sized(row: Row, content: Content | None) -> Entry:
     return Entry(entry.name, entry.type, entry.mtime_ns, entry.mode, content.size, entry.target)
 
 
-__all__ = ["Content", "Directory", "DirectoryHead", "Row", "decode", "name_bytes", "name_text", "read_head", "sized"]
+__all__ = [
+    "Content",
+    "Directory",
+    "DirectoryHead",
+    "Row",
+    "Share",
+    "decode",
+    "name_bytes",
+    "name_text",
+    "read_head",
+    "sized",
+]

@@ -23,7 +23,7 @@ from msgspec import structs
 from bitsback.archive import atomic
 from bitsback.archive.coding import encode_block, pack_bytes
 from bitsback.archive.container import COPY, HERE, ContainerWriter, Header, Kind
-from bitsback.archive.directory import Content, Directory, Row
+from bitsback.archive.directory import Content, Directory, Row, Share
 from bitsback.archive.head import Block, Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
 from bitsback.archive.library import Library
@@ -101,6 +101,12 @@ def append(
     return report
 
 
+def _known(archive: Archive) -> dict[bytes, int]:
+    """Contents by their SHA-256, where the archive has it."""
+    found = ((member.sha256, member.content) for member in archive.members)
+    return {bytes.fromhex(sha256): content for sha256, content in found if sha256 and content is not None}
+
+
 def _continued(archive: Archive) -> Continued:
     """Where an archive goes on."""
     structure = archive.structure
@@ -112,6 +118,7 @@ def _continued(archive: Archive) -> Continued:
         structure.next_content,
         {member.name: member.ordinal for member in archive.members},
         {chunk.head.hex() for chunk in structure.each(Kind.MODEL)},
+        _known(archive),
     )
 
 
@@ -138,13 +145,13 @@ def rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], stream: BinaryIO,
     for number, (archive, members) in enumerate(parts):
         kept = [member for member in members if counted[member.name] == (number, member.ordinal)]
         sound, lost = _sound(archive, kept, threads) if archive.damaged else (kept, [])
-        directories, renumbered = _directories(archive, relinked(sound), len(out.members), first_content)
+        directories, taken = _directories(archive, relinked(sound), len(out.members), first_content)
         encoded = [directory.encode(system) for directory in directories]
-        data = [data for data in archive.structure.chunks if data.contents & renumbered.keys()]
-        chosen.append(_Chosen(archive, encoded, renumbered, data))
+        data = [data for data in archive.structure.chunks if any(map(taken.of, _pieces(data)))]
+        chosen.append(_Chosen(archive, encoded, taken, data, taken.ends(data)))
         out.members += sound
         out.lost += lost
-        first_content += len(renumbered)
+        first_content += len(taken.renumbered)
         for some in (*(some for pair in encoded for some in pair), *(one.head.digest for one in data)):
             hashed.update(some)
     container = ContainerWriter(stream, Header(int.from_bytes(hashed.digest()[:8], "little"), system))
@@ -155,13 +162,49 @@ def rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], stream: BinaryIO,
     return out
 
 
+@dataclass(slots=True)
+class _Taken:
+    """What of an archive goes into another."""
+
+    renumbered: dict[int, int]
+    """Contents, with their new numbers."""
+    owners: dict[Share, Share]
+    """Arrays that are needed, and whose they are from now on: the first's that has it. Both by old numbers."""
+
+    def of(self, piece: Piece) -> Piece | None:
+        """A piece as the new archive has it; None if it is not needed."""
+        owner = self.owner(piece)
+        if owner is None:
+            return None
+        return piece._replace(content=self.renumbered[owner.content], part=owner.part)
+
+    def owner(self, piece: Piece) -> Share | None:
+        if piece.part:
+            return self.owners.get(Share(piece.content, piece.part))
+        return Share(piece.content, 0) if piece.content in self.renumbered else None
+
+    def ends(self, chunks: Sequence[DataChunk]) -> dict[int, list[int]]:
+        """For each of the chunks, the contents that end in it, by their old numbers, in the order of the new ones."""
+        last = {owner.content: data.number for data in chunks for owner in map(self.owner, _pieces(data)) if owner}
+        ends: dict[int, list[int]] = {}
+        for content in sorted(last, key=self.renumbered.__getitem__):
+            ends.setdefault(last[content], []).append(content)
+        return ends
+
+
+def _pieces(data: DataChunk) -> Iterator[Piece]:
+    return chain(data.head.image_pieces, data.head.byte_pieces)
+
+
 class _Chosen(NamedTuple):
     """What is taken of an archive: directories that are ready, contents with their new numbers, and chunks of data."""
 
     archive: Archive
     directories: list[tuple[bytes, bytes]]
-    renumbered: dict[int, int]
+    taken: _Taken
     data: list[DataChunk]
+    ends: dict[int, list[int]]
+    """For each chunk, the contents that end in it, by their old numbers."""
 
 
 def _sound(archive: Archive, members: Sequence[Member], threads: int) -> tuple[list[Member], list[Member]]:
@@ -176,9 +219,10 @@ def _sound(archive: Archive, members: Sequence[Member], threads: int) -> tuple[l
 
 def _directories(
     archive: Archive, members: Sequence[Member], first_member: int, first_content: int
-) -> tuple[list[Directory], dict[int, int]]:
-    """New directories of members of one archive, and the new numbers of their contents."""
+) -> tuple[list[Directory], _Taken]:
+    """New directories of members of one archive, and what is needed of it for them."""
     renumbered: dict[int, int] = {}
+    taken = _Taken(renumbered, {})
     out = []
     known = archive.structure.contents
     for batch in _batches(known, members):
@@ -193,10 +237,21 @@ def _directories(
             )
             for member in batch
         ]
-        contents = [known[old] for old in list(renumbered)[first:]]
+        contents = [_shared_anew(known[old], old, taken) for old in list(renumbered)[first:]]
         out.append(Directory(first_member, first_content + first, rows, contents))
         first_member += len(batch)
-    return out, renumbered
+    return out, taken
+
+
+def _shared_anew(content: Content, number: int, taken: _Taken) -> Content:
+    """A content, by its old number, whose arrays are those of the first that is taken and has them."""
+    shares: list[Share | None] = []
+    for part in range(1, len(content.counts) + 1):
+        array = (content.shares[part - 1] if content.shares else None) or Share(number, part)
+        owner = taken.owners.setdefault(array, Share(number, part))
+        own = owner == Share(number, part)
+        shares.append(None if own else owner._replace(content=taken.renumbered[owner.content]))
+    return structs.replace(content, shares=tuple(shares) if any(shares) else ())
 
 
 def _batches(contents: Mapping[int, Content], members: Sequence[Member]) -> Iterator[list[Member]]:
@@ -230,7 +285,7 @@ def _copy(container: ContainerWriter, chosen: _Chosen, models: set[str]) -> None
     for identity in inside:
         container.add(Kind.MODEL, bytes.fromhex(identity), archive.model(identity).data)
     for data in chosen.data:
-        container.add(Kind.DATA, *_chunk(archive, data, chosen.renumbered))
+        container.add(Kind.DATA, *_chunk(archive, data, chosen.taken, chosen.ends.get(data.number, [])))
     if len(chosen.data) > 1:
         for head, payload in chosen.directories:
             container.add(Kind.DIRECTORY, head, payload, COPY)
@@ -239,7 +294,7 @@ def _copy(container: ContainerWriter, chosen: _Chosen, models: set[str]) -> None
             container.add(Kind.MODEL, bytes.fromhex(identity), archive.model(identity).data, COPY)
 
 
-def _chunk(archive: Archive, data: DataChunk, renumbered: dict[int, int]) -> tuple[bytes, bytes]:
+def _chunk(archive: Archive, data: DataChunk, taken: _Taken, ends: list[int]) -> tuple[bytes, bytes]:
     """Head and payload of a chunk without what is not wanted of it."""
     blocks: list[Block] = []
     payloads: list[bytes] = []
@@ -247,7 +302,7 @@ def _chunk(archive: Archive, data: DataChunk, renumbered: dict[int, int]) -> tup
     whole = archive.payload(data)
     for which, block in enumerate(data.head.blocks):
         pieces = list(_within(data.head.image_pieces, data.firsts[which], data.firsts[which + 1]))
-        wanted = [(at, piece) for at, piece in pieces if piece.content in renumbered]
+        wanted = [(at, new) for at, piece in pieces if (new := taken.of(piece)) is not None]
         if not wanted:
             continue
         payload = whole[data.starts[which] : data.starts[which + 1]] if whole else archive.block_payload(data, which)
@@ -259,27 +314,23 @@ def _chunk(archive: Archive, data: DataChunk, renumbered: dict[int, int]) -> tup
             block, payload = again.block, again.payload
         blocks.append(block)
         payloads.append(payload)
-        image_pieces += [piece._replace(content=renumbered[piece.content]) for _, piece in wanted]
-    section, packed, byte_pieces = _bytes(archive, data, whole, renumbered)
-    digest = data.head.digest
-    ends = [content for content in data.ends if content in renumbered]
-    if ends != data.ends or sorted(ends, key=renumbered.__getitem__) != ends:
-        digest = _digest(archive, sorted(ends, key=renumbered.__getitem__))
+        image_pieces += [piece for _, piece in wanted]
+    section, packed, byte_pieces = _bytes(archive, data, whole, taken)
+    digest = data.head.digest if ends == data.ends else _digest(archive, ends)
     head = DataHead(blocks, joined(image_pieces), section, joined(byte_pieces), digest if ends else b"")
     return head.encode(), b"".join([packed, *payloads])
 
 
 def _bytes(
-    archive: Archive, data: DataChunk, whole: bytes | None, renumbered: dict[int, int]
+    archive: Archive, data: DataChunk, whole: bytes | None, taken: _Taken
 ) -> tuple[Bytes | None, bytes, list[Piece]]:
     """The bytes of a chunk: as they are, or those that are wanted packed anew."""
     section = data.head.data
     if section is None:
         return None, b"", []
-    wanted = [
-        (at, piece) for at, piece in _within(data.head.byte_pieces, 0, section.size) if piece.content in renumbered
-    ]
-    pieces = [piece._replace(content=renumbered[piece.content]) for _, piece in wanted]
+    found = _within(data.head.byte_pieces, 0, section.size)
+    wanted = [(at, new) for at, piece in found if (new := taken.of(piece)) is not None]
+    pieces = [piece for _, piece in wanted]
     if not pieces:
         return None, b"", []
     if len(pieces) == len(data.head.byte_pieces):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bitsback import files
 from bitsback.archive.directory import MAX_RECIPE, MAX_ROWS
 from bitsback.archive.gather import Source, read_image, read_pieces, read_start, read_whole
-from bitsback.archive.item import Item, recipe_text
+from bitsback.archive.item import Item, array_hashes, recipe_text
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.member import Entry, Type
 from bitsback.errors import BitsBackError, InputError, LimitError
@@ -78,7 +78,7 @@ def _item(source: Source, limits: Limits, pixels: bool) -> Item:
     if reason := _beyond(picture, limits):
         raise LimitError(reason)
     digest = hashlib.sha256(data).digest()
-    return Item(entry, picture, partial(read_whole, source), sha256=digest, linked=linked)
+    return Item(entry, picture, partial(read_whole, source), sha256=digest, hashes=array_hashes(picture), linked=linked)
 
 
 def _picture(data: bytes, name: str, pixels: bool = False) -> Picture:

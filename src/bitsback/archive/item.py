@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +32,8 @@ class Item:
     """Of a streamed file: its first bytes."""
     sha256: bytes = b""
     """Of the file as it was read; empty for a streamed one."""
+    hashes: tuple[bytes, ...] = ()
+    """Of each array, by :func:`array_hashes`; none if nothing else can have the same."""
     linked: bool = False
     """Whether hard links may follow."""
 
@@ -68,8 +70,8 @@ class Item:
         held = len(self.blob) + sum(part.size for part in parts)
         return Load(held, len(self.entry.name) + len(self.entry.target) + len(self.recipe or ""), len(parts))
 
-    def facts(self) -> Facts:
-        """What planning needs to know."""
+    def facts(self, shared: Sequence[bool] = ()) -> Facts:
+        """What planning needs to know; ``shared``: which of its arrays are another's (none, if there are none)."""
         if self.picture is None:
             return Facts(self.entry.size, (), worth_packing(self.start))
         coefficients = self.picture.coefficients
@@ -80,8 +82,9 @@ class Item:
                 part.dtype.name,
                 None if coefficients else levels(part),
                 coefficients,
+                same,
             )
-            for part in self.picture.parts
+            for part, same in zip(self.picture.parts, shared or [False] * len(self.picture.parts), strict=True)
         )
         blob = self.blob
         return Facts(len(blob), parts, bool(parts) or worth_packing(blob[: 1 << 16]))
@@ -99,6 +102,14 @@ class Item:
         except (OSError, BitsBackError):
             return None
         return data if data is not None and hashlib.sha256(data).digest() == self.sha256 else None
+
+
+def array_hashes(picture: Picture) -> tuple[bytes, ...]:
+    """SHA-256 of each array of a picture, with shape, type, and what it is of: those of one hash are the same."""
+    of = [repr((part.shape, part.dtype.name, picture.coefficients)).encode() for part in picture.parts]
+    return tuple(
+        hashlib.sha256(head + little_endian(part)).digest() for head, part in zip(of, picture.parts, strict=True)
+    )
 
 
 def recipe_text(recipe: dict[str, object]) -> str:
@@ -123,4 +134,4 @@ def content_digest(blob: bytes, recipe: str | None, parts: list[Images]) -> byte
     return digest.digest()
 
 
-__all__ = ["Entry", "Item", "Type", "content_digest", "recipe_text"]
+__all__ = ["Entry", "Item", "Type", "array_hashes", "content_digest", "recipe_text"]

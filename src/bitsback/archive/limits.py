@@ -54,6 +54,10 @@ HEAD_BYTES = 16
 """So many bytes of a head, once unpacked, count for a thing."""
 
 
+SHARED = 8
+"""How many times the samples of an array may be decoded for it, where it is far from who shares it."""
+
+
 class Allowance:
     """What an archive may still describe. To be asked before anything is made of what it says.
 

@@ -54,11 +54,17 @@ class PartFacts(msgspec.Struct, frozen=True, array_like=True):
     """The only two values of its samples; twice the same if there is but one."""
     coefficients: bool = False
     """Whether these are blocks of coefficients, which are coded together."""
+    shared: bool = False
+    """Whether it is another's, which was there before."""
 
     @property
     def unit(self) -> int:
         """Samples of one image."""
         return _unit(self.shape)
+
+    @property
+    def samples(self) -> int:
+        return self.count * self.unit
 
 
 class Facts(msgspec.Struct, frozen=True, array_like=True):
@@ -69,6 +75,11 @@ class Facts(msgspec.Struct, frozen=True, array_like=True):
     parts: tuple[PartFacts, ...] = ()
     packable: bool = True
     """Whether packing helps its bytes."""
+
+    @property
+    def own(self) -> int:
+        """How many arrays are not another's."""
+        return sum(not part.shared for part in self.parts)
 
 
 class Run(msgspec.Struct, frozen=True, array_like=True):
@@ -168,7 +179,7 @@ def group(contents: Sequence[Facts], apart: Collection[Look] = ()) -> list[Group
     ``apart``: what images are not to be mixed with others, however few they are, as they have a model of their own.
     """
     arrays = [(Run(number, part, 0, array.count), array) for number, facts in enumerate(contents)
-              for part, array in enumerate(facts.parts, 1)]  # fmt: skip
+              for part, array in enumerate(facts.parts, 1) if not array.shared]  # fmt: skip
     found: dict[tuple[Key, Shape | None], list[tuple[Run, PartFacts]]] = {}
     pairs: dict[Key, None] = {}
     sizes: Counter[tuple[Key, Shape | None]] = Counter()

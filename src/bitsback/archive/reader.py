@@ -25,7 +25,7 @@ from bitsback.archive.container import Chunk, File, Kind
 from bitsback.archive.directory import Content
 from bitsback.archive.item import content_digest
 from bitsback.archive.library import Library, ModelCoder
-from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.archive.limits import DEFAULT_LIMITS, SHARED, Limits
 from bitsback.archive.structure import DataChunk, Member, Part, Place, Structure
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, ModelNotFoundError
 from bitsback.kinds.base import Images
@@ -630,6 +630,12 @@ class _Work:
         blocks = (block for data in structure.chunks for block in data.head.blocks)
         held = sum(block.nbytes for block in blocks)
         held += sum(data.head.data.size for data in structure.chunks if data.head.data)
+        held += SHARED * sum(
+            part.nbytes
+            for number, content in structure.contents.items()
+            for part, share in zip(structure.held(number).parts, content.shares, strict=False)
+            if share is not None
+        )
         self._left = AGAIN * held + CACHE_BYTES
 
     def take(self, size: int) -> None:

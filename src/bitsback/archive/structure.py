@@ -16,10 +16,10 @@ from msgspec import structs
 
 from bitsback.archive import directory as directories
 from bitsback.archive.container import Chunk, ContainerReader, End, File, Header, Kind, read_payload
-from bitsback.archive.directory import Content, Directory, Row
+from bitsback.archive.directory import Content, Directory, Row, Share
 from bitsback.archive.head import Block, DataHead, Piece, decode_head
 from bitsback.archive.library import kind_name
-from bitsback.archive.limits import CHUNK, CONTENT, MEMBER, Allowance, Limits
+from bitsback.archive.limits import CHUNK, CONTENT, MEMBER, PIECE, Allowance, Limits
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.recovery import salvage
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
@@ -380,7 +380,41 @@ class Structure:
             self.chunks[max(place.chunk for place in found)].ends.append(content)
         for data in self.chunks:
             data.ends.sort()
+        self._share(places)
         return places
+
+    def _share(self, places: dict[int, list[Place]]) -> None:
+        """Let contents that share arrays have their pieces, too."""
+        shares = [
+            (number, part, share)
+            for number, content in self.contents.items()
+            for part, share in enumerate(content.shares, 1)
+            if share is not None and self._may_share(number, part, share)
+        ]
+        pieces: dict[Share, list[Place]] = {share: [] for _, _, share in shares}
+        for content in {share.content for share in pieces}:
+            for place in places.get(content, ()):
+                pieces.get(Share(content, place.piece.part), []).append(place)
+        for number, part, share in shares:
+            self._allowance.take(len(pieces[share]), PIECE)
+            for place in pieces[share]:
+                piece = place.piece._replace(content=number, part=part)
+                places.setdefault(number, []).append(Place(place.chunk, place.offset, piece))
+
+    def _may_share(self, number: int, part: int, share: Share) -> bool:
+        """Whether the array that one is said to be the same as is there; FormatError if it cannot be."""
+        other = self.contents.get(share.content)
+        if other is None and self.damaged:
+            return False
+        if (
+            other is None
+            or (share.content, share.part) >= (number, part)
+            or share.part > len(other.counts)
+            or other.counts[share.part - 1] != self.contents[number].counts[part - 1]
+            or (other.shares and other.shares[share.part - 1] is not None)
+        ):
+            raise FormatError("an array is said to be the same as one that it cannot be")
+        return True
 
     def _void(self, found: Sequence[Directory]) -> set[int]:
         """The members that do not count since their file changed while it was being stored."""

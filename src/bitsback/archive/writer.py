@@ -16,11 +16,12 @@ from bitsback.archive import front, plan
 from bitsback.archive.choice import Candidate, Choice, Effort, choose
 from bitsback.archive.coding import CodedBlock, encode_block, pack_bytes, worth
 from bitsback.archive.container import COPY, DRAFT, HERE, ContainerWriter, End, Header, Kind
-from bitsback.archive.directory import Content, Directory, Row, decode, name_bytes, read_head
+from bitsback.archive.directory import Content, Directory, Row, Share, decode, name_bytes, read_head
 from bitsback.archive.front import Front
 from bitsback.archive.head import Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
 from bitsback.archive.library import ADAPTIVE, FILTERED, JPEG, Library, ModelCoder
+from bitsback.archive.limits import SHARED
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
 from bitsback.archive.report import Kept, ModelUse, Report
@@ -66,6 +67,8 @@ class Continued:
     """Its members by name."""
     models: set[str] = field(default_factory=set)
     """Those that it embeds."""
+    known: dict[bytes, int] = field(default_factory=dict)
+    """Contents of which the SHA-256 is known, and that members name which count."""
 
 
 @dataclass(slots=True)
@@ -77,6 +80,8 @@ class _Batch:
     names: list[int | None] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
     facts: list[Facts] = field(default_factory=list)
+    shares: list[tuple[Share | None, ...]] = field(default_factory=list)
+    """For each content: of each of its arrays, which one it is the same as."""
     kept: list[Kept] = field(default_factory=list)
 
     def images(self, group: Group) -> list[Images]:
@@ -128,15 +133,16 @@ class Writer:
         self._progress = progress or (lambda done: None)
         self._threads = thread_count(settings.threads)
         self._next_member = continued.members if continued else 0
-        self._next_content = continued.contents if continued else 0
+        self._next_content = self._first_content = continued.contents if continued else 0
         self._system = continued.header.system if continued else HERE
         self._before = continued.end.runs if continued else ()
         self._listing = b""
         self._names: set[str] = set()
-        self._known: dict[bytes, int] = {}
+        self._known: dict[bytes, int] = dict(continued.known) if continued else {}
+        self._arrays: dict[bytes, Share] = {}
         self._linked: dict[str, int] = {}
         self._void: set[int] = set()
-        self._digests: dict[int, bytes] = {}
+        self._digests = {content: digest for digest, content in self._known.items()}
         self._embedded = set(continued.models) if continued else set()
         self._needed: dict[str, int] = {}  # data chunks that use a model which this run embeds
         self._continued = continued
@@ -204,6 +210,7 @@ class Writer:
         coded = self._code(batch, groups, choices)
         coded = self._keep_smaller(batch, groups, coded)
         blocks = [group for pairs in coded for group, _ in pairs]
+        self._forget(batch, blocks)
         finished = [one for pairs in coded for _, one in pairs]
         chunks = plan.chunks(batch.facts, blocks)
         directory = self._directory(batch)
@@ -237,13 +244,21 @@ class Writer:
                 number = self._known.get(item.sha256)
                 if number is None:
                     number = self._next_content + len(batch.owners)
+                    shares = self._shares(item, number)
                     batch.owners.append(item)
                     batch.digests.append(item.digest())
-                    batch.facts.append(item.facts())
+                    batch.shares.append(shares)
+                    batch.facts.append(item.facts([share is not None for share in shares]))
+                    if any(shares):
+                        again = sum(count for count, share in zip(item.counts, shares, strict=True) if share)
+                        kept.images = 1 if item.picture and item.picture.coefficients else again
+                        kept.how = "shared"
+                        kept.reason = "the same images as in another file"
                     if item.sha256:
                         self._known[item.sha256] = number
                 else:
                     kept.how, kept.corrections, kept.unexplained = "again", 0, False
+                    kept.exact |= number < self._first_content
                     item.picture = None
             kept.content = number
             batch.names.append(number)
@@ -252,6 +267,26 @@ class Writer:
                 self._linked[item.entry.name] = number
         self._report.members += batch.kept
         return batch
+
+    def _shares(self, item: Item, number: int) -> tuple[Share | None, ...]:
+        """For each array of an item, which one that is there already it is the same as."""
+        shares = []
+        for part, hashed in enumerate(item.hashes, 1):
+            mine = Share(number, part)
+            known = self._arrays.setdefault(hashed, mine)
+            shares.append(None if known == mine else known)
+        return tuple(shares)
+
+    def _forget(self, batch: _Batch, blocks: list[Group]) -> None:
+        """Let later batches not share what was given up, nor what takes much more decoding: little of a large block."""
+        dear: set[Share] = set()
+        for block in blocks:
+            for run in block.runs:
+                if SHARED * batch.facts[run.content].parts[run.part - 1].samples < block.samples:
+                    dear.add(Share(self._next_content + run.content, run.part))
+        gone = {self._next_content + number for number, facts in enumerate(batch.facts) if not facts.parts}
+        keep = ((key, share) for key, share in self._arrays.items() if share not in dear and share.content not in gone)
+        self._arrays = dict(keep)
 
     def _apart(self, contents: Sequence[Facts]) -> set[plan.Look]:
         """What images have a model that takes only their size."""
@@ -386,14 +421,26 @@ class Writer:
     ) -> list[list[tuple[Group, CodedBlock]]]:
         """Give up groups of images whose files, all together, are smaller as they are."""
         for number, group in enumerate(groups):
-            mine = sorted({run.content for run in group.runs})
+            mine = self._with_sharers(batch, {run.content for run in group.runs})
             size = sum(len(one.payload) + _BLOCK_COST for _, one in coded[number])
             size += sum(batch.facts[content].blob for content in mine) // 2
-            whole = sum(len(batch.facts[content].parts) for content in mine) == len(group.runs)
+            whole = sum(batch.facts[content].own for content in mine) == len(group.runs)
             files = sum(batch.owners[content].entry.size for content in mine)
             if whole and size >= files and self._give_up(batch, mine):
                 coded[number] = []
         return coded
+
+    def _with_sharers(self, batch: _Batch, contents: set[int]) -> list[int]:
+        """Contents of the batch, and those that share arrays of theirs."""
+        found: set[int] = set()
+        while found < contents:
+            found = contents
+            contents = found | {
+                number
+                for number, shares in enumerate(batch.shares)
+                if any(share is not None and share.content - self._next_content in found for share in shares)
+            }
+        return sorted(found)
 
     def _give_up(self, batch: _Batch, contents: list[int]) -> bool:
         """Keep contents as their files' bytes; False, and nothing done, if one of these cannot be had any more."""
@@ -404,6 +451,7 @@ class Writer:
             item = batch.owners[content]
             item.picture = Picture(raw=data)
             batch.facts[content], batch.digests[content] = item.facts(), item.digest()
+            batch.shares[content] = ()
         numbers = {self._next_content + content for content in contents}
         for kept in batch.kept:
             if kept.content in numbers:
@@ -423,9 +471,10 @@ class Writer:
                 item.recipe,
                 item.counts,
                 not item.exact,
-                digest if self._settings.hashes and digest and item.exact else None,
+                digest if digest and item.exact and (self._settings.hashes or _ends_nowhere(facts)) else None,
+                shares if any(shares) else (),
             )
-            for item, facts, digest in zip(batch.owners, batch.facts, batch.digests, strict=True)
+            for item, facts, digest, shares in zip(batch.owners, batch.facts, batch.digests, batch.shares, strict=True)
         ]
         return Directory(self._next_member, self._next_content, rows, contents)
 
@@ -579,6 +628,11 @@ def _hash_of(listing: Iterable[Entry]) -> bytes:
 
 def _coded(one: CodedBlock) -> bytes:
     return one.block.check.to_bytes(8, "little") + len(one.payload).to_bytes(8, "little")
+
+
+def _ends_nowhere(facts: Facts) -> bool:
+    """Whether a content that holds something has nothing of its own, so that no digest of a chunk covers it."""
+    return bool(facts.parts) and not facts.own and not facts.blob
 
 
 def _numbered(first: int, run: Run) -> Piece:
