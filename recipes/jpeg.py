@@ -3,11 +3,11 @@
     python recipes/jpeg.py FILES ...      writes start.bin and known.bin in kinds/jpeg, and the hash in start.py
 
 Two steps: least squares on blocks drawn from the files, and one pass through all of them that counts the answers of
-each slot while it codes (minutes for 30 MB). What ships was made by these two steps before they were put together
-here, so that it does not come out of them to the last byte: the first on numbers 101 to 260, by name, of
+each slot while it codes (minutes for 30 MB). What ships was made by these two steps before they were put together here,
+so that it does not come out of them to the last byte: the first on numbers 101 to 260, by name, of
 EliSchwartz/imagenet-sample-images; the second on every seventh of its numbers 101 to 900, and on every other file of
-mapillary/OpenSfM's test data and openMVG/ImageDataset_SceauxCastle. The first hundred of imagenet-sample-images, and
-what else benchmarks/jpeg.py measures on, were not used.
+mapillary/OpenSfM's test data and openMVG/ImageDataset_SceauxCastle. The first hundred
+of imagenet-sample-images were not used.
 """
 
 from __future__ import annotations
