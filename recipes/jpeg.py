@@ -2,7 +2,7 @@
 
     python recipes/jpeg.py FILES ...      writes start.bin and known.bin in kinds/jpeg, and the hash in start.py
 
-Two steps: least squares on blocks drawn from the files, and one pass through all of them that counts the answers of each
+Two steps: least squares on blocks drawn from the files, and one pass through all that counts the answers of each
 slot while it codes (minutes for 30 MB). What ships was made by these two steps before they were put together here, so
 that it does not come out of them to the last byte: the first on numbers 101 to 260, by name, of
 EliSchwartz/imagenet-sample-images; the second on every seventh of its numbers 101 to 900, and on every other file of
