@@ -139,10 +139,10 @@ def test_what_is_not_the_files_fault_is_not_blamed_on_it(monkeypatch, error):
 
 
 @pytest.mark.parametrize("order", ["II", "MM"])
-def test_a_bigtiff_is_called_one(order, kept):
+def test_a_bigtiff_is_known_for_what_it_is(order, kept):
     number = {"II": "little", "MM": "big"}[order]
     head = order.encode() + (43).to_bytes(2, number) + (8).to_bytes(2, number) + bytes(2)
-    kept(head + (16).to_bytes(8, number) + bytes(64), "a BigTIFF", "scan.tif")
+    kept(head + (16).to_bytes(8, number) + bytes(64), "a TIFF without size", "scan.tif")
 
 
 def test_everything_that_is_imported_later_can_be_imported_before():
