@@ -60,7 +60,8 @@ def bench_command(
     samples = sum(group.size for group in groups)
     raw = sum(group.nbytes for group in groups)
     if not samples:
-        raise ImageError("there are no images among the inputs")
+        raise ImageError("there are no images of pixels among the inputs (JPEG files are coded by their coefficients, "
+                         "which are not measured here)")  # fmt: skip
     count = sum(len(group) for group in groups)
     chosen = "" if count == total else f" of {total:,}"
     say(f"{count_words(count, 'image')}{chosen}, {samples:,} samples, {size_words(raw)}")
