@@ -67,7 +67,7 @@ def report(name: str, coder: Coder, data: bytes, whole: Whole, dtype: str = "uin
 # The adaptive kind ----------------------------------------------------------------------------------------------------
 
 ADAPTIVE = WITHOUT_WEIGHTS[1]
-SIMPLE = {"smooth": 0x40, "colours": 0x42, "mixing": 0x80}
+SIMPLE = {"smooth": 0x40, "colours": 0x42, "regressed": 0x50, "references": 0x60, "mixing": 0x80}
 SERIAL = {"lzma": 0x10, "two": 0x18, "median": 0x14, "ycocg": 0x16}
 
 
@@ -101,6 +101,8 @@ ADAPTIVE_CASES: list[tuple[str, Whole, int]] = [
     ("smooth", (1, 4, 300_000, 2), 1),
     ("smooth", (1, 600_000, 1, 1), 1),
     ("smooth", (500_000, 1, 1, 1), 1),
+    ("regressed", (1, 700, 900, 1), 2),
+    ("references", (2, 8, 8192, 1), 1),
     ("mixing", (1, 1, 1 << 19, 1), 2),
     ("mixing", (400_000, 1, 1, 1), 1),
     ("median", (1, 1, 1, 2_000_000), 2),

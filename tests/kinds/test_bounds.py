@@ -73,7 +73,14 @@ for number in range(400):
     shape = tuple(int(rng.integers(1, most)) for most in (4, 12, 40, 5))
     whole = payload.encode(images(kind, shape))
     payload.decode(whole, shape[0], shape[1:], kind)
-    bad = bytearray(whole if number % 3 else bytes([rng.choice([0x40, 0x41, 0x44, 0x80, 0xC0, 0xC1])]) + rng.bytes(300))
+    tag = int(rng.integers(0x50, 0x68))
+    if number % 4 == 1 and payload.regressed.takes(shape, tag - 0x50):
+        pictures = images(kind, shape)
+        pictures *= pictures[..., -1:] > 0
+        whole = payload.encode_as(pictures, tag)
+        assert (payload.decode(whole, shape[0], shape[1:], kind) == pictures).all()
+    tag = rng.choice([0x40, 0x41, 0x44, 0x50, 0x59, 0x64, 0x80, 0xC0, 0xC1])
+    bad = bytearray(whole if number % 3 else bytes([tag]) + rng.bytes(300))
     for place in rng.integers(0, len(bad), 3):
         bad[place] = rng.integers(256)
     try:
