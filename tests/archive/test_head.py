@@ -196,7 +196,7 @@ def test_few_bytes_do_not_become_many_things() -> None:
         began = time.process_time()
         with pytest.raises(BitsBackError):
             decode_head(deflated(fields(bomb)))
-        assert time.process_time() - began < 1.5
+        assert time.process_time() - began < 4
 
 
 def test_limits() -> None:

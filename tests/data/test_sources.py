@@ -91,7 +91,7 @@ def test_a_grey_jpeg_has_one_channel_and_a_webp_keeps_its_alpha(tmp_path: Path) 
 
 def test_a_compressed_tiff_of_16_bits_is_not_narrowed(tmp_path: Path) -> None:
     (tmp_path / "x.tif").write_bytes(encoded(GREY.astype(np.uint16) * 257, "TIFF", compression="tiff_lzw"))
-    assert "8 bits" in refused(tmp_path)
+    assert np.array_equal(Collection.open([tmp_path]).item(0).pixels[..., 0], GREY.astype(np.uint16) * 257)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP"])
@@ -208,8 +208,8 @@ def test_a_shard_that_was_cut_off(tmp_path: Path) -> None:
         ("a.npy", npy(np.zeros(9, np.uint8)), "1 axes"),
         ("a.npz", b"PK\x03\x04" + bytes(50), "damaged"),
         ("a-idx3-ubyte", idx(GREY[None])[:-1], "ends before"),
-        ("a.gz", gzip.compress(idx(GREY[None]))[:-9], "damaged gzip"),
-        ("a.gz", gzip.compress(b"hello"), "not an image"),
+        ("a.gz", gzip.compress(idx(GREY[None]), mtime=0)[:-9], "damaged gzip"),
+        ("a.gz", gzip.compress(b"hello", mtime=0), "not an image"),
         ("a.txt", b"hello", "not an image"),
         ("a.tar", b"hello", "tar"),
     ],

@@ -27,7 +27,7 @@ from bitsback.files import formats
         (b"P55", None),
         (b"\x89PNG\n\x1a\n", None),
         (b"\x00\x00\x08\x01", None),
-        (b"\xff\xd8\xff\xe0", None),
+        (b"\xff\xd8\xff\xe0", "jpeg"),
         (b"", None),
     ],
 )

@@ -29,7 +29,8 @@ class Shifted(Uniform):
     for datum n in place of ``Uniform(bits, shape)``.
 
     Args:
-        bits, shape: as of :class:`Uniform`.
+        bits: as of :class:`Uniform`.
+        shape: as of :class:`Uniform`.
         number: of the datum, 0 to 2^64 - 1: whatever encoder and decoder both know, another one for each.
 
     >>> import numpy as np

@@ -220,7 +220,7 @@ def decode(data: bytes) -> Item:
     if not data:
         raise ImageError("an empty file")
     found = formats.recognise(data)
-    if found is None and LOSSY.match(data):
+    if found in (None, "jpeg", "gif") and LOSSY.match(data):  # pixels, not coefficients or indices
         return Item(_decode_lossy(data))
     if found in (None, "npy", "npz", "idx"):
         raise ImageError("not an image" if found is None else f"a file of kind {found} where an image was expected")
