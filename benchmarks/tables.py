@@ -197,6 +197,17 @@ def graphics(measured: dict[str, Any]) -> str:
     return table(head, rows) + f"\n\n{line(measured['machine'])}"
 
 
+def folders(measured: dict[str, Any]) -> str:
+    """Folders as people have them, beside the best of what else one would take."""
+    rows = []
+    for row in measured["rows"]:
+        ours, other = row["bitsback"], row["other"]
+        sizes = [f"**{size:,}**" if size == min(ours, other) else f"{size:,}" for size in (ours, other)]
+        rows.append([row["folder"], str(row["files"]), *sizes, row["by"]])
+    head = [["folder", "files", "bitsback", "best other", ""], ["---", "---:", "---:", "---:", "---"]]
+    return "\n".join(f"| {' | '.join(row)} |".replace("|  |", "| |") for row in [*head, *rows])
+
+
 def cards(found: list[dict[str, Any]]) -> str:
     """The cards of the shipped models."""
     rows = []
@@ -223,7 +234,7 @@ def cards(found: list[dict[str, Any]]) -> str:
 
 
 PAGES = {
-    "README.md": ("results", "photos"),
+    "README.md": ("folders", "results", "photos"),
     "docs/index.md": ("results",),
     "docs/benchmarks.md": ("benchmarks", "photos", "graphics"),
     "docs/guides/train.md": ("training",),
@@ -243,5 +254,6 @@ def parts() -> dict[str, dict[str, str]]:
         "training": training(measured["train"]),
         "graphics": graphics(measured["graphics"]),
         "cards": cards(shipped),
+        "folders": folders(measured["folders"]),
     }
     return {page: {mark: shown[mark] for mark in marks} for page, marks in PAGES.items()}
