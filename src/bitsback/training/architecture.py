@@ -290,7 +290,7 @@ def blocks(images: Sequence[NDArray[np.uint8]]) -> float:
     is coarsest with.
 
     >>> blocks([np.arange(64, dtype=np.uint8)[None, :, None] // 8 * 8 + np.arange(64, dtype=np.uint8)[:, None] % 2])
-    1.0
+    7.0
     """
     total, count = np.zeros(8), np.zeros(8)
     for image in images:
