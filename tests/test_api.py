@@ -200,7 +200,8 @@ def test_effort_and_models_that_do_not_fit(folder: Path, tmp_path: Path) -> None
     report = bitsback.compress(images, tmp_path / "a.bba", model="digits")
     assert [(kept.how, kept.reason) for kept in report.members] == [("digits", "asked for")]
     report = bitsback.compress(folder / "0.npy", tmp_path / "b.bba", model="digits-binary")
-    assert report.members[0].reason == "the model digits-binary does not take images of 9x9x1 uint8 samples"
+    why = "the model digits-binary does not take images of 9x9x1 uint8 samples"
+    assert report.members[0].reason.startswith(why)
 
 
 def test_limits_hold_both_ways(folder: Path, tmp_path: Path) -> None:

@@ -161,8 +161,8 @@ class Generated(Generic[X]):
     ...         yield Uniform(2, (length,))
     >>> stack, codec = Stack(), Generated(lines)
     >>> codec.push(stack, [np.array(2), np.array([3, 1]), np.array(0)])
-    >>> stack.bits(), [item.tolist() for item in codec.pop(stack)]
-    (12.0, [2, [3, 1], 0])
+    >>> round(stack.bits()), [item.tolist() for item in codec.pop(stack)]
+    (12, [2, [3, 1], 0])
     """
 
     start: Callable[[], Generator[Codec[X], X, None]]
