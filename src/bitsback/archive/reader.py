@@ -448,7 +448,11 @@ class Archive:
             if member.problem or content is None:
                 errors[number] = FormatError(member.problem or "what it holds is not described")
             elif not _is_streamed(content):
-                needed += member.nbytes + content.size
+                try:
+                    needed += member.nbytes + max(content.size, self._bulk(member, content))
+                except FormatError as error:
+                    errors[number] = error
+                    continue
                 if needed > self.limits.memory:
                     errors[number] = LimitError(f"needs {needed} bytes, over the memory limit of {self.limits.memory}")
                 else:
@@ -471,6 +475,14 @@ class Archive:
         except BitsBackError as error:
             return [(number, error, b"") for number, *_ in out]
         return out
+
+    @staticmethod
+    def _bulk(member: Member, content: Content) -> int:
+        """Bytes that are made on the way to a file. FormatError if they are too many for one of its size."""
+        if member.recipe is None:
+            return 0
+        shapes = [(part.count, *part.shape) for part in member.parts]
+        return files.check_bulk(member.recipe, shapes, content.size, not content.pixels_only)
 
     def _file_of(self, number: int, parts: list[Images], sections: _Sections) -> tuple[list[bytes], bytes]:
         """A content's file, in one piece, and its digest."""
