@@ -29,7 +29,7 @@ import msgspec
 import xxhash
 
 from bitsback.archive.fields import Cursor, ascending, varints
-from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.archive.limits import CHUNK, DEFAULT_LIMITS, Allowance, Limits
 from bitsback.errors import (
     BitsBackError,
     ChecksumError,
@@ -539,11 +539,12 @@ class ContainerReader:
         self.tail = self.file.size - size
         self.chunks: list[Chunk] = []
         self.removed: set[int] = set()
-        number = 0
+        number, allowance = 0, Allowance(limits, self.file.size)
         listed = list(self._indexes(index, run, last))
         for one in reversed(listed):
             if one.content.first != number:
                 raise FormatError("the indexes do not follow one another")
+            allowance.take(len(one.content.sizes), CHUNK)
             self._read_listed(one)
             number = one.content.first + len(one.content.sizes) + 1
         self.end = End(size, number, index, (*last.runs, run)[-EARLIER:])

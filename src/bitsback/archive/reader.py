@@ -26,7 +26,7 @@ from bitsback.archive.directory import Content
 from bitsback.archive.item import content_digest
 from bitsback.archive.library import Library, ModelCoder
 from bitsback.archive.limits import DEFAULT_LIMITS, SHARED, Limits
-from bitsback.archive.structure import DataChunk, Member, Part, Place, Structure
+from bitsback.archive.structure import DataChunk, Held, Member, Part, Place, Structure
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, ModelNotFoundError
 from bitsback.kinds.base import Images
 from bitsback.threads import ordered_map, thread_count
@@ -414,7 +414,10 @@ class Archive:
             for number in numbers:
                 if (content := structure.contents.get(number)) is not None:
                     recipes.add(content.recipe)
-                    held += structure.held(number).nbytes + content.size
+                    about = structure.held(number)
+                    held += about.nbytes + content.size
+                    with suppress(FormatError):  # whoever makes the file will say what is wrong
+                        held += _bulk(about, content)
                     chunks |= {place.chunk for place in structure.places.get(number, ())}
             for chunk in chunks - working.keys():
                 working[chunk] = self._working(structure.chunks[chunk])
@@ -449,7 +452,7 @@ class Archive:
                 errors[number] = FormatError(member.problem or "what it holds is not described")
             elif not _is_streamed(content):
                 try:
-                    needed += member.nbytes + max(content.size, self._bulk(member, content))
+                    needed += member.nbytes + content.size + _bulk(member.held, content)
                 except FormatError as error:
                     errors[number] = error
                     continue
@@ -475,14 +478,6 @@ class Archive:
         except BitsBackError as error:
             return [(number, error, b"") for number, *_ in out]
         return out
-
-    @staticmethod
-    def _bulk(member: Member, content: Content) -> int:
-        """Bytes that are made on the way to a file. FormatError if they are too many for one of its size."""
-        if member.recipe is None:
-            return 0
-        shapes = [(part.count, *part.shape) for part in member.parts]
-        return files.check_bulk(member.recipe, shapes, content.size, not content.pixels_only)
 
     def _file_of(self, number: int, parts: list[Images], sections: _Sections) -> tuple[list[bytes], bytes]:
         """A content's file, in one piece, and its digest."""
@@ -679,6 +674,14 @@ class _Sections:
                 self._errors[place.chunk] = error
                 raise
         return self._last[1][place.offset : place.offset + place.piece.length]
+
+
+def _bulk(held: Held, content: Content) -> int:
+    """Bytes that are made on the way to a file. FormatError if they are too many for one of its size."""
+    if held.recipe is None:
+        return 0
+    shapes = [(part.count, *part.shape) for part in held.parts]
+    return files.check_bulk(held.recipe, shapes, content.size, not content.pixels_only).memory
 
 
 def _is_streamed(content: Content) -> bool:

@@ -124,13 +124,12 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     extra = np.frombuffer(blob[rest:], layout.dtype.newbyteorder("<")).astype(layout.dtype.newbyteorder("="))
     if layout.table and int(parts[0].max()) >= layout.table:
         raise ValueError("an index beyond the table")
-    stored = [part.reshape(parts[0].shape).transpose(layout.order) for part in parts]
-    out = np.empty(stored[0].shape, layout.dtype)
-    rows = max(1, _AT_ONCE * len(out) // out.size)
-    for first in range(0, len(out), rows):  # so that it takes little more than the file
-        some = [part[first : first + rows] for part in stored]
+    stored = [np.ascontiguousarray(part.reshape(parts[0].shape).transpose(layout.order)).reshape(-1) for part in parts]
+    out = np.empty(stored[0].size, layout.dtype)
+    for first in range(0, len(out), _AT_ONCE):  # so that it takes little more than the file
+        some = [part[first : first + _AT_ONCE] for part in stored]
         words = extra[some[0]] if layout.table else _joined(some, layout) + extra[0]
-        out[first : first + rows] = _unordered(words, layout.kind)
+        out[first : first + _AT_ONCE] = _unordered(words, layout.kind)
     return b"".join((blob[:head], out.data, blob[head:rest]))
 
 
