@@ -135,7 +135,7 @@ class Archive:
 
     @property
     def problems(self) -> list[str]:
-        """In a damaged archive, what was found wrong, in words."""
+        """In a damaged archive, what was found wrong, in words; in a whole one, what is damaged of its parity."""
         return self.structure.problems
 
     @property
