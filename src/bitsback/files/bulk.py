@@ -115,8 +115,8 @@ def _of_words(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
 
 
 def _of_png(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
-    frames = sum(count for count, *_ in parts)
-    size = sum(count * height * (1 + -(-width * channels * recipe["depth"] // 8))
+    frames, painted = sum(count for count, *_ in parts), recipe.get("palette")
+    size = sum(count * height * (1 + -(-width * (1 if painted else channels) * recipe["depth"] // 8))
                for count, height, width, channels in parts)  # fmt: skip
     return Bulk(size, frames + recipe.get("chunks", "").count(" ") // 8, size)
 
