@@ -28,10 +28,9 @@ from bitsback.files.deflate.symbols import (
     LENGTH_CODE,
     LENGTH_EXTRA,
     PAD,
-    WINDOW,
 )
 from bitsback.files.deflate.trees import shape
-from bitsback.files.deflate.walk import GREEDY, HUFFMAN, LAZY, RULES, RUN_LENGTHS, walk
+from bitsback.files.deflate.walk import GREEDY, HUFFMAN, LAZY, RING, RULES, RUN_LENGTHS, walk
 from bitsback.files.picture import Buffer
 
 Integers = NDArray[np.int64]
@@ -117,7 +116,12 @@ class Walk:
     def __init__(self, plain: NDArray[np.uint8], flushes: Integers, rules: Integers) -> None:
         self.plain, self.flushes, self.rules = plain, flushes, rules
         self.state = np.zeros(STATE, np.int64)
-        self.state[WORK] = 2_000 * len(plain) + (1 << 24)
+        self.state[WORK] = self._work = 2_000 * len(plain) + (1 << 24)
+
+    @property
+    def steps(self) -> int:
+        """How many positions were looked at."""
+        return self._work - int(self.state[WORK])
 
     def cost(self, stream: Stream, limit: int, room: int) -> int:
         """How many numbers correct the first tokens; many if more than ``room``, or if it cannot be done."""
@@ -186,7 +190,7 @@ class Walk:
     ) -> tuple[int, NDArray[np.int32]]:
         tokens = np.empty(max(1, min(len(self.plain), 8 * limit + 1)), np.int32)
         heads = np.full(1 << int(self.rules[walks.HASH_BITS]), -1, np.int32)
-        scratch = (heads, np.empty(WINDOW, np.int32), np.empty(STATE, np.int64))
+        scratch = (heads, np.empty(RING, np.int32), np.empty(STATE, np.int64))
         arrays = (given, blocks, tokens, self.state, events, *scratch)
         return int(walk(self.plain, self.flushes, self.rules, *arrays, known, limit)), tokens
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from bitsback.files.deflate.recipe import (
     DEFAULT,
     FILTERED,
-    MANY,
     ONLY_FIXED,
     ONLY_HUFFMAN,
     OTHER,
@@ -42,12 +41,13 @@ _LEVELS = (6, 9, 1, 3, 2, 4, 5, 7, 8)
 _MEMORIES = (8, 9, 7, 6, 5, 4, 3, 2, 1)
 _OTHERS: list[Rules] = [(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)]
 """What is tried where no zlib fits."""
-_FIRST, _SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 11, 1 << 14
-"""Tokens that an encoder must explain to be tried on all of them; and on which encoders are compared, if none does."""
-_FEW = 128
-"""Numbers that may correct what counts as explained: flushes, an unusual end."""
-_ALIKE = 12
-"""Encoders that explain the first tokens and are tried on all."""
+_SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 14
+"""Tokens on which encoders are compared, if none explains them all."""
+_FEW = 16
+"""Numbers that may correct what counts as explained: an unusual end, blocks that were flushed."""
+_ALIKE, _FAR = 32, 1 << 16
+"""Encoders that may need a few numbers, and a quarter of that that may fail after so many steps, before no others are
+looked for."""
 _FINALISTS = 2
 """Encoders that are compared on all tokens, if none explains them."""
 
@@ -55,7 +55,7 @@ _FINALISTS = 2
 def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None:
     """The recipe of a stream, or None if corrections would take more than ``most`` bytes.
 
-    First one is looked for that explains all: an encoder that does not is given up at the first token that it would
+    First one is looked for that explains all: an encoder that does not is given up after a few tokens that it would
     have chosen otherwise. If there is none, encoders are compared on the first tokens, and the best of them on all.
     """
     return _Search(plain, stream, most).recipe()
@@ -69,6 +69,7 @@ class _Search:
         self._flushes = flushes_of(stream)
         self._strategies, self._levels = _strategies(stream)
         self._memories = _memories(stream.blocks)
+        self._literal = not (stream.tokens >> TOKEN_BITS).any()
         farthest = int((stream.tokens >> TOKEN_BITS).max(initial=0))
         size = len(self._data)
         self._windows = [bits for bits in range(9, 15) if 0 < farthest <= (1 << bits) - 262 and size > 1 << bits]
@@ -78,37 +79,37 @@ class _Search:
         if explained is not None:
             return explained
         finalists = self._nearest()
-        recipes = [Recipe(rules, bytes_) for rules in finalists if (bytes_ := self._corrections(rules)) is not None]
+        tried = [(rules, self._walk(rules).corrections(self._stream, self._most)) for rules in finalists]
+        recipes = [Recipe(rules, corrections) for rules, corrections in tried if corrections is not None]
         return min(recipes, key=lambda recipe: len(recipe.corrections), default=None)
 
     def _walk(self, rules: Rules) -> Walk:
         return Walk(self._data, self._flushes, rules_of(*rules))
-
-    def _corrections(self, rules: Rules, room: int = MANY) -> bytes | None:
-        return self._walk(rules).corrections(self._stream, self._most, room)
 
     def _explained(self) -> Recipe | None:
         """The best of what explains all, or nearly so."""
         found: list[Recipe] = []
         alike = 0
         for rules in self._encoders():
-            if self._walk(rules).cost(self._stream, _FIRST, 0):
-                continue
-            corrections = self._corrections(rules, _FEW)
+            walk = self._walk(rules)
+            corrections = walk.corrections(self._stream, self._most, _FEW)
             if corrections == b"":
                 return Recipe(rules)
             if corrections is not None:
                 found.append(Recipe(rules, corrections))
-            alike += 1
-            if alike == _ALIKE:
+            alike += 1 if corrections is not None else 4 * (walk.steps > _FAR)
+            if alike >= _ALIKE:
                 break
         return min(found, key=lambda recipe: len(recipe.corrections), default=None)
 
     def _encoders(self) -> Iterator[Rules]:
         """All encoders that may have made the stream, the usual ones first."""
         for window in (15, *self._windows):
-            for strategy in self._strategies:
-                for level in self._levels if strategy not in (RLE, ONLY_HUFFMAN) else self._levels[:1]:
+            both = [(level, strategy) for strategy in self._strategies for level in self._levels]
+            if self._literal:  # strategies differ more than levels
+                both = [(level, strategy) for level in self._levels for strategy in self._strategies]
+            for level, strategy in both:
+                if level == self._levels[0] or strategy not in (RLE, ONLY_HUFFMAN):  # which have no levels
                     for memory in self._memories:
                         yield level, memory, strategy, window, ZLIB
         yield from _OTHERS
@@ -132,6 +133,8 @@ class _Search:
             near: list[Rules] = [(level, other, strategy, 15, ZLIB) for other in self._memories[1:]]
             near += [(level, memory, strategy, other, ZLIB) for other in self._windows]
             least = compare(near)
+        if len(self._stream.tokens) <= _SHORT_TRIAL:
+            return sorted(costs, key=costs.__getitem__)[:_FINALISTS]
         ranking = [rules for rules, cost in costs.items() if cost <= least * 5 // 4 + 8]
         longer = {rules: self._walk(rules).cost(self._stream, _LONG_TRIAL, 4 * _LONG_TRIAL) for rules in ranking}
         return sorted(longer, key=longer.__getitem__)[:_FINALISTS]

@@ -74,7 +74,10 @@ RULES = 14
 
 PATIENCE = 8192
 """How far a chain is followed to find a match that was not predicted."""
-_MASK = WINDOW - 1
+RING = 2 * WINDOW
+"""Positions of which it is known which other one came before with the same hash: more than are looked at, so that none
+of these is overwritten."""
+_MASK = RING - 1
 
 
 @helper
@@ -94,36 +97,34 @@ def same_bytes(plain, one, other, most):  # type: ignore[no-untyped-def]
 
 
 @helper
-def search(plain, at, shortest, end, origin, rules, chains, state):  # type: ignore[no-untyped-def]
-    """zlib's ``longest_match``: the first of the longest matches that are longer than ``shortest``; 0 if there is
-    none."""
+def search(plain, at, shortest, end, low, far, good, nice, chain, chains, state):  # type: ignore[no-untyped-def]
+    """zlib's ``longest_match``: the first of the longest matches that are longer than ``shortest``, and not before
+    ``low``; 0 if there is none."""
     most = min(end - at, LONGEST)
-    nice = min(rules[NICE], end - at)
-    left = rules[CHAIN]
-    if shortest >= rules[GOOD]:
+    nice = min(nice, end - at)
+    left = np.int64(chain)
+    if shortest >= good:
         left >>= 2
-    low = max(at - rules[MAX_DISTANCE], origin)
     best = np.int64(shortest)
     found = np.int64(0)
     there = np.int64(chains[at & _MASK])
-    if best >= most:
-        low = at
-    last = there + 1
-    while there >= low and there < last:
-        if plain[there + best] == plain[at + best] and plain[there + best - 1] == plain[at + best - 1]:
-            length = same_bytes(plain, there, at, most)
-            if length > best:
-                best = length
-                found = (at - there) << TOKEN_BITS | length
-                if length >= nice:
-                    break
-        left -= 1
-        if left == 0:
-            break
-        last = there
-        there = np.int64(chains[there & _MASK])
-        low = max(low, at - rules[MAX_DISTANCE] + 1)
-    state[WORK] -= rules[CHAIN] - left + 1
+    if best < most and there >= max(at - far, low):
+        low = max(at - far + 1, low)
+        while True:
+            if plain[there + best] == plain[at + best] and plain[there + best - 1] == plain[at + best - 1]:
+                length = same_bytes(plain, there, at, most)
+                if length > best:
+                    best = length
+                    found = (at - there) << TOKEN_BITS | length
+                    if length >= nice:
+                        break
+            left -= 1
+            if left == 0:
+                break
+            there = np.int64(chains[there & _MASK])
+            if there < low:
+                break
+    state[WORK] -= chain - left + 1
     return found
 
 
@@ -172,9 +173,8 @@ def distance_by_hops(plain, at, token, end, inserted, chains, state, events, kno
     count = np.int64(0)
     low = max(0, at - WINDOW + 1)
     there = np.int64(chains[at & _MASK]) if inserted > at else np.int64(-1)
-    last = at
     for _ in range(PATIENCE):
-        if there < low or there >= last or state[WORK] < 0:
+        if there < low or state[WORK] < 0:
             there = np.int64(-1)
             break
         state[WORK] -= 1
@@ -182,7 +182,6 @@ def distance_by_hops(plain, at, token, end, inserted, chains, state, events, kno
             count += 1
             if count == hops or at - there == distance:
                 break
-        last = there
         there = np.int64(chains[there & _MASK])
     if known == 0:
         if there < 0 or count != hops:
@@ -239,7 +238,17 @@ def walk(  # type: ignore[no-untyped-def]
     Long, as the order of things is all that matters in it: how a block ends, then its tokens.
     """
     size = plain.size
-    shift = (rules[HASH_BITS] + 2) // 3
+    how = rules[SEARCH]
+    good = rules[GOOD]
+    lazy = rules[MAX_LAZY]
+    nice = rules[NICE]
+    chain = rules[CHAIN]
+    bits = rules[HASH_BITS]
+    shift = (bits + 2) // 3
+    far = rules[MAX_DISTANCE]
+    room = rules[MAX_TOKENS]
+    least = rules[SHORTEST]
+    too_far = rules[TOO_FAR]
     inserted = np.int64(0)
     at = np.int64(0)
     token = 0
@@ -261,7 +270,7 @@ def walk(  # type: ignore[no-untyped-def]
         missed_before = missed
         marker = flush < flushes.size and at == end
         # How it ends: where the encoder's room for tokens does, after another number of them, or of bytes
-        most = rules[MAX_TOKENS]
+        most = room
         stop = end
         free = 0
         if marker:
@@ -302,22 +311,22 @@ def walk(  # type: ignore[no-untyped-def]
                         continue
                     if step == 1:
                         shortest = best & LENGTHS
-                        if best == 0 or rules[SEARCH] != LAZY or shortest >= rules[MAX_LAZY]:
+                        if best == 0 or how != LAZY or shortest >= lazy:
                             break
                     found = np.int64(0)
                     if end - here >= 3:
-                        if rules[SEARCH] >= GREEDY:
+                        if how >= GREEDY:
                             while inserted <= here:
-                                key = hash_of(plain, inserted, rules[HASH_BITS], shift)
+                                key = hash_of(plain, inserted, bits, shift)
                                 chains[inserted & _MASK] = heads[key]
                                 heads[key] = inserted
                                 inserted += 1
-                            found = search(plain, here, shortest, end, origin, rules, chains, state)
-                        elif rules[SEARCH] == RUN_LENGTHS:
+                            found = search(plain, here, shortest, end, origin, far, good, nice, chain, chains, state)
+                        elif how == RUN_LENGTHS:
                             found = run_at(plain, here, end)
-                    if rules[SEARCH] == LAZY:
+                    if how == LAZY:
                         length = found & LENGTHS
-                        if length < rules[SHORTEST] or (length == 3 and found >> TOKEN_BITS > rules[TOO_FAR]):
+                        if length < least or (length == 3 and found >> TOKEN_BITS > too_far):
                             found = np.int64(0)
                     if step == 0:
                         best = found
@@ -361,7 +370,7 @@ def walk(  # type: ignore[no-untyped-def]
                 carried = np.int64(-1)
                 if length == 1 and following > 0:
                     carried = following
-                if rules[SEARCH] == GREEDY and length > rules[MAX_LAZY] and inserted < at:
+                if how == GREEDY and length > lazy and inserted < at:
                     inserted = at
                 if taken >= limit or token >= 8 * limit or at >= 64 * limit:
                     return block
@@ -374,7 +383,7 @@ def walk(  # type: ignore[no-untyped-def]
             while inserted > inserted_before:
                 inserted -= 1
                 if inserted + 2 < size:
-                    key = hash_of(plain, inserted, rules[HASH_BITS], shift)
+                    key = hash_of(plain, inserted, bits, shift)
                     if heads[key] == inserted:
                         heads[key] = chains[inserted & _MASK]
             for i in range(RUNNING, RUNNING + RUNS):
@@ -407,8 +416,8 @@ def walk(  # type: ignore[no-untyped-def]
         blocks[block, COUNT] = token - first
         blocks[block, KNOWN] = 1 if free == 2 else 0
         # zlib ends a block when it has no room for another token, but does not look at it after a last pending literal
-        full = token - first == rules[MAX_TOKENS]
-        if full and rules[SEARCH] == LAZY and tokens[token - 1] == 1:
+        full = token - first == room
+        if full and how == LAZY and tokens[token - 1] == 1:
             full = False
         final = at == size and flush == flushes.size and not full and not marker
         if known:
