@@ -74,8 +74,8 @@ def numbers(data, lists):
 
 class Corrections:
     def __init__(self, data):
-        self.lists = numbers(data, 42)
-        self.places, self.left = [0] * 42, [None] * 42
+        self.lists = numbers(data, 48)
+        self.places, self.left = [0] * 48, [None] * 48
 
     def take(self, k):
         self.places[k] += 1
@@ -123,7 +123,7 @@ class Walk:
     def __init__(self, plain, rules, corrections):
         self.plain, self.rules, self.corrections = plain, rules, corrections
         self.head, self.before, self.inserted = {}, {}, 0
-        self.flushes = list(accumulate(corrections.lists[40]))
+        self.flushes = list(accumulate(corrections.lists[38]))
         assert not self.flushes or self.flushes[-1] // 2 <= len(plain)
         self.blocks = []
 
@@ -167,19 +167,19 @@ class Walk:
             return None
         return match
 
-    def corrected(self, at, predicted, best):
+    def corrected(self, at, predicted, best, kind):
         c = self.corrections
         if predicted is None:
             length = 3 + c.take(34) if best is None else best[0] + signed(c.take(35))
         else:
-            x = c.take(37) if best[0] > 7 else c.take(36)
+            x = c.take(38 + kind)
             if x == 0:
                 return None
             length = best[0] + signed(x - 1)
         assert 3 <= length <= min(258, len(self.plain) - at)
-        h = c.take(38)
+        h = c.take(36)
         if h == 0:
-            distance = 1 + c.take(39)
+            distance = 1 + c.take(37)
         else:
             there, last = self.before.get(at, -1) if self.inserted > at else -1, at
             for _ in range(8192):
@@ -253,7 +253,7 @@ class Walk:
         else:
             kind = next(k for k, m in enumerate((3, 4, 5, 7, 15, 31, 257, 258), 2) if predicted[0] <= m)
         self.wrong = not self.corrections.agreed(2 * kind + missed)
-        return self.corrected(at, predicted, best) if self.wrong else predicted
+        return self.corrected(at, predicted, best, kind) if self.wrong else predicted
 
 
 def lengths(w, count, longest):
@@ -374,7 +374,7 @@ class Shapes:
     def __init__(self, plain, rules, corrections, blocks):
         self.plain, self.rules, self.corrections, self.blocks = plain, rules, corrections, blocks
         self.out = Writer()
-        pairs = corrections.lists[41]
+        pairs = corrections.lists[39]
         assert len(pairs) % 2 == 0
         self.odd = dict(zip(accumulate(pairs[::2]), pairs[1::2], strict=True))
         assert max(self.odd, default=0) <= len(blocks)

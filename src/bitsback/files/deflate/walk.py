@@ -20,10 +20,9 @@ from bitsback.files.deflate.lists import (
     LAST,
     LAZY_LENGTH,
     LITERAL_LENGTH,
-    LONG_LENGTH,
+    OTHER_LENGTH,
     RUNNING,
     RUNS,
-    SHORT_LENGTH,
     WORK,
     agreed,
     number,
@@ -138,8 +137,8 @@ def run_at(plain, at, end):  # type: ignore[no-untyped-def]
 
 
 @helper
-def kind_of_prediction(predicted, best, missed):  # type: ignore[no-untyped-def]
-    """Which list of agreements a token belongs to: by what is predicted, and whether the last prediction was right."""
+def kind_of_prediction(predicted, best):  # type: ignore[no-untyped-def]
+    """Which kind a token is by what is predicted: 0 and 1 for literals, 2 to 9 for matches."""
     kind = 0
     if predicted == 1:
         kind = 1 if best > 0 else 0
@@ -156,7 +155,7 @@ def kind_of_prediction(predicted, best, missed):  # type: ignore[no-untyped-def]
             kind = 7
         elif length < LONGEST:
             kind = 8
-    return 2 * kind + missed
+    return kind
 
 
 @helper
@@ -196,7 +195,7 @@ def distance_by_hops(plain, at, token, end, inserted, chains, state, events, kno
 
 
 @helper
-def corrected(plain, at, token, predicted, best, end, inserted, chains, state, events, known):  # type: ignore[no-untyped-def]
+def corrected(plain, at, token, predicted, best, kind, end, inserted, chains, state, events, known):  # type: ignore[no-untyped-def]
     """The token that was chosen instead of what was predicted: noted where it is known, or else from the notes."""
     length = token & LENGTHS
     expected = best & LENGTHS
@@ -207,7 +206,7 @@ def corrected(plain, at, token, predicted, best, end, inserted, chains, state, e
             length = expected + unsigned(number(LAZY_LENGTH, signed(length - expected), state, events, known))
     else:
         value = np.int64(0) if length == 1 else 1 + signed(length - expected)
-        value = number(LONG_LENGTH if expected > 7 else SHORT_LENGTH, value, state, events, known)
+        value = number(OTHER_LENGTH - 2 + kind, value, state, events, known)
         if value == 0:
             return np.int64(1)
         length = expected + unsigned(value - 1)
@@ -341,12 +340,13 @@ def walk(  # type: ignore[no-untyped-def]
                     alias = chosen & LENGTHS == LONGEST_AS_284
                     if alias:
                         chosen -= 1
-                    kind = kind_of_prediction(predicted, best, missed)
+                    kind = kind_of_prediction(predicted, best)
+                    likely = 2 * kind + missed
                     missed = 0
-                    if not agreed(kind, chosen == predicted, state, events, known):
+                    if not agreed(likely, chosen == predicted, state, events, known):
                         missed = 1
                         chosen = corrected(
-                            plain, at, chosen, predicted, best, end, inserted, chains, state, events, known
+                            plain, at, chosen, predicted, best, kind, end, inserted, chains, state, events, known
                         )
                         if state[FAULT] != 0:
                             return -1
@@ -356,7 +356,7 @@ def walk(  # type: ignore[no-untyped-def]
                     if chosen & LENGTHS == LONGEST and not agreed(ALIAS, not alias, state, events, known):
                         tokens[token] = chosen + 1
                 elif free == 1:
-                    state[RUNNING + kind_of_prediction(predicted, best, missed)] += 1
+                    state[RUNNING + 2 * kind_of_prediction(predicted, best) + missed] += 1
                     missed = 0
                     tokens[token] = chosen
                     if chosen & LENGTHS == LONGEST:
