@@ -98,7 +98,7 @@ def signed(v):
 
 class Rules:
     def __init__(self, level, memory, strategy, window, family):
-        assert 1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and family in (0, 1)
+        assert 1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and family in (0, 1, 2)
         self.search = {2: NONE, 3: RUNS}.get(strategy, GREEDY if level <= 3 else LAZY)
         self.good, self.laziest, self.nice, self.chain = LEVELS[level]
         half = 2 ** max(window, 9)
@@ -108,6 +108,11 @@ class Rules:
         self.far, self.far3 = (half, half) if family else (half - 262, 4096)
         self.first, self.span, self.across = (0, 0, True) if family else (1, half, False)
         self.fixed = strategy == 4
+        self.nearer, self.enough, self.kept = 1, 3, 0
+        if family == 2:
+            self.search, self.bits, self.room, self.far = LAZY, 14, 2**30, half - 1
+            self.good = self.laziest = self.nice = self.chain = 512
+            self.nearer, self.enough, self.kept = 0, 4, max(level, 5)
 
 
 class Block:
@@ -122,7 +127,7 @@ class Walk:
 
     def __init__(self, plain, rules, corrections):
         self.plain, self.rules, self.corrections = plain, rules, corrections
-        self.head, self.before, self.inserted = {}, {}, 0
+        self.head, self.before, self.many, self.inserted = {}, {}, {}, 0
         self.flushes = list(accumulate(corrections.lists[38]))
         assert not self.flushes or self.flushes[-1] // 2 <= len(plain)
         self.blocks = []
@@ -133,24 +138,40 @@ class Walk:
             n += 1
         return n
 
-    def insert(self, i):
+    def hash(self, i):
         r, p = self.rules, self.plain
-        h = (p[i] << 2 * r.shift ^ p[i + 1] << r.shift ^ p[i + 2]) % 2**r.bits
+        if not r.kept:
+            return (p[i] << 2 * r.shift ^ p[i + 1] << r.shift ^ p[i + 2]) % 2**r.bits
+        x = p[i] + 2**8 * p[i + 1] + 2**16 * p[i + 2]
+        for step, turn in ((3, -1), (5, 1), (4, -1), (17, 1), (25, -1), (6, 1)):
+            x = (x + (x >> step) if turn > 0 else x ^ x << step) % 2**32
+        return x % 2**r.bits
+
+    def insert(self, i):
+        h, many = self.hash(i), self.many.get(self.hash(i), 0)
         self.before[i] = self.head.get(h, -1)
         self.head[h] = i
+        self.many[h] = (self.rules.kept if many == 2 * self.rules.kept else many) + 1
 
     def found(self, i, shortest):
         r = self.rules
-        if self.end - i < 3 or r.search == NONE:
+        if self.end - i < r.enough or r.search == NONE:
             return None
         most = min(258, self.end - i)
         if r.search == RUNS:
             n = self.agree(i - 1, i, most) if i else 0
             return (n, 1) if n >= 3 else None
-        while self.inserted <= i:
+        chain = r.chain
+        if r.kept:
+            while self.inserted < self.at:
+                self.insert(self.inserted)
+                self.inserted += 1
+            chain = self.many.get(self.hash(i), 0)
+            self.before[i] = self.head.get(self.hash(i), -1)
+        while self.inserted <= (self.at if r.kept else i):
             self.insert(self.inserted)
             self.inserted += 1
-        left = r.chain // 4 if shortest >= r.good else r.chain
+        left = chain // 4 if shortest >= r.good else chain
         low, match, there, last = max(i - r.far, self.origin), None, self.before[i], i
         while shortest < most and low <= there < last:
             n = self.agree(there, i, most)
@@ -162,7 +183,7 @@ class Walk:
             if left == 0:
                 break
             last, there = there, self.before.get(there, -1)
-            low = max(low, i - r.far + 1)
+            low = max(low, i - r.far + r.nearer)
         if match and r.search == LAZY and (match[0] < r.shortest or (match[0] == 3 and match[1] > r.far3)):
             return None
         return match
@@ -213,7 +234,7 @@ class Walk:
                 else:
                     room = x // 2
             while at < stop and len(block.tokens) < room:
-                best, later = waiting, None
+                best, later, self.at = waiting, None, at
                 if best == "unknown":
                     best = self.found(at, 2)
                 if best and r.search == LAZY and best[0] < r.laziest:
@@ -230,7 +251,7 @@ class Walk:
                     length = min(length, stop - at)
                 at += length
                 waiting = later if length == 1 and later else "unknown"
-                if r.search == GREEDY and length > r.laziest and self.inserted < at:
+                if ((r.search == GREEDY and length > r.laziest) or r.kept) and self.inserted < at:
                     self.inserted = at
             if passing:
                 missed, waiting = 0, "unknown"
@@ -238,7 +259,7 @@ class Walk:
                 anew = flushes.pop(0) % 2
                 self.end, waiting = flushes[0] // 2 if flushes else n, "unknown"
                 if anew:
-                    self.head, self.inserted, self.origin = {}, at, at + r.first
+                    self.head, self.many, self.inserted, self.origin = {}, {}, at, at + r.first
             full = len(block.tokens) == r.room and not (r.search == LAZY and block.tokens[-1][0] == 1)
             last = at == n and not flushes and not full and not flushing
             last ^= not c.agreed(21)

@@ -28,7 +28,8 @@ for _ in range(150):
         assert put_together(found, rules, corrections) == one[:size]
         for bad in (rng.bytes(int(rng.integers(1, 60))), tampered(rng, corrections or b"a")):
             try:
-                put_together(found, rules, bad)
+                family = int(rng.integers(3))
+                put_together(found, [*rules[:4], family], bad)
             except ValueError:
                 pass
 """

@@ -52,8 +52,9 @@ _LEVELS = {
 """How zlib searches at each level: good, lazy, nice, chain."""
 
 
-FAMILIES = ZLIB, OTHER = range(2)
-"""Whose rules: zlib's own; or its searches in a full window, without its rules about which matches are not worth it."""
+FAMILIES = ZLIB, OTHER, STB = range(3)
+"""Whose rules: zlib's own; its searches in a full window, without its rules about which matches are not worth it; or
+those of ``stb_image_write.h``, whose quality is the level."""
 
 Rules = tuple[int, int, int, int, int]
 """zlib's level, memory level, strategy and bits of its window; the family."""
@@ -70,7 +71,7 @@ class Recipe:
 @cache
 def rules_of(level: int, memory: int, strategy: int, window: int, family: int = ZLIB) -> Integers:
     """The rules (int64) by which an encoder searches; read-only. Raises ValueError if there is no such encoder."""
-    if not (1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and 0 <= family <= 1):
+    if not (1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and 0 <= family <= 2):
         raise ValueError("no encoder has such parameters")
     half = 1 << max(window, 9)
     rules = np.zeros(RULES, np.int64)
@@ -78,14 +79,20 @@ def rules_of(level: int, memory: int, strategy: int, window: int, family: int = 
     if strategy in (ONLY_HUFFMAN, RLE):
         rules[walks.SEARCH] = HUFFMAN if strategy == ONLY_HUFFMAN else RUN_LENGTHS
     rules[walks.HASH_BITS] = memory + 7
-    rules[walks.MAX_DISTANCE] = half if family == OTHER else half - 262
+    rules[walks.MAX_DISTANCE] = half if family != ZLIB else half - 262
     rules[walks.MAX_TOKENS] = (1 << (memory + 6)) - 1
     rules[walks.SHORTEST] = 6 if strategy == FILTERED else 3
-    rules[walks.TOO_FAR] = half if family == OTHER else 4096
+    rules[walks.TOO_FAR] = half if family != ZLIB else 4096
     rules[walks.FIRST] = family == ZLIB
     rules[walks.ONLY_FIXED] = strategy == ONLY_FIXED
-    rules[walks.SPAN] = 0 if family == OTHER else half
-    rules[walks.ACROSS] = family == OTHER
+    rules[walks.SPAN] = 0 if family != ZLIB else half
+    rules[walks.ACROSS] = family != ZLIB
+    if family == STB:
+        rules[: walks.CHAIN + 1] = (LAZY, *(1 << 9,) * 4)
+        rules[walks.HASH_BITS] = 14
+        rules[walks.MAX_DISTANCE] = half - 1
+        rules[walks.MAX_TOKENS] = 1 << 30
+        rules[walks.KEPT] = max(level, 5)
     rules.flags.writeable = False
     return rules
 
@@ -189,7 +196,7 @@ class Walk:
         self, given: NDArray[np.int32], blocks: NDArray[np.int32], events: Integers, known: int, limit: int
     ) -> tuple[int, NDArray[np.int32]]:
         tokens = np.empty(max(1, min(len(self.plain), 8 * limit + 1)), np.int32)
-        heads = np.full(1 << int(self.rules[walks.HASH_BITS]), -1, np.int32)
+        heads = np.full((1 + (self.rules[walks.KEPT] > 0)) << int(self.rules[walks.HASH_BITS]), -1, np.int32)
         scratch = (heads, np.empty(RING, np.int32), np.empty(STATE, np.int64))
         arrays = (given, blocks, tokens, self.state, events, *scratch)
         return int(walk(self.plain, self.flushes, self.rules, *arrays, known, limit)), tokens

@@ -14,6 +14,7 @@ from bitsback.files.deflate.recipe import (
     ONLY_HUFFMAN,
     OTHER,
     RLE,
+    STB,
     ZLIB,
     Integers,
     Recipe,
@@ -41,6 +42,7 @@ _LEVELS = (6, 9, 1, 3, 2, 4, 5, 7, 8)
 _MEMORIES = (8, 9, 7, 6, 5, 4, 3, 2, 1)
 _OTHERS: list[Rules] = [(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)]
 """What is tried where no zlib fits."""
+_STB: list[Rules] = [(quality, 8, ONLY_FIXED, 15, STB) for quality in (8, 5, 6, 7, 9)]
 _SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 14
 """Tokens on which encoders are compared, if none explains them all."""
 _FEW = 16
@@ -104,6 +106,8 @@ class _Search:
 
     def _encoders(self) -> Iterator[Rules]:
         """All encoders that may have made the stream, the usual ones first."""
+        if self._strategies[-1] != DEFAULT and (self._stream.blocks[:, TYPE] == FIXED).all():
+            yield from _STB
         for window in (15, *self._windows):
             both = [(level, strategy) for strategy in self._strategies for level in self._levels]
             if self._literal:  # strategies differ more than levels

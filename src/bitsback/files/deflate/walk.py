@@ -63,13 +63,14 @@ HUFFMAN, RUN_LENGTHS, GREEDY, LAZY = range(4)
     ONLY_FIXED,
     SPAN,
     ACROSS,
-) = range(14)
+    KEPT,
+) = range(15)
 """Places in the rules of an encoder: how it searches; zlib's four numbers of a level; bits of its hash; how far matches
 may point; tokens of a block; the shortest match that is taken; how far one of 3 bytes may point; the first position
-that is found again; whether trees are always fixed; half the
-size of the buffer that a stored block must still lie in (0: no matter); whether descriptions of codes run on from
-literals to distances."""
-RULES = 14
+that is found again; whether trees are always fixed; half the size of the buffer that a stored block must still lie in
+(0: no matter); whether descriptions of codes run on from literals to distances; half the positions of one hash that
+there is room for (0: zlib, for which that is no matter)."""
+RULES = 15
 
 PATIENCE = 8192
 """How far a chain is followed to find a match that was not predicted."""
@@ -87,6 +88,31 @@ def hash_of(plain, at, bits, shift):  # type: ignore[no-untyped-def]
 
 
 @helper
+def bucket_of(plain, at, bits, shift, kept):  # type: ignore[no-untyped-def]
+    """The hash of a place: zlib's or, where ``kept``, that of ``stb_image_write.h``, both of three bytes."""
+    if kept == 0:
+        return hash_of(plain, at, bits, shift)
+    key = np.int64(plain[at]) | np.int64(plain[at + 1]) << 8 | np.int64(plain[at + 2]) << 16
+    key = (key ^ key << 3) & 0xFFFFFFFF
+    key = (key + (key >> 5)) & 0xFFFFFFFF
+    key = (key ^ key << 4) & 0xFFFFFFFF
+    key = (key + (key >> 17)) & 0xFFFFFFFF
+    key = (key ^ key << 25) & 0xFFFFFFFF
+    key = key + (key >> 6)
+    return key & ((1 << bits) - 1)
+
+
+@helper
+def insert(at, key, heads, chains, bits, kept):  # type: ignore[no-untyped-def]
+    """Note a position, and with stb how many there are by its hash: of those that it has no room for, half go."""
+    chains[at & _MASK] = heads[key]
+    heads[key] = at
+    if kept > 0:
+        there = (1 << bits) + key
+        heads[there] = kept if heads[there] == 2 * kept - 1 else heads[there] + 1
+
+
+@helper
 def same_bytes(plain, one, other, most):  # type: ignore[no-untyped-def]
     """How many bytes agree at two places, up to ``most``."""
     count = np.int64(0)
@@ -96,9 +122,9 @@ def same_bytes(plain, one, other, most):  # type: ignore[no-untyped-def]
 
 
 @helper
-def search(plain, at, shortest, end, low, far, good, nice, chain, chains, state):  # type: ignore[no-untyped-def]
+def search(plain, at, shortest, end, low, far, nearer, good, nice, chain, chains, state):  # type: ignore[no-untyped-def]
     """zlib's ``longest_match``: the first of the longest matches that are longer than ``shortest``, and not before
-    ``low``; 0 if there is none."""
+    ``low``; 0 if there is none. All but the latest position must be so much ``nearer`` than ``far``."""
     most = min(end - at, LONGEST)
     nice = min(nice, end - at)
     left = np.int64(chain)
@@ -108,7 +134,7 @@ def search(plain, at, shortest, end, low, far, good, nice, chain, chains, state)
     found = np.int64(0)
     there = np.int64(chains[at & _MASK])
     if best < most and there >= max(at - far, low):
-        low = max(at - far + 1, low)
+        low = max(at - far + nearer, low)
         while True:
             if plain[there + best] == plain[at + best] and plain[there + best - 1] == plain[at + best - 1]:
                 length = same_bytes(plain, there, at, most)
@@ -245,6 +271,9 @@ def walk(  # type: ignore[no-untyped-def]
     bits = rules[HASH_BITS]
     shift = (bits + 2) // 3
     far = rules[MAX_DISTANCE]
+    kept = rules[KEPT]
+    nearer = 1 if kept == 0 else 0
+    enough = 3 if kept == 0 else 4
     room = rules[MAX_TOKENS]
     least = rules[SHORTEST]
     too_far = rules[TOO_FAR]
@@ -278,7 +307,13 @@ def walk(  # type: ignore[no-untyped-def]
         elif known:
             for i in range(RUNNING, RUNNING + RUNS):
                 saved[i] = state[i]
-            if blocks[block, TYPE] == STORED:
+            if blocks[block, TYPE] == STORED and kept > 0:
+                agreed(BLOCK_END, False, state, events, known)
+                number(ENDS, 2 * np.int64(blocks[block, BYTES]) + 1, state, events, known)
+                free = 2
+                stop = at + blocks[block, BYTES]
+                most = np.int64(size + 1)
+            elif blocks[block, TYPE] == STORED:
                 free = 1
                 stop = min(end, at + blocks[block, BYTES])
             else:
@@ -313,14 +348,22 @@ def walk(  # type: ignore[no-untyped-def]
                         if best == 0 or how != LAZY or shortest >= lazy:
                             break
                     found = np.int64(0)
-                    if end - here >= 3:
+                    if end - here >= enough:
                         if how >= GREEDY:
-                            while inserted <= here:
-                                key = hash_of(plain, inserted, bits, shift)
-                                chains[inserted & _MASK] = heads[key]
-                                heads[key] = inserted
+                            # stb looks at the next place before it knows whether that will be one of its own
+                            while inserted <= (here if kept == 0 else at):
+                                key = bucket_of(plain, inserted, bits, shift, kept)
+                                if kept > 0:
+                                    chain = np.int64(heads[(1 << bits) + key]) + 1
+                                insert(inserted, key, heads, chains, bits, kept)
                                 inserted += 1
-                            found = search(plain, here, shortest, end, origin, far, good, nice, chain, chains, state)
+                            if kept > 0 and step == 1:
+                                key = bucket_of(plain, here, bits, shift, kept)
+                                chain = np.int64(heads[(1 << bits) + key]) + 1
+                                chains[here & _MASK] = heads[key]
+                            found = search(
+                                plain, here, shortest, end, origin, far, nearer, good, nice, chain, chains, state
+                            )
                         elif how == RUN_LENGTHS:
                             found = run_at(plain, here, end)
                     if how == LAZY:
@@ -370,7 +413,7 @@ def walk(  # type: ignore[no-untyped-def]
                 carried = np.int64(-1)
                 if length == 1 and following > 0:
                     carried = following
-                if how == GREEDY and length > lazy and inserted < at:
+                if inserted < at and ((how == GREEDY and length > lazy) or kept > 0):
                     inserted = at
                 if taken >= limit or token >= 8 * limit or at >= 64 * limit:
                     return block
