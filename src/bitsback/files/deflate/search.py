@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.files.deflate.recipe import (
+    CHEAPEST,
     DEFAULT,
     FILTERED,
     ONLY_FIXED,
@@ -43,6 +44,10 @@ _MEMORIES = (8, 9, 7, 6, 5, 4, 3, 2, 1)
 _OTHERS: list[Rules] = [(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)]
 """What is tried where no zlib fits."""
 _STB: list[Rules] = [(quality, 8, ONLY_FIXED, 15, STB) for quality in (8, 5, 6, 7, 9)]
+_CHEAPEST: list[Rules] = [(9, 8, DEFAULT, 15, CHEAPEST), (7, 8, DEFAULT, 15, CHEAPEST), (6, 8, FILTERED, 15, CHEAPEST)]
+_MANY_WRONG, _SURELY = 16, 50
+"""If there is more than one correction for so many tokens, maybe the cheapest way was looked for; and surely, if there
+is less than one byte of them for so many tokens then."""
 _SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 14
 """Tokens on which encoders are compared, if none explains them all."""
 _FEW = 16
@@ -80,13 +85,24 @@ class _Search:
         explained = self._explained()
         if explained is not None:
             return explained
-        finalists = self._nearest()
-        tried = [(rules, self._walk(rules).corrections(self._stream, self._most)) for rules in finalists]
-        recipes = [Recipe(rules, corrections) for rules, corrections in tried if corrections is not None]
-        return min(recipes, key=lambda recipe: len(recipe.corrections), default=None)
+        costs = self._near()
+        found: list[Recipe] = []
+        tokens = len(self._stream.tokens)
+        if min(costs.values()) * _MANY_WRONG > min(_SHORT_TRIAL, tokens):
+            for rules in _CHEAPEST:
+                found += self._corrected(rules)
+                if found and len(found[-1].corrections) * _SURELY < tokens:
+                    return found[-1]
+        for rules in self._nearest(costs):
+            found += self._corrected(rules)
+        return min(found, key=lambda recipe: len(recipe.corrections), default=None)
 
     def _walk(self, rules: Rules) -> Walk:
-        return Walk(self._data, self._flushes, rules_of(*rules))
+        return Walk(self._data, self._flushes if rules[4] != CHEAPEST else self._flushes[:0], rules_of(*rules))
+
+    def _corrected(self, rules: Rules) -> list[Recipe]:
+        corrections = self._walk(rules).corrections(self._stream, self._most)
+        return [] if corrections is None else [Recipe(rules, corrections)]
 
     def _explained(self) -> Recipe | None:
         """The best of what explains all, or nearly so."""
@@ -118,8 +134,8 @@ class _Search:
                         yield level, memory, strategy, window, ZLIB
         yield from _OTHERS
 
-    def _nearest(self) -> list[Rules]:
-        """Encoders that need the fewest corrections, as far as a few tokens tell."""
+    def _near(self) -> dict[Rules, int]:
+        """How many numbers correct a few tokens by each encoder that comes near."""
         costs: dict[Rules, int] = {}
 
         def compare(several: list[Rules]) -> int:
@@ -137,11 +153,13 @@ class _Search:
             near: list[Rules] = [(level, other, strategy, 15, ZLIB) for other in self._memories[1:]]
             near += [(level, memory, strategy, other, ZLIB) for other in self._windows]
             least = compare(near)
-        if len(self._stream.tokens) <= _SHORT_TRIAL:
-            return sorted(costs, key=costs.__getitem__)[:_FINALISTS]
-        ranking = [rules for rules, cost in costs.items() if cost <= least * 5 // 4 + 8]
-        longer = {rules: self._walk(rules).cost(self._stream, _LONG_TRIAL, 4 * _LONG_TRIAL) for rules in ranking}
-        return sorted(longer, key=longer.__getitem__)[:_FINALISTS]
+        return {rules: cost for rules, cost in costs.items() if cost <= least * 5 // 4 + 8}
+
+    def _nearest(self, costs: dict[Rules, int]) -> list[Rules]:
+        """Those that need the fewest corrections."""
+        if len(self._stream.tokens) > _SHORT_TRIAL:
+            costs = {rules: self._walk(rules).cost(self._stream, _LONG_TRIAL, 4 * _LONG_TRIAL) for rules in costs}
+        return sorted(costs, key=costs.__getitem__)[:_FINALISTS]
 
 
 def flushes_of(stream: Stream) -> Integers:

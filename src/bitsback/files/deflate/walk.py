@@ -45,8 +45,9 @@ from bitsback.files.deflate.symbols import (
 )
 from bitsback.kernels import helper, kernel
 
-HUFFMAN, RUN_LENGTHS, GREEDY, LAZY = range(4)
-"""How matches are looked for: not at all, at distance 1 only, the first best one, or with a look at the next byte."""
+HUFFMAN, RUN_LENGTHS, GREEDY, LAZY, PLANNED = range(5)
+"""How matches are looked for: not at all, at distance 1 only, the first best one, with a look at the next byte, or
+before all else (:mod:`.plan`)."""
 
 (
     SEARCH,
@@ -249,13 +250,14 @@ def corrected(plain, at, token, predicted, best, kind, end, inserted, chains, st
 
 @kernel
 def walk(  # type: ignore[no-untyped-def]
-    plain, flushes, rules, given, blocks, tokens, state, events, heads, chains, saved, known, limit
+    plain, flushes, rules, given, blocks, tokens, choice, state, events, heads, chains, saved, known, limit
 ):
     """Predict the tokens of a stream and note the corrections (``known``), or follow them.
 
     ``given`` are the tokens that were chosen, ``blocks`` the rows of the blocks: read where ``known``, else written.
     ``flushes``, int64, are twice the positions of empty stored blocks that an encoder was asked for, and one more where
-    it forgot what was before. ``tokens`` receives all tokens, in stored blocks the predicted ones. ``heads`` (-1) and
+    it forgot what was before. ``choice`` is what was planned; then also the blocks' sizes and types are there.
+    ``tokens`` receives all tokens, in stored blocks the predicted ones. ``heads`` (-1) and
     ``chains`` are the positions by hash, and for each the one before it; ``saved`` has room for a state. Stops after
     ``limit`` tokens that are known, eight times as many that are not, or 64 times as many bytes.
     Returns how many blocks there are; -1 if the corrections cannot be followed, are too many, or the search is long.
@@ -296,7 +298,7 @@ def walk(  # type: ignore[no-untyped-def]
         carried_before = carried
         inserted_before = inserted
         missed_before = missed
-        marker = flush < flushes.size and at == end
+        marker = flush < flushes.size and at == end and how != PLANNED
         # How it ends: where the encoder's room for tokens does, after another number of them, or of bytes
         most = room
         stop = end
@@ -304,6 +306,11 @@ def walk(  # type: ignore[no-untyped-def]
         if marker:
             free = 2
             most = 0
+        elif how == PLANNED:
+            stop = at + blocks[block, BYTES]
+            most = np.int64(size + 1)
+            if blocks[block, TYPE] == STORED:
+                free = 2
         elif known:
             for i in range(RUNNING, RUNNING + RUNS):
                 saved[i] = state[i]
@@ -361,9 +368,12 @@ def walk(  # type: ignore[no-untyped-def]
                                 key = bucket_of(plain, here, bits, shift, kept)
                                 chain = np.int64(heads[(1 << bits) + key]) + 1
                                 chains[here & _MASK] = heads[key]
-                            found = search(
-                                plain, here, shortest, end, origin, far, nearer, good, nice, chain, chains, state
-                            )
+                            if how == PLANNED:
+                                found = np.int64(choice[here])
+                            else:
+                                found = search(
+                                    plain, here, shortest, end, origin, far, nearer, good, nice, chain, chains, state
+                                )
                         elif how == RUN_LENGTHS:
                             found = run_at(plain, here, end)
                     if how == LAZY:
@@ -452,7 +462,9 @@ def walk(  # type: ignore[no-untyped-def]
                     heads[i] = -1
                 inserted = at
                 origin = at + rules[FIRST]
-        if known == 0:
+        if how == PLANNED and at != stop:
+            return -1
+        if known == 0 and how != PLANNED:
             for i in range(BLOCK):
                 blocks[block, i] = 0
             blocks[block, BYTES] = at - start
@@ -463,9 +475,11 @@ def walk(  # type: ignore[no-untyped-def]
         if full and how == LAZY and tokens[token - 1] == 1:
             full = False
         final = at == size and flush == flushes.size and not full and not marker
-        if known:
+        if known or how == PLANNED:
             going = 1 - blocks[block, FINAL]
-        if agreed(LAST, final == (going == 0), state, events, known):
+        if how == PLANNED:
+            pass
+        elif agreed(LAST, final == (going == 0), state, events, known):
             going = 0 if final else 1
         elif known == 0:
             going = 1 if final else 0
