@@ -45,6 +45,8 @@ _OTHERS: list[Rules] = [(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)
 """What is tried where no zlib fits."""
 _STB: list[Rules] = [(quality, 8, ONLY_FIXED, 15, STB) for quality in (8, 5, 6, 7, 9)]
 _CHEAPEST: list[Rules] = [(9, 8, DEFAULT, 15, CHEAPEST), (7, 8, DEFAULT, 15, CHEAPEST), (6, 8, FILTERED, 15, CHEAPEST)]
+_TINY = 256
+"""Tokens of which stb and zlib are likely to make the same."""
 _MANY_WRONG, _SURELY = 16, 50
 """If there is more than one correction for so many tokens, maybe the cheapest way was looked for; and surely, if there
 is less than one byte of them for so many tokens then."""
@@ -122,7 +124,7 @@ class _Search:
 
     def _encoders(self) -> Iterator[Rules]:
         """All encoders that may have made the stream, the usual ones first."""
-        if self._strategies[-1] != DEFAULT and (self._stream.blocks[:, TYPE] == FIXED).all():
+        if len(self._stream.tokens) > _TINY and (self._stream.blocks[:, TYPE] == FIXED).all():
             yield from _STB
         for window in (15, *self._windows):
             both = [(level, strategy) for strategy in self._strategies for level in self._levels]
