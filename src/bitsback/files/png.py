@@ -27,6 +27,8 @@ from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, Recipe
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _USUAL_HEAD = 0x789C
 _IMAGES = (b"IDAT", b"fdAT")
+_CHUNKS, _CHUNK = 1 << 12, 16
+"""So many chunks an image may be cut into; more only where there are so many bytes for each."""
 
 
 class _Chunk(NamedTuple):
@@ -147,7 +149,7 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
             chunks.append((kind, piece))
         done += 1
     chunks.append((b"IEND", b""))
-    wrong = sections.varints() if recipe.get("crc") else []
+    wrong = sections.varints(len(chunks)) if recipe.get("crc") else []
     crcs = {index: sections.take(4) for index in wrong}
     out = [SIGNATURE]
     for index, (kind, body) in enumerate(chunks):
@@ -215,6 +217,8 @@ def _read_image(bodies: list[memoryview], header: Any) -> tuple[Images, Recipe, 
     from bitsback.files.png_rows import explain_choices, gather, plain_rows
 
     data = bodies[0] if len(bodies) == 1 else memoryview(b"".join(bodies))
+    if len(bodies) > _most_chunks(data):
+        raise ImageError("the pixels of the PNG are cut into too many chunks")
     if header.size > 1032 * len(data) + 64:
         raise ImageError("the PNG promises more pixels than it can hold")
     if len(data) < 2 or data[1] & 0x20:
@@ -248,6 +252,10 @@ def _read_image(bodies: list[memoryview], header: Any) -> tuple[Images, Recipe, 
     return frame, image, blob
 
 
+def _most_chunks(data: Buffer) -> int:
+    return _CHUNKS + len(data) // _CHUNK
+
+
 def _write_image(frame: Images, header: Any, image: Recipe | None, sections: Sections) -> list[bytes]:
     """The inverse of :func:`_read_image`: the bodies of the chunks; of one, filtered and deflated anyhow, for None."""
     if image is None:
@@ -264,7 +272,11 @@ def _write_image(frame: Images, header: Any, image: Recipe | None, sections: Sec
     tail = sections.section() if image.get("tail") else zlib.adler32(lines).to_bytes(4, "big")
     data = image.get("head", _USUAL_HEAD).to_bytes(2, "big") + stream + tail
     cut = image.get("cut", len(data))
-    sizes = sections.varints() if not cut else [cut] * (len(data) // cut) + [len(data) % cut] * (len(data) % cut > 0)
+    most = _most_chunks(data)
+    if cut and len(data) // cut >= most:
+        raise ValueError("the deflated pixels are cut into too many chunks")
+    full, rest = divmod(len(data), cut) if cut else (0, 0)
+    sizes = [cut] * full + [rest] * (rest > 0) if cut else sections.varints(most)
     if sum(sizes) != len(data):
         raise ValueError("the chunks do not fit the deflated pixels")
     ends = np.cumsum(sizes).tolist()

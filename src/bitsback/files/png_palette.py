@@ -86,6 +86,8 @@ def unpaint(parts: Sequence[Images], said: bytes) -> tuple[list[Images], Palette
     rule, how, first, count = sections.take(1)[0], sections.varint(), sections.varint(), sections.varint()
     if rule >= len(_RULES) or count > 256:
         raise ValueError("a palette in an order that is not known")
+    if sum(part.size // part.shape[3] for part in parts) > MOST_PIXELS:
+        raise ValueError("a palette of too many pixels")
     tokens = [0] * first + [sections.varint() for _ in range(count)]
     keys = np.concatenate([_keys(part) for part in parts])
     found, firsts, inverse, counts = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
