@@ -68,7 +68,7 @@ class SlowModel:
         self.header, self.tensors = json.loads(data[8 : 8 + size]), data[8 + size :]
         self.config = json.loads(self.header["__metadata__"]["bitsback"])
         self.image = self.config["image"]
-        self.latents, self.bits = self.config.get("latents", 0), self.config.get("latent_bits", 0)
+        self.latents, self.bits = self.config.get("latents", 0), self.config.get("latent_bits", 0)  # of kind vae
         self.context = None
         if self.config["kind"] != "phases" and self.config.get("context"):
             self.context = PlainContext(
@@ -204,8 +204,7 @@ class SlowModel:
 
     def pop_in_phases(self, stack, n, height, width):
         """As :meth:`pop_in_context`, of kind phases."""
-        phases = PlainPhases(self.config, self.tensor, self.run)
-        samples = phases.code(n, height, width, stack.pop_one)
+        samples = PlainPhases(self.config, self.tensor, self.run, after).pop(stack, n, height, width)
         colour = self.config.get("colour", [0])
         order = [colour.index(c) for c in range(len(colour))]
         return [[samples[i, y, x, c] for y in range(height) for x in range(width) for c in order] for i in range(n)]

@@ -121,9 +121,11 @@ def test_so_does_one_of_models_without_latents(monkeypatch, kind, colour, shape,
     ("channels", "levels", "options", "shape", "edge", "together", "many"),
     [
         (3, 256, {}, (2, 7, 10, 3), 256, 2**16, 2**16),
-        (1, 256, {"reach": 3, "hidden": 0}, (3, 1, 9, 1), 256, 18, 2**16),
+        (1, 256, {"reach": (3,), "hidden": 0}, (3, 1, 9, 1), 256, 18, 2**16),
         (2, 2, {"period": 0}, (3, 9, 5, 2), 256, 100, 1),
-        (1, 2, {"reach": 1, "edges": False}, (1, 19, 35, 1), 16, 2**16, 2**16),
+        (1, 2, {"reach": (1,), "edges": False}, (1, 19, 35, 1), 16, 2**16, 2**16),
+        (3, 256, {"latents": 2}, (5, 10, 13, 3), 256, 300, 2**16),
+        (1, 2, {"latents": 60}, (3, 10, 13, 1), 256, 2**16, 1),
     ],
 )
 def test_so_does_one_of_models_in_phases(monkeypatch, channels, levels, options, shape, edge, together, many):
@@ -136,9 +138,11 @@ def test_so_does_one_of_models_in_phases(monkeypatch, channels, levels, options,
     monkeypatch.setattr(phases_tiles, "GROUP", together)
     monkeypatch.setattr(phases_tiles, "MANY_SAMPLES", many)
     slow = SlowModel(data)
-    assert [
-        slow.self_test(f"trunk.{i}", spec) for i, spec in enumerate(slow.config["phases"]["trunks"])
-    ] == slow.config["self_test"]
+    trunks = enumerate(slow.config["phases"]["trunks"])
+    hashes = [slow.self_test(f"trunk.{i}", spec) for i, spec in trunks]
+    latents = slow.config.get("latents") or {}
+    hashes += [slow.self_test(name, latents[name]) for name in ("encoder", "decoder") if latents]
+    assert hashes == slow.config["self_test"]
     decoded, stacks = slow.decode_phases(one.encode(images), *shape[:3], edge, together, many)
     assert decoded == images.tolist()
     assert all(stack.is_new for stack in stacks)

@@ -78,15 +78,33 @@ class ReturningClip(torch.autograd.Function):
         return gradient.masked_fill(outward, 0), None
 
 
+class OpenClip(torch.autograd.Function):
+    """Clip to 0..top with the gradient of a rectifier, as if there were no top: of an inner layer, which else would
+    stay at its top for good."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, top: float) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(0, top)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (x,), (gradient,) = ctx.saved_tensors, gradients
+        return gradient.masked_fill(x <= 0, 0), None
+
+
 class QuantLayer(nn.Module):
     """A convolution or dense layer of the integer kind; ``last`` marks the one that gives a network's output.
 
     ``centre``: what its inputs are counted from, one number or one for each; only for layers without padding.
+    ``opened``: whether gradients pass from above the top.
     """
 
-    def __init__(self, layer: Conv | Dense, last: bool = False, centre: float | Tensor = 0.0) -> None:
+    def __init__(
+        self, layer: Conv | Dense, last: bool = False, centre: float | Tensor = 0.0, opened: bool = False
+    ) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self.opened = layer, opened
         self.last = last
         self.centre = nn.Buffer(torch.as_tensor(centre, dtype=torch.float32), persistent=False)
         self.centred = bool(self.centre.any())
@@ -117,7 +135,10 @@ class QuantLayer(nn.Module):
             y = F.conv2d(x, weight, bias, self.layer.stride, self.layer.kernel // 2)
         else:
             y = F.linear(x, weight, bias)
-        y = ReturningClip.apply(y, 255 / UNIT) if self.last else F.hardtanh(y, 0, 255 / UNIT)
+        if self.last:
+            y = ReturningClip.apply(y, 255 / UNIT)
+        else:
+            y = OpenClip.apply(y, 255 / UNIT) if self.opened else F.hardtanh(y, 0, 255 / UNIT)
         return straight_through((y * UNIT).round() / UNIT, y) if self.quantise else y
 
     def export(self) -> Weights:
@@ -147,7 +168,8 @@ class QuantNetwork(nn.Module):
         self.spec = spec
         weighted = {i: layer for i, layer in enumerate(spec.layers) if isinstance(layer, Conv | Dense)}
         last, first = -1 if inner else max(weighted), min(weighted)
-        made = {i: QuantLayer(one, i == last, CENTRE * (centred and i == first)) for i, one in weighted.items()}
+        made = {i: QuantLayer(one, i == last, CENTRE * (centred and i == first), inner) for i, one in weighted.items()}
+        self.inner = inner
         self.layers = nn.ModuleDict({str(i): layer for i, layer in made.items()})
         with torch.no_grad():
             for one in made.values() if inner else ():  # what comes after is to be learnt, not to be undone
@@ -179,7 +201,8 @@ class QuantNetwork(nn.Module):
                 case Shuffle(factor):
                     x = F.pixel_shuffle(x, factor)
                 case Skip(back):
-                    x = F.hardtanh(x + there[-1 - back] - CENTRE, 0, 255 / UNIT)
+                    x = x + there[-1 - back] - CENTRE
+                    x = OpenClip.apply(x, 255 / UNIT) if self.inner else F.hardtanh(x, 0, 255 / UNIT)
             there.append(x)
         return x
 

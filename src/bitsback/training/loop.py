@@ -74,6 +74,8 @@ class Schedule:
     """Share of the steps without progress on the held-out images after which the annealing begins at once."""
     parts: int = 1
     """Parts of a batch that are computed by themselves, at the same time where there are threads for it."""
+    clip: float = 1.0
+    """The longest gradient, in nats/dim; longer ones are cut."""
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -222,7 +224,7 @@ class _Loop:
         gradients = group.average(gradients)
         for p, gradient in zip(self.parameters.values(), gradients, strict=True):
             p.grad = gradient
-        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), schedule.clip)
         for options in self.optimizer.param_groups:
             options["lr"] = schedule.rate(step)
         self.optimizer.step()

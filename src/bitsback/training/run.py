@@ -162,6 +162,9 @@ class _Fit:
             count = _within([image.size for image in images], MEASURED_SAMPLES)
             images, names = images[:count], names[:count]
             rows, _ = measure.table(model, images, self.threads, lambda what: self.view.stage(f"measuring {what}"))
+            self._note(f"it decodes {measure.decoding_speed(model, images):,.1f} MB/s on one core")
+            if model.has_latents and len(images) > 1:
+                self._note(str(measure.bought(model, images)))
         return Result(
             model=model,
             card=self._card(model, entrant, run, len(images)),
@@ -282,8 +285,7 @@ class _Fit:
             found += [ContextEntrant(nearest)] if nearest is not None else []
         if kind in ("auto", "phases"):
             shown = held_out[: _within([image.size for image in held_out], 1 << 22)]
-            architecture = in_phases(wanted.channels, wanted.levels, shown, self.regime.size)
-            found.append(PhasesEntrant(architecture))
+            found += [PhasesEntrant(one) for one in in_phases(wanted.channels, wanted.levels, shown, self.regime.size)]
         return found
 
     def _nearest(self, held_out: Sequence[Image]) -> Architecture | None:
