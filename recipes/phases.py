@@ -1,4 +1,4 @@
-"""Train the shipped models in phases: ``thumbnails-fast``, ``photos-fast``, ``digits-binary-fast``.
+"""Train the shipped models in phases: ``thumbnails-fast``, ``digits-binary-fast``, ``digits-fast``.
 
     python recipes/phases.py thumbnails-fast --data train.npz --out runs/thumbnails-fast
 
@@ -48,16 +48,17 @@ class Recipe:
 
 THUMBNAILS = "8-bit RGB of any size, made for 32 to 96 pixels"
 DIGITS = "28x28 grey, samples of two values"
+GREY_DIGITS = "8-bit grey of any size, made for 28 pixels"
 
 RECIPES = {
-    "thumbnails-fast": Recipe(phases_spec(3, 256, 32, 16, reach=(2, 1), period=8), 3, 3, THUMBNAILS),
+    "thumbnails-fast": Recipe(phases_spec(3, 256, 32, 32, period=8), 3, 3, THUMBNAILS),
     "photos-fast": Recipe(phases_spec(3, 256, 32, 16, reach=(2, 1)), 3, 3, "8-bit RGB of any size", variants=True),
     "digits-binary-fast": Recipe(
-        phases_spec(1, 2, 32, 16, (16,), (3,), edges=True, map=16), 1, 0, DIGITS, shuffled=False,
+        phases_spec(1, 2, 48, 32, (16,), (3,), edges=True, map=16), 1, 0, DIGITS, shuffled=False,
         latents=latents_spec((28, 28, 1), 8, 5, 16), free=0.02,
     ),
-    "digits-binary-plain": Recipe(
-        phases_spec(1, 2, 32, 16, (16,), (3,), edges=True), 1, 0, DIGITS, shuffled=False,
+    "digits-fast": Recipe(
+        phases_spec(1, 256, 32, 32, (), (3,), (3,), edges=True), 1, 4, GREY_DIGITS, shuffled=False,
     ),
 }  # fmt: skip
 
@@ -67,6 +68,7 @@ RECIPES = {
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--steps", default=8000, show_default=True)
+@click.option("--minutes", type=float, help="Take as many steps as they allow instead.")
 @click.option("--batch", default=16, show_default=True, help="Images.")
 @click.option("--learning-rate", default=2e-3, show_default=True)
 @click.option("--anneal", default=0.5, show_default=True, help="Share of the steps over which the rate falls to 0.")
@@ -80,6 +82,7 @@ def main(
     data: Path,
     out: Path,
     steps: int,
+    minutes: float | None,
     batch: int,
     learning_rate: float,
     anneal: float,
@@ -106,15 +109,16 @@ def main(
     if recipe.components:
         task = PhasesTask(module, train, test, seed, free=recipe.free)
     else:
-        held_out = [binarised(image, rng_of(i)) for i, image in enumerate(test)]
-        task = PhasesTask(module, train, held_out, seed, binarised, recipe.free)
+        test = [binarised(image, rng_of(i)) for i, image in enumerate(test)]
+        task = PhasesTask(module, train, test, seed, binarised, recipe.free)
 
     def report(row: Check) -> None:
         bits = " ".join(f"{bits:.4f}" for bits in row.parts)
         click.echo(f"{row.step:7d} {row.seconds:7.0f} s  train {row.train:.4f}  held out {row.held_out:.4f}  ({bits})")
 
     out.mkdir(parents=True, exist_ok=True)
-    run = optimise(task, schedule, out / "checkpoint.pt", report=report)
+    limit = None if minutes is None else 60 * minutes
+    run = optimise(task, schedule, out / "checkpoint.pt", limit=limit, report=report)
     model = export_phases(task.module, architecture.config(name))
     used = min(len(images), limit or len(images))
     facts = {"name": DATA.get(data.name, data.name), "images": used, "held_out": held_out}

@@ -56,7 +56,8 @@ def phases_file(
         seen += classes + 2 * (period // 2) + 4 * edges + MAP * (latents > 0)
         layers = (Conv(seen, 8, 1), Conv(8, 6, 3), Conv(6, 8, 3), Skip(), Conv(8, 7, 1))
         trunks.append(NetSpec((seen, *SIZE), layers))
-    spec = PhasesSpec(tuple(trunks), widths, reach, classes, period, edges, MAP * (latents > 0))
+    predicts = tuple(each + each % 2 for each in reach) if levels > 2 else ()
+    spec = PhasesSpec(tuple(trunks), widths, reach, predicts, classes, period, edges, MAP * (latents > 0))
     tensors = {"table": table(channels)}
     for phase, trunk in enumerate(trunks):
         for index, layer in enumerate(trunk.layers):
@@ -66,7 +67,7 @@ def phases_file(
     for level in range(classes):
         for phase in range(3):
             tensors |= head_tensors(head_name(level, phase), head(noise, spec, phase, channels, parameters))
-            size = sum(len(taps(phase, each)) for each in reach)
+            size = sum(len(taps(phase, each)) for each in predicts)
             made = Weights(
                 noise.array(-900, 900, (channels, size), np.int16),
                 noise.array(-3000, 3000, (channels,), np.int32),

@@ -24,8 +24,7 @@ def taps(phase, reach):
                 b = 2 * dx + ORIGINS[grid][1] - ORIGINS[phase][1]
                 if a * a + b * b < 3 * reach * reach:
                     found.append((a * a + b * b, (grid, dy, dx)))
-    nearest = min(found)[0]
-    return [t for d, t in found if d == nearest] + [t for d, t in found if d > nearest]
+    return [t for _, t in sorted(found)]
 
 
 class PlainPhases:
@@ -148,7 +147,9 @@ class PlainPhases:
 
     def maps(self, places, level, phase):
         """What the trunk makes of what it is shown, by place."""
-        kind, chosen = min(level, self.classes - 1), [taps(phase, reach) for reach in self.reach]
+        kind = min(level, self.classes - 1)
+        chosen = [taps(phase, reach) for reach in self.spec.get("predicts") or self.reach]
+        self.counts = [len(taps(phase, reach)) for reach in self.reach]
         shown = {place: self.shown(place, level, phase, kind, chosen) for place in places}
         images = sorted({i for i, _, _ in places})
         found = {}
@@ -180,6 +181,7 @@ class PlainPhases:
         sums = [sum(mine[:4]) for mine in seen]
         u = [4 * v - s for mine, s in zip(seen, sums, strict=True) for v in mine]
         added = self.dense(name, u, -4095, 4095)
+        seen = [mine[:count] for mine, count in zip(seen, self.counts, strict=True)]
         r = [clip(4 * s + a, -256, 4336) for s, a in zip(sums, added, strict=True)]
         self.predictions[place] = r, [[16 * v - mine for v in some[:4]] for some, mine in zip(seen, r, strict=True)]
         out = [

@@ -3,6 +3,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
 
+from bitsback.kinds.base import WithLatents  # noqa: E402
 from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec  # noqa: E402
 from bitsback.kinds.phases.grids import NEAR, steps  # noqa: E402
 from bitsback.training import Regime, fit  # noqa: E402
@@ -30,7 +31,11 @@ def module(channels: int, levels: int, **options: object) -> TrainablePhases:
 
 @pytest.mark.parametrize(
     ("channels", "levels", "options"),
-    [(3, 256, {"period": 8}), (1, 256, {"hidden": (16,), "reach": (3,), "edges": True}), (2, 2, {"hidden": (8,)})],
+    [
+        (3, 256, {"period": 8}),
+        (1, 256, {"hidden": (16,), "reach": (1,), "predicts": (3,), "edges": True}),
+        (2, 2, {"hidden": (8,)}),
+    ],
 )
 def test_what_is_trained_is_what_codes(channels: int, levels: int, options: dict[str, object]) -> None:
     """With the quantisation in the loop, its bits are those of the integer model."""
@@ -38,7 +43,7 @@ def test_what_is_trained_is_what_codes(channels: int, levels: int, options: dict
     images = picture("smooth", (5, 21, 14, channels), levels)
     task = PhasesTask(made, list(images), list(images))
     before = task.score()[0]
-    optimise(task, Schedule(30, 4, 5e-3, warm_up=1, quantise_from=0.5, check=30))
+    optimise(task, Schedule(20, 4, 1e-2, warm_up=1, quantise_from=0.5, check=20))
     made.quantise(True)
     with torch.no_grad():
         bits = made.bits(images).numpy()
@@ -47,8 +52,8 @@ def test_what_is_trained_is_what_codes(channels: int, levels: int, options: dict
     model = export_phases(made, architecture.config("tiny"))
     back = [architecture.colour.index(c) for c in range(channels)]
     found = model.bits(np.ascontiguousarray(images[..., back])).samples
-    assert found.sum() == pytest.approx(bits.sum(), rel=2e-3)
-    assert found.sum((0, 1, 2))[list(architecture.colour)] == pytest.approx(bits.sum(0), rel=4e-3)
+    assert found.sum() == pytest.approx(bits.sum(), rel=1e-2)  # no sample costs more than 24 bits
+    assert found.sum((0, 1, 2))[list(architecture.colour)] == pytest.approx(bits.sum(0), rel=2e-2)
 
 
 @pytest.mark.parametrize("levels", [2, 256])
@@ -60,17 +65,17 @@ def test_so_it_is_with_latents(levels: int) -> None:
     filters = fit_filters(found.spec, 1, list(images)) if levels > 2 else {}
     made = TrainablePhases(found.spec, 1, found.likelihood, filters, found.latents)
     task = PhasesTask(made, list(images), list(images), free=0.05)
-    optimise(task, Schedule(60, 6, 5e-3, warm_up=1, quantise_from=0.5, check=60))
+    optimise(task, Schedule(30, 6, 1e-2, warm_up=1, quantise_from=0.5, check=30))
     made.quantise(True)
-    total, latents, samples, swapped = task.score()
+    total, latents, samples, swapped = np.mean([task.score() for _ in range(12)], 0)  # latents are drawn
     assert total == pytest.approx(latents + samples) and latents > 0
     model = export_phases(made, found.config("tiny"))
-    bits = [model.bits(images, seed) for seed in range(4)]
-    assert np.mean([one.samples.mean() for one in bits]) == pytest.approx(samples, rel=0.05)
-    assert np.mean([one.latents.sum() / images.size for one in bits]) == pytest.approx(latents, rel=0.1, abs=2e-3)
+    assert isinstance(model.trained, WithLatents)
+    assert model.trained.information(images).sum() / images.size == pytest.approx(latents, rel=0.05)
+    drawn = np.mean([model.bits(images, seed).samples.mean() for seed in range(12)])
+    assert drawn == pytest.approx(samples, rel=0.1)
     worth = bought(model, list(images))
-    assert worth.own == pytest.approx(total, rel=0.05) and worth.latents == pytest.approx(latents, rel=0.2, abs=4e-3)
-    assert worth.swapped == pytest.approx(swapped + worth.latents, rel=0.3)
+    assert worth.own == pytest.approx(total, rel=0.2) and worth.swapped == pytest.approx(swapped + latents, rel=0.3)
     assert np.array_equal(model.decode(model.encode(images), 12), images)
 
 

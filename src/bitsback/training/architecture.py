@@ -221,6 +221,7 @@ def phases_spec(
     narrow: int,
     hidden: tuple[int, ...] = (),
     reach: tuple[int, ...] = (2,),
+    predicts: tuple[int, ...] = (2,),
     blocks: int = 1,
     period: int = 0,
     edges: bool = False,
@@ -229,15 +230,19 @@ def phases_spec(
 ) -> PhasesSpec:
     """Networks for models in phases.
 
-    A trunk has ``width`` channels; what its blocks add is found in ``narrow`` ones. Channels but the first reach as far
-    as the last number in ``reach`` says, if there are not as many. ``map``: channels of what latents say.
+    A trunk has ``width`` channels; what its blocks add is found in ``narrow`` ones. The last number of ``reach``, or
+    ``predicts``, holds for further channels, too; filters read at least what is shown. ``map``: channels of what
+    latents say.
     """
-    reach = (*reach, *reach[-1:] * channels)[:channels]
-    spec = PhasesSpec((), hidden, reach, classes, period, edges, map)
+    reach, predicts = ((*each, *each[-1:] * channels)[:channels] for each in (reach, predicts))
+    predicts = tuple(max(pair) for pair in zip(reach, predicts, strict=True)) if levels > 2 else ()
+    spec = PhasesSpec((), hidden, reach, predicts, classes, period, edges, map)
     layers = (Conv(width, narrow, 3), Conv(narrow, width, 1), Skip()) * blocks
     inputs = [spec.inputs(phase, channels, levels > 2) for phase in range(len(PHASES))]
     trunks = tuple(NetSpec((seen, *SIZE), (Conv(seen, width, 1), *layers)) for seen in inputs)
-    return structs.replace(spec, trunks=trunks)
+    spec = structs.replace(spec, trunks=trunks)
+    spec.check(channels, levels > 2)
+    return spec
 
 
 def latents_spec(shape: tuple[int, int, int], count: int, bits: int, map: int, width: int = 16) -> LatentsSpec:
@@ -304,7 +309,7 @@ def in_phases(channels: int, levels: int, images: Sequence[NDArray[np.uint8]], s
         latents = latents_spec((*images[0].shape[:2], channels), count, bits, MAPS)
         told = phases_spec(
             channels, levels, *WIDTHS[size], spec.hidden, spec.reach, period=period, edges=True, map=MAPS
-        )  # fmt: skip
+        )
         found.append(PhasesArchitecture(f"phases with {count} latents", told, channels, likelihood, latents))
     return found
 

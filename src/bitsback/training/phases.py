@@ -71,7 +71,11 @@ class TrainablePhases(nn.Module):
         self.objective = objective(likelihood)
         self.filters, self.quantised = filters, False
         self.table = every_difference(companding())
-        self.networks = [QuantNetwork(trunk, centred=self.predicted, inner=True) for trunk in spec.trunks]
+        shares = [self._shares(phase) for phase in range(len(PHASES))]
+        self.networks = [
+            QuantNetwork(trunk, centred=self.predicted, inner=True, share=share)
+            for trunk, share in zip(spec.trunks, shares, strict=True)
+        ]
         self.trunks = nn.ModuleList(self.networks)
         self.places = [(level, phase) for level in range(spec.classes) for phase in range(len(PHASES))]
         self.by_place = [self._head(phase) for _, phase in self.places]
@@ -79,8 +83,9 @@ class TrainablePhases(nn.Module):
         self.base = self._head(None)
         self.coders: dict[str, QuantNetwork] = {}
         if latents is not None:
-            self.encoder = QuantNetwork(latents.encoder)
-            self.decoder = QuantNetwork(latents.decoder)
+            whole = torch.full((channels,), UNIT / (128 if likelihood.levels == 2 else 255))
+            self.encoder = QuantNetwork(latents.encoder, share=whole)
+            self.decoder = QuantNetwork(latents.decoder, centred=True)
             self.coders = {"encoder": self.encoder, "decoder": self.decoder}
             self._begin(latents)
         with torch.no_grad():
@@ -91,6 +96,14 @@ class TrainablePhases(nn.Module):
                     last = _layers(head)[-1]
                     last.bias[:k] = torch.linspace(-60, 60, k) if k > 1 else 0
                     last.bias[k : 2 * k] = 44 / 6
+
+    def _shares(self, phase: int) -> Tensor:
+        """Of what a trunk reads: differences and maps are small, bits and flags are 0 or all there is."""
+        small = (sum(self.spec.counts(phase)) + self.channels) * self.predicted
+        found = torch.full((self.spec.inputs(phase, self.channels, self.predicted),), UNIT / 255)
+        found[:small] = 1
+        found[len(found) - self.spec.map :] = 1
+        return found
 
     @torch.no_grad()
     def _begin(self, latents: LatentsSpec) -> None:
@@ -226,7 +239,7 @@ class TrainablePhases(nn.Module):
         around = surroundings(self.spec, step, height, width)
         seen = room(n * step.height * step.width, around, channels, self.predicted)
         filters = self.filters.get((self.spec.class_of(step.level), step.phase))
-        counts = self.spec.counts(step.phase)
+        counts = self.spec.read(step.phase)
         look(x, around, None if filters is None else prediction(self.table, filters, counts), seen)
         return seen, samples_of(x, step)
 
@@ -273,10 +286,10 @@ def fit_filters(spec: PhasesSpec, channels: int, images: Sequence[NDArray[np.uin
     for level in range(spec.classes):
         for phase in range(len(PHASES)):
             pairs = list(_pairs(spec, channels, images, level, phase))
-            weight = np.zeros((channels, sum(spec.counts(phase))))
+            weight = np.zeros((channels, sum(spec.read(phase))))
             if pairs:
                 u, y = (np.concatenate(part) for part in zip(*pairs, strict=True))
-                weight = _solved(u, y, spec.counts(phase))
+                weight = _solved(u, y, spec.read(phase))
             found[level, phase] = _rounded(weight)
     return found
 
@@ -292,7 +305,7 @@ def _pairs(
         if step is None or count >= FITTED:
             continue
         flat, parts, means = image.reshape(-1), [], []
-        for c, reach in enumerate(spec.reach):
+        for c, reach in enumerate(spec.predicts):
             rows, columns = offsets(step, reach, height, width, channels)
             x = flat[(rows[:, None] + columns).reshape(step.height * step.width, -1) + c].astype(np.float32)
             means.append(x[:, :NEAR].mean(1))
@@ -396,7 +409,8 @@ class PhasesTask:
                 latents += float(cost.sum())
                 swapped += float(self.module.bits(x, said.roll(1, 0)).sum())
         if self.module.latents is not None:
-            return tuple(total / samples for total in (latents + bits.sum(), latents, bits.sum(), swapped))
+            own = float(bits.sum())
+            return tuple(total / samples for total in (latents + own, latents, own, swapped))
         return float(bits.sum() / samples), *(bits * len(bits) / samples).tolist()
 
 

@@ -68,7 +68,7 @@ class Ready:
     @cached_property
     def _predictions(self) -> dict[tuple[int, int], Prediction]:
         filters = self.networks.filters.items()
-        return {where: prediction(self.table, one, self.spec.counts(where[1])) for where, one in filters}
+        return {where: prediction(self.table, one, self.spec.read(where[1])) for where, one in filters}
 
     @cached_property
     def _packed(self) -> dict[tuple[int, int] | None, Packed]:
@@ -96,12 +96,19 @@ def prediction(table: NDArray[np.uint8], filters: Weights, counts: Sequence[int]
 
 def surroundings(spec: PhasesSpec, step: Step, height: int, width: int) -> Surroundings:
     """What a step sees of images of (height, width). Not to be written to."""
-    return _surroundings(spec.classes, spec.reach, spec.period, spec.edges, step, height, width)
+    return _surroundings(spec.classes, spec.reach, spec.predicts, spec.period, spec.edges, step, height, width)
 
 
 @lru_cache(256)
 def _surroundings(
-    classes: int, reach: tuple[int, ...], period: int, edges: bool, step: Step, height: int, width: int
+    classes: int,
+    reach: tuple[int, ...],
+    predicts: tuple[int, ...],
+    period: int,
+    edges: bool,
+    step: Step,
+    height: int,
+    width: int,
 ) -> Surroundings:
     y, x = PHASES[step.phase]
     level = np.zeros((step.height, classes), np.uint8)
@@ -110,10 +117,12 @@ def _surroundings(
         _seen((2 * np.arange(count) + start) << step.level, length, period, edges)
         for count, start, length in ((step.height, y, height), (step.width, x, width))
     )
-    seen = np.array([(c, *tap) for c, each in enumerate(reach) for tap in taps(step.phase, each)], np.int64)
+    most = predicts or reach
+    seen = np.array([(c, *tap) for c, each in enumerate(most) for tap in taps(step.phase, each)], np.int64)
+    count = np.array([len(taps(step.phase, each)) for each in reach], np.int64)
     grids = known(step, height, width, len(reach))
     shown = np.concatenate([level, of_rows], 1)
-    return Surroundings(step.height, step.width, grids, seen, max(reach), shown, of_columns)
+    return Surroundings(step.height, step.width, grids, seen, count, max(most), shown, of_columns)
 
 
 def _seen(places: NDArray[np.int64], length: int, period: int, edges: bool) -> NDArray[np.uint8]:

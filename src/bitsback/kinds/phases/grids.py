@@ -52,8 +52,8 @@ class Step(NamedTuple):
 
 @cache
 def taps(phase: int, reach: int) -> tuple[Tap, ...]:
-    """All samples known to a phase that are less than reach times the square root of 3 away in their level: first the
-    four nearest, then by grid, row and column.
+    """All samples known to a phase that are less than reach times the square root of 3 away in their level. By
+    distance, grid, row and column: those of a smaller reach come first, and of all, the four that are nearest.
 
     >>> [len(taps(phase, 2)) for phase in range(3)]
     [12, 16, 28]
@@ -64,9 +64,7 @@ def taps(phase: int, reach: int) -> tuple[Tap, ...]:
     for grid in range(phase + 1):
         top, left = ORIGINS[grid][0] - y, ORIGINS[grid][1] - x
         found += [((2 * dy + top) ** 2 + (2 * dx + left) ** 2, Tap(grid, dy, dx)) for dy in near for dx in near]
-    nearest = min(found)[0]
-    within = [one for one in found if one[0] < 3 * reach**2]
-    return tuple(tap for _, tap in sorted(within, key=lambda one: (one[0] > nearest, one[1])))
+    return tuple(tap for distance, tap in sorted(found) if distance < 3 * reach**2)
 
 
 def depth(height: int, width: int) -> int:

@@ -52,14 +52,16 @@ class PhasesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """The networks of a model but for their weights.
 
     ``trunks``: of the phases b, c and d, for images of :data:`SIZE`. ``hidden``: widths of the hidden layers of a head.
-    ``classes``: of levels. ``reach``: of the taps of each channel, see :func:`bitsback.kinds.phases.grids.taps`.
-    ``map``: channels of what latents say. ``period``: what is
-    shown of a place is half its row and column, each modulo this; 0: nothing. ``edges``: how far the edges are, too.
+    ``classes``: of levels. ``reach``: of the taps of each channel that are shown, and ``predicts``: of those that
+    filters read, at least as many; see :func:`bitsback.kinds.phases.grids.taps`. ``map``: channels of what latents say.
+    ``period``: what is shown of a place is half its row and column, each modulo this; 0: nothing. ``edges``: how far
+    the edges are, too.
     """
 
     trunks: tuple[NetSpec, ...]
     hidden: tuple[int, ...]
     reach: tuple[int, ...]
+    predicts: tuple[int, ...] = ()
     classes: int = 3
     period: int = 0
     edges: bool = False
@@ -74,8 +76,12 @@ class PhasesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         return min(level, self.classes - 1)
 
     def counts(self, phase: int) -> list[int]:
-        """How many taps each channel has."""
+        """How many taps of each channel are shown."""
         return [len(taps(phase, reach)) for reach in self.reach]
+
+    def read(self, phase: int) -> list[int]:
+        """How many taps of each channel a filter reads."""
+        return [len(taps(phase, reach)) for reach in self.predicts]
 
     def inputs(self, phase: int, channels: int, predicted: bool) -> int:
         """Channels that a trunk reads."""
@@ -108,6 +114,8 @@ class PhasesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         """Raise ModelError where sizes are beyond the limits, or the trunks do not fit."""
         sound = len(self.reach) == channels and all(1 <= reach <= MAX_REACH for reach in self.reach)
         sound &= 1 <= self.classes <= MAX_CLASSES and self.period in PERIODS
+        sound &= len(self.predicts) == (channels if predicted else 0)
+        sound &= all(a <= b <= MAX_REACH for a, b in zip(self.reach, self.predicts, strict=False))
         sound &= 0 <= self.map <= MAX_MAP
         if not sound or len(self.hidden) > 3 or not all(1 <= width <= MAX_WIDTH for width in self.hidden):
             raise ModelError("the sizes of a model in phases are beyond the limits")
@@ -187,7 +195,7 @@ class Networks:
     def _filter(self, tensors: Mapping[str, NDArray[Any]], level: int, phase: int) -> Weights:
         where = f"filter.{level}.{phase}"
         found = Weights(*(tensors[f"{where}.{part}"] for part in Weights.__struct_fields__))
-        size = sum(self.spec.counts(phase))
+        size = sum(self.spec.read(phase))
         wanted: list[tuple[type[np.integer[Any]], tuple[int, ...]]] = [
             (np.int16, (self.channels, size)),
             (np.int32, (self.channels,)),

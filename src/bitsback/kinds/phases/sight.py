@@ -42,7 +42,9 @@ class Surroundings(NamedTuple):
     grids: NDArray[np.int64]
     """(known grids, 5): see :func:`bitsback.kinds.phases.grids.known`."""
     taps: NDArray[np.int64]
-    """(taps, 4): channel, grid, dy, dx; those of a channel together."""
+    """(taps, 4): channel, grid, dy, dx; those of a channel together, the nearest first."""
+    shown: NDArray[np.int64]
+    """(channels,): how many of each channel the network is shown."""
     reach: int
     """How far they are away, at most."""
     of_rows: NDArray[np.uint8]
@@ -76,7 +78,7 @@ class Sight(NamedTuple):
 
 def room(count: int, surroundings: Surroundings, channels: int, predicted: bool, more: int = 0) -> Sight:
     """Room for what is found of so many samples, and for ``more`` features."""
-    width = len(surroundings.taps) + predicted * channels + more
+    width = int(surroundings.shown.sum()) + predicted * channels + more
     width += surroundings.of_rows.shape[1] + surroundings.of_columns.shape[1]
     given = count if predicted else 0
     return Sight(
@@ -168,7 +170,10 @@ def _count(v, u, taps, sums, predictions):  # type: ignore[no-untyped-def]
 @kernel
 def _look(images, surroundings, prediction, into, scratch):  # type: ignore[no-untyped-def]
     channels, grids, counts = images.shape[3], surroundings.grids, scratch.counts
-    reach, stride, taps = surroundings.reach, scratch.planes.shape[3], surroundings.taps.shape[0]
+    reach, stride, shown = surroundings.reach, scratch.planes.shape[3], surroundings.shown
+    taps = 0
+    for c in range(channels):
+        taps += shown[c]
     sample = 0
     for i in range(images.shape[0]):
         for c in range(channels):
@@ -179,7 +184,7 @@ def _look(images, surroundings, prediction, into, scratch):  # type: ignore[no-u
                 lanes = min(LANES, surroundings.width - x)
                 at = y * stride + x
                 if prediction is None:
-                    _show_bits(into, scratch, at, sample, lanes)
+                    _show_bits(into, scratch, shown, at, sample, lanes)
                 else:
                     pair = 0
                     for c in range(channels):
@@ -194,8 +199,8 @@ def _look(images, surroundings, prediction, into, scratch):  # type: ignore[no-u
                             prediction.weights[c], prediction.biases[c], prediction.shifts[c], scratch.both, pair,
                             scratch.sums[c], scratch.predictions[c],
                         )  # fmt: skip
-                        _count(scratch.u[c], counts[c], scratch.sums[c], scratch.predictions[c])
-                    _show(prediction, into, scratch, taps, sample, lanes)
+                        _count(scratch.u[c], shown[c], scratch.sums[c], scratch.predictions[c])
+                    _show(prediction, into, scratch, shown, taps, sample, lanes)
                 first = taps + (channels if prediction is not None else 0)
                 for lane in range(lanes):
                     features = into.features[sample + lane]
@@ -222,23 +227,23 @@ def _lay(image, grid, c, reach, plane):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _show_bits(into, scratch, at, sample, lanes):  # type: ignore[no-untyped-def]
+def _show_bits(into, scratch, shown, at, sample, lanes):  # type: ignore[no-untyped-def]
     """Write the taps of eight samples of two levels, or fewer."""
     first = 0
-    for c in range(scratch.counts.size):
+    for c in range(shown.size):
         own, offsets = scratch.planes[c].reshape(-1), scratch.offsets[c]
-        for t in range(scratch.counts[c]):
+        for t in range(shown[c]):
             for lane in range(lanes):
                 into.features[sample + lane, first + t] = 255 * own[offsets[t] + at + lane]
-        first += scratch.counts[c]
+        first += shown[c]
 
 
 @helper
-def _show(prediction, into, scratch, taps, sample, lanes):  # type: ignore[no-untyped-def]
+def _show(prediction, into, scratch, shown, taps, sample, lanes):  # type: ignore[no-untyped-def]
     """Write what was found of eight samples, or fewer."""
     first = 0
-    for c in range(scratch.counts.size):
-        own, count = scratch.u[c], scratch.counts[c]
+    for c in range(shown.size):
+        own, count = scratch.u[c], shown[c]
         for lane in range(lanes):
             p = sample + lane
             features, expected = into.features[p], scratch.predictions[c, lane]
