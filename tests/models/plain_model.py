@@ -165,7 +165,7 @@ class SlowModel:
 
     def decode(self, payload, n):
         """The images, a list of samples each, and the stack that is left."""
-        primer_bits, runs = payload[:2]
+        ordered, primer_bits, runs = payload[0] >= 128, payload[0] % 128, payload[1]
         largest, lanes = self.group(), 8 if n * prod(self.size()) >= 2**17 else 1
         steps = []  # (images, bits of a latent, primed?), in the order of pushing
         for kind, repeats in struct.iter_unpack("BB", payload[2 : 2 + 2 * runs]):
@@ -181,7 +181,15 @@ class SlowModel:
             group = self.pop_images(stack, split(z, m), bits)
             if not primed:
                 stack.push([latent for x in group for latent in self.posterior(x)], z)
-            images += group
+            if not ordered:
+                images += group
+                continue
+            for x in reversed(group):
+                images = sorted([*images, x])
+                if not primed:
+                    edges = sum(y < x for y in images), sum(y <= x for y in images)
+                    first, after = (-(-(2**24) * edge // len(images)) for edge in edges)
+                    stack.push([(24, 1, (first, after).__getitem__)], [0])
         return images, stack
 
     def size(self):

@@ -9,7 +9,7 @@ from bitsback.kinds.context import tiles
 from bitsback.kinds.phases import tiles as phases_tiles
 from bitsback.models import Model
 from contexts import picture
-from helpers import drawn_images, tiny_model_file
+from helpers import drawn_images, in_order, tiny_model_file
 from models.context_models import context_file, vae_file
 from models.plain import PlainStack, uniform, unpacked
 from models.plain_model import SlowModel, split
@@ -71,6 +71,15 @@ def test_a_decoder_written_from_the_text_restores_images_and_stack(monkeypatch, 
     decoded, stack = model.decode(payload, n)
     assert decoded == images.reshape(n, -1).tolist()
     assert stack.is_new
+
+
+def test_so_it_does_where_order_does_not_count():
+    data = tiny_model_file(2)
+    images = in_order(drawn_images(Model.from_bytes(data), 40))
+    images[7:10] = images[7]  # some are the same
+    payload = Model.from_bytes(data).encode(images)
+    decoded, stack = SlowModel(data).decode(payload, 40)
+    assert payload[0] > 128 and decoded == images.reshape(40, -1).tolist() and stack.is_new
 
 
 def test_the_largest_group_is_that_of_the_text():
