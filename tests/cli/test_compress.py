@@ -387,13 +387,13 @@ def test_rm_leaves_what_is_not_in_the_archive(run: Run, folder: Path, tmp_path: 
 def test_rm_leaves_what_changed_meanwhile(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from bitsback import api
 
-    verify = api.verify
+    verify = api.compare
 
     def then(*arguments: Any, **options: Any) -> None:
         verify(*arguments, **options)
         (folder / "3.npy").write_bytes(b"new")
 
-    monkeypatch.setattr(api, "verify", then)
+    monkeypatch.setattr(api, "compare", then)
     done = run("compress", "in", "--rm", "--json")
     assert done.code == 3
     assert names(folder) == ["3.npy"] and (folder / "3.npy").read_bytes() == b"new"

@@ -26,7 +26,7 @@ from bitsback.archive.directory import Content
 from bitsback.archive.item import content_digest
 from bitsback.archive.library import Library, ModelCoder
 from bitsback.archive.limits import DEFAULT_LIMITS, SHARED, Limits
-from bitsback.archive.structure import DataChunk, Member, Part, Place, Structure
+from bitsback.archive.structure import DataChunk, Held, Member, Part, Place, Structure
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, ModelNotFoundError
 from bitsback.kinds.base import Images
 from bitsback.threads import ordered_map, thread_count
@@ -135,7 +135,7 @@ class Archive:
 
     @property
     def problems(self) -> list[str]:
-        """In a damaged archive, what was found wrong, in words."""
+        """In a damaged archive, what was found wrong, in words; in a whole one, what is damaged of its parity."""
         return self.structure.problems
 
     @property
@@ -414,7 +414,10 @@ class Archive:
             for number in numbers:
                 if (content := structure.contents.get(number)) is not None:
                     recipes.add(content.recipe)
-                    held += structure.held(number).nbytes + content.size
+                    about = structure.held(number)
+                    held += about.nbytes + content.size
+                    with suppress(FormatError):  # whoever makes the file will say what is wrong
+                        held += _bulk(about, content)
                     chunks |= {place.chunk for place in structure.places.get(number, ())}
             for chunk in chunks - working.keys():
                 working[chunk] = self._working(structure.chunks[chunk])
@@ -448,7 +451,11 @@ class Archive:
             if member.problem or content is None:
                 errors[number] = FormatError(member.problem or "what it holds is not described")
             elif not _is_streamed(content):
-                needed += member.nbytes + content.size
+                try:
+                    needed += member.nbytes + content.size + _bulk(member.held, content)
+                except FormatError as error:
+                    errors[number] = error
+                    continue
                 if needed > self.limits.memory:
                     errors[number] = LimitError(f"needs {needed} bytes, over the memory limit of {self.limits.memory}")
                 else:
@@ -667,6 +674,14 @@ class _Sections:
                 self._errors[place.chunk] = error
                 raise
         return self._last[1][place.offset : place.offset + place.piece.length]
+
+
+def _bulk(held: Held, content: Content) -> int:
+    """Bytes that are made on the way to a file. FormatError if they are too many for one of its size."""
+    if held.recipe is None:
+        return 0
+    shapes = [(part.count, *part.shape) for part in held.parts]
+    return files.check_bulk(held.recipe, shapes, content.size, not content.pixels_only).memory
 
 
 def _is_streamed(content: Content) -> bool:

@@ -316,7 +316,7 @@ class Writer:
         def one(job: tuple[Group, tuple[list[Coder], str]], threads: int) -> Choice:
             group, (coders, why) = job
             lots = batch.images(group)
-            fronts = [()] if group.key.coefficients else front.candidates(lots, group.key.levels)
+            fronts = [()] if group.key.coefficients else front.candidates(lots, group.key.levels, group.key.few)
             sound = [coder for coder in coders if id(coder) not in broken]
             offers = [Candidate(coder, before) for before in fronts for coder in sound if _fits(coder, before, lots)]
             cut = partial(self._blocks, batch, group)
@@ -332,7 +332,10 @@ class Writer:
 
     def _blocks(self, batch: _Batch, group: Group, candidate: Candidate) -> _Blocks:
         """A group cut into blocks as a candidate would have them."""
-        samples = self._settings.block or candidate.block or candidate.coder.pace
+        pace = candidate.coder.pace
+        if candidate.front and isinstance(candidate.front[-1], front.Colours):
+            pace *= group.key.channels  # of which one is coded
+        samples = self._settings.block or candidate.block or pace
         return _Blocks(batch, plan.split(group, samples))
 
     def _coders(self, group: Group) -> tuple[list[Coder], str]:

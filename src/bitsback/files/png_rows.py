@@ -206,7 +206,7 @@ def _packed(symbols: Bytes) -> bytes:
 
 
 def _unpacked(data: bytes, count: int) -> Bytes:
-    values, counts = unpack(data, 5)
+    values, counts = unpack(data, 5, count)
     if int(counts.sum()) != count or (count and int(values.max()) > 4):
         raise ValueError("the filters of a PNG do not fit its rows")
     at = (np.cumsum(counts) - counts).tolist()

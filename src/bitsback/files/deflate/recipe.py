@@ -93,11 +93,14 @@ def rules_of(level: int, memory: int, strategy: int, window: int, family: int = 
 
 def rebuild(plain: Buffer, recipe: Recipe) -> Stream:
     """What the encoder chose. Raises ValueError if the recipe cannot be followed."""
-    events, counts = unpack(recipe.corrections, LISTS)
+    events, counts = unpack(recipe.corrections, LISTS, _EVENTS + 12 * len(plain))
     return Walk(read_only(plain), _NONE, rules_of(*recipe.rules)).followed(events, counts)
 
 
 _NONE = np.empty(0, np.int64)
+
+_EVENTS = 1 << 13
+"""Numbers that correct a stream: so many, and 12 for each plain byte, are more than its size allows them to be."""
 
 
 def read_only(plain: Buffer) -> NDArray[np.uint8]:
@@ -109,6 +112,11 @@ def read_only(plain: Buffer) -> NDArray[np.uint8]:
 
 MANY = 1 << 40
 """More tokens, or numbers, than there ever are."""
+
+
+def _most_blocks(size: int) -> int:
+    """More blocks than a stream of so many plain bytes can have: it has 15 bits for each, and a block in 16 bytes."""
+    return 1024 + size // 8
 
 
 class Walk:
@@ -147,7 +155,9 @@ class Walk:
         self.flushes = np.cumsum(self._list(FLUSHES, events))
         if len(self.flushes) and self.flushes[-1] >> 1 > len(self.plain):
             raise ValueError("a flush after the end of a deflate stream")
-        room = len(self.plain) // int(self.rules[walks.MAX_TOKENS]) + 2 * len(events) + 4
+        room = min(
+            len(self.plain) // int(self.rules[walks.MAX_TOKENS]) + 2 * len(events) + 4, _most_blocks(len(self.plain))
+        )
         blocks = np.zeros((room, BLOCK), np.int32)
         count, tokens = self._tokens(np.empty(0, np.int32), blocks, events, 0, MANY)
         if count < 0:
