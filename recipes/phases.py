@@ -1,4 +1,4 @@
-"""Train the shipped models in phases: ``thumbnails-fast``, ``digits-binary-fast``.
+"""Train models in phases: ``thumbnails-fast``, which ships, and ``digits-in-phases``, to see what latents buy there.
 
     python recipes/phases.py thumbnails-fast --data train.npz --out runs/thumbnails-fast
 
@@ -51,7 +51,7 @@ DIGITS = "28x28 grey, samples of two values"
 
 RECIPES = {
     "thumbnails-fast": Recipe(phases_spec(3, 256, 32, 32, period=8), 3, 3, THUMBNAILS),
-    "digits-binary-fast": Recipe(
+    "digits-in-phases": Recipe(
         phases_spec(1, 2, 48, 32, (16,), (3,), edges=True, map=16), 1, 0, DIGITS, shuffled=False,
         latents=latents_spec((28, 28, 1), 8, 5, 16), free=0.02,
     ),
