@@ -341,7 +341,7 @@ def candidates(
             continue
         if found.where != "shipped":
             own.setdefault(model.id, model)
-        elif max(shape[:2]) <= LARGEST.get(model.name, max(shape[:2])):
+        elif max(shape[:2]) <= LARGEST.get(model.name.removesuffix(FAST), max(shape[:2])):
             shipped.setdefault(model.id, model)
     rest = list(shipped.values())
     if effort == "fast":
