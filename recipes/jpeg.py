@@ -1,26 +1,28 @@
 """Where the jpeg kind starts: predictions, expectations, chances and weights from many JPEG files.
 
-    python recipes/jpeg.py FILES ...      writes start.bin and known.bin in kinds/jpeg, and the hash in start.py
+    python recipes/jpeg.py FILES ... [--out FOLDER]     writes start.bin and known.bin, and the hash in start.py
 
 Two steps: least squares on blocks drawn from the files, and one pass through all of them that counts the answers of
-each slot while it codes (minutes for 30 MB). What ships was made by these two steps before they were put together here,
-so that it does not come out of them to the last byte: the first on numbers 101 to 260, by name, of
-EliSchwartz/imagenet-sample-images; the second on every seventh of its numbers 101 to 900, and on every other file of
-mapillary/OpenSfM's test data and openMVG/ImageDataset_SceauxCastle. The first hundred
-of imagenet-sample-images were not used.
+each slot while it codes (minutes for 30 MB). Of every third file there is another version, of half the size, as Pillow
+writes it with qualities and samplings in turn. What ships was made of numbers 101 to 900 by name, every fifth, of
+EliSchwartz/imagenet-sample-images, and of every other file of mapillary/OpenSfM's test data and of
+openMVG/ImageDataset_SceauxCastle, with Pillow 13.0.0 and NumPy 2.4.6. The first hundred of imagenet-sample-images were
+not used, nor its last hundred.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import io
 import random
 import re
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from bitsback.errors import BitsBackError
 from bitsback.files import jpeg
@@ -32,8 +34,36 @@ HERE = Path(start.__file__).parent
 DRAWN = 110
 """Blocks of each component of a file."""
 
+QUALITIES, SAMPLINGS = (75, 80, 85, 88, 90, 92, 95, 97), (2, 0, 1)
+
 RANKS = np.argsort(t.ORDER)
 Floats = NDArray[np.float64]
+
+
+def collected(names: list[str]) -> list[bytes]:
+    """The files that can be taken apart, in an order that does not depend on their folders; and further versions."""
+    found = []
+    for name in sorted(names, key=lambda name: Path(name).name):
+        data = Path(name).read_bytes()
+        try:
+            jpeg.read(data)
+        except BitsBackError:
+            continue
+        found.append(data)
+        if len(found) % 3 == 0:
+            found.append(smaller(data, len(found) // 4))
+    random.Random(1).shuffle(found)
+    return found
+
+
+def smaller(data: bytes, number: int) -> bytes:
+    """The picture at half the size, as Pillow writes it."""
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    half = picture.resize((max(picture.width // 2, 1), max(picture.height // 2, 1)), Image.Resampling.BOX)
+    quality, sampling = QUALITIES[number % len(QUALITIES)], SAMPLINGS[number % len(SAMPLINGS)]
+    stream = io.BytesIO()
+    half.save(stream, "JPEG", quality=quality, subsampling=sampling)
+    return stream.getvalue()
 
 
 class Drawn(NamedTuple):
@@ -52,12 +82,13 @@ class Drawn(NamedTuple):
     """The quantisation table."""
 
 
-def draw(name: str, rng: np.random.Generator) -> list[Drawn]:
-    """Blocks of each component of a file; those of later components only where none is sampled more coarsely."""
-    layouts, coefficients = payload._taken_apart(jpeg.read(Path(name).read_bytes()).parts[0].reshape(-1, 64))
-    out, planes, at = [], [], 0
+def draw(data: bytes, rng: np.random.Generator) -> list[Drawn]:
+    """Blocks of each component of a file."""
+    layouts, coefficients = payload.taken_apart(jpeg.read(data).parts[0].reshape(-1, 64))
+    out: list[Drawn] = []
+    planes: list[Floats] = []
+    at = 0
     components = layouts[0].components[:3]
-    alike = len({(one.width, one.height) for one in components}) == 1
     for one in components:
         steps = np.maximum(np.array(one.table), 1).astype(float)
         size = one.width * one.height
@@ -71,10 +102,28 @@ def draw(name: str, rng: np.random.Generator) -> list[Drawn]:
             return padded[y + 2 + dy, x + 2 + dx]
 
         nothing = np.zeros((len(y), 64))
-        luma, second = (planes[i][y, x] if alike and len(out) > i else nothing for i in range(2))
+        luma = of_first(planes[0], payload.ratios(components[0], one), y, x) if out else nothing
+        second = planes[1][y, x] if len(out) == 2 and planes[1].shape == plane.shape else nothing
         places = (0, 0), (0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0)
         out.append(Drawn(*(beside(*place) for place in places), luma, second, np.broadcast_to(steps, nothing.shape)))
     return out
+
+
+def of_first(plane: Floats, ratios: tuple[int, int], y: NDArray[np.int64], x: NDArray[np.int64]) -> Floats:
+    """(n, 64): what the first component has at the place of these blocks, as the kernel finds it."""
+    across, down = ratios
+    half = np.array(t.HALVES).reshape(8, 8) / 4096
+    signs = 1 - 2 * (np.indices((8, 8)).sum(0) % 2)
+    height, width = plane.shape[0] - 1, plane.shape[1] - 1
+    rows = []
+    for b in range(down):
+        one, two = (
+            plane[np.minimum(down * y + b, height), np.minimum(across * x + a, width)].reshape(-1, 8, 8)
+            for a in range(2)
+        )
+        rows.append(one if across == 1 else one @ half.T + two @ (half * signs).T)
+    whole = rows[0] if down == 1 else half @ rows[0] + (half * signs) @ rows[1]
+    return whole.reshape(-1, 64)
 
 
 def features(drawn: Drawn, k: int) -> Floats:
@@ -117,12 +166,12 @@ def learn_weights(drawn: Drawn, k: int) -> tuple[Floats, Floats, float]:
     return predict, weights[:40], float(weights[40])
 
 
-def learn_trained(names: list[str]) -> t.Trained:
+def learn_trained(files: list[bytes]) -> t.Trained:
     """Step one."""
     rng = np.random.default_rng(0)
     classes: list[list[Drawn]] = [[], [], []]
-    for name in names:
-        for several, drawn in zip(classes, draw(name, rng), strict=False):
+    for data in files:
+        for several, drawn in zip(classes, draw(data, rng), strict=False):
             several.append(drawn)
     predict, expect, least = np.zeros((3, 64, 40)), np.zeros((3, 64, 40)), np.zeros((3, 64))
     for cls, several in enumerate(classes):
@@ -131,56 +180,52 @@ def learn_trained(names: list[str]) -> t.Trained:
             predict[cls, k], expect[cls, k], least[cls, k] = learn_weights(drawn, k)
     whole = [np.round(4096 * one).clip(-32768, 32767).astype(np.int64) for one in (predict, expect, least)]
     assert all(np.abs(one).sum(2).max() < 1 << 18 for one in whole[:2]), "sums might not fit 32 bits"
-    return t.Trained(
-        whole[0].astype(np.int16).ravel(), whole[1].astype(np.int16).ravel(), whole[2].astype(np.int32)
-    )  # fmt: skip
+    return t.Trained(whole[0].astype(np.int16), whole[1].astype(np.int16), whole[2].astype(np.int32))
 
 
-def learn_model(names: list[str], trained: t.Trained) -> t.Model:
-    """Step two: weights as they are in the end, chances as the answers were."""
-    model, room = t.new_model(), payload.new_work()
+def new_counter() -> Counter:
     costs = -np.log2(np.maximum(np.arange(65537), 1) / 65536)
-    counter = Counter(
-        np.zeros(32), costs, np.zeros((t.SLOTS, 2), np.uint32), np.zeros((t.SINGLE, 2), np.uint32)
-    )  # fmt: skip
-    size = 0
-    for name in names:
-        data = Path(name).read_bytes()
-        size += len(data)
-        layouts, coefficients = payload._taken_apart(jpeg.read(data).parts[0].reshape(-1, 64))
-        for parts in payload.stretches(layouts):
-            for rows in (rows for band in payload._bands(coefficients, parts) for rows in band):
-                job = coding.Job(rows.plane, model, trained, t.tables(), *room)
-                coding.measure(counter, rows.first, rows.last, job)
-    print(f"{counter.bits[:16].sum() / 8 / size:.4f} of {size:,} bytes")
+    return Counter(np.zeros(32), costs, np.zeros((t.SLOTS, 2), np.uint32), np.zeros((t.SINGLE, 2), np.uint32))
+
+
+def measure(data: bytes, model: t.Model, begin: start.Start, counter: Counter) -> None:
+    """Go through a file, counting, and learning from it."""
+    layouts, coefficients = payload.taken_apart(jpeg.read(data).parts[0].reshape(-1, 64))
+    room = payload.new_work()
+    for parts in payload.stretches(layouts):
+        for rows in (rows for band in payload.bands(coefficients, parts, begin) for rows in band):
+            coding.measure(counter, rows.first, rows.last, payload.job_of(rows.plane, model, begin, room))
+
+
+def learn_model(files: list[bytes], trained: t.Trained) -> t.Model:
+    """Step two: weights as they are in the end, chances as the answers were."""
+    model, counter = t.new_model(), new_counter()
+    begin = start.Start.of(trained, model)
+    for data in files:
+        measure(data, model, begin, counter)
+    print(f"{counter.bits[:16].sum() / 8 / sum(map(len, files)):.4f} of {sum(map(len, files)):,} bytes")
     return model._replace(slots=_chances(counter.answers), single=_chances(counter.alone))
 
 
-def _chances(answers: NDArray[np.uint32]) -> NDArray[np.int16]:
+def _chances(answers: NDArray[np.uint32]) -> NDArray[np.uint16]:
     chance = (answers[:, 1] + 0.4) / (answers.sum(1) + 0.8)
-    return (np.round(65536 * chance) - 32768).clip(-32752, 32751).astype(np.int16)
-
-
-def readable(name: str) -> bool:
-    try:
-        jpeg.read(Path(name).read_bytes())
-    except BitsBackError:
-        return False
-    return True
+    return np.round(65536 * chance).clip(16, start.MOST).astype(np.uint16)
 
 
 def main() -> None:
-    names = sorted(filter(readable, sys.argv[1:]))
-    random.Random(1).shuffle(names)
-    trained = learn_trained(names)
-    data = start.pack(trained, learn_model(names, trained))
-    (HERE / "start.bin").write_bytes(data)
-    text, digest = (HERE / "start.py").read_text(), hashlib.sha256(data).hexdigest()
-    (HERE / "start.py").write_text(re.sub(r'SHA256 = ".*"', f'SHA256 = "{digest}"', text))
-    start.SHA256 = digest
-    start._read.cache_clear()
-    (HERE / "known.bin").write_bytes(payload.encode(known.blocks()))
-    print(f"{len(data):,} bytes")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("files", nargs="+")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder for start.bin, known.bin and start.py")
+    options = parser.parse_args()
+    files = collected(options.files)
+    trained = learn_trained(files)
+    data = start.pack(trained, learn_model(files, trained))
+    digest = hashlib.sha256(data).hexdigest()
+    (options.out / "start.bin").write_bytes(data)
+    text = (HERE / "start.py").read_text()
+    (options.out / "start.py").write_text(re.sub(r'SHA256 = ".*"', f'SHA256 = "{digest}"', text))
+    (options.out / "known.bin").write_bytes(payload.encode(known.blocks(), start=start.unpack(data)))
+    print(f"{len(data):,} bytes, {digest}")
 
 
 if __name__ == "__main__":

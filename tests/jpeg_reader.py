@@ -31,17 +31,22 @@ H = [
 ]
 
 FINE = [sigmoid(2**30 + (i - 3072) * 2**18) for i in range(6144)]
-SQUASH = [min(max(value >> 16, 1), 65535) for value in FINE]
+SQUASH = [min(max(FINE[4 * i + 2] >> 16, 24), 65512) for i in range(1536)]
 STRETCH = [min(max(bisect_left(FINE, (2 * j + 1) * 2**19) - 3072, -3071), 3071) for j in range(4096)]
 
-COUNT = [104, 400, 200, 200, 1600, 400, 128]
+COUNT = [26, 100, 50, 50, 400, 100, 32]
 SIZE = [1920, 1728, 1920, 3200, 3840, 3584, 3000]
-SIGN = [1280, 576, 576, 1728, 972, 1280, 729]
+SIGN = [1280, 576, 576, 1728, 972, 2560, 1458]
 REST = [323, 1088, 340]
+SORTS = {"count": (COUNT, 64), "size": (SIZE, 8), "sign": (SIGN, 1), "rest": (REST, 8)}
 
 
 def c(n):
     return min(max(n, -8191), 8191)
+
+
+def held(n):
+    return min(max(n, -32768), 32767)
 
 
 def s(n):
@@ -84,19 +89,19 @@ class Learned:
 
         self.predict, self.expect = take("<i2", 7680).reshape(3, 64, 40), take("<i2", 7680).reshape(3, 64, 40)
         self.least = take("<i2", 192).reshape(3, 64)
-        contexts = 3 * sum(map(sum, (COUNT, SIZE, SIGN, REST)))
-        chances = np.array([SQUASH[min(max(24 * n + 3072, 0), 6143)] - 32768 for n in range(-128, 128)])
-        self.slots = chances[take("i1", 16 * contexts) + 128].tolist()
-        self.weights = take("<i4", 1149 * 8).reshape(-1, 8).tolist()
+        slots = 3 * sum(sum(counts) * each for counts, each in SORTS.values())
+        chances = np.array([min(SQUASH[min(max(24 * n + 3072, 0), 6143) // 4], 65504) for n in range(-128, 128)])
+        self.slots = chances[take("i1", slots) + 128].tolist()
+        self.weights = take("<i2", 1149 * 8).reshape(-1, 8).tolist()
         self.alone = chances[take("i1", 4096) + 128].tolist()
         assert at == len(self.raw)
         self.begins = {}
         begin = 0
-        for name, counts in (("count", COUNT), ("size", SIZE), ("sign", SIGN), ("rest", REST)):
+        for name, (counts, each) in SORTS.items():
             self.begins[name] = []
             for count in counts:
-                self.begins[name].append((begin, count))
-                begin += 3 * count
+                self.begins[name].append((begin, count, each))
+                begin += 3 * count * each
 
     def pop(self, chance):
         slot = self.head % 65536
@@ -109,28 +114,28 @@ class Learned:
 
     def ask_alone(self, number):
         slot = self.alone[number]
-        answer = self.pop(min(max(slot + 32768, 24), 65512))
-        self.alone[number] = slot + ((65535 * answer - 32768 - slot + 32) >> 6)
+        answer = self.pop(min(max(slot, 24), 65512))
+        self.alone[number] = slot - ((slot + 31) >> 6) + 1023 * answer
         return answer
 
-    def ask(self, name, cls, numbers, nodes, sets):
-        """``numbers``: of contexts, each in its sort, by which ``nodes`` is asked."""
+    def ask(self, name, cls, numbers, node, sets):
+        """``numbers``: of contexts, each in its sort, by whose ``node`` is asked."""
         slots = [
-            16 * (begin + cls * count + number) + node
-            for (begin, count), number, node in zip(self.begins[name], numbers, nodes, strict=True)
+            begin + (cls * count + number) * each + node
+            for (begin, count, each), number in zip(self.begins[name], numbers, strict=True)
         ]
-        x = [STRETCH[(self.slots[slot] >> 4) + 2048] for slot in slots] + [256]
+        x = [STRETCH[self.slots[slot] >> 4] for slot in slots] + [512]
         x += [0] * (8 - len(x))
         weights = [self.weights[number] for number in sets]
-        t = sum((a * (w + w_)) >> 8 for a, w, w_ in zip(x, *weights, strict=True)) >> 8
-        q = SQUASH[min(max(t, -3071), 3071) + 3072]
-        answer = self.pop(min(max(q, 24), 65512))
+        t = sum(a * held(w + w_) for a, w, w_ in zip(x, *weights, strict=True)) >> 14
+        q = SQUASH[min(max(t + 3072, 0), 6143) // 4]
+        answer = self.pop(q)
         for slot in slots:
-            self.slots[slot] += (65535 * answer - 32768 - self.slots[slot] + 32) >> 6
-        e = 65536 * answer - q
+            self.slots[slot] += 1023 * answer - ((self.slots[slot] + 31) >> 6)
+        e = (65536 * answer - q) >> 2
         for row in weights:
             for i in range(8):
-                row[i] = min(max(row[i] + ((((x[i] * e) >> 15) + 1) >> 1), -131072), 131072)
+                row[i] = held(row[i] + ((((2 * x[i] * e) >> 16) + 1) >> 1))
         return answer
 
 
@@ -209,18 +214,19 @@ def of_first(first, component, y, x):
         blocks = []
         for a in range(f):
             row, column = min(g * y + b, first.count - 1), min(f * x + a, first.component.width - 1)
-            blocks.append([first.level(row, column, k) * first.component.q[k] for k in range(64)])
+            blocks.append([first.value(row, column, k) for k in range(64)])
+        one, two = blocks[0], blocks[-1]
         halves.append(
-            blocks[0]
+            one
             if f == 1
             else [
-                sum(H[u][i] * (blocks[0][8 * v + i] + (-1) ** (u + i) * blocks[1][8 * v + i]) for i in range(8)) >> 12
+                c(sum(H[u][i] * (one[8 * v + i] + (-1) ** (u + i) * two[8 * v + i]) for i in range(8)) >> 12)
                 for v in range(8)
                 for u in range(8)
             ]
         )
     if g == 1:
-        return [c(n) for n in halves[0]]
+        return halves[0]
     return [
         c(sum(H[v][i] * (halves[0][8 * i + u] + (-1) ** (v + i) * halves[1][8 * i + u]) for i in range(8)) >> 12)
         for v in range(8)
@@ -287,7 +293,7 @@ class Block:
         node = 1
         for _ in range(6):
             sets = (64 * self.d + node, 576 + 50 * self.d + m)
-            node = 2 * node + self.learned.ask("count", self.d, [4 * n for n in numbers], [node] * 7, sets)
+            node = 2 * node + self.learned.ask("count", self.d, numbers, node, sets)
         return min(node - 64, 49)
 
     def foresee(self, rank, k, j):
@@ -338,7 +344,7 @@ class Block:
         while digits < 16:
             if digits < 11:
                 sets = (192 + 16 * t + digits, 726 + 40 * d + e if digits == 0 else 846 + 64 * d + rank)
-                answer = learned.ask("size", d, numbers, [digits] * 7, sets)
+                answer = learned.ask("size", d, numbers, min(digits, 7), sets)
             else:
                 answer = learned.ask_alone(digits)
             if not answer:
@@ -361,11 +367,11 @@ class Block:
             9 * rank + 3 * y + z,
             27 * rank + m,
             12 * (27 * y + 9 * z + 3 * a + b) + (rank >> 3),
-            20 * rank + p,
-            27 * (9 * a + 3 * b + y) + m,
+            2 * (20 * rank + p) + down,
+            2 * (27 * (9 * a + 3 * b + y) + m) + down,
         ]
         sets = (336 + 64 * self.d + rank, 1038 + 20 * self.d + p)
-        return self.learned.ask("sign", self.d, numbers, [0] * 5 + [down] * 2, sets)
+        return self.learned.ask("sign", self.d, numbers, 0, sets)
 
     def rest(self, rank, j, predicted, e, digits, negative):
         m, towards = 1, -predicted if negative else predicted
@@ -373,9 +379,8 @@ class Block:
             if j < 2 and i >= digits - 4:
                 where = (((towards >> 4) - (2 * m + 1) * 2**i) * 4 >> i) + 9
                 numbers = [17 * min(max(where, 0), 18) + digits, 17 * rank + digits, 17 * (e >> 1) + digits]
-                node = min(m, 15)
-                sets = (528 + 16 * self.d + node, 1098 + 17 * self.d + digits)
-                answer = self.learned.ask("rest", self.d, numbers, [node] * 3, sets)
+                sets = (528 + 16 * self.d + m, 1098 + 17 * self.d + digits)
+                answer = self.learned.ask("rest", self.d, numbers, m, sets)
             else:
                 answer = self.learned.ask_alone(32 + 16 * (16 * (3 * self.d + j) + digits - 1) + i)
             m = 2 * m + answer

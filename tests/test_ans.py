@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.ans import Stack
-from bitsback.codecs import Categorical, CdfTable
+from bitsback.codecs import Categorical, CdfTable, Uniform
 from bitsback.codecs.testing import random_stack
 from bitsback.errors import CodecError, EmptyStackError, FormatError, TruncatedError
 
@@ -191,3 +191,27 @@ def test_malformed_bytes_are_refused():
     for lanes in (0, -1, 1 << 20):
         with pytest.raises(CodecError):
             Stack(lanes)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.integers(1, 5), st.data())
+def test_a_part_is_read_from_its_place(sizes, lanes, data):
+    rng = np.random.default_rng(sum(sizes))
+    parts = [rng.integers(0, 200, size) for size in sizes]
+    stack, places = Stack(lanes), []
+    for part in parts:
+        Uniform.of_size(200, part.shape).push(stack, part)
+        places.append(stack.position())
+    for number in data.draw(st.permutations(range(len(parts)))):
+        reader = stack.copy()
+        reader.seek(places[number])
+        assert np.array_equal(Uniform.of_size(200, parts[number].shape).pop(reader), parts[number])
+
+
+def test_places_that_are_none():
+    stack, long = Stack(2), Stack(2)
+    Uniform(16, (40,)).push(long, np.zeros(40, int))
+    for place in (long.position(), Stack().position(), (0, (0, 1 << 32)), (-1, stack.position().heads)):
+        with pytest.raises(CodecError):
+            stack.seek(place)
+    assert stack.is_initial()

@@ -32,7 +32,7 @@ from craft import Made, block, of_blocks, zeros
 from bitsback.archive.container import HEADER_SIZE, Header, Index, Kind, System
 from bitsback.archive.directory import Content, Row
 from bitsback.archive.fields import varint, varints
-from bitsback.archive.head import Block, Bytes, DataHead, Piece
+from bitsback.archive.head import Bytes, DataHead, Piece
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.packing import Packing
 
@@ -93,7 +93,7 @@ def _empty_names() -> bytes:
 @bomb("2^16 members that share a content of 2^16 arrays")
 def _shared() -> bytes:
     head = DataHead(
-        [Block(0, 1, (1, 1, 1), ROWS, ROWS, craft.check_of_zeros(ROWS))],
+        [craft.block(bytes(ROWS), (1, 1, 1), 0, ROWS)[0]],
         [Piece(0, part, 0, 1) for part in range(1, ROWS + 1)],
     )
     fields = {
@@ -183,7 +183,7 @@ def _wrong_pieces() -> bytes:
 
 @bomb("2^16 blocks in each of 100 heads")
 def _blocks() -> bytes:
-    one = bytes([0, 1, 0]) + varints((0, 1, 1, 1, 1, 0)) + bytes(8)
+    one = bytes([0, 1]) + varints((0, 0, 1, 0, 1, 1, 1, 1)) + bytes(8)
     columns = (varint(0), varint(1), varint(0), varint(ROWS))
     whole = varint(1) + b"".join(varint(len(each)) + each for each in columns)
     return craft.archive([craft.raw_data({BLOCKS: one * ROWS, IMAGE_PIECES: whole})] * 100)
@@ -239,7 +239,7 @@ def _blocks_of_one() -> bytes:
     """Of each block it has one image; the rest is another file's."""
     count, images, size = 100, 1 << 10, 1 << 20
     payload = zeros(size)
-    one = Block(1, 1, (32, 32, 1), images, len(payload), craft.check_of_zeros(size))
+    one, _ = block(payload, (32, 32, 1), count=images)
     heads = [DataHead([one], [Piece(0, n + 1, 0, 1), Piece(1, n + 1, 0, images - 1)]) for n in range(count)]
     contents = [Content(1 << 20, 0, "{}", (1,) * count), Content(size, 0, "{}", (images - 1,) * count)]
     rows = [Row(Entry("a"), 0), Row(Entry("b"), 1)]
@@ -385,7 +385,7 @@ def _npz_many() -> bytes:
     entries = [_npz_entry(n, 0, json.loads(craft.NPY)) for n in range(count // 4)]
     recipe = {"format": "npz", "entries": entries, "comment": "", "structure": 0}
     head = DataHead(
-        [Block(0, 1, (1, 1, 1), len(entries), len(entries), craft.check_of_zeros(len(entries)))],
+        [block(bytes(len(entries)), (1, 1, 1), 0, len(entries))[0]],
         [Piece(0, part, 0, 1) for part in range(1, len(entries) + 1)],
     )
     content = Content(10, 0, json.dumps(recipe), (1,) * len(entries), True)

@@ -17,6 +17,7 @@ from bitsback.archive.fields import fields, varint, varints
 from bitsback.archive.head import Block, Bytes, DataHead, Piece
 from bitsback.archive.member import Entry
 from bitsback.archive.packing import Packing, pack
+from bitsback.kinds.lots import Lot
 
 NPY = '{"format":"npy","head":0,"layout":{}}'
 RUN = 0x5EED
@@ -106,7 +107,7 @@ def block(
     """A block that decodes to zeros, if to anything, and its payload."""
     size = count * shape[0] * shape[1] * shape[2] * sample_bytes
     check = check_of_zeros(size) if size <= 1 << 28 else 0
-    return Block(tag, sample_bytes, shape, count, len(payload), check, **more), payload
+    return Block(tag, sample_bytes, (Lot(count, shape),), len(payload), check, **more), payload
 
 
 def zeros(size: int) -> bytes:

@@ -48,6 +48,13 @@ class Encoder(NamedTuple):
     freqs: npt.NDArray[np.uint32]
 
 
+class Position(NamedTuple):
+    """A place in a message, to go back to: what :meth:`Stack.position` returns and :meth:`Stack.seek` takes."""
+
+    words: int
+    heads: tuple[int, ...]
+
+
 class Decoder(NamedTuple):
     """The stack that a kernel pops from. One text can serve both: it is compiled for the one that it is given."""
 
@@ -196,6 +203,35 @@ class Stack:
         twin._tail[: self._length] = self._tail[: self._length]
         twin._length = self._length
         return twin
+
+    def position(self) -> Position:
+        """Return the place that the message has reached: what is pushed from here on lies above it."""
+        return Position(self._length, tuple(int(head) for head in self._heads))
+
+    def seek(self, position: Position) -> None:
+        """Go back to a place that :meth:`position` told, without popping what lies above it.
+
+        Whoever kept the places between the parts of a long message reads any part without decoding those above. The
+        words below a place must be as they were then, so not after more was popped than was pushed since; what is
+        read then is noise, as with any stack that is not the one that was written.
+
+        Raises:
+            CodecError: the place is above the end of the message, or of a stack with other lanes. The stack is
+                unchanged.
+
+        >>> stack = Stack()
+        >>> place = stack.position()
+        >>> stack.push(np.array([1], np.uint32), np.array([1], np.uint32), precision=8)
+        >>> stack.seek(place)
+        >>> stack.is_initial()
+        True
+        """
+        words, heads = position
+        if len(heads) != self.lanes:
+            raise CodecError(f"a place of a stack of {len(heads)} lanes is none of one of {self.lanes}")
+        if not 0 <= words <= self._length or not all(1 << 32 <= head < 1 << 64 for head in heads):
+            raise CodecError(f"a stack of {self._length} words has no place at {words}")
+        self._heads, self._length = np.array(heads, np.uint64), words
 
     @contextmanager
     def select(self, lanes: slice) -> Iterator[Stack]:

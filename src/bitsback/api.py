@@ -9,7 +9,7 @@ import io
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast, overload
@@ -37,7 +37,7 @@ from bitsback.archive.item import Item
 from bitsback.archive.limits import DEFAULT_LIMITS
 from bitsback.archive.patterns import select
 from bitsback.archive.protect import mended, protect, share_of
-from bitsback.archive.verify import verify
+from bitsback.archive.verify import verify as compare
 from bitsback.archive.writer import Progress
 from bitsback.errors import BitsBackError, FormatError, ImageError, LimitError, OutputExistsError
 from bitsback.files import Skipped
@@ -211,7 +211,7 @@ def store(
         if check and readable:
             stream.flush()
             with Archive(stream, library=library, limits=limits) as archive:
-                verify(archive, report, threads=settings.threads)
+                compare(archive, report, threads=settings.threads)
         return report
 
     if not isinstance(out, str | os.PathLike):
@@ -393,41 +393,51 @@ def append(
 
 
 def remove(
-    archive: Path_, members: Sequence[str], out: Path_ | None = None, *, models: Models = (), force: bool = False
+    archive: Path_,
+    members: Sequence[str],
+    out: Path_ | None = None,
+    *,
+    models: Models = (),
+    force: bool = False,
+    verify: bool = True,
 ) -> Rebuilt:
     """Take members out of an archive: it is written anew without them, and nothing of them is left in it.
 
     Args:
         members: names or patterns, at least one.
         out: where the new archive goes; by default it takes the place of the old one.
+        verify: open the new archive and compare every member with the old one, before it takes its name.
 
     Raises:
         BitsBackError: a pattern matches nothing; the archive is damaged. OutputExistsError: ``out`` is there.
     """
     path = Path(archive)
-    with _named(archive), open(path, models=models) as opened:
+    with _named(archive), replacing(Path(out or path), [path]), open(path, models=models) as opened:
         gone = {member.ordinal for member in select(opened.members, members)} if members else set()
         stay = [member for member in opened.members if member.ordinal not in gone]
         with atomic.write(Path(out or path), overwrite=force or out is None) as file:
-            return _rebuild([(opened, stay)], file)
+            return _rebuild([(opened, stay)], file, check=verify)
 
 
-def merge(archives: Sequence[Path_], out: Path_, *, models: Models = (), force: bool = False) -> Rebuilt:
-    """Put several archives into one. Payloads are taken over as they are; of equal names the last one counts."""
-    opened: list[Archive] = []
-    try:
+def merge(
+    archives: Sequence[Path_], out: Path_, *, models: Models = (), force: bool = False, verify: bool = True
+) -> Rebuilt:
+    """Put several archives into one. Payloads are taken over as they are; of equal names the last one counts.
+
+    ``verify``: open the new archive and compare every member with the old ones, before it takes its name.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(replacing(Path(out), archives))
+        opened: list[Archive] = []
         for path in archives:
             with _named(path):
-                opened.append(open(path, models=models))
+                opened.append(stack.enter_context(open(path, models=models)))
         with atomic.write(Path(out), overwrite=force) as file:
-            return _rebuild([(archive, archive.members) for archive in opened], file)
-    finally:
-        for archive in opened:
-            archive.close()
+            return _rebuild([(archive, archive.members) for archive in opened], file, check=verify)
 
 
 def recover(
-    archive: Path_, out: Path_, *, models: Models = (), threads: int = 0, force: bool = False
+    archive: Path_, out: Path_, *, models: Models = (), threads: int = 0, force: bool = False, verify: bool = True
 ) -> tuple[Rebuilt, list[str]]:
     """Make a sound archive of what is whole in a damaged one.
 
@@ -438,27 +448,49 @@ def recover(
         OutputExistsError: ``out`` is there. FormatError: nothing could be recovered.
     """
     with (
+        replacing(Path(out), [archive]),
         Path(archive).open("rb") as file,
         mended(file) as (whole, _),
         open(whole, models=models, damaged=True) as opened,
     ):
-        return rescue(opened, out, threads=threads, force=force), opened.problems
+        return rescue(opened, out, threads=threads, force=force, verify=verify), opened.problems
 
 
-def rescue(broken: Archive, out: Path_, *, threads: int = 0, force: bool = False) -> Rebuilt:
+def rescue(broken: Archive, out: Path_, *, threads: int = 0, force: bool = False, verify: bool = True) -> Rebuilt:
     """What :func:`recover` does with an archive that is open already, with ``damaged=True``."""
     if not broken.members:
         raise BitsBackError(f"nothing is left of it: {'; '.join(broken.problems[:2])}")
     with atomic.write(Path(out), overwrite=force) as file:
-        return _rebuild([(broken, broken.members)], file, threads)
+        return _rebuild([(broken, broken.members)], file, threads, verify)
 
 
-def _rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], file: BinaryIO, threads: int = 0) -> Rebuilt:
-    """A new archive of members of others, with parity if one of these has some."""
-    rebuilt = edit.rebuild(parts, file, threads=threads)
+def _rebuild(
+    parts: Sequence[tuple[Archive, Sequence[Member]]], file: BinaryIO, threads: int = 0, check: bool = True
+) -> Rebuilt:
+    """A new archive of members of others, with parity if one of these has some; with ``check``, one that reads back."""
+    check = check and file.seekable() and file.readable()
+    rebuilt = edit.rebuild(parts, file, threads=threads, check=check)
     if share := max((share_of(archive.structure) for archive, _ in parts), default=0.0):
         rebuilt.size += protect(file, share)
+    if check:
+        file.flush()
+        archives = [archive for archive, _ in parts]
+        given = (model for archive in archives[1:] for model in archive.library.given)
+        library = archives[0].library.afresh(*given) if archives else Library()
+        limits = max((archive.limits for archive in archives), key=lambda one: one.memory, default=DEFAULT_LIMITS)
+        with Archive(file, library=library, limits=limits) as archive:
+            compare(archive, rebuilt.report, threads=threads)
     return rebuilt
+
+
+@contextmanager
+def replacing(out: Path, inputs: Iterable[Path_]) -> Iterator[None]:
+    """While an archive may be written in place of one of those that it is made of, nobody adds to that one."""
+    if out.is_file() and any(Path(path).exists() and out.samefile(path) for path in inputs):
+        with atomic.alone(out, writing=False):
+            yield
+    else:
+        yield
 
 
 @contextmanager

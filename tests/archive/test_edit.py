@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import io
 import os
@@ -9,6 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from archive.archives import (
     FakeModel,
@@ -29,6 +31,7 @@ from archive.archives import (
     stream_item,
     symlink_item,
 )
+from bitsback import api
 from bitsback.archive import Archive, Library, Rebuilt, Settings, atomic, container, edit, plan, writer
 from bitsback.archive.container import ContainerReader, Kind, System
 from bitsback.archive.edit import append, rebuild
@@ -414,3 +417,82 @@ def test_a_damaged_archive_is_not_put_together_as_if_it_were_sound() -> None:
 
 def test_the_public_names() -> None:
     assert set(edit.__all__) == {"Rebuilt", "append", "rebuild"}
+
+
+# What was put together is compared before it takes the place of anything.
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, kind: Kind, least: int = 1) -> None:
+    """Let archives be written of which a byte is another one, and all checks of the container are right."""
+    right = container.ContainerWriter.add
+
+    def add(self: container.ContainerWriter, what: Kind, head: bytes, payload: bytes, flags: int = 0) -> int:
+        wrong = what == kind and len(payload) > least
+        return right(self, what, head, flipped(bytes(payload), len(payload) // 2) if wrong else payload, flags)
+
+    monkeypatch.setattr(container.ContainerWriter, "add", add)
+
+
+@pytest.fixture
+def files_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An archive made of files, with no model."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in").mkdir()
+    for name, size in (("a", 999), ("b", 2000), ("c", 30)):
+        (tmp_path / "in" / name).write_bytes(noise(size, size))
+    api.compress("in", tmp_path / "own.bba", model="none", threads=1)
+    return tmp_path / "own.bba"
+
+
+@pytest.mark.parametrize("kind", [Kind.DATA, Kind.DIRECTORY])
+def test_what_does_not_read_back_replaces_nothing(files_of: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind) -> None:
+    before = files_of.read_bytes()
+    other = files_of.parent / "other.bba"
+    with monkeypatch.context() as patch:
+        spoil(patch, kind)
+        for wrong in (
+            lambda: api.remove(files_of, ["in/c"]),
+            lambda: api.merge([files_of], files_of, force=True),
+            lambda: api.recover(files_of, files_of, force=True),
+            lambda: api.merge([files_of], other),
+        ):
+            with pytest.raises(BitsBackError):
+                wrong()
+            assert files_of.read_bytes() == before and not other.exists()
+        api.merge([files_of], other, verify=False)
+    with pytest.raises(BitsBackError):
+        api.decompress(other, files_of.parent / "out")
+    left = api.remove(files_of, ["in/c"]).members
+    with api.open(files_of) as archive:
+        assert archive.names == [member.name for member in left] == ["in", "in/a", "in/b"]
+
+
+def test_contents_that_are_mixed_up_are_noticed(files_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every check of the new archive is right, but two files have changed places."""
+    right = edit._directories
+
+    def swapped(archive: Archive, members: list[Member], *numbers: int) -> Any:
+        out, taken = right(archive, members, *numbers)
+        rows = out[0].rows
+        a, b = (row for row in rows if row.content is not None and row.entry.name.endswith(("a", "b")))
+        other = {a.content: b.content, b.content: a.content}
+        mixed = [structs.replace(row, content=other.get(row.content, row.content)) for row in rows]
+        return [dataclasses.replace(out[0], rows=mixed)], taken
+
+    monkeypatch.setattr(edit, "_directories", swapped)
+    with pytest.raises(ChecksumError):
+        api.remove(files_of, ["in/c"])
+
+
+def test_who_replaces_an_archive_waits_for_who_adds_to_it(files_of: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked: list[Path] = []
+    monkeypatch.setattr(atomic, "_lock", lambda file, path: locked.append(path))
+    other = files_of.parent / "other.bba"
+    api.merge([files_of], other)
+    api.recover(files_of, other, force=True)
+    api.remove(files_of, ["in/c"], files_of.parent / "third.bba")
+    assert not locked
+    api.remove(files_of, ["in/c"])
+    api.merge([other, files_of], files_of, force=True)
+    api.recover(files_of, files_of, force=True)
+    assert locked == [files_of] * 3

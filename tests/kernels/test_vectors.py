@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from llvmlite import ir
 
 from bitsback.kernels import kernel
-from bitsback.kernels.vectors import DOUBLES, INTS, LANES, ROWS, WIDTH, dense, vectorised
+from bitsback.kernels.values import LONG
+from bitsback.kernels.vectors import DOUBLES, INTS, LANES, ROWS, SHORT, WIDTH, dense, vectorised
 
 
 @kernel
@@ -60,3 +62,34 @@ def test_values_mean_what_they_look_like() -> None:
     np.testing.assert_array_equal(whole, expected)
     np.testing.assert_array_equal(reals, [a / b, 1 / b, a // b, a + a * b, np.minimum(b, 2), np.minimum(a, b), a])
     assert single.tolist() == [9, 4, 1, -2]
+
+
+def test_vectors_of_sixteen_bits_and_what_is_returned() -> None:
+    """Sums that do not wrap, high halves of products, shifts without a sign, sums of pairs; and values handed on."""
+    shorts = ir.VectorType(SHORT, LANES)
+
+    @vectorised
+    def load(v, x, y):  # type: ignore[no-untyped-def]
+        a, b = (one.load(v.number(0), shorts) for one in (x, y))
+        return a, b, a.lane(1).to(LONG)
+
+    @vectorised
+    def store(v, a, b, out, sums):  # type: ignore[no-untyped-def]
+        for i, result in enumerate((a.plus_held(b), a.high_product(b), a.shifted(3))):
+            out.store(v.number(i * LANES), result)
+        sums.store(v.number(0), v.sums_of_pairs(a, b))
+
+    @kernel
+    def run(x, y, out, sums):  # type: ignore[no-untyped-def]
+        a, b, one = load(x, y)
+        store(a, b, out, sums)
+        return one + 1
+
+    x = np.array([32767, -32768, -1, 5, 300, -300, 0, 12345], np.int16)
+    y = np.array([1, -1, -1, -7, 400, 400, 9, 30000], np.int16)
+    out, sums = np.zeros((3, LANES), np.int16), np.zeros(LANES // 2, np.int32)
+    assert run(x, y, out, sums) == -32767
+    a, b = x.astype(np.int64), y.astype(np.int64)
+    shifted = (x.view(np.uint16) >> 3).view(np.int16)
+    np.testing.assert_array_equal(out, [(a + b).clip(-32768, 32767), (a * b) >> 16, shifted])
+    np.testing.assert_array_equal(sums, (a * b).reshape(-1, 2).sum(1))

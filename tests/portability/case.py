@@ -2,11 +2,11 @@
 
     python case.py [MODEL.bbm ...]
 
-Tiny context networks code pictures of every kind, and decode them. Then, for each model, images are drawn from it by
-popping fixed bits (or made by a formula, if it has no latents), coded, and decoded, with each engine on its own. The
-output is a line of JSON for each network and each model with SHA-256s of what was coded and of the bytes; two machines
-agree when the lines do. Engines that the self-test refuses on this machine are listed on stderr: refusing is the right
-thing to do there.
+Tiny context networks code pictures of every kind, and decode them; so does the jpeg kind with coefficients. Then, for
+each model, images are drawn from it by popping fixed bits (or made by a formula, if it has no latents), coded, and
+decoded, with each engine on its own. The output is a line of JSON for each with SHA-256s of what was coded and of the
+bytes; two machines agree when the lines do. Engines that the self-test refuses on this machine are listed on stderr:
+refusing is the right thing to do there.
 """
 
 import hashlib
@@ -19,6 +19,8 @@ import numpy as np
 
 from bitsback.ans import Stack
 from bitsback.errors import InexactEngineError
+from bitsback.kinds.jpeg import Component, Layout, known
+from bitsback.kinds.jpeg import payload as jpeg
 from bitsback.models import Model
 from bitsback.nets.engine import ENGINES
 
@@ -42,12 +44,30 @@ def draw(model: Model) -> np.ndarray:
     return model.trained.likelihood(z).pop(stack)
 
 
+def layouts() -> dict[str, Layout]:
+    """Of pictures in colour, sampled in all ways that are looked at differently, and in grey."""
+    tables = [tuple(1 + (2 + slope) * (k // 8 + k % 8) for k in range(64)) for slope in range(2)]
+    chroma = Component(7, 6, 1, 1, tables[1])
+    found = {
+        f"{across} x {down}": Layout((Component(7 * across, 6 * down, across, down, tables[0]), chroma, chroma))
+        for across in (1, 2) for down in (1, 2)
+    }  # fmt: skip
+    return found | {"grey": Layout((Component(20, 10, 1, 1, tables[0]),))}
+
+
 def main(paths: list[str]) -> None:
     sys.stderr.write(f"{platform.machine()} Python {platform.python_version()} NumPy {np.__version__}\n")
     for kind in KINDS:
         digest = hashlib.sha256(stack_of_pictures(kind).to_bytes()).hexdigest()
         sys.stdout.write(json.dumps({"context": kind, "stack": digest}) + "\n")
     sys.stderr.write("context networks: done\n")
+    for sort, layout in layouts().items():
+        blocks = known.filled([layout])
+        payload = jpeg.encode(blocks)
+        if not np.array_equal(jpeg.decode(payload, len(blocks)), blocks):
+            raise SystemExit(f"coefficients, {sort}: they do not come back")
+        sys.stdout.write(json.dumps({"jpeg": sort, "payload": hashlib.sha256(payload).hexdigest()}) + "\n")
+    sys.stderr.write("coefficients: done\n")
     for path in paths:
         data = Path(path).read_bytes()
         lines = set()

@@ -154,17 +154,18 @@ def part(spot: Spot, where: str, mode: int = 0o666) -> Iterator[Part]:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[BinaryIO]:
-    """The file at ``path``, open for reading and writing, while no other process has it open in this way.
+def alone(path: Path, *, writing: bool = True) -> Iterator[BinaryIO]:
+    """The file at ``path``, open for reading and, unless it is going to be replaced, ``writing``, while no other
+    process has it open in this way.
 
     If another one has, this waits for it, and warns that it does. A file that was replaced meanwhile is not the one at
     ``path`` any more, so the new one is taken. File systems without locks are trusted to have one writer.
     """
     while True:
-        with path.open("r+b", buffering=0) as raw:
+        with path.open("r+b" if writing else "rb", buffering=0) as raw:
             _lock(raw, path)
             if os.path.samestat(os.fstat(raw.fileno()), path.stat()):
-                file = io.BufferedRandom(raw)
+                file = io.BufferedRandom(raw) if writing else io.BufferedReader(raw)
                 yield file
                 file.flush()  # not after an error: what could not be written would be tried once more
                 return

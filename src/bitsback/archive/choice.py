@@ -134,6 +134,14 @@ class Choice:
             return self.expected[other.key] / max(1, self.expected[self.ranking[0].key]) - 1
         return None
 
+    def others(self, size: int) -> list[tuple[str, int]]:
+        """The other candidates, the smallest first, and about how many bytes they would take where the best takes
+        ``size``."""
+        found = ((self.excess(one), one.name) for one in self.ranking[1:])
+        return sorted(
+            ((name, round(size * (1 + more))) for more, name in found if more is not None), key=lambda x: x[1]
+        )
+
     @property
     def reason(self) -> str:
         """In words: by how much the best is the best, of those that come closest."""

@@ -13,6 +13,7 @@ copy of the same, is never taken for one of the outer archive's; and two chunks 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -29,7 +30,7 @@ import msgspec
 import xxhash
 
 from bitsback.archive.fields import Cursor, ascending, varints
-from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.archive.limits import CHUNK, DEFAULT_LIMITS, Allowance, Limits
 from bitsback.errors import (
     BitsBackError,
     ChecksumError,
@@ -492,22 +493,30 @@ def _parse_footer(footer: bytes) -> tuple[int, int] | None:
     return index, identity
 
 
-def _footers(file: File) -> Iterator[tuple[int, int, int]]:
+def parity_run(runs: Sequence[int], end: int) -> int:
+    """The id of the run that writes parity behind what some runs have written, which ends there."""
+    before = b"".join(run.to_bytes(8, "little") for run in runs)
+    return int.from_bytes(hashlib.sha256(b"parity" + before + end.to_bytes(8, "little")).digest()[:8], "little")
+
+
+def _footers(file: File, end: int | None = None) -> Iterator[tuple[int, int, int]]:
     """Where footers end that are whole, the last one first; and of each the offset of its index, and its run.
 
-    The one at the end of the file is looked at alone: mostly no other is asked for, and the file may be far away."""
-    if last := read_footer(file, file.size):
-        yield file.size, *last
-    for start in range((file.size - 1) // _WINDOW * _WINDOW, -1, -_WINDOW):
+    The one at the end (by default of the file) is looked at alone: mostly no other is asked for, and the file may be
+    far away."""
+    size = file.size if end is None else end
+    if last := read_footer(file, size):
+        yield size, *last
+    for start in range((size - 1) // _WINDOW * _WINDOW, -1, -_WINDOW):
         begin = max(0, start - FOOTER_SIZE)
-        window = file.read(begin, min(start + _WINDOW, file.size) - begin)
+        window = file.read(begin, min(start + _WINDOW, size) - begin)
         at = len(window)
         while (at := window.rfind(END_MAGIC, 0, at + len(END_MAGIC) - 1)) >= 0:
             stop = at + len(END_MAGIC)
             footer = window[max(0, stop - FOOTER_SIZE) : stop]
             # a quick look at the highest bytes of the place of the index
             if footer[6:8] == b"\0\0" and begin + stop > start and (parsed := _parse_footer(footer)):
-                if begin + stop == file.size:
+                if begin + stop == size:
                     continue
                 yield begin + stop, *parsed
 
@@ -518,6 +527,8 @@ class _Listed(NamedTuple):
     start: int
     run: int
     content: Index
+    skipped: bool = False
+    """Whether there is parity before it of which the index is lost."""
 
 
 class ContainerReader:
@@ -525,7 +536,7 @@ class ContainerReader:
 
     ``chunks`` lists all chunks but the indexes, in file order; ``removed`` the members that do not count any more. If
     the beginning of a run stands after the last footer, as when an append was cut off, ``tail`` is how many bytes, and
-    the archive is what it was before.
+    the archive is what it was before. ``problems``: what is damaged of its parity, without which it is read.
 
     Raises :class:`TruncatedError`, :class:`ChecksumError`, :class:`UnsupportedVersionError`, :class:`LimitError` or
     plain :class:`FormatError`.
@@ -534,16 +545,18 @@ class ContainerReader:
     def __init__(self, file: BinaryIO | bytes | File, limits: Limits = DEFAULT_LIMITS) -> None:
         self.file = file if isinstance(file, File) else File(file)
         self.limits = limits
+        self.problems: list[str] = []
         self.header = read_header(self.file)
         size, index, run, last = self._find_end()
-        self.tail = self.file.size - size
+        self.tail = 0 if self.problems else self.file.size - size
         self.chunks: list[Chunk] = []
         self.removed: set[int] = set()
-        number = 0
+        number, allowance = 0, Allowance(limits, self.file.size)
         listed = list(self._indexes(index, run, last))
         for one in reversed(listed):
-            if one.content.first != number:
+            if one.content.first != number and not (one.skipped and one.content.first > number):
                 raise FormatError("the indexes do not follow one another")
+            allowance.take(len(one.content.sizes), CHUNK)
             self._read_listed(one)
             number = one.content.first + len(one.content.sizes) + 1
         self.end = End(size, number, index, (*last.runs, run)[-EARLIER:])
@@ -569,25 +582,31 @@ class ContainerReader:
             except (FormatError, LimitError) as error:
                 wrong = error if stop == self.file.size else wrong
             else:
-                self._check_tail(stop, wrong)
+                self._check_tail(stop, wrong, parity_run((*content.runs, run)[-EARLIER:], stop))
                 return stop, index, run, content
         raise wrong or TruncatedError("the end is missing: the archive was cut off")
 
-    def _check_tail(self, end: int, wrong: BitsBackError | None) -> None:
+    def _check_tail(self, end: int, wrong: BitsBackError | None, parity: int) -> None:
         """Refuse what follows an end if it is more than the beginning of a run: then it is the real end, damaged.
 
         ``wrong``: what is wrong with the footer at the end of the file, if there is one that does not fit. It may be
-        that of an archive that was being stored, when storing was cut short: then its index stands out of place.
+        that of an archive that was being stored, when storing was cut short: then its index stands out of place. Or it
+        belongs to the archive's ``parity``, which nothing but repair needs.
         """
+        last = read_footer(self.file, self.file.size)
+        is_parity = last is not None and last[1] == parity
         finder, at = Finder(self.file, self.limits), end
         while (chunk := finder.find(at)) is not None:
             if chunk.kind == Kind.INDEX and chunk.end + FOOTER_SIZE <= self.file.size:
-                if chunk.place == chunk.offset:
+                if chunk.place == chunk.offset and chunk.run != parity:
                     raise wrong or ChecksumError("the end is damaged, and what was added last with it")
+                is_parity |= chunk.place == chunk.offset
                 if chunk.end + FOOTER_SIZE == self.file.size:
                     wrong = None
             at = chunk.offset + 1
-        if wrong:
+        if is_parity:
+            self.problems.append(f"the end of the parity behind byte {end} is damaged")
+        elif wrong:
             raise wrong
 
     def _index_chunk(self, offset: int, run: int) -> Chunk:
@@ -612,11 +631,18 @@ class ContainerReader:
                 if index.previous >= offset or not index.runs:
                     raise FormatError("the indexes run in circles")
                 before = index.runs[-1]
-                chunk = self._index_chunk(index.previous, before)
-                previous = self._index(chunk)
-                start = chunk.end + FOOTER_SIZE
-                if read_footer(self.file, start) != (index.previous, before):
-                    raise ChecksumError("the footer of an earlier run is damaged")
+                start = offset - sum(index.sizes)
+                where = index.previous
+                try:
+                    previous = self._ended(where, before, start)
+                except FormatError as error:
+                    if (found := self._before_parity(index.runs, start)) is None:
+                        raise
+                    self.problems.append(f"the end of the parity before byte {start} is damaged: {error}")
+                    yield _Listed(start, run, index, skipped=True)
+                    where, before, previous = found
+                    offset, run, index = where, before, previous
+                    continue
             if start + sum(index.sizes) != offset:
                 raise FormatError("the index does not cover what stands before it")
             if index.runs != ([*previous.runs, before][-EARLIER:] if previous else []):
@@ -628,14 +654,41 @@ class ContainerReader:
         if run != self.header.id:
             raise FormatError("the indexes are not those of the archive that the header begins")
 
+    def _ended(self, offset: int, run: int, end: int) -> Index:
+        """The index there, if it and its footer are those of a run that ends at a place."""
+        chunk = self._index_chunk(offset, run)
+        index = self._index(chunk)
+        if chunk.end + FOOTER_SIZE != end:
+            raise FormatError("the index does not cover what stands before it")
+        if read_footer(self.file, end) != (offset, run):
+            raise ChecksumError("the footer of an earlier run is damaged")
+        return index
+
+    def _before_parity(self, runs: Sequence[int], end: int) -> tuple[int, int, Index] | None:
+        """What the parity protects that ends at a place, if the last of some runs is one: the place of the index before
+        it, the run of that, and what it says."""
+        if len(runs) < 2:
+            return None
+        for stop, offset, run in _footers(self.file, end):
+            if run == runs[-2] and parity_run(runs[:-1], stop) == runs[-1]:
+                with suppress(FormatError):
+                    return offset, run, self._ended(offset, run, stop)
+        return None
+
     def _read_listed(self, listed: _Listed) -> None:
-        offset, run, index = listed
+        offset, run, index, _ = listed
+        is_parity = run == parity_run(index.runs, listed.start)
         for row, size in enumerate(index.sizes):
-            chunk = read_chunk(self.file, offset, run, self.limits)
-            if chunk.kind == Kind.INDEX or chunk.number != index.first + row or chunk.end - offset != size:
-                raise FormatError(f"chunk at byte {offset}: not the one that the index lists")
-            self.chunks.append(chunk)
-            offset = chunk.end
+            try:
+                chunk = read_chunk(self.file, offset, run, self.limits)
+                if chunk.kind == Kind.INDEX or chunk.number != index.first + row or chunk.end - offset != size:
+                    raise FormatError(f"chunk at byte {offset}: not the one that the index lists")
+                self.chunks.append(chunk)
+            except FormatError as error:
+                if not is_parity:
+                    raise
+                self.problems.append(f"the parity is damaged: {error}")
+            offset += size
         self.removed |= set(index.removed)
 
     def payload(self, chunk: Chunk) -> bytes:

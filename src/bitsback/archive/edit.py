@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -32,7 +32,7 @@ from bitsback.archive.member import Entry
 from bitsback.archive.plan import Load, Room
 from bitsback.archive.protect import protect, share_of
 from bitsback.archive.reader import Archive
-from bitsback.archive.report import Report
+from bitsback.archive.report import Kept, Report
 from bitsback.archive.structure import DataChunk, Member, relinked
 from bitsback.archive.verify import verify
 from bitsback.archive.writer import Continued, Progress, Settings, Writer
@@ -69,7 +69,7 @@ def append(
     report = Report(skipped=[] if skipped is None else skipped)
     with atomic.alone(path) as file:
         with Archive(path, library=library, limits=limits) as archive:
-            continued, share = _continued(archive), share_of(archive.structure)
+            continued, share, known = _continued(archive), share_of(archive.structure), archive.problems
 
         def seen() -> Iterator[Item]:
             for item in items:
@@ -87,8 +87,8 @@ def append(
             file.flush()
             os.fsync(file.fileno())
             if check:
-                with Archive(path, library=library, limits=limits) as archive:
-                    verify(archive, report, continued.members, since=size, threads=settings.threads)
+                with Archive(path, library=library.afresh(), limits=limits) as archive:
+                    verify(archive, report, continued.members, since=size, known=known, threads=settings.threads)
         except BaseException as error:
             with suppress(OSError):  # readers pass over what cannot be cut off; what is to be told is what came first
                 os.ftruncate(file.fileno(), size)  # (the file's own truncate would write what it has left)
@@ -129,12 +129,17 @@ class Rebuilt:
     members: list[Member]
     lost: list[Member]
     size: int = 0
+    report: Report = field(default_factory=Report)
+    """What must read back, see :func:`bitsback.archive.verify.verify`; no members unless it was asked for."""
 
 
-def rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], stream: BinaryIO, *, threads: int = 0) -> Rebuilt:
+def rebuild(
+    parts: Sequence[tuple[Archive, Sequence[Member]]], stream: BinaryIO, *, threads: int = 0, check: bool = False
+) -> Rebuilt:
     """Write a new archive of the chosen members of some archives, in this order; of equal names the last one counts.
 
-    Damaged archives may be among them (``damaged=True``): what is lost is left out.
+    Damaged archives may be among them (``damaged=True``): what is lost is left out. With ``check``, the old archives'
+    files are hashed, for the new one to be compared with.
     """
     counted = {member.name: (number, member.ordinal) for number, (_, members) in enumerate(parts) for member in members}
     out = Rebuilt([], [])
@@ -144,8 +149,14 @@ def rebuild(parts: Sequence[tuple[Archive, Sequence[Member]]], stream: BinaryIO,
     chosen: list[_Chosen] = []
     for number, (archive, members) in enumerate(parts):
         kept = [member for member in members if counted[member.name] == (number, member.ordinal)]
-        sound, lost = _sound(archive, kept, threads) if archive.damaged else (kept, [])
-        directories, taken = _directories(archive, relinked(sound), len(out.members), first_content)
+        digests = dict(_digests(archive, kept, threads)) if check or archive.damaged else {}
+        sound, lost = _sound(archive, kept, digests) if archive.damaged else (kept, [])
+        linked = relinked(sound)
+        directories, taken = _directories(archive, linked, len(out.members), first_content)
+        if check:
+            out.report.members += [
+                Kept(member.entry, digest=_sure(digests.get(member.ordinal, b""))) for member in linked
+            ]
         encoded = [directory.encode(system) for directory in directories]
         data = [data for data in archive.structure.chunks if any(map(taken.of, _pieces(data)))]
         chosen.append(_Chosen(archive, encoded, taken, data, taken.ends(data)))
@@ -207,11 +218,24 @@ class _Chosen(NamedTuple):
     """For each chunk, the contents that end in it, by their old numbers."""
 
 
-def _sound(archive: Archive, members: Sequence[Member], threads: int) -> tuple[list[Member], list[Member]]:
+def _digests(archive: Archive, members: Sequence[Member], threads: int) -> Iterator[tuple[int, bytes | BitsBackError]]:
+    """The digests of members, by their numbers, or what is wrong with them."""
+    return ((member.ordinal, digest) for member, digest in archive.digests(members, threads=threads))
+
+
+def _sure(digest: bytes | BitsBackError) -> bytes:
+    if isinstance(digest, BitsBackError):
+        raise digest
+    return digest
+
+
+def _sound(
+    archive: Archive, members: Sequence[Member], digests: Mapping[int, bytes | BitsBackError]
+) -> tuple[list[Member], list[Member]]:
     """Members whose content can be had, and the others, with what is wrong."""
     wrong: dict[int, str] = {}
-    for member, digest in archive.digests(members, threads=threads):
-        if isinstance(digest, BitsBackError):
+    for member in members:
+        if isinstance(digest := digests.get(member.ordinal), BitsBackError):
             wrong[member.ordinal] = str(digest).removeprefix(f"{member.name!r}: ")
     lost = [member.without(wrong[member.ordinal]) for member in members if member.ordinal in wrong]
     return [member for member in members if member.ordinal not in wrong], lost

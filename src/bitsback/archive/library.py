@@ -54,6 +54,10 @@ class Library:
         self._shipped = shipped
         self._load = load
 
+    def afresh(self, *more: ModelCoder) -> Library:
+        """One like this with ``more`` models, without those that archives have brought along since."""
+        return Library((*self.given, *more), shipped=self._shipped, forced=self.forced, load=self._load)
+
     def candidates(self, shape: Shape, dtype: str, levels: int | None, effort: str = "normal") -> list[ModelCoder]:
         """Models worth trying on images of this shape, type and number of levels (2, or None for any).
 

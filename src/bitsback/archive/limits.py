@@ -38,17 +38,18 @@ class Limits:
     def things(size: int) -> int:
         """How many things (:class:`Allowance`), all together, a file of ``size`` bytes may describe.
 
-        Of names that go on evenly, a byte can hold ten.
+        A thing takes about three microseconds, so that what opens slowly is large. Of names that go on evenly a byte
+        can hold ten; but what stands under more than a quarter of a million of them takes bytes of its own.
         """
-        return (1 << 16) + 16 * size
+        return (1 << 18) + 2 * size
 
 
 DEFAULT_LIMITS = Limits()
 
 
-MEMBER, CONTENT, ARRAY, PIECE, BLOCK, CHUNK = 1, 1, 1, 2, 64, 1024
+MEMBER, CONTENT, ARRAY, PIECE, BLOCK, CHUNK = 1, 1, 1, 2, 16, 128
 """How many things what an archive describes counts for. Each takes memory and time when the archive is opened; a block,
-with its check, never takes less than eight bytes of it, a chunk, with its frame, never less than 64."""
+with its check, never takes less than 16 bytes of it, a chunk, with its frame, never less than 84."""
 
 HEAD_BYTES = 16
 """So many bytes of a head, once unpacked, count for a thing."""

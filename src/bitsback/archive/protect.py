@@ -1,12 +1,11 @@
 """Parity for a finished archive, and its use: what :mod:`bitsback.archive.parity` computes, written and read back.
 
 Parity is a run of its own behind what it protects: chunks of parity, a second index, a second footer. Should one of
-those be damaged, reading says so, as for any other part, and recovery goes on without it.
+those be damaged, the archive is read without it: what the run is called tells that nothing else was in it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from bitsback.archive import parity
-from bitsback.archive.container import FRAME_SIZE, ContainerReader, ContainerWriter, File, Kind
+from bitsback.archive.container import FRAME_SIZE, ContainerReader, ContainerWriter, File, Kind, parity_run
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.structure import Structure
 
@@ -32,9 +31,7 @@ def protect(stream: BinaryIO, share: float, limits: Limits = DEFAULT_LIMITS) -> 
     start = max((chunk.end for chunk in container.chunks if chunk.kind == Kind.PARITY), default=0)
     end = container.end
     geometry = parity.plan(start, end.size, share, run=end.runs[-1], frame=FRAME_SIZE)
-    runs = b"".join(run.to_bytes(8, "little") for run in end.runs)
-    identity = hashlib.sha256(b"parity" + runs + end.size.to_bytes(8, "little")).digest()[:8]
-    header = container.header._replace(id=int.from_bytes(identity, "little"))
+    header = container.header._replace(id=parity_run(end.runs, end.size))
     stream.seek(end.size)
     writer = ContainerWriter(stream, header, end)
     for payload in parity.make(file.read, geometry, FRAME_SIZE):
@@ -44,8 +41,8 @@ def protect(stream: BinaryIO, share: float, limits: Limits = DEFAULT_LIMITS) -> 
 
 
 def share_of(archive: Structure) -> float:
-    """The share that the last parity of an archive was made for; 0 if it has none."""
-    if not any(archive.each(Kind.PARITY)):
+    """The share that the last parity of an archive was made for; 0 if it has none. Damaged parity counts."""
+    if not any(archive.each(Kind.PARITY)) and not archive.problems:
         return 0.0
     found = parity.find(archive.file.read, archive.file.size)
     last = max(found, key=lambda one: one.geometry.end, default=None)

@@ -241,7 +241,7 @@ class Structure:
         all_chunks: all but the indexes, in order. ``chunks``: those of data.
         contents: by number. ``places``: for each, its pieces in file order. ``members``: those that count.
         next_member, next_content: the numbers that an append begins with.
-        problems: in a damaged archive, what was found wrong, in words.
+        problems: in a damaged archive, what was found wrong, in words; in a whole one, what is damaged of its parity.
         incomplete: in a damaged archive, whether files may be lost that nothing names any more.
 
     Raises:
@@ -269,6 +269,7 @@ class Structure:
             container = ContainerReader(file, limits)
             self.header, self.end, self.tail = container.header, container.end, container.tail
             self.all_chunks, self.version = container.chunks, container.header.version
+            self.problems += container.problems
             self.system, removed = container.header.system, container.removed
         self._allowance.take(len(self.all_chunks), CHUNK)
         self.chunks = self._read_data()

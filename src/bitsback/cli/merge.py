@@ -11,12 +11,19 @@ from bitsback.cli.output import count_words, say, size_words, write_json
 @click.argument("archives", nargs=-1, required=True, metavar="ARCHIVE...")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The new archive.")
 @options.force
+@options.no_verify_anew
 @options.models
 @options.verbose
 @options.quiet
 @options.as_json
 def merge_command(
-    archives: tuple[str, ...], output: str, force: bool, models: tuple[str, ...], verbose: int, as_json: bool
+    archives: tuple[str, ...],
+    output: str,
+    force: bool,
+    no_verify: bool,
+    models: tuple[str, ...],
+    verbose: int,
+    as_json: bool,
 ) -> int:
     """Put several archives into one.
 
@@ -25,7 +32,7 @@ def merge_command(
     """
     from bitsback import api
 
-    rebuilt = api.merge(archives, output, models=models, force=force)
+    rebuilt = api.merge(archives, output, models=models, force=force, verify=not no_verify)
     if verbose:
         for member in rebuilt.members:
             say(member.name)

@@ -110,6 +110,9 @@ pixels = click.option(
 no_verify = click.option(
     "--no-verify", is_flag=True, help="Do not open the finished archive and compare it with the inputs."
 )
+no_verify_anew = click.option(
+    "--no-verify", is_flag=True, help="Do not open the new archive and compare it with what it is made of."
+)
 parity = click.option(
     "--parity", type=Percent(), default=0.0, metavar="PERCENT",
     help="Write so much more that recover can repair any damage to that share of the archive, 50 at most. Needs an "

@@ -1,6 +1,8 @@
 """``bitsback recover``."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 @options.directory
 @click.option("-o", "--output", metavar="FILE", help="Make a new archive of what is whole.")
 @options.force
+@options.no_verify_anew
 @options.skip_existing
 @options.preserve
 @options.models
@@ -32,6 +35,7 @@ def recover_command(
     directory: str | None,
     output: str | None,
     force: bool,
+    no_verify: bool,
     skip_existing: bool,
     preserve: bool,
     models: tuple[str, ...],
@@ -51,6 +55,8 @@ def recover_command(
         raise click.UsageError("say where to: -C DIR for the files, or -o FILE for a new archive")
     if output is not None and (skip_existing or preserve):
         raise click.UsageError("-k and -p go with -C")
+    if no_verify and output is None:
+        raise click.UsageError("--no-verify goes with -o")
     if force and skip_existing:
         raise click.UsageError("--force and --skip-existing do not go together")
 
@@ -58,7 +64,7 @@ def recover_command(
     from bitsback.archive.reader import Archive
 
     limits = options.limits(memory_limit, max_pixels)
-    with archive_file(archive) as broken, mended(broken, limits) as (file, repair):
+    with _alone(output, archive), archive_file(archive) as broken, mended(broken, limits) as (file, repair):
         sectors = len(repair.damaged)
         repaired = sectors - len(repair.lost)
         if sectors:
@@ -69,7 +75,7 @@ def recover_command(
         if not opened.members:
             raise BitsBackError("nothing is left of it")
         if output is not None:
-            code, found = _into_archive(opened, output, force, threads)
+            code, found = _into_archive(opened, output, force, threads, not no_verify)
         else:
             how = {"overwrite": force, "keep_existing": skip_existing, "preserve": preserve, "threads": threads}
             code, found = _into_folder(opened, Path(directory or "."), verbose, not no_progress, **how)
@@ -82,6 +88,15 @@ def recover_command(
     return code
 
 
+@contextmanager
+def _alone(output: str | None, broken: str) -> Iterator[None]:
+    """While the archive itself is going to be replaced, nobody adds to it."""
+    from bitsback import api
+
+    with api.replacing(Path(output), [broken]) if output is not None else nullcontext():
+        yield
+
+
 def _into_folder(broken: "Archive", folder: Path, verbose: int, bar: bool, **how: Any) -> tuple[int, dict[str, Any]]:
     began = time.perf_counter()
     result = write_all(broken, folder, broken.members, "recovering", bar, **how)
@@ -91,10 +106,12 @@ def _into_folder(broken: "Archive", folder: Path, verbose: int, bar: bool, **how
     return code, facts(result, seconds)
 
 
-def _into_archive(broken: "Archive", output: str, force: bool, threads: int) -> tuple[int, dict[str, Any]]:
+def _into_archive(
+    broken: "Archive", output: str, force: bool, threads: int, verify: bool
+) -> tuple[int, dict[str, Any]]:
     from bitsback import api
 
-    rebuilt = api.rescue(broken, output, threads=threads, force=force)
+    rebuilt = api.rescue(broken, output, threads=threads, force=force, verify=verify)
     for member in rebuilt.lost:
         say(f"lost {member.name}: {member.problem}", error=True)
     say(f"{count_words(len(rebuilt.members), 'member')} of {len(broken.members):,}, {size_words(rebuilt.size)}")

@@ -12,6 +12,7 @@ from bitsback.cli.output import count_words, say, size_words, write_json
 @click.argument("members", nargs=-1, required=True, metavar="MEMBER...")
 @click.option("-o", "--output", metavar="FILE", help="Write the new archive there, and leave the old one alone.")
 @options.force
+@options.no_verify_anew
 @options.models
 @options.verbose
 @options.quiet
@@ -21,6 +22,7 @@ def remove_command(
     members: tuple[str, ...],
     output: str | None,
     force: bool,
+    no_verify: bool,
     models: tuple[str, ...],
     verbose: int,
     as_json: bool,
@@ -29,8 +31,8 @@ def remove_command(
 
     MEMBERs are names, folders with all that is in them, or patterns as for --exclude of compress: '*.tmp' in whatever
     folder, 'a/*/raw' from the beginning of the name. The archive is written anew
-    without them, and takes the old one's place when it is whole: nothing of them is left in it. Payloads are taken
-    over as they are, but for blocks that lose some of their images.
+    without them, and takes the old one's place when all of it was read and compared: nothing of them is left in it.
+    Payloads are taken over as they are, but for blocks that lose some of their images.
     """
     from bitsback import api
     from bitsback.archive.patterns import select
@@ -38,7 +40,7 @@ def remove_command(
 
     with archive_input(archive, models=models) as opened:
         gone = select(opened.members, members)
-    rebuilt = api.remove(archive, members, output, models=models, force=force)
+    rebuilt = api.remove(archive, members, output, models=models, force=force, verify=not no_verify)
     if verbose:
         for member in gone:
             say(f"removed {member.name}")

@@ -100,11 +100,14 @@ def spool_into(file: BinaryIO, given: BinaryIO) -> int:
 
 
 def warn_of_tail(archive: "Archive", name: str) -> bool:
-    """Say so if something stands behind the archive's end that does not count. Whether it does."""
+    """Say so if its parity is damaged, or something stands behind its end that does not count. Whether it does."""
+    shown = STDIN if name == "-" else name
+    for problem in archive.problems:
+        say(f"warning: {shown}: {problem}; all else is read without it, and recover makes it anew")
     tail = archive.structure.tail
     if tail:
         say(
-            f"warning: {STDIN if name == '-' else name}: {tail:,} bytes behind its end do not count, as of an add that "
+            f"warning: {shown}: {tail:,} bytes behind its end do not count, as of an add that "
             "was cut off: this is the archive as it was before"
         )
-    return tail > 0
+    return tail > 0 or bool(archive.problems)

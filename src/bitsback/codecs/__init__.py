@@ -15,6 +15,7 @@ Families, whole arrays at a time:
 :class:`LogisticMixture`          the same with K components; :class:`NetworkMixture` reads a network's output
 :class:`Gaussian`                 levels, one Gaussian each
 :class:`BetaBinomial`             levels 0..255, as in the paper
+:class:`Quantised`                integers under any distribution function, in floats
 :class:`PosteriorBuckets`         latents: Gaussians over buckets of equal prior mass; see :func:`bucket_centres`
 ================================  ========================================================================
 
@@ -59,5 +60,6 @@ from bitsback.codecs.logistic import LogisticMixture as LogisticMixture
 from bitsback.codecs.logistic import NetworkMixture as NetworkMixture
 from bitsback.codecs.logistic import quarter as quarter
 from bitsback.codecs.multiset import Multiset as Multiset
+from bitsback.codecs.quantised import Quantised as Quantised
 from bitsback.codecs.shifted import Shifted as Shifted
 from bitsback.codecs.uniform import Uniform as Uniform

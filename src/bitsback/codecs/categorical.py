@@ -52,10 +52,13 @@ def _pop(heads, tail, length, cdfs, guide, index, precision, shift, out):  # typ
 
 
 @kernel
-def _pop_once(heads, tail, length, cdfs, precision, out):  # type: ignore[no-untyped-def]
-    """Each symbol under a row of its own, for which a guide would take longer to make than it saves."""
+def pop_once(heads, tail, length, cdfs, first, precision, out):  # type: ignore[no-untyped-def]
+    """Each symbol under a row of its own, for which a guide would take longer to make than it saves.
+
+    ``out[0]`` is the symbol number ``first`` of the call that it is part of.
+    """
     lanes = heads.size
-    lane = 0
+    lane = first % lanes
     for i in range(out.size):
         cdf = cdfs[i]
         slot = peek(heads[lane], precision)
@@ -206,7 +209,7 @@ class Categorical(Family):
     def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
         table = self.table
         if table.rows == out.size and np.array_equal(self.index.reshape(-1), np.arange(out.size)):
-            stack.pull(_pop_once, table.cdfs, self.precision, out)
+            stack.pull(pop_once, table.cdfs, 0, self.precision, out)
             return
         stack.pull(_pop, table.cdfs, table.guide, self.index.reshape(-1), self.precision, table.shift, out)
 

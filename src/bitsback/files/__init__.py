@@ -10,6 +10,7 @@ is put together again when it is read, and unless the result is the same, the fi
 """
 
 from bitsback.files.arrays import npy_bytes as npy_bytes
+from bitsback.files.bulk import check_bulk as check_bulk
 from bitsback.files.files import from_array as from_array
 from bitsback.files.files import parse as parse
 from bitsback.files.files import write as write

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bitsback.errors import BitsBackError, FormatError, ImageError, InexactEngineError, KernelError
 from bitsback.files import arrays, formats
+from bitsback.files.bulk import check_bulk
 from bitsback.files.picture import Buffer, Images, NoImageError, Picture, Recipe, UnexplainedError
 
 NO_FAULT_OF_A_FILE = (MemoryError, OSError, ImportError, KernelError, InexactEngineError)
@@ -39,6 +40,7 @@ def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
     else:
         try:
             content = formats.read(found, data, pixels)
+            check_bulk(content.recipe, [part.shape for part in content.parts], len(data), not pixels)
             if content.sure:
                 coefficients = formats.holds_coefficients(content.recipe)
                 return Picture(
@@ -53,7 +55,7 @@ def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
             note = "it would not come back unchanged"
         except NoImageError:
             note = ""
-        except ImageError as error:
+        except (ImageError, FormatError) as error:
             note, unexplained = str(error), isinstance(error, UnexplainedError)
         except (BitsBackError, *NO_FAULT_OF_A_FILE):
             raise

@@ -28,7 +28,8 @@ class Format:
     ``certain``: the magic is long enough to say that the file was meant to be one; a text may begin with ``BM`` or
     ``P5``, too. ``at``: where in the file it stands. ``also``: modules that reading and writing import later.
     ``deflated``: the reader takes a second argument, whether pixels and metadata are all that is asked for.
-    ``coefficients``: what is read is not images, but what :mod:`bitsback.kinds.jpeg` codes.
+    ``coefficients``: what is read is not images, but what :mod:`bitsback.kinds.jpeg` codes. ``ratio``: how many times
+    as large as the file its samples may be, since they are coded in there.
     """
 
     name: str
@@ -41,12 +42,15 @@ class Format:
     deflated: bool = False
     at: int = 0
     coefficients: bool = False
+    ratio: int = 1
 
 
 _NETPBM = tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n#")
 
 _DEFLATE = ("deflate",)
 _PLACES = ("places", "write_places")
+_DEFLATED, _CODED = 1032, 4096
+"""The most that deflate, and any codec of places, can make of a byte."""
 
 FORMATS = {
     row.name: row
@@ -59,6 +63,7 @@ FORMATS = {
             ("png", "write"),
             also=("filters", "png_rows", *_DEFLATE),
             deflated=True,
+            ratio=_DEFLATED,
         ),
         Format("npy", (b"\x93NUMPY",), (".npy",), ("arrays", "read_npy")),
         Format("idx", (b"\x00\x00\x08\x03", b"\x00\x00\x08\x04"), (), ("arrays", "read_idx")),
@@ -69,18 +74,39 @@ FORMATS = {
             ("tiff", "read"),
             _PLACES,
             also=("lzw", *_DEFLATE),
+            ratio=_CODED,
         ),
         Format("bmp", (b"BM",), (".bmp", ".dib"), ("bmp", "read"), certain=False),
         Format("pnm", _NETPBM, (".pbm", ".pgm", ".ppm", ".pnm"), ("pnm", "read"), ("pnm", "write"), certain=False),
-        Format("npz", (b"PK\x03\x04",), (".npz",), ("npz", "read"), ("npz", "write"), False, _DEFLATE, True),
-        Format("gzip", (b"\x1f\x8b\x08",), (".gz",), ("gz", "read"), ("gz", "write"), False, _DEFLATE, True),
-        Format("gif", (b"GIF87a", b"GIF89a"), (".gif",), ("gif", "read"), _PLACES, also=("lzw",)),
-        Format("dicom", (b"DICM",), (".dcm", ".dicom"), ("dicom", "read"), _PLACES, at=128),
-        Format("nifti", (b"n+1\0",), (".nii",), ("nifti", "read"), _PLACES, at=344),
-        Format("nifti2", (b"n+2\0\r\n\x1a\n",), (), ("nifti", "read"), _PLACES, at=4),
-        Format("fits", (b"SIMPLE  =",), (".fits", ".fit", ".fts"), ("fits", "read"), _PLACES),
-        Format("nrrd", (b"NRRD000",), (".nrrd",), ("nrrd", "read"), _PLACES),
-        Format("mrc", (b"MAP ",), (".mrc", ".mrcs", ".map"), ("mrc", "read"), _PLACES, False, at=208),
+        Format(
+            "npz",
+            (b"PK\x03\x04",),
+            (".npz",),
+            ("npz", "read"),
+            ("npz", "write"),
+            False,
+            _DEFLATE,
+            True,
+            ratio=_DEFLATED,
+        ),
+        Format(
+            "gzip",
+            (b"\x1f\x8b\x08",),
+            (".gz",),
+            ("gz", "read"),
+            ("gz", "write"),
+            False,
+            _DEFLATE,
+            True,
+            ratio=_DEFLATED,
+        ),
+        Format("gif", (b"GIF87a", b"GIF89a"), (".gif",), ("gif", "read"), _PLACES, also=("lzw",), ratio=_CODED),
+        Format("dicom", (b"DICM",), (".dcm", ".dicom"), ("dicom", "read"), _PLACES, ratio=_CODED, at=128),
+        Format("nifti", (b"n+1\0",), (".nii",), ("nifti", "read"), _PLACES, ratio=_CODED, at=344),
+        Format("nifti2", (b"n+2\0\r\n\x1a\n",), (), ("nifti", "read"), _PLACES, ratio=_CODED, at=4),
+        Format("fits", (b"SIMPLE  =",), (".fits", ".fit", ".fts"), ("fits", "read"), _PLACES, ratio=_CODED),
+        Format("nrrd", (b"NRRD000",), (".nrrd",), ("nrrd", "read"), _PLACES, ratio=_CODED),
+        Format("mrc", (b"MAP ",), (".mrc", ".mrcs", ".map"), ("mrc", "read"), _PLACES, False, ratio=_CODED, at=208),
         Format(
             "jpeg",
             (b"\xff\xd8\xff",),

@@ -130,9 +130,13 @@ def _encode(plain, bits, high_first, early, runs, keys, codes, data):  # type: i
     -1 if the runs do not fit the plain bytes or the data have no room. ``keys`` and ``codes`` are room for strings.
     """
     clear = 1 << bits
-    size, at = 0, 0
+    size, at, count = 0, 0, 0
+    taken = np.zeros(TABLE, np.int32)
+    keys[:] = -1
     for run in range(runs.size):
-        keys[:] = -1
+        for k in range(count):  # most runs that are short are shorter than the table
+            keys[taken[k]] = -1
+        count = 0
         width, following, learnt = bits + 1, clear + 2, clear + 2
         for i in range(runs[run]):
             if size >= plain.size or plain[size] >= clear:
@@ -152,6 +156,8 @@ def _encode(plain, bits, high_first, early, runs, keys, codes, data):  # type: i
             at += width
             if size < plain.size and following < TABLE:
                 keys[slot], codes[slot] = code << 8 | plain[size], following
+                taken[count] = slot
+                count += 1
                 following += 1
             learnt += i > 0 and learnt < TABLE  # by the decoder, which is one code behind
             width += learnt + early >= 1 << width and width < MOST_BITS

@@ -47,10 +47,17 @@ class Sections:
                 return value
         raise ValueError("a number in the blob is too large")
 
-    def varints(self) -> list[int]:
+    def varints(self, most: int) -> list[int]:
+        """Numbers, if there are no more than ``most``."""
         count = self.varint()
         if count > len(self.blob) - self.at:
             raise ValueError("the blob is too short")
+        if count > most:
+            raise ValueError(f"{count} numbers in a blob where there are at most {most}")
+        small = self.blob[self.at : self.at + count]
+        if small.isascii():
+            self.at += count
+            return list(small)
         return [self.varint() for _ in range(count)]
 
     def section(self) -> bytes:

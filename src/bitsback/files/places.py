@@ -311,7 +311,7 @@ def _told(runs: list[int]) -> tuple[list[int], bytes]:
 def _runs(how: list[int], chosen: bytes, most: int) -> list[int]:
     """The inverse of :func:`_told`."""
     if not how:
-        return Sections(chosen).varints()
+        return Sections(chosen).varints(most + 2)
     count, usual = how
     if not 0 <= count <= most:
         raise ValueError("impossible LZW runs")
@@ -334,13 +334,15 @@ def _unpackbits(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
             if head > 128:
                 plain += bytes(data[at + 1 : at + 2]) * (257 - head)
             at += 2 if head > 128 else 1
-        if at > len(data) or len(plain) > limit:
+        if at > len(data) or len(plain) > limit or len(heads) > 2 * len(plain) + _IDLE:
             raise ImageError("damaged PackBits data")
     return bytes(plain), 0, bytes(heads), at
 
 
 def _packbits(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
     out, at = bytearray(), 0
+    if len(chosen) > 2 * len(plain) + _IDLE:  # cannot be, as in reading
+        raise ValueError("PackBits data of nothing")
     for head in chosen:
         out.append(head)
         if head < 128:
@@ -351,6 +353,9 @@ def _packbits(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
             at += 257 - head
     return bytes(out)
 
+
+_IDLE = 64
+"""Heads of PackBits that may stand for nothing, besides one for each byte."""
 
 CODECS = {
     "zlib": _Codec(_inflate, _deflate),

@@ -20,6 +20,8 @@ _HEADER = {
     0: re.compile(rb"P[2356]" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,5})[ \t\r\n\v\f]"),
 }
 _MAX_HEADER = 1 << 16
+MAX_PLAIN = 1 << 22
+"""Samples of an image in plain text, which is slow to write: larger ones are kept as their file's bytes."""
 
 
 def read(data: Buffer) -> Content:
@@ -51,6 +53,8 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
 
 def _read_plain(data: Buffer, start: int, kind: int, shape: tuple[int, int, int, int], maximum: int) -> Content:
     size = shape[1] * shape[2] * shape[3]
+    if size > MAX_PLAIN:
+        raise ImageError("too many pixels in plain text")
     text = bytes(data[start:])
     if size == 0 or len(text) < size:
         raise ImageError("the file ends before its pixels do")

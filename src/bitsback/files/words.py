@@ -26,6 +26,8 @@ MAX_TABLE = 1 << 16
 MIN_BYTES = 512
 """Smaller arrays are better off as bytes: an array of images of its own costs about a hundred in an archive."""
 _SAMPLE = 1 << 16
+_AT_ONCE = 1 << 20
+"""Words that are put together at a time."""
 
 Words = NDArray[np.unsignedinteger]
 
@@ -119,16 +121,16 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     head, rest = recipe["head"], len(blob) - layout.extra
     if len(parts) != part_count(recipe) or not 0 <= head <= rest:
         raise ValueError("the arrays do not fit the layout")
-    shape = parts[0].shape
     extra = np.frombuffer(blob[rest:], layout.dtype.newbyteorder("<")).astype(layout.dtype.newbyteorder("="))
-    if layout.table:
-        if int(parts[0].max()) >= layout.table:
-            raise ValueError("an index beyond the table")
-        words = extra[parts[0]]
-    else:
-        words = _joined(parts, layout) + extra[0]
-    numbers = _unordered(words.reshape(shape), layout.kind)
-    return b"".join((blob[:head], numbers.transpose(layout.order).astype(layout.dtype).tobytes(), blob[head:rest]))
+    if layout.table and int(parts[0].max()) >= layout.table:
+        raise ValueError("an index beyond the table")
+    stored = [np.ascontiguousarray(part.reshape(parts[0].shape).transpose(layout.order)).reshape(-1) for part in parts]
+    out = np.empty(stored[0].size, layout.dtype)
+    for first in range(0, len(out), _AT_ONCE):  # so that it takes little more than the file
+        some = [part[first : first + _AT_ONCE] for part in stored]
+        words = extra[some[0]] if layout.table else _joined(some, layout) + extra[0]
+        out[first : first + _AT_ONCE] = _unordered(words, layout.kind)
+    return b"".join((blob[:head], out.data, blob[head:rest]))
 
 
 def part_count(recipe: Recipe) -> int:

@@ -27,7 +27,7 @@ from typing import Any
 from llvmlite import ir
 
 from bitsback.kernels.unit import Part, Unit
-from bitsback.kernels.values import DOUBLE, INT, LONG, Array, number
+from bitsback.kernels.values import DOUBLE, INT, INTEGER, LONG, Array, Number, like, number
 
 LANES = 8
 """Lanes of a vector: pixels that are computed side by side, or outputs of a layer."""
@@ -126,6 +126,14 @@ class Value:
         """``yes`` where this condition holds, ``no`` elsewhere."""
         return Value(self.builder, self.builder.select(self.code, yes.code, no.code))
 
+    def plus_held(self, other: Value) -> Value:
+        """The sum, of vectors of integers, held to what their bits can tell."""
+        name = f"llvm.sadd.sat.v{self.kind.count}i{self.kind.element.width}"
+        functions = self.builder.module.globals
+        if name not in functions:
+            ir.Function(self.builder.module, ir.FunctionType(self.kind, [self.kind, self.kind]), name)
+        return Value(self.builder, self.builder.call(functions[name], [self.code, other.code]))
+
     def plus_product(self, a: Value, b: Value) -> Value:
         """This + a b, of reals, in one operation where the processor has it."""
         build, fused = self.builder, ("contract",)
@@ -145,6 +153,15 @@ class Value:
 
     def __rshift__(self, other: Any) -> Value:
         return self._with(other, "", "ashr")
+
+    def high_product(self, other: Value) -> Value:
+        """The product over 2^16, rounded down, of vectors of 16 bits: one instruction of many processors."""
+        wide = ir.VectorType(INT, self.kind.count)
+        return ((self.to(wide) * other.to(wide)) >> 16).to(self.kind)
+
+    def shifted(self, count: int) -> Value:
+        """Shifted to the right by so many bits, as a number without a sign."""
+        return Value(self.builder, self.builder.lshr(self.code, self._like_this(count).code))
 
     def __floordiv__(self, other: Any) -> Value:
         return self._with(other, "", "udiv")
@@ -259,40 +276,51 @@ class Vectors:
             yield Value(self._unit.build, index)
 
     def sums_of_pairs(self, a: Value, b: Value) -> Value:
-        """The INTS ``a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1]`` of vectors of 2 LANES integers of 16 bits.
+        """The sums ``a[2 i] b[2 i] + a[2 i + 1] b[2 i + 1]``, of 32 bits, of vectors of integers of 16 bits.
 
         This is one instruction of x86 processors, but the compiler finds it only in this form, which is a poor one
         elsewhere.
         """
-        even, odd = (list(range(i, 2 * LANES, 2)) for i in range(2))
+        count = a.kind.count
+        even, odd = (list(range(i, count, 2)) for i in range(2))
         if self._unit.module.triple.startswith(("x86_64", "i")):
-            products = a.to(ir.VectorType(INT, 2 * LANES)) * b.to(ir.VectorType(INT, 2 * LANES))
+            wide = ir.VectorType(INT, count)
+            products = a.to(wide) * b.to(wide)
             return products.lanes(even) + products.lanes(odd)
-        return a.lanes(even).to(INTS) * b.lanes(even).to(INTS) + a.lanes(odd).to(INTS) * b.lanes(odd).to(INTS)
+        half = ir.VectorType(INT, count // 2)
+        return a.lanes(even).to(half) * b.lanes(even).to(half) + a.lanes(odd).to(half) * b.lanes(odd).to(half)
 
 
 class Vectorised(Part):
     """Makes ``function(v, ...)`` one that kernels can call, without its first argument, a :class:`Vectors`.
 
     Its other arguments arrive as :class:`Pointer`, if they are arrays, of any shape, or else as :class:`Value`: 64-bit
-    integers or reals; tuples as tuples of these.
+    integers or reals; tuples as tuples of these. It may return values: 64-bit integers are numbers for the kernel;
+    others, vectors above all, it can only hand on to other such functions.
     """
 
     def __call__(self, *arguments: Any) -> None:
         raise TypeError(f"{self.name} is for kernels")
 
-    def put(self, unit: Unit, arguments: tuple[Any, ...]) -> None:
+    def put(self, unit: Unit, arguments: tuple[Any, ...]) -> Any:
         def wrapped(value: Any) -> Any:
             if isinstance(value, tuple):
-                return tuple(map(wrapped, value))
+                return like(value, [wrapped(one) for one in value])
+            if isinstance(value, Value):
+                return value
             if not isinstance(value, Array):
                 return Value(unit.build, number(value).code)
             return Pointer(unit.build, value.data, value.dtype.itemsize, value.written)
 
-        self.function(Vectors(unit), *map(wrapped, arguments))
+        def unwrapped(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(unwrapped, value))
+            return Number(INTEGER, value.code) if isinstance(value, Value) and value.kind == LONG else value
+
+        return unwrapped(self.function(Vectors(unit), *map(wrapped, arguments)))
 
 
-def vectorised(function: Callable[..., None]) -> Any:
+def vectorised(function: Callable[..., Any]) -> Any:
     """Make a function :class:`Vectorised`."""
     return Vectorised(function)
 

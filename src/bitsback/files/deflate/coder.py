@@ -128,12 +128,12 @@ def pack(values: NDArray[np.int64], counts: NDArray[np.int64]) -> bytes:
     return (data[:size].tobytes() + ending).rstrip(b"\0")
 
 
-def unpack(data: bytes, lists: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The inverse. Raises ValueError if the bytes hold more numbers than so many bytes can."""
+def unpack(data: bytes, lists: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The inverse. Raises ValueError if the bytes hold more than ``most`` numbers, or than so many bytes can."""
     counts = np.zeros(lists, np.int64)
     if not data:
         return np.empty(0, np.int64), counts
-    values = np.empty(1024 + 512 * len(data), np.int64)
+    values = np.empty(min(most, 1024 + 512 * len(data)), np.int64)
     coder = np.array([0, 0xFFFFFFFF, 4, int.from_bytes(data[:4].ljust(4, b"\0"), "big")], np.int64)
     if not code(values, counts, np.frombuffer(bytearray(data), np.uint8), coder, _chances(lists), 0):
         raise ValueError("a damaged list of corrections")

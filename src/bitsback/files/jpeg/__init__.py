@@ -101,7 +101,7 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
         if len(blocks) != frame.blocks + 1 + len(frame.components):
             raise ValueError("there are not as many coefficients as there should be")
         out.append(rest[done : header.at])
-        out.append(encode(frame, header, tables, coefficients, Oddities.of(extra.varints() if size else [])))
+        out.append(encode(frame, header, tables, coefficients, Oddities.of(extra.varints(size) if size else [])))
         done = header.at
         return done
 

@@ -17,20 +17,27 @@ All in whole numbers, to the bit in ``docs/format.md``.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
 from numpy.typing import NDArray
 
 from bitsback.ans import Decoder, Encoder
 from bitsback.kernels import helper, kernel, vectorised
-from bitsback.kernels.vectors import INTS, LANES, SHORTS
+from bitsback.kernels.values import INT, LONG
+from bitsback.kernels.vectors import INTS, LANES, SHORT, SHORTS
 from bitsback.kinds.jpeg import tables as t
-from bitsback.kinds.jpeg.mixing import OF_SEVEN, OF_THREE, Asking, across, ask, ask_alone
-from bitsback.kinds.jpeg.tables import LINE, Model, Tables, Trained
+from bitsback.kinds.jpeg.mixing import OF_SEVEN, OF_THREE, Message, ask, ask_alone
+from bitsback.kinds.jpeg.tables import LINE, Model, Tables, Weights
 
 MOST = 8191
 """Magnitudes that predictions are made from."""
+
+TWICE = ir.VectorType(SHORT, 2 * LANES)
+
+WOVEN = [lane // 2 + LANES * (lane % 2) for lane in range(2 * LANES)]
+"""The lanes of one vector and of another in turn."""
 
 DIGITS = 11
 """So many questions are asked in contexts about how many binary digits a coefficient has; further ones are rare."""
@@ -48,10 +55,16 @@ class Plane(NamedTuple):
     """(64,): the quantisation table, 1 in place of 0."""
     inverse: NDArray[np.int32]
     """(64,): 65536 over that."""
+    least: NDArray[np.int32]
+    """(64,): the least that a coefficient is expected to be, in 16ths."""
+    begins: NDArray[np.int64]
+    """(64, 14): by rank, the first slots of contexts: seven of sizes, seven of signs."""
     levels: NDArray[np.int16]
     """(3, width + 4, 64): coefficients of row y, and the two above, at y % 3, with two empty blocks on either side."""
+    sizes: NDArray[np.uint8]
+    """The same: their sizes, but for the mean."""
     values: NDArray[np.int16]
-    """The same times the quantisation table ..."""
+    """The same: coefficients times the quantisation table ..."""
     turned: NDArray[np.int16]
     """... and with rows and columns exchanged."""
     counts: NDArray[np.int64]
@@ -72,16 +85,18 @@ class Plane(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What belongs to the present block."""
+    """What belongs to the present block, and to the present question."""
 
-    extra: NDArray[np.int16]
-    """(8,): what a coefficient is predicted from besides."""
+    sums: NDArray[np.int32]
+    """(256,): what is known of predictions: by row and by column; and of expectations."""
     luma: NDArray[np.int16]
     """(64,): the first component at the same place, as if it had as many blocks."""
     second: NDArray[np.int16]
     """(64,): the second one."""
-    half: NDArray[np.int64]
-    """(2, 64)"""
+    half: NDArray[np.int16]
+    """(2, 64): the upper and the lower half of ``luma``."""
+    at: NDArray[np.int64]
+    """(8,): the first slots of the contexts."""
 
 
 class Job(NamedTuple):
@@ -89,9 +104,8 @@ class Job(NamedTuple):
 
     plane: Plane
     model: Model
-    trained: Trained
+    weights: Weights
     tables: Tables
-    asking: Asking
     work: Work
 
 
@@ -99,18 +113,13 @@ class _Block(NamedTuple):
     """The present block, and those around it."""
 
     levels: NDArray[np.int16]
+    sizes: NDArray[np.uint8]
     values: NDArray[np.int16]
     turned: NDArray[np.int16]
     left: NDArray[np.int16]
-    left_values: NDArray[np.int16]
+    left_sizes: NDArray[np.uint8]
     above: NDArray[np.int16]
-    above_values: NDArray[np.int16]
-    above_turned: NDArray[np.int16]
-    corner: NDArray[np.int16]
-    right: NDArray[np.int16]
-    """Above to the left, and to the right: values."""
-    further_left: NDArray[np.int16]
-    further_above: NDArray[np.int16]
+    above_sizes: NDArray[np.uint8]
 
 
 class _Known(NamedTuple):
@@ -129,39 +138,43 @@ class _Known(NamedTuple):
 def encode(starts, freqs, length, first, last, job):  # type: ignore[no-untyped-def]
     """Put the intervals of all answers in rows ``first`` to ``last - 1`` behind the first ``length``; return how many
     there are then."""
-    return _code(job, first, last, Encoder(starts, freqs), length)
+    return _code(job, first, last, Encoder(starts, freqs), Message(np.uint64(0), length)).length
 
 
 @kernel
 def decode(heads, tail, length, first, last, job):  # type: ignore[no-untyped-def]
     """Pop rows ``first`` to ``last - 1``; as :meth:`bitsback.ans.Stack.pull` wants it."""
-    return _code(job, first, last, Decoder(heads, tail), length)
+    message = _code(job, first, last, Decoder(heads, tail), Message(heads[0], length))
+    heads[0] = message.head
+    return max(message.length, -1)
 
 
 @kernel
 def measure(counter, first, last, job):  # type: ignore[no-untyped-def]
     """Count what rows take and answer, a :class:`Counter`, and learn from them."""
-    return _code(job, first, last, counter, 0)
+    return _code(job, first, last, counter, Message(np.uint64(0), np.int64(0))).length
 
 
 @helper
-def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
+def _code(job, first, last, coder, message):  # type: ignore[no-untyped-def]
+    """Code rows of blocks. If the stack runs empty, what is left of the row is garbage, and the last."""
     plane = job.plane
     job.work.luma[:] = 0
     job.work.second[:] = 0
     for y in range(first, last):
         now = y % 3
         plane.levels[now, :] = 0
+        plane.sizes[now, :] = 0
         plane.values[now, :] = 0
         plane.turned[now, :] = 0
         plane.counts[now, :] = 0
         plane.rests[now, :] = 0
         for x in range(plane.width):
-            _look_elsewhere(job, y, x)
-            length = _code_block(job, y, x, coder, length)
-            if length < 0:
-                return -1
-    return length
+            large = _look_elsewhere(job, y, x)
+            message = _code_block(job, y, x, large, coder, message)
+        if message.length < 0:
+            break
+    return message
 
 
 # Other components -----------------------------------------------------------------------------------------------------
@@ -174,72 +187,88 @@ def _clip(value):  # type: ignore[no-untyped-def]
 
 @helper
 def _look_elsewhere(job, y, x):  # type: ignore[no-untyped-def]
-    """Set what other components have at the place of a block."""
+    """Set what other components have at the place of a block; return how many inner coefficients there are not 0."""
     plane, work = job.plane, job.work
     if plane.cls == 0:
-        return
-    if plane.across == 1 and plane.down == 1:
-        _scale(
-            plane.luma[min(y, plane.luma_height - 1) * plane.luma_width + min(x, plane.luma_width - 1)],
-            plane.luma_quant,
-            work.luma,
-        )
-        _look_at_second(plane, work, y, x)
-        return
-    for half in range(plane.down):
-        _look_across(job, min(y * plane.down + half, plane.luma_height - 1), x, work.half[half])
-    for k in range(64):
-        total = work.half[0, k]
-        if plane.down == 2:
-            total = 0
-            for i in range(8):
-                one, two = work.half[0, 8 * i + (k & 7)], work.half[1, 8 * i + (k & 7)]
-                total += job.tables.halves[k >> 3, i] * (one + two if ((k >> 3) + i) % 2 == 0 else one - two)
-            total >>= 12
-        work.luma[k] = _clip(total)
-    _look_at_second(plane, work, y, x)
-
-
-@helper
-def _look_at_second(plane, work, y, x):  # type: ignore[no-untyped-def]
+        return 0
     if plane.cls == 2:
         _scale(plane.before[y * plane.width + x], plane.before_quant, work.second)
+    last, lowest = plane.luma_width - 1, plane.luma_height - 1
+    if plane.across == 1 and plane.down == 1:
+        _scale(plane.luma[min(y, lowest) * plane.luma_width + min(x, last)], plane.luma_quant, work.luma)
+    for half in range(plane.down):
+        row = min(y * plane.down + half, lowest) * plane.luma_width
+        to = work.half[half] if plane.down == 2 else work.luma
+        if plane.across == 2:
+            left, right = plane.luma[row + min(2 * x, last)], plane.luma[row + min(2 * x + 1, last)]
+            _join_across(left, right, plane.luma_quant, job.tables.across, to)
+        elif plane.down == 2:
+            _scale(plane.luma[row + min(x, last)], plane.luma_quant, to)
+    if plane.down == 2:
+        _join_down(work.half, job.tables.down, work.luma)
+    return _count_large(work.luma, plane.quant)
 
 
 @vectorised
 def _scale(v, levels, quant, to):  # type: ignore[no-untyped-def]
     """Coefficients times the quantisation table."""
-    for start in range(0, 64, LANES):
-        at = v.number(start)
-        to.store(at, (levels.load(at, SHORTS).to(INTS) * quant.load(at, INTS)).held(-MOST, MOST).to(SHORTS))
+    with v.loop(v.number(LANES)) as line:
+        to.store(line * LANES, _scaled(levels, quant, line * LANES))
 
 
-@helper
-def _look_across(job, y, x, to):  # type: ignore[no-untyped-def]
-    """A block of the first component; or, of twice the width, what is there of it."""
-    plane = job.plane
-    row, last = y * plane.luma_width, plane.luma_width - 1
-    if plane.across == 1:
-        block = plane.luma[row + min(x, last)]
-        for k in range(64):
-            to[k] = block[k] * plane.luma_quant[k]
-        return
-    left, right = plane.luma[row + min(2 * x, last)], plane.luma[row + min(2 * x + 1, last)]
-    for k in range(64):
-        total = 0
-        for i in range(8):
-            at = (k & 56) + i
-            pair = left[at] + right[at] if (k + i) % 2 == 0 else left[at] - right[at]
-            total += job.tables.halves[k & 7, i] * pair * plane.luma_quant[at]
-        to[k] = total >> 12
+def _scaled(levels: Any, quant: Any, at: Any) -> Any:
+    return (levels.load(at, SHORTS).to(INTS) * quant.load(at, INTS)).held(-MOST, MOST).to(SHORTS)
+
+
+@vectorised
+def _join_across(v, left, right, quant, table, to):  # type: ignore[no-untyped-def]
+    """Two blocks of coefficients side by side -> what one would be that has the same samples, at half the size."""
+    with v.loop(v.number(LANES)) as line:
+        total = v.vector([0] * LANES, INTS)
+        for number, block in enumerate((left, right)):
+            row = _scaled(block, quant, line * LANES)
+            for i in range(4):
+                part = table.load(v.number(64 * number + 16 * i), TWICE)
+                total = total + v.sums_of_pairs(row.lanes([2 * i, 2 * i + 1] * LANES), part)
+        to.store(line * LANES, (total >> 12).held(-MOST, MOST).to(SHORTS))
+
+
+@vectorised
+def _join_down(v, halves, table, to):  # type: ignore[no-untyped-def]
+    """The same for two blocks (2, 64) one above the other."""
+    pairs = []
+    for at in range(0, 128, 2 * LANES):
+        rows = (halves.load(v.number(at + LANES * i), SHORTS) for i in range(2))
+        pairs.append(next(rows).followed_by(next(rows)).lanes(WOVEN))
+    with v.loop(v.number(LANES)) as line:
+        total = v.vector([0] * LANES, INTS)
+        for number, pair in enumerate(pairs):
+            part = table.load(line * 16 + 2 * number, INT).spread(LANES).reinterpreted(TWICE)
+            total = total + v.sums_of_pairs(pair, part)
+        to.store(line * LANES, (total >> 12).held(-MOST, MOST).to(SHORTS))
+
+
+@vectorised
+def _count_large(v, values, quant):  # type: ignore[no-untyped-def]
+    """How many inner coefficients are more than half a step."""
+    total = v.variable(v.vector([0] * LANES, INTS))
+    nothing, first = v.vector([0] * LANES, INTS), v.vector([0] + [1] * (LANES - 1), INTS)
+    with v.loop(v.number(LANES - 1)) as line:
+        at = line * LANES + LANES
+        x = values.load(at, SHORTS).to(INTS)
+        total.value = total.value + (x.at_least(0 - x) * 2 > quant.load(at, INTS)).choose(first, nothing)
+    found = total.value
+    for distance in (4, 2, 1):
+        found = found + found.lanes([lane ^ distance for lane in range(LANES)])
+    return found.lane(0).to(LONG)
 
 
 # A block --------------------------------------------------------------------------------------------------------------
 
 
 @helper
-def _code_block(job, y, x, coder, length):  # type: ignore[no-untyped-def]
-    """Code a block. Returns the length of the stack, -1 if it is empty, or how many answers there were."""
+def _code_block(job, y, x, large, coder, message):  # type: ignore[no-untyped-def]
+    """Code a block."""
     plane = job.plane
     coefficients = plane.coefficients[y * plane.width + x]
     block = _around(plane, y, x)
@@ -247,52 +276,101 @@ def _code_block(job, y, x, coder, length):  # type: ignore[no-untyped-def]
     if not isinstance(coder, Decoder):
         for rank in range(49):
             count += coefficients[job.tables.order[rank]] != 0
-    count, length = _code_count(job, y, x, count, coder, length)
-    if length < 0:
-        return -1
+    count, message = _code_count(job, y, x, large, count, coder, message)
     plane.counts[y % 3, x + 2] = count
+    _look_around(job, y, x)
     left, edges, last, energy = count, 0, 0, 0
-    for rank in range(64):
-        if rank < 49 and left == 0:
-            continue
+    rank = 0 if count > 0 else 49
+    value = 0
+    while rank < 64:
         k = job.tables.order[rank]
         known, guess = _foresee(job, block, y, x, rank, k)
         _set_contexts(job, block, y, x, known, (count, left, edges, last, energy))
         level = coefficients[k] if not isinstance(coder, Decoder) else 0
-        value, length = _code_value(job, block, known, np.int64(np.int16(level - guess)), coder, length)
-        if length < 0:
-            return -1
+        value, message = _code_value(job, block, known, np.int64(np.int16(level - guess)), coder, message)
+        last = 0
+        if value != 0:
+            last = _size(job.tables, value)
+            energy += min(abs(value), 64)
+            left -= rank < 49
+            edges += rank >= 49
         level = np.int64(np.int16(value + guess))
-        if isinstance(coder, Decoder):
-            coefficients[k] = level
-        block.levels[k] = level
-        number = _clip(level * plane.quant[k])
-        block.values[k], block.turned[8 * (k & 7) + (k >> 3)] = number, number
-        last = _size(job.tables, value)
-        energy += min(abs(value), 64)
-        if rank < 49:
-            left -= value != 0
-        else:
-            edges += value != 0
+        if level != 0:
+            if isinstance(coder, Decoder):
+                coefficients[k] = level
+            _keep(job, block, k, level, last)
+        rank += 1
+        if rank < 49 and left == 0:
+            rank = 49
     plane.rests[y % 3, x + 2] = min(abs(value), 1023)
-    return length
+    return message
+
+
+@helper
+def _keep(job, block, k, level, size):  # type: ignore[no-untyped-def]
+    """Note a coefficient of the present block, and what follows from it for others."""
+    turned = 8 * (k & 7) + (k >> 3)
+    number = _clip(level * job.plane.quant[k])
+    block.levels[k], block.sizes[k] = level, size
+    block.values[k], block.turned[turned] = number, number
+    if k > 0:
+        _spread(job.work.sums, job.weights.row, job.weights.column, k, turned, number, abs(number))
+
+
+@vectorised
+def _spread(v, sums, row, column, k, turned, value, size):  # type: ignore[no-untyped-def]
+    """Add what follows from a coefficient for those of its row and of its column."""
+    for number, one in enumerate((value, size)):
+        for line, weights, start in ((0, row, k), (1, column, turned)):
+            place = (start & 56) + (128 * number + 64 * line)
+            product = weights.load(k * 8 + 512 * number, SHORTS).to(INTS) * one.to(SHORT).to(SHORTS).to(INTS)
+            sums.store(place, sums.load(place, INTS) + product)
 
 
 @helper
 def _around(plane, y, x):  # type: ignore[no-untyped-def]
-    now, before, top = y % 3, (y + 2) % 3, (y + 1) % 3
+    now, before = y % 3, (y + 2) % 3
     return _Block(
-        plane.levels[now, x + 2], plane.values[now, x + 2], plane.turned[now, x + 2],
-        plane.levels[now, x + 1], plane.values[now, x + 1],
-        plane.levels[before, x + 2], plane.values[before, x + 2], plane.turned[before, x + 2],
-        plane.values[before, x + 1], plane.values[before, x + 3], plane.values[now, x], plane.values[top, x + 2],
+        plane.levels[now, x + 2], plane.sizes[now, x + 2], plane.values[now, x + 2], plane.turned[now, x + 2],
+        plane.levels[now, x + 1], plane.sizes[now, x + 1], plane.levels[before, x + 2], plane.sizes[before, x + 2],
     )  # fmt: skip
 
 
 @helper
-def _count_bin(count):  # type: ignore[no-untyped-def]
-    """0 to 49 -> 0 to 9."""
-    return count if count < 3 else 3 + (count - 3) // 3 if count < 9 else min(5 + (count - 9) // 8, 9)
+def _look_around(job, y, x):  # type: ignore[no-untyped-def]
+    """Begin the sums of a block with what follows from other blocks."""
+    values, turned = job.plane.values, job.plane.turned
+    now, before, top = y % 3, (y + 2) % 3, (y + 1) % 3
+    pairs = (
+        (values[before, x + 1], values[before, x + 3]), (values[now, x], values[top, x + 2]),
+        (job.work.luma, job.work.second),
+    )  # fmt: skip
+    _begin(values[now, x + 1], turned[before, x + 2], pairs, job.weights, job.work.sums)
+
+
+@vectorised
+def _begin(v, left, above, pairs, weights, sums):  # type: ignore[no-untyped-def]
+    """Set all sums: line by line, eight targets at a time."""
+    spread = [[2 * i, 2 * i + 1] * LANES for i in range(LANES // 2)]
+    with v.loop(v.number(LANES)) as line:
+        at = line * LANES
+        row = [left.load(at, SHORTS).lanes(lanes) for lanes in spread]
+        column = [above.load(at, SHORTS).lanes(lanes) for lanes in spread]
+        around = [a.load(at, SHORTS).followed_by(b.load(at, SHORTS)).lanes(WOVEN) for a, b in pairs]
+        sources = (
+            (0, row, weights.left, 8 * 4 * 16), (1, column, weights.above, 8 * 4 * 16),
+            (0, around, weights.around, 8 * 3 * 16),
+        )  # fmt: skip
+        for number in range(2):
+            totals: dict[int, Any] = {}
+            for where, several, matrix, size in sources:
+                for i, one in enumerate(several):
+                    x = one if number == 0 else one.at_least(0 - one)
+                    part = matrix.load(line * (16 * len(several)) + (size * number + 16 * i), TWICE)
+                    product = v.sums_of_pairs(x, part)
+                    totals[where] = totals[where] + product if where in totals else product
+            for where, total in totals.items():
+                sums.store(at + (128 * number + 64 * where), total)
 
 
 @helper
@@ -302,15 +380,21 @@ def _size(tables, value):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _line(places, sizes, sort, cls, number):  # type: ignore[no-untyped-def]
-    """The first slot of a context."""
-    return (places[sort] + cls * sizes[sort] + number) * LINE
+def _bins(tables, counts):  # type: ignore[no-untyped-def]
+    a, b, c, d, e, f = counts
+    return tables.counts[a], tables.counts[b], tables.counts[c], tables.counts[d], tables.counts[e], tables.counts[f]
 
 
 @helper
-def _code_count(job, y, x, value, coder, length):  # type: ignore[no-untyped-def]
+def _count(sort, cls, number):  # type: ignore[no-untyped-def]
+    """The first slot of a context of counts."""
+    return t.COUNTS[sort] + cls * t.COUNT_SIZES[sort] + 64 * number
+
+
+@helper
+def _code_count(job, y, x, large, value, coder, message):  # type: ignore[no-untyped-def]
     """Code how many inner coefficients are not 0: six binary digits, the high ones first."""
-    plane, at, cls = job.plane, job.asking.at, job.plane.cls
+    plane, at, cls = job.plane, job.work.at, job.plane.cls
     here, above, top = plane.counts[y % 3], plane.counts[(y + 2) % 3], plane.counts[(y + 1) % 3]
     w, n, nw, ne, ww, nn = here[x + 1], above[x + 2], above[x + 1], above[x + 3], here[x], top[x + 2]
     if y == 0:
@@ -318,71 +402,37 @@ def _code_count(job, y, x, value, coder, length):  # type: ignore[no-untyped-def
     if x == 0:
         w, nw, ww = n, n, n
     mean = (2 * w + 2 * n + nw + ne + 3) // 6
-    luma = 0
-    if cls > 0:
-        for rank in range(49):
-            k = job.tables.order[rank]
-            luma += abs(job.work.luma[k]) * 2 > plane.quant[k]
-    at[0] = _line(t.COUNTS, t.COUNT_SIZES, 0, cls, 4 * ((2 * (w + n) + nw + ne + ww + nn + 7) >> 4))
-    at[1] = _line(t.COUNTS, t.COUNT_SIZES, 1, cls, 4 * (_count_bin(w) * 10 + _count_bin(n)))
-    at[2] = _line(t.COUNTS, t.COUNT_SIZES, 2, cls, 4 * mean)
-    at[3] = _line(t.COUNTS, t.COUNT_SIZES, 3, cls, 4 * luma)
-    at[4] = _line(t.COUNTS, t.COUNT_SIZES, 4, cls, 4 * (min(mean >> 1, 19) * 20 + min(luma >> 1, 19)))
-    at[5] = _line(t.COUNTS, t.COUNT_SIZES, 5, cls, 4 * (_count_bin(nw) * 10 + _count_bin(ne)))
-    at[6] = _line(t.COUNTS, t.COUNT_SIZES, 6, cls, 4 * (_count_bin(ww) + 10 * (_count_bin(nn) >> 2)))
+    w_bin, n_bin, nw_bin, ne_bin, ww_bin, nn_bin = _bins(job.tables, (w, n, nw, ne, ww, nn))
+    at[0] = _count(0, cls, (2 * (w + n) + nw + ne + ww + nn + 7) >> 4)
+    at[1] = _count(1, cls, w_bin * 10 + n_bin)
+    at[2] = _count(2, cls, mean)
+    at[3] = _count(3, cls, large)
+    at[4] = _count(4, cls, min(mean >> 1, 19) * 20 + min(large >> 1, 19))
+    at[5] = _count(5, cls, nw_bin * 10 + ne_bin)
+    at[6] = _count(6, cls, ww_bin + 10 * (nn_bin >> 2))
     tree = 1
     for digit in range(5, -1, -1):
         one = cls * 64 + tree
         sets = t.COUNT_SET + one, t.COUNT_SET_2 + cls * 50 + mean
-        bit, length = ask(job, OF_SEVEN, tree, sets, (value >> digit) & 1, coder, length, 0)
-        if length < 0:
-            return 0, length
+        bit, message = ask(job, OF_SEVEN, tree, sets, (value >> digit) & 1, coder, message, 0)
         tree = 2 * tree + bit
-    return min(tree - 64, 49), length
+    return min(tree - 64, 49), message
 
 
 # A coefficient --------------------------------------------------------------------------------------------------------
 
 
-@vectorised
-def _sums(v, left, above, values, turned, row, column, extra, predict, expect, place, out):  # type: ignore[no-untyped-def]
-    """out[0], out[LANES]: weighted sums of five times eight numbers, and of their magnitudes."""
-    none = row - row
-    x = extra.load(none, SHORTS)
-    total = x.to(INTS) * predict.load(place + 4 * LANES, SHORTS).to(INTS)
-    size = x.at_least(0 - x).to(INTS) * expect.load(place + 4 * LANES, SHORTS).to(INTS)
-    for number, (one, other) in enumerate(((left, above), (values, turned))):
-        x = one.load(row, SHORTS).followed_by(other.load(column, SHORTS))
-        weights = place + 2 * LANES * number
-        total = total + v.sums_of_pairs(x, predict.load(weights, x.kind))
-        size = size + v.sums_of_pairs(x.at_least(0 - x), expect.load(weights, x.kind))
-    out.store(none, across(total))
-    out.store(none + LANES, across(size))
-
-
 @helper
 def _foresee(job, block, y, x, rank, k):  # type: ignore[no-untyped-def]
     """What is known of a coefficient; and what its value will be the difference to."""
-    plane, work, sums, cls = job.plane, job.work, job.asking.sums, job.plane.cls
+    plane, sums, diagonal = job.plane, job.work.sums, job.weights.diagonal
     kind = np.int64(rank >= 49) + (rank == 63)
-    extra = work.extra
-    extra[0], extra[1], extra[2], extra[3] = (
-        block.corner[k],
-        block.right[k],
-        block.further_left[k],
-        block.further_above[k],
-    )
-    extra[4] = work.luma[k]
-    extra[5] = work.second[k]
-    extra[6] = block.values[max(k - 9, 0)] if kind == 0 else 0
-    _sums(
-        block.left_values, block.above_turned, block.values, block.turned, k & 56, 8 * (k & 7), extra,
-        job.trained.predict, job.trained.expect, (cls * 64 + k) * 5 * LANES, sums,
-    )  # fmt: skip
+    turned = 8 * (k & 7) + (k >> 3)
+    beside = block.values[max(k - 9, 0)]
     inverse = plane.inverse[k]
-    predicted = ((sums[0] >> 8) * inverse) >> 16
-    least = (job.trained.least[cls, k] * plane.quant[k]) >> 8
-    expected = (((sums[LANES] >> 8) + least) * inverse) >> 16
+    predicted = (((sums[k] + sums[64 + turned] + diagonal[0, k] * beside) >> 8) * inverse) >> 16
+    expected = (sums[128 + k] + sums[192 + turned] + diagonal[1, k] * abs(beside)) >> 8
+    expected = ((expected + plane.least[k]) * inverse) >> 16
     guess = 0
     if kind == 2:
         guess = (predicted + 8) >> 4
@@ -392,50 +442,36 @@ def _foresee(job, block, y, x, rank, k):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _neighbours(levels, kind, k):  # type: ignore[no-untyped-def]
-    """Three coefficients of the block that are near to one in frequency, and known."""
-    if kind == 0:
-        return levels[k - 1], levels[k - 8], levels[max(k - 9, 0)]
-    if k > 0 and k < 8:
-        return levels[k + 8], levels[k + 1] if k < 7 else np.int64(0), levels[k + 16]
-    return levels[k + 1], levels[k + 8] if k > 0 and k < 56 else np.int64(0), levels[k + 2]
-
-
-@helper
 def _set_contexts(job, block, y, x, known, state):  # type: ignore[no-untyped-def]
     """Set the contexts of a coefficient's size."""
-    plane, tables, at, cls = job.plane, job.tables, job.asking.at, job.plane.cls
+    plane, tables, at = job.plane, job.tables, job.work.at
     count, left, edges, last, energy = state
     kind, rank, k, e = known.kind, known.rank, known.k, known.expected
-    coarse, inverse = min(e >> 2, 9), plane.inverse[k]
-    if kind == 0:
-        some, exactly, few = min(left, 15), left, _count_bin(left)
-    else:
-        some, exactly, few = min(count >> 2, 12) + (edges > 2) + (edges > 5) + (edges > 8), count, _count_bin(count)
+    coarse, begins, near = min(e >> 2, 9), plane.begins[rank], tables.near[k]
+    exactly = left if kind == 0 else count
+    some = min(left, 15) if kind == 0 else tables.edges[edges] + min(count >> 2, 12)
     p = _size(tables, (abs(known.predicted) + 2) >> 2) if kind < 2 else (known.predicted + 8) & 15
-    a, b, c = _neighbours(block.levels, kind, k)
-    if cls > 0:
+    if plane.cls > 0:
+        inverse = plane.inverse[k]
         first = _size(tables, (abs(job.work.luma[k]) * inverse) >> 15)
         second = _size(tables, (abs(job.work.second[k]) * inverse) >> 15)
     elif kind == 2:
         first, second = _size(tables, plane.rests[(y + 2) % 3, x + 2]), _size(tables, plane.rests[y % 3, x + 1])
     else:
-        first, second = _size(tables, block.above[k]), _size(tables, block.left[k])
-    a, b, c = min(_size(tables, a), 5), min(_size(tables, b), 5), min(_size(tables, c), 3)
+        first, second = block.above_sizes[k], block.left_sizes[k]
+    a, b, c = min(block.sizes[near[0]], 5), min(block.sizes[near[1]], 5), min(block.sizes[near[2]], 3)
     pair = min(first, 9) * 10 + min(second, 9)
-    at[0] = _line(t.SIZES, t.SIZE_SIZES, 0, cls, (e * 16 + some) * 3 + kind)
-    at[1] = _line(t.SIZES, t.SIZE_SIZES, 1, cls, ((a * 6 + b) * 4 + c) * 12 + few)
-    at[2] = _line(t.SIZES, t.SIZE_SIZES, 2, cls, (p * 32 + min(e, 31)) * 3 + kind)
-    at[3] = _line(t.SIZES, t.SIZE_SIZES, 3, cls, rank * 50 + exactly)
-    at[4] = _line(
-        t.SIZES, t.SIZE_SIZES, 4, cls, (rank * 10 + min(_size(tables, plane.quant[k]), 9)) * 6 + min(coarse, 5)
-    )
-    at[5] = _line(t.SIZES, t.SIZE_SIZES, 5, cls, (rank * 14 + min(_size(tables, energy), 13)) * 4 + min(last, 3))
-    at[6] = _line(t.SIZES, t.SIZE_SIZES, 6, cls, (pair * 10 + coarse) * 3 + kind)
+    at[0] = begins[0] + (e * 16 + some) * (3 * LINE)
+    at[1] = begins[1] + (((a * 6 + b) * 4 + c) * 12 + tables.counts[exactly]) * LINE
+    at[2] = begins[2] + (p * 32 + min(e, 31)) * (3 * LINE)
+    at[3] = begins[3] + exactly * LINE
+    at[4] = begins[4] + min(coarse, 5) * LINE
+    at[5] = begins[5] + (min(_size(tables, energy), 13) * 4 + min(last, 3)) * LINE
+    at[6] = begins[6] + (pair * 10 + coarse) * (3 * LINE)
 
 
 @helper
-def _code_value(job, block, known, value, coder, length):  # type: ignore[no-untyped-def]
+def _code_value(job, block, known, value, coder, message):  # type: ignore[no-untyped-def]
     """Code a coefficient, or the difference that stands for it."""
     kind, rank, e, cls = known.kind, known.rank, known.expected, job.plane.cls
     magnitude, digits, going = abs(value), 0, True
@@ -444,30 +480,24 @@ def _code_value(job, block, known, value, coder, length):  # type: ignore[no-unt
         bit = np.int64((magnitude >> digits) != 0)
         second = t.SIZE_SET_2 + (cls * 40 + e if digits == 0 else 120 + cls * 64 + rank)
         sets = t.SIZE_SET + sort * 16 + digits, second
-        bit, length = ask(job, OF_SEVEN, digits, sets, bit, coder, length, category)
-        if length < 0:
-            return 0, length
+        bit, message = ask(job, OF_SEVEN, min(digits, LINE - 1), sets, bit, coder, message, category)
         going = bit != 0
         digits += bit
     while going and digits < 16:
-        bit, length = ask_alone(job, digits, np.int64((magnitude >> digits) != 0), coder, length, category)
-        if length < 0:
-            return 0, length
+        bit, message = ask_alone(job, digits, np.int64((magnitude >> digits) != 0), coder, message, category)
         going = bit != 0
         digits += bit
     if digits == 0:
-        return 0, length
-    negative, length = _code_sign(job, block, known, np.int64(value < 0), coder, length)
-    if length < 0:
-        return 0, length
-    number, length = _code_rest(job, known, digits, negative, magnitude, coder, length)
-    return -number if negative else number, length
+        return 0, message
+    negative, message = _code_sign(job, block, known, np.int64(value < 0), coder, message)
+    number, message = _code_rest(job, known, digits, negative, magnitude, coder, message)
+    return -number if negative else number, message
 
 
 @helper
-def _code_rest(job, known, digits, negative, magnitude, coder, length):  # type: ignore[no-untyped-def]
+def _code_rest(job, known, digits, negative, magnitude, coder, message):  # type: ignore[no-untyped-def]
     """Code the digits of a number behind its first."""
-    kind, rank, cls, at = known.kind, known.rank, job.plane.cls, job.asking.at
+    kind, rank, cls, at = known.kind, known.rank, job.plane.cls, job.work.at
     number = 1
     towards = known.predicted if negative == 0 else -known.predicted
     for i in range(digits - 2, -1, -1):
@@ -475,19 +505,22 @@ def _code_rest(job, known, digits, negative, magnitude, coder, length):  # type:
         if i >= digits - 4 and kind < 2:
             # Where the prediction lies in what is left, which the next digit cuts into halves
             where = (((towards >> 4) - ((2 * number + 1) << i)) << 2) >> i
-            at[0] = _line(t.RESTS, t.REST_SIZES, 0, cls, min(max(where + 9, 0), 18) * 17 + digits)
-            at[1] = _line(t.RESTS, t.REST_SIZES, 1, cls, rank * 17 + digits)
-            at[2] = _line(t.RESTS, t.REST_SIZES, 2, cls, (known.expected >> 1) * 17 + digits)
-            node = min(number, 15)
-            sets = t.REST_SET + cls * 16 + node, t.REST_SET_2 + cls * 17 + digits
-            bit, length = ask(job, OF_THREE, node, sets, bit, coder, length, 6)
+            at[0] = _rest(0, cls, min(max(where + 9, 0), 18) * 17 + digits)
+            at[1] = _rest(1, cls, rank * 17 + digits)
+            at[2] = _rest(2, cls, (known.expected >> 1) * 17 + digits)
+            sets = t.REST_SET + cls * 16 + number, t.REST_SET_2 + cls * 17 + digits
+            bit, message = ask(job, OF_THREE, number, sets, bit, coder, message, 6)
         else:
             slot = 32 + ((cls * 3 + kind) * 16 + digits - 1) * 16 + i
-            bit, length = ask_alone(job, slot, bit, coder, length, 6)
-        if length < 0:
-            return 0, length
+            bit, message = ask_alone(job, slot, bit, coder, message, 6)
         number = 2 * number + bit
-    return number, length
+    return number, message
+
+
+@helper
+def _rest(sort, cls, number):  # type: ignore[no-untyped-def]
+    """The first slot of a context of digits."""
+    return t.RESTS[sort] + cls * t.REST_SIZES[sort] + number * LINE
 
 
 @helper
@@ -497,22 +530,22 @@ def _sign(value):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _code_sign(job, block, known, bit, coder, length):  # type: ignore[no-untyped-def]
+def _code_sign(job, block, known, bit, coder, message):  # type: ignore[no-untyped-def]
     """Code whether a number is negative."""
-    tables, at, cls = job.tables, job.asking.at, job.plane.cls
-    kind, rank, k = known.kind, known.rank, known.k
+    tables, at, cls = job.tables, job.work.at, job.plane.cls
+    rank, k = known.rank, known.k
+    begins, near = job.plane.begins[rank], tables.near[k]
     p = _size(tables, (abs(known.predicted) + 1) >> 1)
     down = np.int64(known.predicted < 0)
-    a, b, c = _neighbours(block.levels, kind, k)
-    near = (_sign(a) * 3 + _sign(b)) * 3 + _sign(c)
-    n, w = _sign(block.above[k]), _sign(block.left[k])
+    around = (_sign(block.levels[near[0]]) * 3 + _sign(block.levels[near[1]])) * 3 + _sign(block.levels[near[2]])
+    others = _sign(block.above[k]) * 3 + _sign(block.left[k])
     luma, second = _sign(job.work.luma[k]), _sign(job.work.second[k])
-    at[0] = _line(t.SIGNS, t.SIGN_SIZES, 0, cls, ((p * 16 + min(known.expected >> 2, 9)) * 2 + down) * 2 + (kind > 0))
-    at[1] = _line(t.SIGNS, t.SIGN_SIZES, 1, cls, rank * 9 + n * 3 + w)
-    at[2] = _line(t.SIGNS, t.SIGN_SIZES, 2, cls, rank * 9 + luma * 3 + second)
-    at[3] = _line(t.SIGNS, t.SIGN_SIZES, 3, cls, rank * 27 + near)
-    at[4] = _line(t.SIGNS, t.SIGN_SIZES, 4, cls, (((luma * 3 + second) * 3 + n) * 3 + w) * 12 + (rank >> 3))
-    at[5] = _line(t.SIGNS, t.SIGN_SIZES, 5, cls, rank * 20 + p) + down
-    at[6] = _line(t.SIGNS, t.SIGN_SIZES, 6, cls, ((n * 3 + w) * 3 + luma) * 27 + near) + down
+    at[0] = begins[7] + ((p * 16 + min(known.expected >> 2, 9)) * 2 + down) * 2
+    at[1] = begins[8] + others
+    at[2] = begins[9] + luma * 3 + second
+    at[3] = begins[10] + around
+    at[4] = begins[11] + ((luma * 3 + second) * 9 + others) * 12
+    at[5] = begins[12] + p * 2 + down
+    at[6] = begins[13] + ((others * 3 + luma) * 27 + around) * 2 + down
     sets = t.SIGN_SET + cls * 64 + rank, t.SIGN_SET_2 + cls * 20 + p
-    return ask(job, OF_SEVEN, 0, sets, bit, coder, length, 4 + (kind > 0))
+    return ask(job, OF_SEVEN, 0, sets, bit, coder, message, 4 + (known.kind > 0))

@@ -28,6 +28,11 @@ def blocks() -> NDArray[np.uint16]:
         Layout((Component(4, 4, 2, 2, tables[0]), *(Component(2, 2, 1, 1, tables[1]) for _ in range(2)))),
         Layout((Component(3, 2, 1, 1, tables[0]),)),
     ]
+    return filled(layouts)
+
+
+def filled(layouts: list[Layout]) -> NDArray[np.uint16]:
+    """Blocks (n, 8, 8, 1) of these layouts, of coefficients by a formula in whole numbers."""
     pieces = []
     for one in layouts:
         n, k = np.indices((one.size, 64), np.int64)

@@ -3,6 +3,8 @@
 Each context has a *slot* with the chance that its own past suggests. Their logits, and a constant, are summed with
 weights that depend on the question and on one thing more. From the answer both learn, slots and weights. (Mixing in the
 logistic domain is that of PAQ: Mahoney, "Adaptive weighing of context models for lossless data compression", 2005.)
+
+Everything about a question fits eight lanes of 16 bits, which processors multiply and add in one go.
 """
 
 from __future__ import annotations
@@ -12,20 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import Decoder, Encoder, peek, take
+from bitsback.ans import Decoder, Encoder, advance, peek, refill
 from bitsback.kernels import helper, vectorised
 from bitsback.kernels.values import LONG
-from bitsback.kernels.vectors import INTS, SHORT
-from bitsback.kinds.jpeg.tables import LANES, TOP
+from bitsback.kernels.vectors import SHORT, SHORTS
+from bitsback.kinds.jpeg.tables import COARSE, CONSTANT, LANES, LEAST, TOP, WEIGHT_SHIFT
 
 PRECISION = 16
-LEAST = 24
-"""No answer has a smaller chance, in 65536ths."""
-
-SLOT_SHIFT = 6
-"""A slot goes a 64th of the way towards each answer."""
-
-WEIGHT_SHIFT, MOST_WEIGHT = 15, 1 << 17
+SLOT_SHIFT, GAIN, ROUND = 6, (1 << 10) - 1, (1 << 5) - 1
+"""A slot loses a 64th of itself, rounded; and by a yes, it gains that much."""
 
 
 class Counter(NamedTuple):
@@ -41,50 +38,42 @@ class Counter(NamedTuple):
     """The same of slots that are asked alone."""
 
 
-class Asking(NamedTuple):
-    """What belongs to the present question."""
+class Message(NamedTuple):
+    """How far coding has come."""
 
-    at: NDArray[np.int64]
-    """(LANES,): the first slots of the contexts."""
-    logits: NDArray[np.int32]
-    """(LANES,)"""
-    sums: NDArray[np.int32]
-    """(2 LANES,): results of vector arithmetic."""
-    chances: NDArray[np.int32]
-    """(LANES,): what is in the slots."""
+    head: np.uint64
+    """Of the stack, if it is popped from."""
+    length: np.int64
+    """Words that the stack has left, below 0 if it was empty; or answers that were given."""
 
 
 def _summing(count: int) -> tuple[Any, Any, int]:
     """For questions in ``count`` contexts: a sum of what they say, and how they learn."""
 
     @vectorised
-    def add(v, slots, node, asking, stretch, weights, first, second):  # type: ignore[no-untyped-def]
-        """``logits`` = what the slots say, and a constant; ``sums[0]`` = the sum of logits times weights, of those from
-        ``first`` and those from ``second`` on, each product in 256ths."""
-        at, logits, sums, chances = asking
-        start = v.number(0)
-        said = v.vector([256 if lane == count else 0 for lane in range(LANES)], INTS)
-        known = v.vector([0] * LANES, INTS)
+    def add(v, slots, node, at, stretch, weights, first, second):  # type: ignore[no-untyped-def]
+        """What the slots say, and a constant; what is in the slots; and the sum of the former times the weights, those
+        from ``first`` and those from ``second`` on."""
+        said = v.vector([CONSTANT if lane == count else 0 for lane in range(LANES)], SHORTS)
+        known = v.vector([0] * LANES, SHORTS)
         for lane in range(count):
-            slot = slots.load(at.load(v.number(lane), LONG) + node, SHORT)
+            slot = (slots + node).load(at.load(v.number(lane), LONG), SHORT)
             known = known.with_lane(lane, slot)
-            said = said.with_lane(lane, stretch.load((slot >> 4).to(LONG) + 2048, SHORT))
-        logits.store(start, said)
-        chances.store(start, known)
-        sums.store(start, across((said * (weights.load(first, INTS) + weights.load(second, INTS))) >> 8))
+            said = said.with_lane(lane, stretch.load((slot.to(LONG) & 0xFFFF) >> 4, SHORT))
+        total = v.sums_of_pairs(said, weights.load(first, SHORTS).plus_held(weights.load(second, SHORTS)))
+        for distance in (2, 1):
+            total = total + total.lanes([lane ^ distance for lane in range(LANES // 2)])
+        return said, known, total.lane(0).to(LONG)
 
     @vectorised
-    def learn(v, slots, node, asking, weights, first, second, bit, error):  # type: ignore[no-untyped-def]
+    def learn(v, slots, node, at, weights, first, second, said, known, bit, error):  # type: ignore[no-untyped-def]
         """Move slots towards the answer, and weights towards what would have made the error smaller."""
-        at, logits, _, chances = asking
-        start = v.number(0)
-        step = (((logits.load(start, INTS) * error.to(INTS)) >> WEIGHT_SHIFT) + 1) >> 1
+        step = ((said + said).high_product(error.to(SHORT).to(SHORTS)) + 1) >> 1
         for begin in (first, second):
-            weights.store(begin, (weights.load(begin, INTS) + step).held(-MOST_WEIGHT, MOST_WEIGHT))
-        known = chances.load(start, INTS)
-        known = known + ((bit.to(INTS) * 65535 - 32768 - known + (1 << SLOT_SHIFT - 1)) >> SLOT_SHIFT)
+            weights.store(begin, weights.load(begin, SHORTS).plus_held(step))
+        known = known - (known + ROUND).shifted(SLOT_SHIFT) + (bit * GAIN).to(SHORT).to(SHORTS)
         for lane in range(count):
-            slots.store(at.load(v.number(lane), LONG) + node, known.lane(lane).to(SHORT))
+            (slots + node).store(at.load(v.number(lane), LONG), known.lane(lane))
 
     return add, learn, count
 
@@ -93,50 +82,45 @@ OF_THREE, OF_SEVEN = _summing(3), _summing(7)
 """For :func:`ask`: questions in so many contexts."""
 
 
-def across(total: Any) -> Any:
-    """The sum of a vector's lanes, in all of them."""
-    for distance in (4, 2, 1):
-        total = total + total.lanes([lane ^ distance for lane in range(LANES)])
-    return total
-
-
 @helper
-def code_bit(bit, p, coder, length, category):  # type: ignore[no-untyped-def]
-    """Code an answer whose chance of being yes is ``p``; return it, and the length of the stack, -1 if it is empty, or
-    the number of answers."""
+def code_bit(bit, p, coder, message, category):  # type: ignore[no-untyped-def]
+    """Code an answer whose chance of being yes is ``p``; return it, and the message with it."""
     if isinstance(coder, Decoder):
-        bit = np.int64(peek(coder.heads[0], PRECISION) < p)
-        start, stop = (0, p) if bit else (p, 1 << PRECISION)
-        length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
+        slot = peek(message.head, PRECISION)
+        bit = np.int64(slot < p)
+        start, freq = (0, p) if bit else (p, (1 << PRECISION) - p)
+        head = advance(message.head, np.uint64(start), np.uint64(freq), PRECISION)
+        message = Message(*refill(head, coder.tail, message.length))
     elif isinstance(coder, Encoder):
-        start, stop = (0, p) if bit else (p, 1 << PRECISION)
-        coder.starts[length], coder.freqs[length] = start, stop - start
-        length += 1
+        start, freq = (0, p) if bit else (p, (1 << PRECISION) - p)
+        coder.starts[message.length], coder.freqs[message.length] = start, freq
+        message = Message(message.head, message.length + 1)
     else:
         cost, asked = coder.bits[category], coder.bits[16 + category]
         coder.bits[category] = cost + coder.costs[p if bit else (1 << PRECISION) - p]
         coder.bits[16 + category] = asked + 1
-        length += 1
-    return bit, length
+        message = Message(message.head, message.length + 1)
+    return bit, message
 
 
 @helper
-def ask(job, form, node, sets, bit, coder, length, category):  # type: ignore[no-untyped-def]
+def ask(job, form, node, sets, bit, coder, message, category):  # type: ignore[no-untyped-def]
     """Code an answer; returns as :func:`code_bit`.
 
     ``form``: how many contexts it has; ``node``: which of a context's questions it is; ``sets``: two sets of weights.
     """
-    model, tables, asking = job.model, job.tables, job.asking
+    model, tables, at = job.model, job.tables, job.work.at
     add, learn, count = form
     first, second = sets[0] * LANES, sets[1] * LANES
-    add(model.slots, node, asking, tables.stretch, model.weights, first, second)
-    p = tables.squash[min(max(asking.sums[0] >> 8, 1 - TOP), TOP - 1) + TOP]
-    bit, length = code_bit(bit, min(max(p, LEAST), (1 << PRECISION) - LEAST), coder, length, category)
-    learn(model.slots, node, asking, model.weights, first, second, bit, (bit << 16) - p)
+    said, known, total = add(model.slots, node, at, tables.stretch, model.weights, first, second)
+    place = min(max((total >> WEIGHT_SHIFT) + TOP, 0), 2 * TOP - 1) >> COARSE
+    p = tables.squash[place]
+    bit, message = code_bit(bit, p, coder, message, category)
+    learn(model.slots, node, at, model.weights, first, second, said, known, bit, ((bit << 16) - p) >> 2)
     if isinstance(coder, Counter):
         for i in range(count):
-            count_answer(coder.answers, asking.at[i] + node, bit)
-    return bit, length
+            count_answer(coder.answers, at[i] + node, bit)
+    return bit, message
 
 
 @helper
@@ -145,12 +129,12 @@ def count_answer(answers, slot, bit):  # type: ignore[no-untyped-def]
 
 
 @helper
-def ask_alone(job, slot, bit, coder, length, category):  # type: ignore[no-untyped-def]
+def ask_alone(job, slot, bit, coder, message, category):  # type: ignore[no-untyped-def]
     """Code an answer by a slot of its own; returns as :func:`code_bit`."""
     known = job.model.single[slot]
-    p = min(max(known + 32768, LEAST), (1 << PRECISION) - LEAST)
-    bit, length = code_bit(bit, p, coder, length, category)
-    job.model.single[slot] = known + ((bit * 65535 - 32768 - known + (1 << SLOT_SHIFT - 1)) >> SLOT_SHIFT)
+    p = min(max(known, LEAST), (1 << PRECISION) - LEAST)
+    bit, message = code_bit(bit, p, coder, message, category)
+    job.model.single[slot] = known - ((known + ROUND) >> SLOT_SHIFT) + bit * GAIN
     if isinstance(coder, Counter):
         count_answer(coder.alone, slot, bit)
-    return bit, length
+    return bit, message

@@ -19,9 +19,9 @@ from bitsback.errors import CodecError, FormatError, TruncatedError
 from bitsback.kinds.jpeg import coding, layout
 from bitsback.kinds.jpeg.coding import Job, Plane, Work
 from bitsback.kinds.jpeg.layout import Layout
-from bitsback.kinds.jpeg.mixing import PRECISION, Asking
-from bitsback.kinds.jpeg.start import start, trained
-from bitsback.kinds.jpeg.tables import CLASSES, LANES, Model, tables
+from bitsback.kinds.jpeg.mixing import PRECISION
+from bitsback.kinds.jpeg.start import Start, shipped
+from bitsback.kinds.jpeg.tables import CLASSES, LANES, Model, begins, tables
 from bitsback.kinds.varint import read_varint, varint
 from bitsback.threads import ordered_map
 
@@ -54,18 +54,19 @@ class Part(NamedTuple):
     rows: tuple[int, ...]
 
 
-def encode(images: NDArray[np.uint16], threads: int = 1) -> bytes:
-    """Code blocks (n, 8, 8, 1) of coefficients behind their layouts.
+def encode(images: NDArray[np.uint16], threads: int = 1, start: Start | None = None) -> bytes:
+    """Code blocks (n, 8, 8, 1) of coefficients behind their layouts, from that of this package or from another start.
 
     Raises CodecError if they are not such.
     """
     blocks = images.reshape(-1, 64)
-    layouts, coefficients = _taken_apart(blocks)
+    layouts, coefficients = taken_apart(blocks)
     heads = layout.write(layouts)
+    begin = start or shipped()
     out = [varint(len(heads)), heads]
 
     def one(parts: list[Part], threads: int) -> bytes:
-        return _encode_stretch(coefficients, parts)
+        return _encode_stretch(coefficients, parts, begin)
 
     coded = list(ordered_map(one, stretches(layouts), threads))
     for data in coded:
@@ -73,7 +74,7 @@ def encode(images: NDArray[np.uint16], threads: int = 1) -> bytes:
     return b"".join(out)
 
 
-def decode(payload: bytes, count: int, threads: int = 1) -> NDArray[np.uint16]:
+def decode(payload: bytes, count: int, threads: int = 1, start: Start | None = None) -> NDArray[np.uint16]:
     """The inverse: ``count`` blocks. Raises FormatError, EmptyStackError if the payload is not theirs."""
     size, data = read_varint(memoryview(payload))
     if size > len(data):
@@ -81,6 +82,7 @@ def decode(payload: bytes, count: int, threads: int = 1) -> NDArray[np.uint16]:
     layouts = layout.read(data[:size], count)
     coefficients = np.zeros((sum(one.size for one in layouts), 64), np.int16)
     data = data[size:]
+    begin = start or shipped()
     jobs = []
     for parts in stretches(layouts):
         size, data = read_varint(data)
@@ -92,14 +94,14 @@ def decode(payload: bytes, count: int, threads: int = 1) -> NDArray[np.uint16]:
         raise FormatError("the payload holds more than its images")
 
     def one(job: tuple[list[Part], memoryview], threads: int) -> None:
-        _decode_stretch(coefficients, *job)
+        _decode_stretch(coefficients, *job, begin)
 
     for _ in ordered_map(one, jobs, threads):
         pass
     return _put_together(layouts, coefficients).reshape(count, 8, 8, 1)
 
 
-def _taken_apart(blocks: NDArray[np.uint16]) -> tuple[list[Layout], Coefficients]:
+def taken_apart(blocks: NDArray[np.uint16]) -> tuple[list[Layout], Coefficients]:
     """The layouts, and all coefficients in a row."""
     layouts, pieces, at = [], [], 0
     while at < len(blocks):
@@ -157,13 +159,13 @@ def _parts(one: Layout, at: int) -> Iterator[Part]:
         yield Part(one, tuple(begins), tuple(rows))
 
 
-def _bands(coefficients: Coefficients, parts: list[Part]) -> Iterator[list[Rows]]:
+def bands(coefficients: Coefficients, parts: list[Part], start: Start) -> Iterator[list[Rows]]:
     """The rows of a stretch, as many together as are coded on one stack."""
     band: list[Rows] = []
     room = BAND
     for part in parts:
         for number, rows in enumerate(part.rows):
-            plane = _plane(coefficients, part, number)
+            plane = _plane(coefficients, part, number, start)
             first = 0
             while first < rows:
                 last = min(rows, first + max(1, -(-room // plane.width)))
@@ -177,7 +179,7 @@ def _bands(coefficients: Coefficients, parts: list[Part]) -> Iterator[list[Rows]
         yield band
 
 
-def _plane(coefficients: Coefficients, part: Part, number: int) -> Plane:
+def _plane(coefficients: Coefficients, part: Part, number: int, start: Start) -> Plane:
     own, luma = part.layout.components[number], part.layout.components[0]
     before = part.layout.components[min(1, number)]
     alike = (before.width, part.rows[min(1, number)]) == (own.width, part.rows[number])
@@ -189,10 +191,12 @@ def _plane(coefficients: Coefficients, part: Part, number: int) -> Plane:
 
     quant, luma_quant, before_quant = (np.maximum(np.array(one.table, np.int32), 1) for one in (own, luma, before))
     wide = own.width + 4
-    across, down = _ratios(luma, own)
+    across, down = ratios(luma, own)
     return Plane(
         rows_of(number), own.width, cls, quant, (65536 + quant // 2) // quant,
-        _lines(wide), _lines(wide), _lines(wide), np.zeros((3, wide), np.int64), np.zeros((3, wide), np.int64),
+        (start.trained.least[cls].astype(np.int64) * quant >> 8).astype(np.int32), begins(quant, cls),
+        _lines(wide), np.zeros((3, wide, 64), np.uint8), _lines(wide), _lines(wide),
+        np.zeros((3, wide), np.int64), np.zeros((3, wide), np.int64),
         rows_of(0), luma.width, part.rows[0], across, down, luma_quant,
         rows_of(min(1, number)) if alike else np.zeros_like(rows_of(number)), before_quant,
     )  # fmt: skip
@@ -202,7 +206,7 @@ def _lines(width: int) -> Coefficients:
     return np.zeros((3, width, 64), np.int16)
 
 
-def _ratios(luma: layout.Component, own: layout.Component) -> tuple[int, int]:
+def ratios(luma: layout.Component, own: layout.Component) -> tuple[int, int]:
     """How many blocks of the first component there are for one, across and down: 1 or 2."""
     return (
         2 if luma.across == 2 * own.across else 1,
@@ -210,42 +214,36 @@ def _ratios(luma: layout.Component, own: layout.Component) -> tuple[int, int]:
     )
 
 
-def _job(plane: Plane, model: Model, asking: Asking, work: Work) -> Job:
-    return Job(plane, model, trained(), tables(), asking, work)
+def job_of(plane: Plane, model: Model, start: Start, work: Work) -> Job:
+    """What kernels want."""
+    return Job(plane, model, start.weights[plane.cls], tables(), work)
 
 
-def new_work() -> tuple[Asking, Work]:
-    """Room for what belongs to a question, and to a block."""
-    return (
-        Asking(
-            np.zeros(LANES, np.int64),
-            np.zeros(LANES, np.int32),
-            np.zeros(2 * LANES, np.int32),
-            np.zeros(LANES, np.int32),
-        ),
-        Work(np.zeros(8, np.int16), np.zeros(64, np.int16), np.zeros(64, np.int16), np.zeros((2, 64), np.int64)),
-    )
+def new_work() -> Work:
+    """Room for what belongs to a block, and to a question."""
+    luma, second = np.zeros((2, 64), np.int16)
+    return Work(np.zeros(256, np.int32), luma, second, np.zeros((2, 64), np.int16), np.zeros(LANES, np.int64))
 
 
-def _encode_stretch(coefficients: Coefficients, parts: list[Part]) -> bytes:
-    out, model, room = [], start(), new_work()
+def _encode_stretch(coefficients: Coefficients, parts: list[Part], start: Start) -> bytes:
+    out, model, room = [], start.fresh(), new_work()
     starts = freqs = np.empty(0, np.uint32)
-    for band in _bands(coefficients, parts):
+    for band in bands(coefficients, parts, start):
         most = sum((rows.last - rows.first) * rows.plane.width for rows in band) * QUESTIONS
         if most > starts.size:
             starts, freqs = (np.empty(most, np.uint32) for _ in range(2))  # pages that are not used cost nothing
         length = 0
         for rows in band:
-            length = coding.encode(starts, freqs, length, rows.first, rows.last, _job(rows.plane, model, *room))
+            length = coding.encode(starts, freqs, length, rows.first, rows.last, job_of(rows.plane, model, start, room))
         stack = Stack()
         stack.push(starts[:length], freqs[:length], PRECISION)
         out += [varint(len(stack)), stack.to_bytes()]
     return b"".join(out)
 
 
-def _decode_stretch(coefficients: Coefficients, parts: list[Part], data: memoryview) -> None:
-    model, room = start(), new_work()
-    for band in _bands(coefficients, parts):
+def _decode_stretch(coefficients: Coefficients, parts: list[Part], data: memoryview, start: Start) -> None:
+    model, room = start.fresh(), new_work()
+    for band in bands(coefficients, parts, start):
         words, data = read_varint(data)
         size = 8 + 4 * words
         if size > len(data):
@@ -253,7 +251,7 @@ def _decode_stretch(coefficients: Coefficients, parts: list[Part], data: memoryv
         stack = Stack.from_bytes(data[:size])
         data = data[size:]
         for rows in band:
-            stack.pull(coding.decode, rows.first, rows.last, _job(rows.plane, model, *room))
+            stack.pull(coding.decode, rows.first, rows.last, job_of(rows.plane, model, start, room))
         if not stack.is_initial():
             raise FormatError("a band of rows holds more than its coefficients")
     if data:

@@ -9,78 +9,100 @@ import hashlib
 import lzma
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import FormatError
 from bitsback.kinds.jpeg import tables as t
-from bitsback.kinds.jpeg.tables import Model, Trained
+from bitsback.kinds.jpeg.tables import Model, Trained, Weights
 
-SHA256 = "3bd899e4a8fdddc032116abf121b674f6dbf6e08b9671339e11b5b15772f90b7"
+SHA256 = "cba23547c4b905f3e807ce43a9264d88c178067d3c428f73528da443d08837cb"
+
+MOST = 65504
+"""The largest chance that is in a slot."""
+
+STEPS = 24
+"""Logits are stored in so many 256ths."""
 
 _CHAIN = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 23, "lc": 0, "lp": 0, "pb": 0}]
 
 _FORMS: tuple[tuple[str, int], ...] = (
     ("<i2", t.CLASSES * 64 * 40), ("<i2", t.CLASSES * 64 * 40), ("<i2", t.CLASSES * 64),
-    ("i1", t.SLOTS), ("<i4", t.SETS * t.LANES), ("i1", t.SINGLE),
+    ("i1", t.SLOTS), ("<i2", t.SETS * t.LANES), ("i1", t.SINGLE),
 )  # fmt: skip
 
 
-def start() -> Model:
-    """A model that has learned from many files, of arrays of its own."""
-    known = _read()[1]
-    return Model(known.slots.copy(), known.weights.copy(), known.single.copy())
+class Start(NamedTuple):
+    """Where stretches start. The arrays are shared: do not write to them."""
 
+    trained: Trained
+    """What does not change any more ..."""
+    weights: tuple[Weights, ...]
+    """... and how kernels take it, by class."""
+    model: Model
 
-def trained() -> Trained:
-    """What does not change any more. The arrays are shared: do not write to them."""
-    return _read()[0]
+    def fresh(self) -> Model:
+        """What is learned, as it is before anything was, of arrays of its own."""
+        return Model(self.model.slots.copy(), self.model.weights.copy(), self.model.single.copy())
+
+    @classmethod
+    def of(cls, trained: Trained, model: Model) -> Start:
+        return cls(trained, tuple(t.laid(trained, number) for number in range(t.CLASSES)), model)
 
 
 @cache
-def _read() -> tuple[Trained, Model]:
+def shipped() -> Start:
+    """That of this package."""
     data = resources.files(__package__).joinpath("start.bin").read_bytes()
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise FormatError("the file start.bin of this installation is damaged: its hash is wrong")
     return unpack(data)
 
 
-def unpack(data: bytes) -> tuple[Trained, Model]:
-    """What :func:`pack` was given, as far as it is kept."""
-    raw = lzma.decompress(data, lzma.FORMAT_RAW, filters=_CHAIN)
+def unpack(data: bytes) -> Start:
+    """What :func:`pack` was given, as far as it is kept. Raises FormatError if it is not that."""
+    raw = _unpacked(data)
     arrays: list[NDArray[np.int64]] = []
     at = 0
     for form, count in _FORMS:
         arrays.append(np.frombuffer(raw, form, count, at).astype(np.int64))
         at += count * np.dtype(form).itemsize
     predict, expect, least, slots, weights, single = arrays
-    return (
-        Trained(predict.astype(np.int16), expect.astype(np.int16), least.reshape(t.CLASSES, 64).astype(np.int32)),
-        Model(_chances(slots), weights.astype(np.int32), _chances(single)),
-    )
+    trained = Trained(
+        predict.reshape(t.CLASSES, 64, 40).astype(np.int16), expect.reshape(t.CLASSES, 64, 40).astype(np.int16),
+        least.reshape(t.CLASSES, 64).astype(np.int32),
+    )  # fmt: skip
+    if any(np.abs(one.astype(np.int64)).sum(2).max() >= 1 << 18 for one in trained[:2]):
+        raise FormatError("what a model starts from is out of range")
+    return Start.of(trained, Model(_chances(slots), weights.astype(np.int16), _chances(single)))
 
 
-def _chances(logits: NDArray[np.int64]) -> NDArray[np.int16]:
-    """Chances, of logits in 24ths of what they are elsewhere."""
-    squash = t.tables().squash.astype(np.int64)
-    return (squash[np.clip(24 * logits + t.TOP, 0, 2 * t.TOP - 1)] - 32768).astype(np.int16)
+def _unpacked(data: bytes) -> bytes:
+    size = sum(count * np.dtype(form).itemsize for form, count in _FORMS)
+    try:
+        raw = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_CHAIN).decompress(data, size + 1)
+    except lzma.LZMAError as error:
+        raise FormatError(f"what a model starts from is damaged ({error})") from None
+    if len(raw) != size:
+        raise FormatError("what a model starts from is of another size")
+    return raw
+
+
+def _chances(logits: NDArray[np.int64]) -> NDArray[np.uint16]:
+    places = np.clip(STEPS * logits + t.TOP, 0, 2 * t.TOP - 1) >> t.COARSE
+    found: NDArray[np.uint16] = np.minimum(t.tables().squash[places], MOST).astype(np.uint16)
+    return found
 
 
 def pack(trained: Trained, model: Model) -> bytes:
     """The file for what was learned."""
-    pieces = (
-        trained.predict,
-        trained.expect,
-        trained.least,
-        _logits(model.slots),
-        model.weights,
-        _logits(model.single),
-    )
+    pieces = (*trained, _logits(model.slots), model.weights, _logits(model.single))
     raw = b"".join(np.ascontiguousarray(one, form).tobytes() for one, (form, _) in zip(pieces, _FORMS, strict=True))
     return lzma.compress(raw, lzma.FORMAT_RAW, filters=[_CHAIN[0] | {"preset": 9}])
 
 
-def _logits(chances: NDArray[np.int16]) -> NDArray[np.int8]:
-    places = np.searchsorted(t.tables().squash, chances.astype(np.int64) + 32768)
-    return np.clip(np.round((places - t.TOP) / 24), -128, 127).astype(np.int8)
+def _logits(chances: NDArray[np.uint16]) -> NDArray[np.int8]:
+    places = np.searchsorted(t.tables().squash, chances) << t.COARSE
+    return np.clip(np.round((places - t.TOP) / STEPS), -128, 127).astype(np.int8)

@@ -1,0 +1,145 @@
+"""How much a recipe makes, before it is made: an archive may say what it likes, and a few of its bytes much.
+
+Nothing is allocated here, and no part needs to be there yet; only its shape must be known. What is refused here is
+refused when a file is taken apart, too, and kept as its bytes, so that nothing is written that is not read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from bitsback.errors import FormatError
+from bitsback.files import formats
+from bitsback.files.picture import MAX_SAMPLES, Recipe
+from bitsback.files.raster import Layout, Shape
+
+SLACK = 1 << 16
+"""Bytes that are no matter."""
+
+PIECES, PIECE = 1 << 12, 256
+"""So many streams, spans or members a file may have; more only where there are so many bytes for each."""
+
+MOST_CODED = MAX_SAMPLES + MAX_SAMPLES // 16
+"""Bytes that are coded in a file: samples, and what stands between rows."""
+
+CODED = 5
+"""Bytes that coding takes at most for each that is coded."""
+
+
+class Bulk(NamedTuple):
+    """What a recipe makes: bytes of samples, and what pads them, before they are coded in the file again; in how many
+    pieces; and the bytes that are coded."""
+
+    size: int = 0
+    pieces: int = 1
+    coded: int = 0
+
+    @property
+    def memory(self) -> int:
+        """Bytes that making it takes, besides parts, blob and the file."""
+        return self.size + CODED * self.coded
+
+
+def bulk(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
+    """What a recipe makes of parts of such shapes. FormatError if they do not fit together.
+
+    >>> bulk({"format": "bmp", "head": 54, "layout": {"align": 4}}, [(1, 10, 3, 1)])
+    Bulk(size=40, pieces=1, coded=0)
+    """
+    try:
+        return _bulk(recipe, parts)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, StopIteration) as error:
+        reason = str(error).replace("\n", " ")
+        raise FormatError(f"the recipe of a file cannot be followed ({type(error).__name__}: {reason})") from None
+
+
+def check_bulk(recipe: Recipe, parts: Sequence[Shape], size: int, exact: bool = True) -> Bulk:
+    """:func:`bulk`, if a file of ``size`` bytes can come of it; FormatError else.
+
+    ``exact``: that is the size to the byte; else it may come back smaller, or a little larger.
+    """
+    found = bulk(recipe, parts)
+    if found.size > (size if exact else 2 * size) * formats.FORMATS[recipe["format"]].ratio + SLACK:
+        raise FormatError(f"what makes {found.size:,} bytes is no file of {size:,}")
+    if found.coded > MOST_CODED:
+        raise FormatError(f"{found.coded:,} bytes are more than is coded in a file")
+    if found.pieces > PIECES + found.size // PIECE:
+        raise FormatError(f"{found.pieces:,} pieces are too many for {found.size:,} bytes")
+    return found
+
+
+def _bulk(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
+    name = recipe["format"]
+    if name not in formats.FORMATS:
+        raise ValueError(f"unknown image format {name!r}")
+    if name == "words":
+        return _of_words(recipe, parts)
+    if name == "gzip":
+        inner = _bulk(recipe["inner"], parts)
+        return Bulk(inner.size, inner.pieces + len(recipe.get("members", ())), inner.size)
+    if name == "npz":
+        return _of_members(recipe, parts)
+    if name == "png":
+        return _of_png(recipe, parts)
+    if name == "pnm" and "plain" in recipe:
+        from bitsback.files.pnm import MAX_PLAIN
+
+        if (samples := math.prod(parts[0])) > MAX_PLAIN:
+            raise ValueError("an image of too many samples in plain text")
+        return Bulk(2 * samples, 1, 10 * samples)  # numbers and words, one by one
+    if name == "jpeg":
+        return Bulk()  # no more than the part, and how many scans there are is bounded where they are read
+    arrays = recipe.get("arrays", [recipe])
+    return _sum([_of_array(one, shape) for one, shape in zip(arrays, parts, strict=True)])
+
+
+def _sum(several: Sequence[Bulk]) -> Bulk:
+    return Bulk(*map(sum, zip(*several, strict=True))) if several else Bulk()
+
+
+def _of_array(one: Recipe, shape: Shape) -> Bulk:
+    size = msgspec.convert(one.get("layout", {}), Layout).size(shape)
+    return Bulk(size, 1 + len(one.get("at", ())) // 2, size if one.get("codec") else 0)
+
+
+def _of_words(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
+    size = math.prod(parts[0]) * int(recipe["layout"]["bits"]) // 8
+    if size > MAX_SAMPLES:
+        raise ValueError("an array of more than 256 MiB of such numbers")
+    return Bulk(size)
+
+
+def _of_png(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
+    frames = sum(count for count, *_ in parts)
+    if recipe.get("palette"):  # what is in colours has indices in the file
+        from bitsback.files.png_palette import MOST_PIXELS
+
+        if sum(count * height * width for count, height, width, _ in parts) > MOST_PIXELS:
+            raise ValueError("too many pixels in colours")
+        parts = [(count, height, width, 1) for count, height, width, _ in parts]
+    size = sum(
+        count * height * (1 + -(-width * channels * recipe["depth"] // 8)) for count, height, width, channels in parts
+    )
+    return Bulk(size, frames + recipe.get("chunks", "").count(" ") // 8, size)
+
+
+def _of_members(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
+    from bitsback.files.words import part_count
+
+    found, arrays = [Bulk()], iter(parts)
+    for entry in recipe["members"] if "members" in recipe else recipe["entries"]:
+        if (kept := entry.get("blob", 0)) < 0:
+            raise ValueError("a member of less than no bytes")
+        inner = Bulk(kept)
+        if array := entry.get("array"):
+            inner = _bulk(array, list(islice(arrays, part_count(array) if array["format"] == "words" else 1)))
+        found.append(inner._replace(coded=inner.size if "deflate" in entry else 0))
+    return _sum(found)
+
+
+__all__ = ["Bulk", "bulk", "check_bulk"]
