@@ -282,11 +282,11 @@ class Trained(ABC):
             CodecError: such images are not coded in one piece.
         """
 
-    def known_images(self) -> Images:
+    def known_images(self, image: ImageSpec) -> Images:
         """What is coded for the known answer: see :mod:`bitsback.kinds.proof`."""
         from bitsback.kinds import proof
 
-        return proof.known_images(self.config.image)
+        return proof.known_images(image)
 
 
 class WithLatents(Trained):

@@ -9,7 +9,7 @@ import numpy as np
 
 from bitsback.ans import Stack
 from bitsback.errors import CodecError
-from bitsback.kinds.base import Bits, Images, Shape, Tensors, Trained
+from bitsback.kinds.base import Bits, Images, ImageSpec, Shape, Tensors, Trained
 from bitsback.kinds.jpeg import coding, known, payload
 from bitsback.kinds.jpeg.layout import Component, Layout
 from bitsback.kinds.jpeg.start import differing
@@ -50,5 +50,5 @@ class Jpegs(Trained):
                 stack.pull(coding.decode, rows.first, rows.last, payload.job_of(rows.plane, model, self.start, room))
         return np.concatenate([layout.blocks(), blocks.view(np.uint16)]).reshape(count, 8, 8, 1)
 
-    def known_images(self) -> Images:
+    def known_images(self, image: ImageSpec) -> Images:
         return known.blocks()
