@@ -1,4 +1,4 @@
-"""Train the shipped models in phases: ``thumbnails-fast``, ``photos-fast``, ``digits-fast``.
+"""Train the shipped models in phases: ``thumbnails-fast``, ``digits-binary-fast``, ``digits-fast``.
 
     python recipes/phases.py thumbnails-fast --data train.npz --out runs/thumbnails-fast
 
@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from context import DATA, Images, parted, read_images
 from finish import finish
+from numpy.typing import NDArray
 
-from bitsback.kinds.likelihoods import MixtureSpec
-from bitsback.kinds.phases.network import PhasesSpec
-from bitsback.training.architecture import PhasesArchitecture, phases_spec
+from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec
+from bitsback.kinds.phases.network import LatentsSpec, PhasesSpec
+from bitsback.training.architecture import PhasesArchitecture, latents_spec, phases_spec
 from bitsback.training.card import card
 from bitsback.training.export import export_phases
 from bitsback.training.loop import Check, Schedule, optimise
@@ -34,22 +35,32 @@ class Recipe:
     spec: PhasesSpec
     channels: int
     components: int
+    """Of the mixtures; 0 for samples of two levels."""
     images: str
     variants: bool = False
     """Whether the training images are joined by variants of themselves."""
     shuffled: bool = True
     """Whether held-out images are chosen at random; otherwise they are the last ones."""
+    latents: LatentsSpec | None = None
+    free: float = 0.0
+    """Bits/dim that latents may take at no cost at first."""
 
+
+THUMBNAILS = "8-bit RGB of any size, made for 32 to 96 pixels"
+DIGITS = "28x28 grey, samples of two values"
+GREY_DIGITS = "8-bit grey of any size, made for 28 pixels"
 
 RECIPES = {
-    "thumbnails-fast": Recipe(
-        phases_spec(3, 256, 24, period=8), 3, 3, "8-bit RGB of any size, made for 32 to 96 pixels"
+    "thumbnails-fast": Recipe(phases_spec(3, 256, 32, 32, period=8), 3, 3, THUMBNAILS),
+    "photos-fast": Recipe(phases_spec(3, 256, 32, 16, reach=(2, 1)), 3, 3, "8-bit RGB of any size", variants=True),
+    "digits-binary-fast": Recipe(
+        phases_spec(1, 2, 48, 32, (16,), (3,), edges=True, map=16), 1, 0, DIGITS, shuffled=False,
+        latents=latents_spec((28, 28, 1), 8, 5, 16), free=0.02,
     ),
-    "photos-fast": Recipe(phases_spec(3, 256, 24), 3, 3, "8-bit RGB of any size", variants=True),
     "digits-fast": Recipe(
-        phases_spec(1, 256, 32, reach=3, edges=True), 1, 4, "8-bit grey of any size, made for 28x28", shuffled=False
+        phases_spec(1, 256, 32, 32, (), (3,), (3,), edges=True), 1, 4, GREY_DIGITS, shuffled=False,
     ),
-}
+}  # fmt: skip
 
 
 @click.command()
@@ -57,6 +68,7 @@ RECIPES = {
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--steps", default=8000, show_default=True)
+@click.option("--minutes", type=float, help="Take as many steps as they allow instead.")
 @click.option("--batch", default=16, show_default=True, help="Images.")
 @click.option("--learning-rate", default=2e-3, show_default=True)
 @click.option("--anneal", default=0.5, show_default=True, help="Share of the steps over which the rate falls to 0.")
@@ -70,6 +82,7 @@ def main(
     data: Path,
     out: Path,
     steps: int,
+    minutes: float | None,
     batch: int,
     learning_rate: float,
     anneal: float,
@@ -83,29 +96,40 @@ def main(
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     recipe = RECIPES[name]
-    likelihood = MixtureSpec(recipe.components)
-    architecture = PhasesArchitecture(name, recipe.spec, recipe.channels, likelihood)
+    likelihood = MixtureSpec(recipe.components) if recipe.components else BernoulliSpec()
+    architecture = PhasesArchitecture(name, recipe.spec, recipe.channels, likelihood, recipe.latents)
     click.echo(f"{name}: {architecture.macs} MAC a pixel")
     schedule = Schedule(
-        steps, batch, learning_rate, anneal=anneal, quantise_from=quantise_from, check=check, parts=1, seed=seed
+        steps, batch, learning_rate, anneal=anneal, quantise_from=quantise_from, check=check, clip=10.0, seed=seed
     )
     images = read_images(data, recipe.channels)
     train, test = (_ordered(part, architecture) for part in parted(recipe, images, held_out, limit, rng_of(seed)))
-    filters = fit_filters(recipe.spec, recipe.channels, train[:2000])
-    task = PhasesTask(TrainablePhases(recipe.spec, recipe.channels, likelihood, filters), train, test, seed)
+    filters = fit_filters(recipe.spec, recipe.channels, train[:2000]) if recipe.components else {}
+    module = TrainablePhases(recipe.spec, recipe.channels, likelihood, filters, recipe.latents)
+    if recipe.components:
+        task = PhasesTask(module, train, test, seed, free=recipe.free)
+    else:
+        test = [binarised(image, rng_of(i)) for i, image in enumerate(test)]
+        task = PhasesTask(module, train, test, seed, binarised, recipe.free)
 
     def report(row: Check) -> None:
         bits = " ".join(f"{bits:.4f}" for bits in row.parts)
         click.echo(f"{row.step:7d} {row.seconds:7.0f} s  train {row.train:.4f}  held out {row.held_out:.4f}  ({bits})")
 
     out.mkdir(parents=True, exist_ok=True)
-    run = optimise(task, schedule, out / "checkpoint.pt", report=report)
+    limit = None if minutes is None else 60 * minutes
+    run = optimise(task, schedule, out / "checkpoint.pt", limit=limit, report=report)
     model = export_phases(task.module, architecture.config(name))
     used = min(len(images), limit or len(images))
     facts = {"name": DATA.get(data.name, data.name), "images": used, "held_out": held_out}
     facts["variants"] = len(train) + held_out - used
     facts["sha256"] = hashlib.sha256(data.read_bytes()).hexdigest() if data.is_file() else None
     finish(out, model, card(model, run, recipe.images, facts, init=None, device="cpu"))
+
+
+def binarised(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Samples of two values, 1 with the probability that grey ones say."""
+    return (rng.random(images.shape) * 255 < images).astype(np.uint8)
 
 
 def rng_of(seed: int) -> np.random.Generator:

@@ -56,6 +56,11 @@ def tiny_model(levels: int = 256, **options: object) -> Model:
     return Model.from_bytes(tiny_model_file(levels), **options)  # type: ignore[arg-type]
 
 
+def in_order(images: np.ndarray) -> np.ndarray:
+    """Images sorted by their samples, first to last."""
+    return images[np.lexsort(images.reshape(len(images), -1).T[::-1])]
+
+
 def drawn_images(model: Model, n: int, seed: int = 0) -> np.ndarray:
     """Images that a model finds likely: noise on top of strokes, in its shape and levels."""
     rng = np.random.default_rng(seed)

@@ -13,28 +13,51 @@ from bitsback.kinds.base import ImageSpec
 from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec
 from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.phases.grids import taps
-from bitsback.kinds.phases.network import SIZE, PhasesSpec, head_name, head_tensors
+from bitsback.kinds.phases.network import SIZE, LatentsSpec, PhasesSpec, head_name, head_tensors
 from bitsback.models import Model
-from bitsback.nets.layers import MAX_ACCUMULATOR, MAX_WEIGHT, Conv, Dense, NetSpec, Skip, Weights
+from bitsback.nets.layers import (
+    MAX_ACCUMULATOR,
+    MAX_WEIGHT,
+    Conv,
+    Dense,
+    Flatten,
+    NetSpec,
+    Skip,
+    Unflatten,
+    Weights,
+)
 from contexts import Noise, table
+from nets.networks import random_network
 
-COMPONENTS = 2
+COMPONENTS, MAP = 2, 4
+
+LATENT_SIZE = 10, 13
+"""Of images of models with latents."""
 
 
 @cache
 def phases_file(
-    channels: int = 1, levels: int = 256, reach: int = 2, period: int = 8, edges: bool = True, hidden: int = 9
+    channels: int = 1,
+    levels: int = 256,
+    reach: tuple[int, ...] = (2, 1),
+    period: int = 8,
+    edges: bool = True,
+    hidden: int = 9,
+    latents: int = 0,
 ) -> bytes:
     """Outputs reach the ends of their ranges; channels are coded in reverse order."""
     noise, parameters = Noise(channels), 3 * COMPONENTS if levels > 2 else 1
+    reach = (*reach, *reach[-1:] * channels)[:channels]
     widths = (hidden,) if hidden else ()
     classes = 2
     trunks = []
     for phase in range(3):
-        seen = (len(taps(phase, reach)) + (levels > 2)) * channels + classes + 2 * (period // 2) + 4 * edges
+        seen = sum(len(taps(phase, each)) for each in reach) + (levels > 2) * channels
+        seen += classes + 2 * (period // 2) + 4 * edges + MAP * (latents > 0)
         layers = (Conv(seen, 8, 1), Conv(8, 6, 3), Conv(6, 8, 3), Skip(), Conv(8, 7, 1))
         trunks.append(NetSpec((seen, *SIZE), layers))
-    spec = PhasesSpec(tuple(trunks), widths, classes, reach, period, edges)
+    predicts = tuple(each + each % 2 for each in reach) if levels > 2 else ()
+    spec = PhasesSpec(tuple(trunks), widths, reach, predicts, classes, period, edges, MAP * (latents > 0))
     tensors = {"table": table(channels)}
     for phase, trunk in enumerate(trunks):
         for index, layer in enumerate(trunk.layers):
@@ -44,7 +67,7 @@ def phases_file(
     for level in range(classes):
         for phase in range(3):
             tensors |= head_tensors(head_name(level, phase), head(noise, spec, phase, channels, parameters))
-            size = len(taps(phase, reach)) * channels
+            size = sum(len(taps(phase, each)) for each in predicts)
             made = Weights(
                 noise.array(-900, 900, (channels, size), np.int16),
                 noise.array(-3000, 3000, (channels,), np.int32),
@@ -53,9 +76,16 @@ def phases_file(
             if levels > 2:
                 tensors |= {f"filter.{level}.{phase}.{part}": getattr(made, part) for part in Weights.__struct_fields__}
     tensors |= head_tensors(head_name(None, None), head(noise, spec, None, channels, parameters))
+    said = None
+    if latents:
+        encoder = (Conv(channels, 5, 3, 2), Flatten(), Dense(5 * 5 * 7, 2 * latents))
+        decoder = (Dense(latents, MAP * 3 * 4), Unflatten(MAP, 3, 4), Conv(MAP, MAP, 3))
+        said = LatentsSpec(latents, 6, NetSpec((channels, *LATENT_SIZE), encoder), NetSpec((latents,), decoder))
+        tensors |= random_network(said.encoder).tensors("encoder") | random_network(said.decoder).tensors("decoder")
     config = PhasesConfig(
         name=f"tiny-phases-{channels}-{levels}",
-        image=ImageSpec(0, 0, channels, 2 if levels == 2 else 256),
+        image=ImageSpec(*(LATENT_SIZE if latents else (0, 0)), channels, 2 if levels == 2 else 256),
+        latents=said,
         likelihood=MixtureSpec(COMPONENTS) if levels > 2 else BernoulliSpec(),
         phases=spec,
         colour=tuple(reversed(range(channels))),

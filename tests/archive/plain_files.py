@@ -19,8 +19,54 @@ def several(blob):
     return blob.varints(blob.varint())
 
 
+def palette(said, pixels):
+    """Indices, in the place of pixels (n, channels), and the bodies of PLTE and tRNS."""
+    rule, how, first, count = said.take(1)[0], said.varint(), said.varint(), said.varint()
+    tokens = [0] * first + [said.varint() for _ in range(count)]
+    colours = [tuple(pixel) for pixel in pixels.tolist()]
+    used = sorted(set(colours))
+    count, first = {c: colours.count(c) for c in used}, {c: colours.index(c) for c in used}
+    light = {c: 299 * c[0] + 587 * c[1] + 114 * c[2] for c in used}
+    opaque = {c: len(c) == 3 or c[3] == 255 for c in used}
+    left = sorted(
+        used,
+        key=[
+            lambda c: first[c],
+            lambda c: (opaque[c], -count[c], first[c]),
+            lambda c: (-count[c], first[c]),
+            lambda c: c,
+            lambda c: (opaque[c], c),
+            lambda c: (light[c], c),
+            lambda c: (opaque[c], light[c], c),
+            lambda c: (-light[c], c),
+        ][rule],
+    )
+    table, index = [], {}
+    while tokens or left:
+        token = tokens.pop(0) if tokens else 0
+        if token != 1:
+            colour = left.pop(max(token - 1, 0))
+            index[colour] = len(table)
+        table.append(tuple(said.take(pixels.shape[1])) if token == 1 else colour)
+    assert len(table) <= 256
+    alphas = [colour[3] for colour in table] if pixels.shape[1] == 4 else []
+    size = how - 1 if how else max((place + 1 for place, alpha in enumerate(alphas) if alpha != 255), default=0)
+    assert all(alpha == 255 for alpha in alphas[size:])
+    plte = b"".join(bytes(colour[:3]) for colour in table)
+    return np.array([index[colour] for colour in colours], np.uint8), {"PLTE": plte, "tRNS": bytes(alphas[:size])}
+
+
 def png(recipe, blob, arrays):
     names = recipe.get("chunks", "IDAT").split()
+    palettes = {}
+    if recipe.get("palette"):
+        said = type(blob)(section(blob))
+        flat = np.concatenate([array.reshape(-1, array.shape[3]) for array in arrays])
+        indices, palettes = palette(said, flat)
+        ends = np.cumsum([array.size // array.shape[3] for array in arrays])[:-1]
+        arrays = [
+            part.reshape(*array.shape[:3], 1) for part, array in zip(np.split(indices, ends), arrays, strict=True)
+        ]
     frames = [frame for array in arrays for frame in array]
     entries = recipe["images"] if len(recipe["images"]) > 1 else recipe["images"] * len(frames)
     depth, colour, interlace = recipe["depth"], recipe["colour"], recipe.get("interlace", 0)
@@ -36,7 +82,7 @@ def png(recipe, blob, arrays):
                     sequence += 1
                 chunks.append((name, (struct.pack(">I", sequence % 2**32) if name == "fdAT" else b"") + piece))
         else:
-            chunks.append((name, section(blob)))
+            chunks.append((name, palettes.pop(name) if name in palettes else section(blob)))
             if name == "fcTL" and len(chunks[-1][1]) == 26:
                 (sequence,) = struct.unpack(">I", chunks[-1][1][:4])
     assert not left and names.count("IDAT") == 1

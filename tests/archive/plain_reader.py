@@ -420,9 +420,13 @@ def front_of(source):
 
 def step_of(source):
     (what,) = source.take(1)
-    assert what in (1, 2, 3)
+    assert what in (1, 2, 3, 4)
     if what in (2, 3):
         return what, None
+    if what == 4:
+        (how,) = source.take(1)
+        assert how & 127 in (1, 2)
+        return what, (how >> 7, how & 127)
     tables = [ascending(source.varints(source.varint())) for _ in range(source.varint())]
     assert all(tables)
     return what, tables
@@ -436,6 +440,8 @@ def followed(step, channels, sample_bytes):
         return channels, sample_bytes
     if what == 3:
         return 1, sample_bytes
+    if what == 4:
+        return 1, tables[1]
     assert len(tables) in (1, channels) and max(map(max, tables)) < 256**sample_bytes
     return channels, 1 if max(map(len, tables)) <= 256 else 2
 
@@ -468,8 +474,11 @@ def block_of(source, payload, names, fronts, models):
     for step in steps:
         coded.append(followed(step, *coded[-1]))
     model = models[names[which - 1]] if which else None
-    assert all(what != 3 for what, _ in steps[:-1])
-    if steps and steps[-1][0] == 3:
+    assert all(what < 3 for what, _ in steps[:-1])
+    if steps and steps[-1][0] == 4:
+        (_, (own, _)), source = steps.pop(), Bytes(payload.take(size))
+        images = coloured(kind, source, lots, own, *coded[-2:], model)
+    elif steps and steps[-1][0] == 3:
         steps.pop()
         source, planes = Bytes(payload.take(size)), []
         for _ in range(coded[-2][0]):
@@ -483,6 +492,19 @@ def block_of(source, payload, names, fronts, models):
     images = [np.asarray(image).astype(f"<u{sample_bytes}") for image in images]
     assert check(b"".join(image.tobytes() for image in images)) == its_check
     return images
+
+
+def coloured(kind, source, lots, own, before, after, model):
+    """Images of colours, from their tables and the images of places."""
+    pixels = [height * width for height, width, n in lots for _ in range(n)]
+    counts = source.varints(len(pixels) if own else 1)
+    most = pixels if own else [sum(pixels)]
+    assert all(1 <= count <= min(top, 256 ** after[1]) for count, top in zip(counts, most, strict=True))
+    row = adaptive_reader.decoded(source.take(source.varint()), 1, 1, sum(counts), *before)[0][0]
+    tables = [np.array(row[end - count : end]) for count, end in zip(counts, np.cumsum(counts), strict=True)]
+    places = lots_of(kind, source.take(source.left), lots, *after, model)
+    tables = tables if own else tables * len(places)
+    return [table[np.asarray(image)[..., 0]] for table, image in zip(tables, places, strict=True)]
 
 
 def lots_of(kind, data, lots, channels, sample_bytes, model):

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from bitsback.archive import front
 from bitsback.archive.fields import Cursor
-from bitsback.archive.front import Form, Less, Levels, Planes, apply, candidates, forms, undo
+from bitsback.archive.front import Colours, Form, Less, Levels, Planes, apply, candidates, forms, undo
 from bitsback.errors import FormatError
-from bitsback.kinds.base import Images
+from bitsback.kinds.base import Images, Lot
 from bitsback.kinds.lots import lots_of
 from bitsback.kinds.plain import CODER
 from bitsback.kinds.varint import varint
@@ -124,3 +124,48 @@ def test_what_may_pay() -> None:
     assert candidates([deep]) == [()]
     even = deep // 2 * 2
     assert candidates([even[:, :50], even[:, 50:]])[1:] == [(Levels((tuple(range(0, 65536, 2)),)),)]
+
+
+@settings(deadline=None, max_examples=10)
+@given(dtypes, st.integers(1, 5), st.booleans(), st.integers(1, 20))
+def test_pixels_by_their_colours(dtype: type, channels: int, own: bool, count: int) -> None:
+    """In one table or in each image's own, behind other steps too; and what damage does to that."""
+    rng = np.random.default_rng(count)
+    table = rng.integers(0, 300, (count, channels)).astype(dtype)
+    lots = [table[rng.integers(0, count, (2, 4, 5))], table[rng.integers(0, count, (1, 3, 2))]]
+    form = Form(channels, np.dtype(dtype).itemsize)
+    levels = Levels((tuple(range(256 if dtype == np.uint8 else 300)),))
+    for before in ((Colours(own, 1),), (levels, Colours(own, 2))):
+        payload = front.encode_behind(before, CODER, lots)
+        wanted = lots_of(lots)
+        assert all(map(np.array_equal, front.decode_behind(before, CODER, payload, wanted, form), lots))
+        assert forms(before, form)[-1] == Form(1, before[-1].sample_bytes)
+        assert front.read(Cursor(front.encode(before))) == before
+        for bad in (payload[:-1], payload + b"x", b"", bytes(1) + payload[1:], payload[:-1] + b"\xff"):
+            with pytest.raises(FormatError):
+                front.decode_behind(before, CODER, bad, wanted, form)
+        with pytest.raises(FormatError, match="another step"):
+            forms((*before, Colours(own, 1)), form)
+
+
+def test_frequent_colours_come_first() -> None:
+    pixels = np.array([[5, 5], [9, 9], [9, 9], [7, 1]], np.uint8).reshape(1, 2, 2, 2)
+    tables, (places,) = Colours(False, 1).split([pixels])
+    assert tables[0].tolist() == [[9, 9], [5, 5], [7, 1]] and places.ravel().tolist() == [1, 0, 0, 2]
+    assert Colours(True, 1).split([pixels])[0][0].tolist() == [[5, 5], [7, 1], [9, 9]]
+
+
+def test_a_table_is_no_larger_than_its_images() -> None:
+    with pytest.raises(FormatError, match="more colours than there are pixels"):
+        Colours(True, 1).decode_tables(Cursor(varint(2) + varint(5)), [Lot(1, (1, 1, 3))], Form(3, 1))
+    with pytest.raises(FormatError, match="1 or 2 bytes"):
+        front.read(Cursor(b"\1\4\3"))
+
+
+def test_few_colours_are_offered_as_such() -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, 2, (3, 20, 20, 3), np.uint8) * 200
+    photo = rng.integers(0, 256, (1, 60, 70, 3), np.uint8)
+    assert front.few_colours(drawn) and not front.few_colours(photo) and not front.few_colours(drawn[..., :1])
+    offered = [(), (Colours(False, 1),), (Colours(True, 1),)]
+    assert candidates([drawn], None, True) == offered and candidates([drawn[:1]], None, True) == offered[:2]

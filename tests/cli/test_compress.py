@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import bitsback
 from bitsback.archive import Type, gather
@@ -67,7 +68,9 @@ def test_verbose_says_of_every_member_how_and_why(run: Run, folder: Path) -> Non
     (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
     (folder / "link").symlink_to("0.npy")
     os.link(folder / "1.npy", folder / "other.npy")
-    lines = dict(line.split(": ", 1) for line in run("compress", "in", "-v").err[:-1])
+    *said, coded, _ = run("compress", "in", "-v").err
+    assert re.fullmatch(r"\d+ images of [\d,]+ samples in all: adaptive, [\d,]+ bytes; filtered [\d,]+", coded)
+    lines = dict(line.split(": ", 1) for line in said)
     assert list(lines) == archive_of(Path("in.bba")).names
     assert lines["in"] == "folder"
     assert lines["in/0.npy"].startswith("adaptive (no model takes such images")
@@ -76,6 +79,29 @@ def test_verbose_says_of_every_member_how_and_why(run: Run, folder: Path) -> Non
     assert lines["in/other.npy"] == "hard link to in/1.npy"
     assert lines["in/text.txt"] == "packed (kept byte by byte)"
     assert re.fullmatch(r"packed \(kept byte by byte; the PNG .*\)", lines["in/bad.png"])
+
+
+def test_in_any_order(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = rng.integers(0, 256, (12, 9, 8)).astype(np.uint8)
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "all.npy", arrays)
+    for name, image in zip("zyxwvutsrqpo", arrays, strict=True):
+        Image.fromarray(image).save(tmp_path / "in" / f"{name}.png")
+    (tmp_path / "in" / "03.png").write_bytes(b"no image")
+    done = run("compress", "in", "--any-order")
+    assert done.code == 0
+    assert done.err[:2] == [
+        "1 array: the images are sorted", "12 image files: renamed by number, in the order of their pixels"
+    ]  # fmt: skip
+    archive = archive_of(tmp_path / "in.bba")
+    pngs = [f"in/{k:02}.png" for k in range(13)]
+    assert archive.names == ["in", *pngs, "in/all.npy"] and archive.read("in/03.png") == b"no image"
+    pngs.remove("in/03.png")
+    wanted = sorted(arrays.tolist())
+    assert np.load(io.BytesIO(archive.read("in/all.npy"))).tolist() == wanted
+    assert [np.asarray(Image.open(io.BytesIO(archive.read(name)))).tolist() for name in pngs] == wanted
+    assert run("compress", "in", "--any-order", "--rm", "-o", "x.bba").code == 2
 
 
 def test_a_damaged_image_is_kept_and_named(run: Run, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ COPIES = {
 def test_no_copy_of_a_held_out_image_stays(change) -> None:  # type: ignore[no-untyped-def]
     c = Collection.of_array([*SCENES, *map(change, SCENES)])
     found = split(c, ImageType(3), count=10)
-    assert found.how == "at random"
+    assert found.how == "by a hash of their pixels"
     partners = {(i + 60) % 120 for i in found.held_out.tolist()}
     assert not partners & set(found.train.tolist())
     assert found.twins == len(partners - set(found.held_out.tolist()))
@@ -59,7 +59,7 @@ def test_no_copy_of_a_held_out_image_stays(change) -> None:  # type: ignore[no-u
 def test_different_scenes_are_no_twins() -> None:
     found = split(Collection.of_array(SCENES), ImageType(3))
     assert found.twins == 0
-    assert len(found.held_out) == 12  # a fifth
+    assert 6 <= len(found.held_out) <= 18  # a fifth, about
     assert sorted([*found.train, *found.held_out]) == list(range(60))
     assert found.train.dtype == found.held_out.dtype == np.int64
 
@@ -75,16 +75,17 @@ def test_what_all_images_have_in_common_does_not_make_them_twins() -> None:
     assert split(Collection.of_array([*images, *images]), ImageType(3), count=10).twins > 5
 
 
-def test_the_outcome_depends_on_the_seed_alone() -> None:
-    c = Collection.of_array(SCENES)
-    one, same, other = (
-        split(c, ImageType(3), threads=1),
-        split(c, ImageType(3), threads=3),
-        split(c, ImageType(3), seed=1),
-    )
-    assert one.held_out.tolist() == same.held_out.tolist()
-    assert one.train.tolist() == same.train.tolist()
-    assert one.held_out.tolist() != other.held_out.tolist()
+def test_what_is_held_out_was_so_before_the_collection_grew() -> None:
+    """In any order, with any seed, and by any number of threads."""
+    rng, images = np.random.default_rng(0), np.random.default_rng(1).integers(0, 256, (900, 24, 32, 3)).astype(np.uint8)
+    whole = split(Collection.of_array(images), ImageType(3))
+    held = set(whole.held_out.tolist())
+    assert 60 < len(held) < 120
+    for count in (60, 150, 450, 900):
+        order = rng.permutation(count)
+        part = split(Collection.of_array(images[order]), ImageType(3), seed=count, threads=1 + count % 3)
+        assert held & set(order.tolist()) <= set(order[part.held_out].tolist())
+        assert len(part.held_out) < 0.3 * count
 
 
 def film(frames: int) -> list[np.ndarray]:
@@ -94,7 +95,7 @@ def film(frames: int) -> list[np.ndarray]:
 
 
 def test_frames_of_a_film_are_held_out_in_runs() -> None:
-    found = split(Collection.of_array(film(400)), ImageType(3))
+    found = split(Collection.of_array(film(400)), ImageType(3), count=40)
     assert "4 runs in the order of names" in found.how
     assert (np.diff(found.held_out) > 1).sum() == 3
     assert len(found.held_out) == 40
@@ -128,7 +129,7 @@ def test_two_valued_images() -> None:
 
 
 def test_copies_and_nothing_else_are_too_few() -> None:
-    with pytest.raises(ImageError, match="are copies of the 2 held out"):
+    with pytest.raises(ImageError, match="are copies of the 1 held out"):
         split(Collection.of_array([SCENES[0]] * 12), ImageType(3))
 
 
@@ -184,8 +185,8 @@ def test_areas_are_means(height: int, width: int, channels: int, seed: int) -> N
 def test_few_digits_count_as_twins() -> None:
     c = Collection.open([DATA / "mnist" / "t10k-images-idx3-ubyte.gz"])
     found = split(c, ImageType(1))
-    assert found.how == "at random"
-    assert len(found.held_out) == 1000
+    assert found.how == "by a hash of their pixels"
+    assert 900 < len(found.held_out) < 1100
     assert found.twins < 0.05 * 9000
 
 

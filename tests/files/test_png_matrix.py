@@ -121,15 +121,26 @@ def picture(height, width, colour, depth, seed=0):
     return np.where(rng.random(smooth.shape) < 0.1, noisy, smooth).clip(0, (1 << depth) - 1)
 
 
+def shown_by(png, samples, colour, depth):
+    """The samples, or the colours of a palette of more than two."""
+    if colour != 3 or depth == 1:
+        return samples
+    bodies = dict(seen(png)[0])
+    table = [bodies[b"PLTE"][at : at + 3] for at in range(0, len(bodies[b"PLTE"]), 3)]
+    if b"tRNS" in bodies:
+        table = [one + bytes([alpha]) for one, alpha in zip(table, bodies[b"tRNS"], strict=True)]
+    return np.array([[list(table[index]) for index in row] for row in samples[..., 0].tolist()])
+
+
 def check(png, samples, colour, depth):
     """Taken apart as an image of its own depth, and written as it was, or with all that it holds."""
-    held = parse(png, "x.png")
-    assert not held.note and np.array_equal(held.parts[0][0], samples)
+    held, shown = parse(png, "x.png"), shown_by(png, samples, colour, depth)
+    assert not held.note and np.array_equal(held.parts[0][0], shown)
     assert write(held.recipe, held.blob, held.parts) == png
     held = parse(png, "x.png", pixels=True)
     assert not held.note and held.raw is None
     assert held.parts[0].dtype == (np.uint16 if depth == 16 else np.uint8)
-    assert np.array_equal(held.parts[0][0], samples)
+    assert np.array_equal(held.parts[0][0], shown)
     again = write(held.recipe, held.blob, held.parts)
     others, pixels = seen(again)
     assert others == seen(png)[0] and np.array_equal(pixels, samples)

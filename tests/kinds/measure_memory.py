@@ -200,7 +200,7 @@ def context() -> None:
 
 
 def trunks(channels: int, width: int, blocks: int, reach: int) -> PhasesSpec:
-    spec = PhasesSpec((), (16,), 1, reach)
+    spec = PhasesSpec((), (16,), (reach,) * channels, (reach,) * channels, 1)
     layers = (Conv(width, width, 3), Conv(width, width, 3), Skip()) * blocks
     seen = [spec.inputs(phase, channels, predicted=True) for phase in range(3)]
     return structs.replace(spec, trunks=tuple(NetSpec((n, *SIZE), (Conv(n, width, 1), *layers)) for n in seen))

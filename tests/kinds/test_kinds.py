@@ -20,6 +20,10 @@ CONFIGS: tuple[type[ModelConfig], ...] = typing.get_args(AnyConfig)
 MODELS = {"vae": tiny_model_file(2), "vae with context": vae_file(256)}
 MODELS |= {str(kind): context_file(kind) for kind in KINDS if not kind[2]}
 MODELS |= {"phases": phases_file(3), "phases of two levels": phases_file(1, 2)}
+MODELS |= {
+    "phases with latents": phases_file(3, latents=3),
+    "phases with latents, two levels": phases_file(1, 2, latents=2),
+}
 CODERS: dict[str, Coder] = {coder.name: coder for coder in WITHOUT_WEIGHTS.values()}
 CODERS |= {name: Model.from_bytes(data) for name, data in MODELS.items()}
 
@@ -90,7 +94,7 @@ def test_a_model_is_described(name: str) -> None:
     model = CODERS[name]
     assert isinstance(model, Model)
     config = model.config
-    assert config.has_latents == (config.facts()["latents"] > 0) == name.startswith("vae")
+    assert config.has_latents == (config.facts()["latents"] > 0) == (name.startswith("vae") or "latents" in name)
     assert all(len(head) <= 11 and text for head, text in config.lines())
     assert config.sentence().endswith(".") and config.facts()["macs"]
     assert config.sees_neighbours == (name != "vae")

@@ -104,6 +104,10 @@ def test_threads_wait_for_the_one_that_looks() -> None:
 MODELS = {"vae": tiny_model_file(2), "vae with context": vae_file(256)}
 MODELS |= {str(kind): context_file(kind) for kind in KINDS if not kind[2]}
 MODELS |= {"phases": phases_file(3), "phases of two levels": phases_file(1, 2)}
+MODELS |= {
+    "phases with latents": phases_file(3, latents=3),
+    "phases with latents, two levels": phases_file(1, 2, latents=2),
+}
 
 
 @pytest.mark.parametrize("data", MODELS.values(), ids=MODELS)

@@ -68,7 +68,7 @@ class SlowModel:
         self.header, self.tensors = json.loads(data[8 : 8 + size]), data[8 + size :]
         self.config = json.loads(self.header["__metadata__"]["bitsback"])
         self.image = self.config["image"]
-        self.latents, self.bits = self.config.get("latents", 0), self.config.get("latent_bits", 0)
+        self.latents, self.bits = self.config.get("latents", 0), self.config.get("latent_bits", 0)  # of kind vae
         self.context = None
         if self.config["kind"] != "phases" and self.config.get("context"):
             self.context = PlainContext(
@@ -165,7 +165,7 @@ class SlowModel:
 
     def decode(self, payload, n):
         """The images, a list of samples each, and the stack that is left."""
-        primer_bits, runs = payload[:2]
+        ordered, primer_bits, runs = payload[0] >= 128, payload[0] % 128, payload[1]
         largest, lanes = self.group(), 8 if n * prod(self.size()) >= 2**17 else 1
         steps = []  # (images, bits of a latent, primed?), in the order of pushing
         for kind, repeats in struct.iter_unpack("BB", payload[2 : 2 + 2 * runs]):
@@ -181,7 +181,15 @@ class SlowModel:
             group = self.pop_images(stack, split(z, m), bits)
             if not primed:
                 stack.push([latent for x in group for latent in self.posterior(x)], z)
-            images += group
+            if not ordered:
+                images += group
+                continue
+            for x in reversed(group):
+                images = sorted([*images, x])
+                if not primed:
+                    edges = sum(y < x for y in images), sum(y <= x for y in images)
+                    first, after = (-(-(2**24) * edge // len(images)) for edge in edges)
+                    stack.push([(24, 1, (first, after).__getitem__)], [0])
         return images, stack
 
     def size(self):
@@ -204,8 +212,7 @@ class SlowModel:
 
     def pop_in_phases(self, stack, n, height, width):
         """As :meth:`pop_in_context`, of kind phases."""
-        phases = PlainPhases(self.config, self.tensor, self.run)
-        samples = phases.code(n, height, width, stack.pop_one)
+        samples = PlainPhases(self.config, self.tensor, self.run, after).pop(stack, n, height, width)
         colour = self.config.get("colour", [0])
         order = [colour.index(c) for c in range(len(colour))]
         return [[samples[i, y, x, c] for y in range(height) for x in range(width) for c in order] for i in range(n)]

@@ -4,7 +4,7 @@ A sample that is not known yet is in no dictionary, so looking at one is a KeyEr
 through.
 """
 
-from models.plain import bernoulli, mixture
+from models.plain import bernoulli, centres, mixture, posterior, uniform
 
 BLOCK = 8
 ORIGINS = ((0, 0), (1, 1), (0, 1), (1, 0))
@@ -24,21 +24,22 @@ def taps(phase, reach):
                 b = 2 * dx + ORIGINS[grid][1] - ORIGINS[phase][1]
                 if a * a + b * b < 3 * reach * reach:
                     found.append((a * a + b * b, (grid, dy, dx)))
-    nearest = min(found)[0]
-    return [t for d, t in found if d == nearest] + [t for d, t in found if d > nearest]
+    return [t for _, t in sorted(found)]
 
 
 class PlainPhases:
     """``config``: of a model, as JSON has it; ``tensor``: from a name to a flat list; ``network(key, shape, x)``: the
-    output of a network for an input of that shape, flat lists."""
+    output of a network for an input of that shape, flat lists; ``after(layer, shape)``: the shape that it gives."""
 
-    def __init__(self, config, tensor, network):
+    def __init__(self, config, tensor, network, after):
+        self.after = after
         self.spec, self.image, self.network = config["phases"], config["image"], network
         self.channels, self.levels = self.image["channels"], self.image["levels"]
         self.components = config["likelihood"].get("components")
-        self.classes, self.reach = self.spec.get("classes", 3), self.spec.get("reach", 2)
+        self.classes, self.reach = self.spec.get("classes", 3), self.spec["reach"]
         self.period, self.edges = self.spec.get("period", 0), self.spec.get("edges", False)
         self.tensor, self.table = tensor, tensor("table")
+        self.latents, self.map = config.get("latents"), self.spec.get("map", 0)
 
     def dense(self, name, x, low, high):
         weight, bias, shift = (self.tensor(f"{name}.{part}") for part in ("weight", "bias", "shift"))
@@ -47,26 +48,81 @@ class PlainPhases:
         sums = [sum(w * v for w, v in zip(weight[o * size :], x, strict=False)) for o in range(len(bias))]
         return [clip((acc + b + 2**s // 2) // 2**s, low, high) for acc, b, s in zip(sums, bias, shift, strict=True)]
 
-    def code(self, n, height, width, choose):
-        """Go through n images in order; ``choose(j, distribution)`` says what sample j of a step is.
-
-        Returns the samples by (image, y, x, c), channels in coding order.
-        """
-        self.height, self.width, self.samples = height, width, {}
-        self.step([(i, 0, 0) for i in range(n)], None, None, choose)
-        depth = (max(height, width) - 1).bit_length()
-        for level in reversed(range(depth)):
+    def pop(self, stack, n, height, width):
+        """The samples of n images by (image, y, x, c), channels in coding order."""
+        self.height, self.width, self.samples, self.said = height, width, {}, None
+        steps = [([(i, 0, 0) for i in range(n)], None, None)]
+        for level in reversed(range((max(height, width) - 1).bit_length())):
             for phase in (1, 2, 3):
                 y0, x0 = (o << level for o in ORIGINS[phase])
                 rows, columns = range(y0, height, 2 << level), range(x0, width, 2 << level)
                 if rows and columns:
-                    self.step([(i, y, x) for i in range(n) for y in rows for x in columns], level, phase, choose)
+                    steps.append(([(i, y, x) for i in range(n) for y in rows for x in columns], level, phase))
+        z = self.pop_latents(stack, n) if self.latents else None
+        for places, level, phase in steps:
+            lends = level == 0 and phase > 1
+            if z and lends:
+                self.give_back(stack, n, *z)
+                self.said = z = None
+            self.step(places, level, phase, stack.pop_one)
+        if z:
+            self.give_back(stack, n, *z)
         return self.samples
+
+    def pop_latents(self, stack, n):
+        """Whether their bits were borrowed, and the latents of all images; what they say is kept."""
+        count, bits = self.latents["count"], self.latents["bits"]
+        (borrowed,) = stack.pop([uniform(1)])
+        z = stack.pop([uniform(bits)] * (n * count))
+        codes, decoder = centres(bits), self.latents["decoder"]
+        shape = decoder["input"]
+        for layer in decoder["layers"]:
+            shape = self.after(layer, shape)
+        self.said_size = shape[1:]
+        self.said = [
+            self.network("decoder", decoder, decoder["input"], [codes[k] for k in z[i * count : (i + 1) * count]])
+            for i in range(n)
+        ]
+        return borrowed, z
+
+    def give_back(self, stack, n, borrowed, z):
+        if not borrowed:
+            return
+        encoder, distributions = self.latents["encoder"], []
+        for i in range(n):
+            x = [
+                0 if (y + x) % 2 else self.samples[i, y, x, c] * (128 if self.levels == 2 else 1)
+                for c in range(self.channels)
+                for y in range(self.height)
+                for x in range(self.width)
+            ]
+            out = self.network("encoder", encoder, encoder["input"], x)
+            half = len(out) // 2
+            pairs = zip(out[:half], out[half:], strict=True)
+            distributions += [posterior(self.latents["bits"], d, min((u + 2) >> 2, 63)) for d, u in pairs]
+        stack.push(distributions, z)
+
+    def says(self, place, level, phase):
+        """What latents say of a pixel of a grid."""
+        if self.said is None:
+            return [0] * self.map
+        i, y, x = place
+        at = []
+        if level is None:
+            rows, columns = self.said_size
+            return self.said[i][rows // 2 * columns + columns // 2 :: rows * columns]
+        for where, side, length, o in zip(
+            (y, x), (self.height, self.width), self.said_size, ORIGINS[phase], strict=True
+        ):
+            count = len(range(o << level, side, 2 << level))
+            at.append((2 * ((where >> level) // 2) + 1) * length // (2 * count))
+        rows, columns = self.said_size
+        return self.said[i][at[0] * columns + at[1] :: rows * columns]
 
     def step(self, places, level, phase, choose):
         self.predictions = {}
         if level is None:
-            name, maps = "head", {place: [255] for place in places}
+            name, maps = "head", {place: self.says(place, None, None) if self.map else [255] for place in places}
             self.predictions = {place: ([2048] * self.channels, [[0] * 4] * self.channels) for place in places}
         else:
             name, maps = f"head.{min(level, self.classes - 1)}.{phase - 1}", self.maps(places, level, phase)
@@ -91,7 +147,9 @@ class PlainPhases:
 
     def maps(self, places, level, phase):
         """What the trunk makes of what it is shown, by place."""
-        kind, chosen = min(level, self.classes - 1), taps(phase, self.reach)
+        kind = min(level, self.classes - 1)
+        chosen = [taps(phase, reach) for reach in self.spec.get("predicts") or self.reach]
+        self.counts = [len(taps(phase, reach)) for reach in self.reach]
         shown = {place: self.shown(place, level, phase, kind, chosen) for place in places}
         images = sorted({i for i, _, _ in places})
         found = {}
@@ -107,7 +165,7 @@ class PlainPhases:
 
     def shown(self, place, level, phase, kind, chosen):
         _, y, x = place
-        seen = [[self.tap(place, level, phase, tap, c) for tap in chosen] for c in range(self.channels)]
+        seen = [[self.tap(place, level, phase, tap, c) for tap in mine] for c, mine in enumerate(chosen)]
         if self.levels == 2:
             out = [255 * v for mine in seen for v in mine]
         else:
@@ -117,12 +175,13 @@ class PlainPhases:
             if self.edges:
                 out += [min(8 * where, 255), min(8 * (side - 1 - where), 255)]
             out += [255 * (where % self.period // 2 == k) for k in range(self.period // 2)]
-        return out
+        return out + self.says(place, level, phase)
 
     def predict(self, place, name, seen):
         sums = [sum(mine[:4]) for mine in seen]
         u = [4 * v - s for mine, s in zip(seen, sums, strict=True) for v in mine]
         added = self.dense(name, u, -4095, 4095)
+        seen = [mine[:count] for mine, count in zip(seen, self.counts, strict=True)]
         r = [clip(4 * s + a, -256, 4336) for s, a in zip(sums, added, strict=True)]
         self.predictions[place] = r, [[16 * v - mine for v in some[:4]] for some, mine in zip(seen, r, strict=True)]
         out = [

@@ -9,7 +9,7 @@ from bitsback.kinds.context import tiles
 from bitsback.kinds.phases import tiles as phases_tiles
 from bitsback.models import Model
 from contexts import picture
-from helpers import drawn_images, tiny_model_file
+from helpers import drawn_images, in_order, tiny_model_file
 from models.context_models import context_file, vae_file
 from models.plain import PlainStack, uniform, unpacked
 from models.plain_model import SlowModel, split
@@ -73,6 +73,15 @@ def test_a_decoder_written_from_the_text_restores_images_and_stack(monkeypatch, 
     assert stack.is_new
 
 
+def test_so_it_does_where_order_does_not_count():
+    data = tiny_model_file(2)
+    images = in_order(drawn_images(Model.from_bytes(data), 40))
+    images[7:10] = images[7]  # some are the same
+    payload = Model.from_bytes(data).encode(images)
+    decoded, stack = SlowModel(data).decode(payload, 40)
+    assert payload[0] > 128 and decoded == images.reshape(40, -1).tolist() and stack.is_new
+
+
 def test_the_largest_group_is_that_of_the_text():
     for data in (tiny_model_file(2), vae_file(256), Model.load("digits-binary").data):
         assert SlowModel(data).group() == Model.from_bytes(data).config.group
@@ -121,9 +130,11 @@ def test_so_does_one_of_models_without_latents(monkeypatch, kind, colour, shape,
     ("channels", "levels", "options", "shape", "edge", "together", "many"),
     [
         (3, 256, {}, (2, 7, 10, 3), 256, 2**16, 2**16),
-        (1, 256, {"reach": 3, "hidden": 0}, (3, 1, 9, 1), 256, 18, 2**16),
+        (1, 256, {"reach": (3,), "hidden": 0}, (3, 1, 9, 1), 256, 18, 2**16),
         (2, 2, {"period": 0}, (3, 9, 5, 2), 256, 100, 1),
-        (1, 2, {"reach": 1, "edges": False}, (1, 19, 35, 1), 16, 2**16, 2**16),
+        (1, 2, {"reach": (1,), "edges": False}, (1, 19, 35, 1), 16, 2**16, 2**16),
+        (3, 256, {"latents": 2}, (5, 10, 13, 3), 256, 300, 2**16),
+        (1, 2, {"latents": 60}, (3, 10, 13, 1), 256, 2**16, 1),
     ],
 )
 def test_so_does_one_of_models_in_phases(monkeypatch, channels, levels, options, shape, edge, together, many):
@@ -136,9 +147,11 @@ def test_so_does_one_of_models_in_phases(monkeypatch, channels, levels, options,
     monkeypatch.setattr(phases_tiles, "GROUP", together)
     monkeypatch.setattr(phases_tiles, "MANY_SAMPLES", many)
     slow = SlowModel(data)
-    assert [
-        slow.self_test(f"trunk.{i}", spec) for i, spec in enumerate(slow.config["phases"]["trunks"])
-    ] == slow.config["self_test"]
+    trunks = enumerate(slow.config["phases"]["trunks"])
+    hashes = [slow.self_test(f"trunk.{i}", spec) for i, spec in trunks]
+    latents = slow.config.get("latents") or {}
+    hashes += [slow.self_test(name, latents[name]) for name in ("encoder", "decoder") if latents]
+    assert hashes == slow.config["self_test"]
     decoded, stacks = slow.decode_phases(one.encode(images), *shape[:3], edge, together, many)
     assert decoded == images.tolist()
     assert all(stack.is_new for stack in stacks)

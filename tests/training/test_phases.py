@@ -3,12 +3,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
 
+from bitsback.kinds.base import WithLatents  # noqa: E402
 from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec  # noqa: E402
 from bitsback.kinds.phases.grids import NEAR, steps  # noqa: E402
 from bitsback.training import Regime, fit  # noqa: E402
 from bitsback.training.architecture import PhasesArchitecture, in_phases, phases_spec  # noqa: E402
 from bitsback.training.export import export_phases  # noqa: E402
 from bitsback.training.loop import Schedule, optimise  # noqa: E402
+from bitsback.training.measure import bought  # noqa: E402
 from bitsback.training.phases import (  # noqa: E402
     CROP,
     PhasesTask,
@@ -21,7 +23,7 @@ from contexts import picture  # noqa: E402
 
 def module(channels: int, levels: int, **options: object) -> TrainablePhases:
     torch.manual_seed(0)
-    spec = phases_spec(channels, levels, 8, **options)  # type: ignore[arg-type]
+    spec = phases_spec(channels, levels, 8, 6, **options)  # type: ignore[arg-type]
     images = [image[..., :channels] for image in picture("smooth", (4, 40, 40, 3))]
     filters = fit_filters(spec, channels, images) if levels > 2 else {}
     return TrainablePhases(spec, channels, MixtureSpec(2) if levels > 2 else BernoulliSpec(), filters)
@@ -29,7 +31,11 @@ def module(channels: int, levels: int, **options: object) -> TrainablePhases:
 
 @pytest.mark.parametrize(
     ("channels", "levels", "options"),
-    [(3, 256, {"period": 8}), (1, 256, {"hidden": (16,), "reach": 3, "edges": True}), (2, 2, {"hidden": (8,)})],
+    [
+        (3, 256, {"period": 8}),
+        (1, 256, {"hidden": (16,), "reach": (1,), "predicts": (3,), "edges": True}),
+        (2, 2, {"hidden": (8,)}),
+    ],
 )
 def test_what_is_trained_is_what_codes(channels: int, levels: int, options: dict[str, object]) -> None:
     """With the quantisation in the loop, its bits are those of the integer model."""
@@ -37,7 +43,7 @@ def test_what_is_trained_is_what_codes(channels: int, levels: int, options: dict
     images = picture("smooth", (5, 21, 14, channels), levels)
     task = PhasesTask(made, list(images), list(images))
     before = task.score()[0]
-    optimise(task, Schedule(30, 4, 5e-3, warm_up=1, quantise_from=0.5, check=30))
+    optimise(task, Schedule(20, 4, 1e-2, warm_up=1, quantise_from=0.5, check=20))
     made.quantise(True)
     with torch.no_grad():
         bits = made.bits(images).numpy()
@@ -46,15 +52,38 @@ def test_what_is_trained_is_what_codes(channels: int, levels: int, options: dict
     model = export_phases(made, architecture.config("tiny"))
     back = [architecture.colour.index(c) for c in range(channels)]
     found = model.bits(np.ascontiguousarray(images[..., back])).samples
-    assert found.sum() == pytest.approx(bits.sum(), rel=2e-3)
-    assert found.sum((0, 1, 2))[list(architecture.colour)] == pytest.approx(bits.sum(0), rel=4e-3)
+    assert found.sum() == pytest.approx(bits.sum(), rel=1e-2)  # no sample costs more than 24 bits
+    assert found.sum((0, 1, 2))[list(architecture.colour)] == pytest.approx(bits.sum(0), rel=2e-2)
+
+
+@pytest.mark.parametrize("levels", [2, 256])
+def test_so_it_is_with_latents(levels: int) -> None:
+    torch.manual_seed(0)
+    images = picture("stripes", (12, 14, 13, 1), levels)
+    images[:6] = images[:6, ::-1, ::-1] // 2 if levels > 2 else 1 - images[:6]  # two kinds of images
+    (_, found) = in_phases(1, levels, list(images), "small")
+    filters = fit_filters(found.spec, 1, list(images)) if levels > 2 else {}
+    made = TrainablePhases(found.spec, 1, found.likelihood, filters, found.latents)
+    task = PhasesTask(made, list(images), list(images), free=0.05)
+    optimise(task, Schedule(30, 6, 1e-2, warm_up=1, quantise_from=0.5, check=30))
+    made.quantise(True)
+    total, latents, samples, swapped = np.mean([task.score() for _ in range(12)], 0)  # latents are drawn
+    assert total == pytest.approx(latents + samples) and latents > 0
+    model = export_phases(made, found.config("tiny"))
+    assert isinstance(model.trained, WithLatents)
+    assert model.trained.information(images).sum() / images.size == pytest.approx(latents, rel=0.05)
+    drawn = np.mean([model.bits(images, seed).samples.mean() for seed in range(12)])
+    assert drawn == pytest.approx(samples, rel=0.1)
+    worth = bought(model, list(images))
+    assert worth.own == pytest.approx(total, rel=0.2) and worth.swapped == pytest.approx(swapped + latents, rel=0.3)
+    assert np.array_equal(model.decode(model.encode(images), 12), images)
 
 
 def test_filters_predict_what_can_be_predicted() -> None:
     """A plane is foreseen exactly, in all channels."""
     y, x = np.mgrid[:40, :40]
     images = [np.stack([a + 2 * y + x, a + 3 * x], 2).astype(np.uint8) for a in (0, 20, 50)]
-    spec = phases_spec(2, 256, 8)
+    spec = phases_spec(2, 256, 8, 6)
     made = TrainablePhases(spec, 2, MixtureSpec(2), fit_filters(spec, 2, images))
     for step in steps(40, 40):
         if step.level == 0:
@@ -81,17 +110,19 @@ def test_the_grid_of_jpeg_is_noticed() -> None:
     rng = np.random.default_rng(0)
     flat = [rng.integers(0, 30, (64, 64, 3)).astype(np.uint8) for _ in range(4)]
     blocky = [image // 4 + rng.integers(0, 99, (8, 8, 3)).repeat(8, 0).repeat(8, 1).astype(np.uint8) for image in flat]
-    assert in_phases(3, 256, flat, "small").spec.period == 0
-    assert in_phases(3, 256, blocky, "small").spec.period == 8
-    assert in_phases(1, 2, [image[..., :1] // 20 for image in flat], "small").likelihood == BernoulliSpec()
+    assert in_phases(3, 256, flat, "small")[0].spec.period == 0
+    assert in_phases(3, 256, blocky, "small")[0].spec.period == 8
+    plain, latent = in_phases(1, 2, [image[..., :1] // 20 for image in flat], "small")
+    assert plain.likelihood == latent.likelihood == BernoulliSpec() and latent.latents and not plain.latents
+    assert len(in_phases(1, 256, [image[: 40 + i, :, :1] for i, image in enumerate(flat)], "small")) == 1
 
 
 @pytest.mark.parametrize("kind", ["phases", "auto"])
 def test_from_images_to_a_model(kind: str) -> None:
     images = picture("smooth", (320, 18, 20, 1))[..., 0]
     result = fit(images, Regime(steps=20, size="small", init="none", kind=kind))  # type: ignore[arg-type]
-    assert (result.card["training"]["architecture"] == "phases") or kind == "auto"  # type: ignore[index]
-    if kind == "auto":
-        assert any(note.startswith("phases: ") for note in result.notes)
+    assert str(result.card["training"]["architecture"]).startswith("phases") or kind == "auto"  # type: ignore[index]
+    assert any(note.startswith("phases with 16 latents: ") for note in result.notes)
+    assert any("MB/s" in note for note in result.notes)
     shown = np.stack(result.held_out)
     assert np.array_equal(result.model.decode(result.model.encode(shown), len(shown), shown.shape[1:]), shown)

@@ -7,7 +7,7 @@ from bitsback.training.architecture import candidates, network_of  # noqa: E402
 from bitsback.training.context import TrainableContext  # noqa: E402
 from bitsback.training.export import export_context  # noqa: E402
 from bitsback.training.sampling import Gatherer, surveyor  # noqa: E402
-from bitsback.training.tasks import ContextTask, Pools, VAETask, channel_bits  # noqa: E402
+from bitsback.training.tasks import ContextTask, Pools, VAETask, channel_bits, latent_cost  # noqa: E402
 from bitsback.training.vae import TrainableVAE  # noqa: E402
 from helpers import drawn_images, tiny_model  # noqa: E402
 
@@ -125,21 +125,18 @@ def test_one_pool_is_surveyed_once() -> None:
     assert len(surveyed) == 1
 
 
-def vae(free: float = 0.0, warm_up: float = 0.1) -> VAETask:
+def vae() -> VAETask:
     config = tiny_model(2).config
     some = torch.from_numpy(drawn_images(tiny_model(2), 40).transpose(0, 3, 1, 2).copy())
-    return VAETask(
-        TrainableVAE(config.encoder, config.decoder, config.likelihood), some, some, free=free, warm_up=warm_up
-    )
+    return VAETask(TrainableVAE(config.encoder, config.decoder, config.likelihood), some, some)
 
 
 def test_free_bits_cost_nothing_and_get_fewer() -> None:
-    task = vae(free=0.1)
     for bits, done, slope in ((0.05, 0.2, 0.0), (0.07, 0.2, 1.0), (0.01, 0.6, 1.0)):
         latents = torch.tensor(bits, requires_grad=True)
-        task.latent_cost(latents, done).backward()
+        latent_cost(latents, 0.1, done).backward()
         assert latents.grad == slope
-    assert vae(warm_up=0.4).latent_cost(torch.tensor(0.4), 0.1) == pytest.approx(0.12)
+    assert latent_cost(torch.tensor(0.4), 0.0, 0.1, warm_up=0.4) == pytest.approx(0.12)
 
 
 def test_an_epoch_has_each_image_once() -> None:

@@ -14,9 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.archive.fields import Cursor, ascending, varint
-from bitsback.errors import FormatError, UnsupportedVersionError
+from bitsback.archive.fields import Cursor, ascending, varint, varints
+from bitsback.errors import CodecError, FormatError, UnsupportedVersionError
+from bitsback.kinds import colours
 from bitsback.kinds import lots as kinds
+from bitsback.kinds.adaptive import CODER as ADAPTIVE
 from bitsback.kinds.base import Coder, Images, Lot
 
 SLAB = 1 << 18
@@ -183,22 +185,102 @@ class Planes:
         return "channels apart"
 
 
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """Pixels are replaced by their places in a table of colours: one of all images of a block, or each image's own. The
+    tables stand in the payload. The last step of a front, if it is there."""
+
+    own: bool
+    sample_bytes: int
+    """Of a place."""
+
+    OP = 4
+
+    def form(self, form: Form) -> Form:
+        """See :meth:`Levels.form`."""
+        return Form(1, self.sample_bytes)
+
+    def split(self, lots: Sequence[Images]) -> tuple[list[Images], list[Images]]:
+        """The tables, (colours, channels) each, and the images of places. CodecError for what has too many colours."""
+        groups = [image[None] for images in lots for image in images] if self.own else [_flat(lots)]
+        tables, places = [], []
+        for pixels in groups:
+            found = colours.count(pixels.reshape(-1, pixels.shape[-1]))
+            if found is None or len(found.table) > 1 << 8 * self.sample_bytes:
+                raise CodecError("the images have too many colours")
+            table, indices = found if self.own or len(found.table) > SORTED else _by_frequency(found)
+            tables.append(table)
+            places.append(indices.astype(f"u{self.sample_bytes}"))
+        flat, at, out = np.concatenate(places), 0, []
+        for images in lots:
+            size = images.size // images.shape[3]
+            out.append(flat[at : at + size].reshape(*images.shape[:3], 1))
+            at += size
+        return tables, out
+
+    def encode_tables(self, tables: Sequence[Images]) -> bytes:
+        """How many colours each has; and all of them, as one row of pixels, coded by the adaptive kind."""
+        coded = ADAPTIVE.encode(np.concatenate(tables)[None, None])
+        return varints([*map(len, tables), len(coded)]) + coded
+
+    def decode_tables(self, cursor: Cursor, lots: Sequence[Lot], form: Form) -> list[Images]:
+        """The inverse. FormatError for tables that are none of such images."""
+        most = [height * width for n, (height, width, _) in lots for _ in range(n)]
+        most = most if self.own else [sum(most)]
+        counts = cursor.varints(len(most))
+        if any(not 1 <= count <= min(top, 1 << 8 * self.sample_bytes) for count, top in zip(counts, most, strict=True)):
+            raise FormatError("a table of more colours than there are pixels, or of none")
+        coded = cursor.take(cursor.varint())
+        row = ADAPTIVE.decode(coded, 1, (1, sum(counts), form.channels), form.dtype)[0, 0]
+        return np.split(row, np.cumsum(counts)[:-1])
+
+    def paint(self, tables: Sequence[Images], lots: Sequence[Images]) -> list[Images]:
+        """The inverse of :meth:`split`. FormatError for places beyond a table."""
+        if not self.own:
+            return [colours.paint(images, tables[0]) for images in lots]
+        left = iter(tables)
+        return [np.concatenate([colours.paint(image[None], next(left)) for image in images]) for images in lots]
+
+    def encode(self) -> bytes:
+        return bytes([self.sample_bytes | self.own << 7])
+
+    @classmethod
+    def read(cls, cursor: Cursor) -> Colours:
+        (how,) = cursor.take(1)
+        if how & 127 not in (1, 2):
+            raise FormatError("places in a table of colours are of 1 or 2 bytes")
+        return cls(bool(how >> 7), how & 127)
+
+    def __str__(self) -> str:
+        return "each image's own colours" if self.own else "colours"
+
+
+def _by_frequency(found: colours.Found) -> colours.Found:
+    """The most frequent colours first: then high bytes of places are nearly all zero."""
+    order = np.argsort(-np.bincount(found.indices, minlength=len(found.table)), kind="stable")
+    return colours.Found(found.table[order], np.argsort(order)[found.indices])
+
+
+def _flat(lots: Sequence[Images]) -> Images:
+    return np.concatenate([images.reshape(-1, images.shape[3]) for images in lots])
+
+
 def _half(images: Images) -> int:
     return 1 << (8 * images.itemsize - 1)
 
 
-Step = Levels | Less | Planes
+Step = Levels | Less | Planes | Colours
 Front = tuple[Step, ...]
 """Steps in the order in which they are applied."""
 
-_OPS: dict[int, Callable[[Cursor], Step]] = {Levels.OP: Levels.read, Less.OP: Less.read, Planes.OP: Planes.read}
+_OPS: dict[int, Callable[[Cursor], Step]] = {step.OP: step.read for step in (Levels, Less, Planes, Colours)}
 
 
 def forms(front: Front, form: Form) -> list[Form]:
     """What images of a form are like before each step, and after the last."""
     out = [form]
-    if any(isinstance(step, Planes) for step in front[:-1]):
-        raise FormatError("channels are coded apart, and then there is another step")
+    if any(isinstance(step, Planes | Colours) for step in front[:-1]):
+        raise FormatError(f"{front[0]}, and then there is another step")
     for step in front:
         out.append(step.form(out[-1]))
     return out
@@ -208,22 +290,29 @@ def apply(front: Front, lots: Sequence[Images]) -> list[Images]:
     """Images as a kind sees them."""
     out = list(lots)
     for step in front:
-        out = [step.apply(images) for images in out]
+        out = step.split(out)[1] if isinstance(step, Colours) else [step.apply(images) for images in out]
     return out
 
 
 def undo(front: Front, lots: Sequence[Images], form: Form) -> list[Images]:
-    """The inverse; ``form`` is that of the images as they are. FormatError if no images would look like these."""
+    """The inverse, but for colours; ``form`` is that of the images as they are. FormatError if no images would look
+    like these."""
     out = list(lots)
     for step, before in zip(reversed(front), reversed(forms(front, form)[:-1]), strict=True):
-        out = [step.undo(images, before) for images in out]
+        if not isinstance(step, Colours):
+            out = [step.undo(images, before) for images in out]
     return out
 
 
 def encode_behind(front: Front, coder: Coder, lots: Sequence[Images], threads: int = 1) -> bytes:
-    """Lots of images coded behind a front: a payload of the coder; of channels apart, one for each with its size."""
+    """Lots of images coded behind a front: a payload of the coder; of channels apart, one for each with its size; of
+    colours, after their tables."""
+    last = front[-1] if front else None
+    if isinstance(last, Colours):
+        tables, places = last.split(apply(front[:-1], lots))
+        return last.encode_tables(tables) + kinds.encode(coder, places, threads)
     coded = apply(front, lots)
-    if not _apart(front):
+    if not isinstance(last, Planes):
         return kinds.encode(coder, coded, threads)
     payloads = []
     for channel in range(coded[0].shape[3]):
@@ -237,11 +326,16 @@ def decode_behind(
 ) -> list[Images]:
     """The inverse: lots of images of ``form``. FormatError, and errors of the coder."""
     before, coded = [form, *forms(front, form)][-2:]
+    last = front[-1] if front else None
     seen = [Lot(n, (height, width, coded.channels)) for n, (height, width, _) in lots]
-    if not _apart(front):
+    cursor = Cursor(payload)
+    if isinstance(last, Colours):
+        tables = last.decode_tables(cursor, lots, before)
+        places = _decoded(coder, cursor.take(cursor.left), seen, coded, threads)
+        return undo(front, last.paint(tables, places), form)
+    if not isinstance(last, Planes):
         return undo(front, _decoded(coder, payload, seen, coded, threads), form)
     out = [np.empty((n, height, width, before.channels), coded.dtype) for n, (height, width, _) in lots]
-    cursor = Cursor(payload)
     for channel in range(before.channels):
         planes = _decoded(coder, cursor.take(cursor.varint()), seen, coded, threads)
         for images, plane in zip(out, planes, strict=True):
@@ -264,11 +358,10 @@ def memory_behind(front: Front, coder: Coder, lots: Sequence[Lot], form: Form, p
     seen = [Lot(n, (height, width, coded.channels)) for n, (height, width, _) in lots]
     size = sum(n * height * width * form.channels for n, (height, width, _) in lots) * 2
     besides = size * len(front) + FRONT_BYTES + payload if front else 0
+    if front and isinstance(front[-1], Colours):
+        pixels = sum(n * height * width for n, (height, width, _) in lots)
+        besides += ADAPTIVE.memory(1, (1, pixels, form.channels), form.dtype, payload)
     return kinds.memory(coder, seen, coded.dtype, payload, threads) + besides
-
-
-def _apart(front: Front) -> bool:
-    return bool(front) and isinstance(front[-1], Planes)
 
 
 def encode(front: Front) -> bytes:
@@ -295,12 +388,21 @@ def read(cursor: Cursor) -> Front:
 UPSAMPLED = 0.8
 """Pairs of columns, of all, that are the same where colours are taken for upsampled."""
 
+SORTED = 1 << 10
+"""Colours of one table that are worth being put in another order than their own, which is the shortest to tell."""
+
+LOOKED = 1 << 12
+"""Pixels that are enough to see that an image has many colours."""
+
 SPARSE = 15 / 16
 """Levels in use, of those up to the largest, that are few enough for ranks to be tried."""
 
 
-def candidates(lots: Sequence[Images], levels: tuple[int, int] | None = None) -> list[Front]:
-    """What may stand in front of images, the first of which always can; ``levels``: the only two that they have."""
+def candidates(lots: Sequence[Images], levels: tuple[int, int] | None = None, few: bool = False) -> list[Front]:
+    """What may stand in front of images, the first of which always can; ``levels``: the only two that they have;
+    ``few``: they are of few colours, each."""
+    if few and (found := _of_few_colours(lots)):
+        return [(), *found]
     if levels is not None:
         return [(Levels((tuple(sorted(set(levels))),)),)]
     coloured: list[Front] = [(Less(), Planes())] if _upsampled(lots) else []
@@ -315,6 +417,33 @@ def candidates(lots: Sequence[Images], levels: tuple[int, int] | None = None) ->
     tables = [tuple(map(int, np.flatnonzero(channel))) for channel in used]
     ranks = Levels((tables[0],) if len(set(tables)) == 1 else tuple(tables))
     return [whole, (ranks,), *(whole + front for front in coloured)]
+
+
+def few_colours(images: Images) -> bool:
+    """Whether images of several channels, (n, H, W, C), have few colours each, as far as three of them tell."""
+    count, channels = len(images), images.shape[3]
+    if channels == 1 or channels * images.itemsize > 8:
+        return False
+    for number in sorted({0, count // 2, count - 1}):
+        keys = colours.keys(images[number].reshape(-1, channels))
+        looked = keys[:: -(-len(keys) // LOOKED)]
+        if 2 * len(np.unique(looked)) > len(looked) and len(looked) < len(keys):
+            return False
+        found = len(np.unique(keys))
+        if 4 * found > len(keys) or (found > 1 << 8 and 32 * found > len(keys)):
+            return False
+    return True
+
+
+def _of_few_colours(lots: Sequence[Images]) -> list[Front]:
+    """Places in one table, and in each image's own."""
+    found: list[Front] = []
+    for own in (False, True):
+        groups = [image for images in lots for image in images] if own else [_flat(lots)]
+        counts = [len(np.unique(colours.keys(pixels.reshape(-1, pixels.shape[-1])))) for pixels in groups]
+        if max(counts) <= 1 << 16 and (not own or len(counts) > 1):
+            found.append((Colours(own, 1 if max(counts) <= 1 << 8 else 2),))
+    return found
 
 
 def _upsampled(lots: Sequence[Images]) -> bool:
@@ -346,6 +475,7 @@ def _used(lots: Sequence[Images]) -> NDArray[np.bool] | None:
 
 
 __all__ = [
+    "Colours",
     "Form",
     "Front",
     "Less",
@@ -357,6 +487,7 @@ __all__ = [
     "decode_behind",
     "encode",
     "encode_behind",
+    "few_colours",
     "form_of",
     "forms",
     "memory_behind",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bitsback.archive.front import few_colours
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.packing import worth_packing
 from bitsback.archive.plan import Facts, Load, PartFacts
@@ -83,6 +84,7 @@ class Item:
                 None if coefficients else levels(part),
                 coefficients,
                 same,
+                not coefficients and few_colours(part),
             )
             for part, same in zip(self.picture.parts, shared or [False] * len(self.picture.parts), strict=True)
         )

@@ -5,8 +5,8 @@ number. So it is a pure function, its input and output can be written down, and 
 not on threads, processes or machines.
 
 Files come in *batches*, each with a directory of its own. Of a batch, the arrays of one shape, type and pair of levels
-are a group if they are many, and little groups are one; when it is known which coder takes a group, it is cut into
-blocks; blocks, and bytes, fill chunks.
+are a group if they are many, and little groups are one, but those of few colours are not mixed with others; when it is
+known which coder takes a group, it is cut into blocks; blocks, and bytes, fill chunks.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class PartFacts(msgspec.Struct, frozen=True, array_like=True):
     """Whether these are blocks of coefficients, which are coded together."""
     shared: bool = False
     """Whether it is another's, which was there before."""
+    few: bool = False
+    """Whether its images are of few colours each."""
 
     @property
     def unit(self) -> int:
@@ -98,6 +100,7 @@ class Key(msgspec.Struct, frozen=True, array_like=True):
     dtype: str
     levels: tuple[int, int] | None = None
     coefficients: bool = False
+    few: bool = False
 
 
 class Group(msgspec.Struct, frozen=True, array_like=True):
@@ -213,9 +216,11 @@ def _home(
 def _key(array: PartFacts, known: Iterable[Key]) -> Key:
     """The key of an array; a blank page, which is at home in many groups, prefers one that is there."""
     pair, channels = array.levels, array.shape[2]
+    if array.few:
+        return Key(channels, array.dtype, few=True)
     if pair and pair[0] == pair[1]:
         value = pair[0]
-        there = [key.levels for key in known if (key.channels, key.dtype) == (channels, array.dtype)]
+        there = [key.levels for key in known if (key.channels, key.dtype, key.few) == (channels, array.dtype, False)]
         fitting = [levels for levels in there if levels is None or value in levels]
         usual = {0: (0, 255), 1: (0, 1), 255: (0, 255)}
         pair = fitting[0] if fitting else usual.get(value)

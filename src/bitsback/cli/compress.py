@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 SUFFIX = ".bba"
 
+ONE_BLOCK = 1 << 24
+"""The most samples that a block may have."""
+
 
 @click.command("compress")
 @click.argument("inputs", nargs=-1, metavar="INPUT...")
@@ -38,6 +41,8 @@ SUFFIX = ".bba"
 @click.option(
     "--files0-from", type=click.File("rb"), metavar="FILE", help="Read input names, NUL after each, from FILE."
 )
+@click.option("--any-order", is_flag=True,
+              help="Order means nothing: sort the images of arrays, name those of folders by number.")  # fmt: skip
 @click.option("--stdin-name", default="stdin", metavar="NAME", help="What input from - is called. Default: stdin.")
 @options.decoding
 @options.common
@@ -57,6 +62,7 @@ def compress_command(
     no_verify: bool,
     parity: float,
     files0_from: Any,
+    any_order: bool,
     stdin_name: str,
     memory_limit: int,
     max_pixels: int,
@@ -80,6 +86,10 @@ def compress_command(
     output = _output(inputs, output)
     if remove and (keep or no_verify or "-" in inputs):
         raise click.UsageError("--rm needs inputs on disk, and goes with neither --keep nor --no-verify")
+    if any_order and (remove or "-" in inputs):
+        raise click.UsageError(
+            "--any-order goes with neither --rm nor standard input: what it stores is no longer there"
+        )
     _check_output(output, remove, as_json, parity)
 
     from bitsback import api
@@ -91,8 +101,9 @@ def compress_command(
         stdin_name,
         exclude,
         not no_progress,
+        any_order,
         library=api.library_for(model),
-        settings=api.settings_for(effort, threads, embed_model, block, store_sha256, pixels),
+        settings=api.settings_for(effort, threads, embed_model, block or any_order * ONE_BLOCK, store_sha256, pixels),
         check=not no_verify,
         force=force,
         limits=options.limits(memory_limit, max_pixels),
@@ -110,7 +121,7 @@ def compress_command(
 
 
 def _compress(
-    inputs: Sequence[str], output: str, stdin_name: str, exclude: Sequence[str], bar: bool, **how: Any
+    inputs: Sequence[str], output: str, stdin_name: str, exclude: Sequence[str], bar: bool, any_order: bool, **how: Any
 ) -> "tuple[list[Source], Report]":
     """What there was to store, and what became of it."""
     from bitsback import api
@@ -126,6 +137,8 @@ def _compress(
             sources, skipped = gather.gather(inputs, exclude=exclude, tell=say)
         if not sources:
             raise ImageError("; ".join(["nothing to store", *(f"{one.name}: {one.reason}" for one in skipped[:1])]))
+        if any_order:
+            sources = _in_any_order(sources, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bitsback-"))))
         total = sum(source.size for source in sources)
         report = api.store(
             items_of(sources, skipped, how["limits"], how["settings"].threads, pixels=how["settings"].pixels),
@@ -136,6 +149,17 @@ def _compress(
             **how,
         )
     return sources, report
+
+
+def _in_any_order(sources: "list[Source]", folder: Path) -> "list[Source]":
+    from bitsback.archive.unordered import unordered
+
+    found, arrays, renamed = unordered(sources, folder)
+    if arrays:
+        say(f"{arrays:,} array{'s' * (arrays != 1)}: the images are sorted")
+    if renamed:
+        say(f"{renamed:,} image files: renamed by number, in the order of their pixels")
+    return found
 
 
 def _output(inputs: tuple[str, ...], output: str | None) -> str:

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -28,13 +29,15 @@ SUFFIX = ".bbm"
 @click.option("--kind", type=click.Choice(["auto", "context", "phases", "jpeg"]), default="auto", show_default=True,
               help="Of the model. auto: jpeg where most inputs are JPEG files, else whichever is smaller; phases: "
                    "several times as fast to decode; jpeg: for JPEG files, of their coefficients.")  # fmt: skip
-@click.option("--size", type=click.Choice(["small", "medium", "large"]), default="medium", show_default=True,
-              help="Of the network. Larger is slower and compresses better.")  # fmt: skip
+@click.option("--size", type=click.Choice(["auto", "small", "medium", "large"]), default="auto", show_default=True,
+              help="Of the network. Larger is slower and compresses better. auto: medium, or --init's.")  # fmt: skip
 @click.option("--init", default="auto", metavar="MODEL", show_default=True,
-              help="Model to start from; auto: the nearest installed one, if it wins; none: none.")  # fmt: skip
+              help="Model to start from; auto: the nearest installed one, if it wins and there is no --size; "
+              "none: none.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is left to chance.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--resume", is_flag=True, help="Go on with a run that was stopped or killed.")
+@click.option("--resume", is_flag=True,
+              help="Go on with a run that was stopped or killed; with more --minutes, for longer.")  # fmt: skip
 @options.force
 @options.threads
 @options.quiet
@@ -172,11 +175,40 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+class _Ticks:
+    """How fast steps are now: over the last half minute of training."""
+
+    WINDOW = 30.0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._seen: deque[tuple[int, float]] = deque()
+
+    def add(self, step: int, seconds: float) -> float:
+        """Note that a step is done after so many seconds; steps a second, 0 if it is not known yet."""
+        self._seen.append((step, seconds))
+        while len(self._seen) > 2 and seconds - self._seen[1][1] >= self.WINDOW:
+            self._seen.popleft()
+        first, began = self._seen[0]
+        return (step - first) / (seconds - began) if seconds > began else 0.0
+
+
+def _minutes(seconds: float) -> str:
+    """For people.
+
+    >>> _minutes(59), _minutes(3700)
+    ('0:59', '1:01:40')
+    """
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+
+
 @contextmanager
 def _view(leads: bool, drawn: bool) -> Iterator[Any]:
     """What shows the run: a live line on a terminal, plain lines elsewhere; and Ctrl-C asks it to stop."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from bitsback.training import View
 
@@ -185,7 +217,7 @@ def _view(leads: bool, drawn: bool) -> Iterator[Any]:
     console = Console(stderr=True, highlight=False)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(), TextColumn("{task.fields[bits]}"),
+        TextColumn("{task.fields[bits]}"),
     )  # fmt: skip
     bar = Progress(*columns, console=console, disable=not live)
 
@@ -194,8 +226,14 @@ def _view(leads: bool, drawn: bool) -> Iterator[Any]:
         best = ""
         lowest = float("inf")
         task: Any = None
+        lap = ""
+        ticks: Any = None
+
+        def race(self, number: int, of: int) -> None:
+            self.lap = f"race, {number} of {of}: " if number else ""
 
         def stage(self, what: str) -> None:
+            what = self.lap + what
             if self.task is not None:
                 bar.remove_task(self.task)
             self.task = bar.add_task(what, total=None, rate="", bits="")
@@ -216,16 +254,19 @@ def _view(leads: bool, drawn: bool) -> Iterator[Any]:
                 self._line("; ".join(f"{name} {rate:.4f}" for name, rate in rates.items()) + " bits/dim, held out")
 
         def step(self, name: str, run: Any, bits: float) -> None:
+            if self.ticks is None or self.ticks.name != name:
+                self.ticks = _Ticks(name)
+            rate = self.ticks.add(run.step, run.seconds)
             if live:
-                rate = f"{run.step / max(run.seconds, 1e-9):.0f}/s"
-                bar.update(self.task, completed=run.step, total=run.schedule.steps, rate=rate)
+                left = f"{_minutes((run.until - run.step) / rate)} left" if rate else ""
+                bar.update(self.task, completed=run.step, total=run.until, rate=f"{rate:.1f}/s  {left}")
 
         def check(self, name: str, row: Any) -> None:
             against = f" ({row.held_out / self.lowest - 1:+.1%} against {self.best})" if self.best else ""
             if live:
                 bar.update(self.task, bits=f"{row.held_out:.4f} bits/dim{against}")
             else:
-                where = f"{name}, step {row.step:,}, {row.seconds:.0f} s"
+                where = f"{self.lap}{name}, step {row.step:,}, {row.seconds:.0f} s"
                 self._line(f"{where}: learning {row.train:.4f}, held out {row.held_out:.4f}{against}")
 
         def stopping(self) -> bool:

@@ -36,7 +36,7 @@ TYPES = ("|b1", "|u1", "<u2", ">u2")
 class Item(NamedTuple):
     """An image as its file has it: ``pixels`` uint8 or uint16 (height, width, channels).
 
-    ``palette``: the pixels are indices of colours. ``alone``: it has a file of its own.
+    ``palette``: the file has one. ``alone``: it has a file of its own.
     """
 
     pixels: NDArray[Any]

@@ -84,12 +84,15 @@ def split(
     """Divide a collection. Reads every image once; the outcome does not depend on ``threads``.
 
     Args:
-        count: of held-out images; by default a tenth, but at least 20 (of few images: a fifth) and at most 2,000.
+        count: of held-out images; by default about a tenth, but at least some 20 (of few images: a fifth) and at most
+            some 2,000.
         limit: of images to use at all, evenly spread; each takes 1 KiB of memory while they are compared.
 
-    Held-out images are taken at random. If that would cost training more than a fifth of its images, as it does with
-    the frames of a film, they are taken as runs in the order of names. If even that costs more than half, images of
-    this collection are alike by their nature, and only exact copies are left out of training.
+    Held-out images are those whose hash, of their pixels, is among the least: at random, but whatever else is in the
+    collection, and in whatever order. One that is held out was so before the collection grew, so a model that was
+    trained then is never measured on what it has seen. If that would cost training more than a fifth of its images, as
+    it does with the frames of a film, they are taken as runs in the order of names. If even that costs more than half,
+    images of this collection are alike by their nature, and only exact copies are left out of training.
 
     Raises ImageError if there are too few images to learn from.
     """
@@ -98,12 +101,12 @@ def split(
     total = len(prints.numbers)
     if total < 2 or prints.samples.sum() < MIN_SAMPLES:
         raise ImageError(_too_few(prints.samples, wanted, skipped))
-    if count is None:
-        count = max(1, min(2000, max(20, total // 10), total // 5))
-    if not 1 <= count <= total // 2:
-        raise ImageError(f"{count:,} of {total:,} images cannot be held out")
+    chosen = prints.least(_share(total) if count is None else count)
+    if not 1 <= len(chosen) <= total // 2:
+        raise ImageError(f"{len(chosen):,} of {total:,} images cannot be held out")
+    count = len(chosen)
 
-    held, lost, how = _choose(prints, count, seed)
+    held, lost, how = _choose(prints, chosen, seed)
     train = np.setdiff1d(np.arange(total), np.concatenate([held, lost]))
     if prints.samples[train].sum() < min(MIN_SAMPLES, prints.samples.sum() // 4):
         raise ImageError(
@@ -130,12 +133,17 @@ def _too_few(samples: NDArray[np.int64], wanted: ImageType, skipped: list[Skippe
 # Choosing -------------------------------------------------------------------------------------------------------------
 
 
-def _choose(prints: _Prints, count: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
-    """Held-out images, their twins, and how they were chosen; indices of ``prints``."""
-    total = len(prints.numbers)
+def _share(total: int) -> float:
+    """What share of so many images is held out, about. It never grows with them: see :func:`split`."""
+    return min(max(0.1, 20 / total), 0.2, max(2000 / total, 1e-9)) if total else 0.0
+
+
+def _choose(prints: _Prints, chosen: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
+    """Held-out images, ``chosen`` if it can be, their twins, and how they were chosen; indices of ``prints``."""
+    total, count = len(prints.numbers), len(chosen)
     most = MAX_LOST * (total - count)
     best: tuple[int, NDArray[np.int64], NDArray[np.int64], str] | None = None
-    for held, how in _choices(total, count, seed):
+    for held, how in _choices(chosen, total, seed):
         lost = prints.twins(held)
         if best is None or len(lost) < best[0]:
             best = len(lost), held, lost, how
@@ -143,15 +151,15 @@ def _choose(prints: _Prints, count: int, seed: int) -> tuple[NDArray[np.int64], 
             break
     assert best is not None
     if best[0] > (total - count) / 2:
-        held, how = next(_choices(total, count, seed))
+        held, how = next(_choices(chosen, total, seed))
         return held, prints.copies(held), f"{how}; all images are much alike, so only exact copies count as the same"
     return best[1:]
 
 
-def _choices(total: int, count: int, seed: int) -> Iterator[tuple[NDArray[np.int64], str]]:
-    """Ways to choose, the better ones first."""
-    rng = np.random.default_rng(seed)
-    yield np.sort(rng.permutation(total)[:count]), "at random"
+def _choices(chosen: NDArray[np.int64], total: int, seed: int) -> Iterator[tuple[NDArray[np.int64], str]]:
+    """Ways to choose as many as ``chosen``, the better ones first."""
+    yield chosen, "by a hash of their pixels"
+    rng, count = np.random.default_rng(seed), len(chosen)
     why = "as near-duplicates of images taken at random are all over the collection"
     for runs in (4, 4, 1, 1, 1):
         if runs > 1 and count < 10 * runs:
@@ -233,6 +241,16 @@ class _Prints:
         rest = np.where(fine.any(1, keepdims=True), fine - self.common, 0)
         units: NDArray[np.float32] = rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), np.float32(1e-6))
         return units
+
+    def least(self, wanted: float) -> NDArray[np.int64]:
+        """Those with the least hashes, ascending: so many, or, below 1, those in that share of all hashes, and one at
+        least. Of images that are the same, one."""
+        _, first = np.unique(self.hashes, return_index=True)
+        if wanted < 1:
+            most = np.uint64(int(wanted * 2.0**64))
+            return np.sort(first[: max(1, int((self.hashes[first] < most).sum()))])
+        rest = np.setdiff1d(np.arange(len(self.hashes)), first)
+        return np.sort(np.concatenate([first, rest])[: int(wanted)])
 
     def copies(self, held: NDArray[np.int64]) -> NDArray[np.int64]:
         """Images with the pixels of one in ``held``. Blank images are not counted: they tell nothing."""

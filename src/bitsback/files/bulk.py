@@ -116,8 +116,15 @@ def _of_words(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
 
 def _of_png(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
     frames = sum(count for count, *_ in parts)
-    size = sum(count * height * (1 + -(-width * channels * recipe["depth"] // 8))
-               for count, height, width, channels in parts)  # fmt: skip
+    if recipe.get("palette"):  # what is in colours has indices in the file
+        from bitsback.files.png_palette import MOST_PIXELS
+
+        if sum(count * height * width for count, height, width, _ in parts) > MOST_PIXELS:
+            raise ValueError("too many pixels in colours")
+        parts = [(count, height, width, 1) for count, height, width, _ in parts]
+    size = sum(
+        count * height * (1 + -(-width * channels * recipe["depth"] // 8)) for count, height, width, channels in parts
+    )
     return Bulk(size, frames + recipe.get("chunks", "").count(" ") // 8, size)
 
 

@@ -1,7 +1,8 @@
-"""PNG and APNG, byte for byte: chunks as they were, pixels by how they were filtered and deflated.
+"""PNG and APNG: chunks as they were, pixels by how they were filtered and deflated, unless only pixels are asked for.
 
-Pixels are the samples as they are stored: indices of a palette, 1, 2 and 4 bits unscaled, 16 bits in full. Frames of an
-animation are images like the first; those of one size that follow each other become one part.
+Pixels are the samples as they are stored: 1, 2 and 4 bits unscaled, 16 bits in full; of a palette the colours, unless
+these do not tell the indices (:mod:`bitsback.files.png_palette`), or are two. Frames of an animation are images like
+the first; those of one size that follow each other become one part.
 
 The recipe says what similar files have in common: the header but for the size, the names of the chunks (``IDAT`` and
 ``fdAT`` once for several in a row), and for each image how its filters were chosen, the rules of the deflate encoder
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bitsback.errors import ImageError
-from bitsback.files import png_pixels
+from bitsback.files import png_palette, png_pixels
 from bitsback.files.packed import Sections, section, varints
 from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, Recipe
 
@@ -41,22 +42,23 @@ class _Chunk(NamedTuple):
 
 
 def read(data: Buffer, pixels: bool = False) -> Content:
-    """Take a PNG file apart; ``pixels``: only what it shows and its other chunks, not how it was deflated.
+    """Take a PNG file apart; ``pixels``: only what its IDAT shows and its other chunks, not how it was deflated.
 
     Raises ImageError if it is damaged, holds something unknown that is critical, or would not gain by it.
     """
-    if pixels:
-        return png_pixels.read(data)
     from bitsback.files.png_rows import Header  # here, so that files without pixels never wait for the compiler
 
     chunks, trailing = _chunks(memoryview(data))
+    wrong = [index for index, chunk in enumerate(chunks) if not chunk.sound]
+    if pixels and wrong:
+        raise ImageError(f"wrong checksum in the PNG chunk {chunks[wrong[0]].kind.decode()}")
     header = Header.read(bytes(chunks[0].body))
     frames: list[Images] = []
     images: list[Recipe] = []
     names: list[str] = []
     blob: list[bytes] = []
     left, sequence, only_exact, size = MAX_SAMPLES, -1, 0, (header.width, header.height)
-    for kind, several in groupby(chunks[1:-1], key=lambda chunk: chunk.kind if chunk.kind in _IMAGES else object()):
+    for kind, several in groupby(chunks[1:-1], key=lambda chunk: chunk.kind if _shows(chunk, pixels) else object()):
         run = list(several)
         names.append(run[0].kind.decode("ascii"))
         if not isinstance(kind, bytes):
@@ -75,6 +77,10 @@ def read(data: Buffer, pixels: bool = False) -> Content:
         left -= of_frame.bytes
         if left < 0:
             raise ImageError(f"a PNG of {header.width} x {header.height} pixels is too large to take apart")
+        if pixels:
+            frames.append(png_pixels.read_image(bodies, of_frame))
+            blob.append(b"")
+            continue
         frame, image, extra = _read_image(bodies, of_frame)
         frames.append(frame)
         images.append(image)
@@ -87,39 +93,51 @@ def read(data: Buffer, pixels: bool = False) -> Content:
         recipe["interlace"] = 1
     if names != ["IDAT"]:
         recipe["chunks"] = " ".join(names)
-    recipe["images"] = images if any(image != images[0] for image in images) else images[:1]
-    wrong = [index for index, chunk in enumerate(chunks) if not chunk.sound]
+    if not pixels:
+        recipe["images"] = images if any(image != images[0] for image in images) else images[:1]
+    parts = [np.concatenate(list(same)) for _, same in groupby(frames, key=lambda frame: frame.shape)]
+    if header.colour == 3 and header.depth > 1 and (found := _painted(parts, names, chunks)):
+        parts, said, gone = found
+        recipe["palette"] = 1
+        blob = [section(said), *(text for place, text in enumerate(blob) if place not in gone)]
     if wrong:
         recipe["crc"] = 1
         blob += [varints(wrong), *(chunks[index].crc for index in wrong)]
-    parts = [np.concatenate(list(same)) for _, same in groupby(frames, key=lambda frame: frame.shape)]
-    return Content(parts, recipe, b"".join([*blob, trailing]), corrections=only_exact)
+    return Content(parts, recipe, b"".join([*blob, trailing]), exact=not pixels, corrections=only_exact)
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     """The file again."""
-    if "images" not in recipe:
-        return png_pixels.write(recipe, blob, parts)
     from bitsback.files.png_rows import Header
 
+    sections = Sections(blob)
+    palettes: dict[str, bytes] = {}
+    if recipe.get("palette"):
+        parts, palette = png_palette.unpaint(parts, sections.section())
+        palettes = {"PLTE": palette.colours, "tRNS": palette.transparency or b""}
     frames = [frame for part in parts for frame in part]
     names = recipe.get("chunks", "IDAT").split()
-    images = recipe["images"] * (len(frames) if len(recipe["images"]) == 1 else 1)
-    if sum(name.encode() in _IMAGES for name in names) != len(frames) or len(images) != len(frames):
+    shows = (b"IDAT",) if "images" not in recipe else _IMAGES
+    images = recipe.get("images", [None])
+    images = images * (len(frames) if len(images) == 1 else 1)
+    if sum(name.encode() in shows for name in names) != len(frames) or len(images) != len(frames):
         raise ValueError("the pixels do not fit the PNG header")
 
     def header_of(frame: Images) -> Header:
-        return Header(frame.shape[1], frame.shape[0], recipe["depth"], recipe["colour"], recipe.get("interlace", 0))
+        header = Header(frame.shape[1], frame.shape[0], recipe["depth"], recipe["colour"], recipe.get("interlace", 0))
+        if frame.shape[2] != header.channels:
+            raise ValueError("the pixels do not fit the PNG header")
+        return header
 
-    sections, done, sequence = Sections(blob), 0, -1
-    first = frames[[name for name in names if name.encode() in _IMAGES].index("IDAT")]
+    done, sequence = 0, -1
+    first = frames[[name for name in names if name.encode() in shows].index("IDAT")]
     chunks = [(b"IHDR", header_of(first).write())]
     for name in names:
         kind = name.encode("ascii")
         if len(kind) != 4:
             raise ValueError("a chunk's name has four letters")
-        if kind not in _IMAGES:
-            body = sections.section()
+        if kind not in shows:
+            body = palettes.pop(name) if name in palettes else sections.section()
             if kind == b"fcTL" and len(body) == 26:
                 (sequence,) = struct.unpack_from(">I", body)
             chunks.append((kind, body))
@@ -137,6 +155,22 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     for index, (kind, body) in enumerate(chunks):
         out += [struct.pack(">I", len(body)), kind, body, crcs.get(index) or _crc(kind, body)]
     return b"".join([*out, sections.rest()])
+
+
+def _shows(chunk: _Chunk, pixels: bool) -> bool:
+    """Whether a chunk holds an image; the frames of an animation count as chunks where pixels are all that is asked
+    for, as how often they are cut decides what numbers follow."""
+    return chunk.kind == b"IDAT" or (chunk.kind == b"fdAT" and not pixels)
+
+
+def _painted(
+    parts: list[Images], names: list[str], chunks: list[_Chunk]
+) -> tuple[list[Images], bytes, set[int]] | None:
+    """The parts in colours, what is said of the palette, and which names' bodies that is."""
+    places = {name: names.index(name) for name in ("PLTE", "tRNS") if name in names}
+    bodies = {chunk.kind: bytes(chunk.body) for chunk in reversed(chunks)}  # the first of each
+    found = png_palette.paint(parts, png_palette.Palette(bodies.get(b"PLTE", b""), bodies.get(b"tRNS")))
+    return found and (*found, set(places.values()))
 
 
 def _crc(kind: bytes, body: Buffer) -> bytes:
@@ -222,8 +256,10 @@ def _most_chunks(data: Buffer) -> int:
     return _CHUNKS + len(data) // _CHUNK
 
 
-def _write_image(frame: Images, header: Any, image: Recipe, sections: Sections) -> list[bytes]:
-    """The inverse of :func:`_read_image`: the bodies of the chunks."""
+def _write_image(frame: Images, header: Any, image: Recipe | None, sections: Sections) -> list[bytes]:
+    """The inverse of :func:`_read_image`: the bodies of the chunks; of one, filtered and deflated anyhow, for None."""
+    if image is None:
+        return [png_pixels.write_image(frame, header)]
     from bitsback.files.deflate import put_together
     from bitsback.files.png_rows import choices, filtered, plain_rows
 

@@ -35,9 +35,9 @@ from bitsback.kinds.context.network import (
 from bitsback.kinds.likelihoods import BernoulliSpec, LikelihoodSpec, MixtureSpec
 from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.phases.grids import PHASES
-from bitsback.kinds.phases.network import SIZE, PhasesSpec
+from bitsback.kinds.phases.network import SIZE, LatentsSpec, PhasesSpec
 from bitsback.models import Model
-from bitsback.nets.layers import Conv, NetSpec, Skip
+from bitsback.nets.layers import AnyLayer, Conv, Dense, Flatten, NetSpec, Skip, Unflatten
 
 Size = Literal["small", "medium", "large"]
 
@@ -218,19 +218,42 @@ def phases_spec(
     channels: int,
     levels: int,
     width: int,
+    narrow: int,
     hidden: tuple[int, ...] = (),
-    reach: int = 2,
+    reach: tuple[int, ...] = (2,),
+    predicts: tuple[int, ...] = (2,),
     blocks: int = 1,
     period: int = 0,
     edges: bool = False,
     classes: int = 3,
+    map: int = 0,
 ) -> PhasesSpec:
-    """Networks for models in phases: trunks of residual blocks, all of one width."""
-    spec = PhasesSpec((), hidden, classes, reach, period, edges)
-    layers = (Conv(width, width, 3), Conv(width, width, 3), Skip()) * blocks
+    """Networks for models in phases.
+
+    A trunk has ``width`` channels; what its blocks add is found in ``narrow`` ones. The last number of ``reach``, or
+    ``predicts``, holds for further channels, too; filters read at least what is shown. ``map``: channels of what
+    latents say.
+    """
+    reach, predicts = ((*each, *each[-1:] * channels)[:channels] for each in (reach, predicts))
+    predicts = tuple(max(pair) for pair in zip(reach, predicts, strict=True)) if levels > 2 else ()
+    spec = PhasesSpec((), hidden, reach, predicts, classes, period, edges, map)
+    layers = (Conv(width, narrow, 3), Conv(narrow, width, 1), Skip()) * blocks
     inputs = [spec.inputs(phase, channels, levels > 2) for phase in range(len(PHASES))]
     trunks = tuple(NetSpec((seen, *SIZE), (Conv(seen, width, 1), *layers)) for seen in inputs)
-    return structs.replace(spec, trunks=trunks)
+    spec = structs.replace(spec, trunks=trunks)
+    spec.check(channels, levels > 2)
+    return spec
+
+
+def latents_spec(shape: tuple[int, int, int], count: int, bits: int, map: int, width: int = 16) -> LatentsSpec:
+    """Latents of images of a shape (height, width, channels), up to :data:`WHOLE` pixels an edge: dense layers between
+    them and a map of a quarter of the height and of the width."""
+    height, width_, channels = shape
+    rows, columns = -(-height // 4), -(-width_ // 4)
+    encoder: tuple[AnyLayer, ...] = (Conv(channels, width, 5, 2), Conv(width, 2 * width, 3, 2), Flatten())
+    encoder += (Dense(2 * width * rows * columns, 64), Dense(64, 2 * count))
+    decoder = (Dense(count, 64), Dense(64, map * rows * columns), Unflatten(map, rows, columns), Conv(map, map, 3))
+    return LatentsSpec(count, bits, NetSpec((channels, height, width_), encoder), NetSpec((count,), decoder))
 
 
 @dataclass(frozen=True)
@@ -241,6 +264,8 @@ class PhasesArchitecture:
     spec: PhasesSpec
     channels: int
     likelihood: LikelihoodSpec
+    latents: LatentsSpec | None = None
+    """For images of the size that its encoder takes."""
 
     @property
     def colour(self) -> tuple[int, ...]:
@@ -253,13 +278,17 @@ class PhasesArchitecture:
         return self.spec.macs(self.channels, self.likelihood.parameters)
 
     def config(self, name: str) -> PhasesConfig:
-        """The configuration of such a model, for images of any size."""
-        image = ImageSpec(0, 0, self.channels, self.likelihood.levels)
-        return PhasesConfig(name=name, image=image, likelihood=self.likelihood, phases=self.spec, colour=self.colour)
+        """The configuration of such a model."""
+        _, height, width = self.latents.encoder.input if self.latents else (0, 0, 0)
+        image = ImageSpec(height, width, self.channels, self.likelihood.levels)
+        return PhasesConfig(
+            name=name, image=image, likelihood=self.likelihood, phases=self.spec, latents=self.latents,
+            colour=self.colour,
+        )  # fmt: skip
 
 
-def in_phases(channels: int, levels: int, images: Sequence[NDArray[np.uint8]], size: Size) -> PhasesArchitecture:
-    """What suits a collection.
+def in_phases(channels: int, levels: int, images: Sequence[NDArray[np.uint8]], size: Size) -> list[PhasesArchitecture]:
+    """What suits a collection: without latents, and with them if all of its images have one size, and a small one.
 
     Args:
         levels: 2 or 256. images: some of them, (height, width, channels).
@@ -269,14 +298,27 @@ def in_phases(channels: int, levels: int, images: Sequence[NDArray[np.uint8]], s
     likelihood = BernoulliSpec() if levels == 2 else MixtureSpec(4 if glyphs else 3)
     period = 8 if levels > 2 and blocks(images) > BLOCKED else 0
     spec = phases_spec(
-        channels, levels, WIDTHS[size], (16,) if levels == 2 else (), 3 if glyphs else 2, period=period,
+        channels, levels, *WIDTHS[size], (16,) if levels == 2 else (), (3,) if glyphs else (2, 1), period=period,
         edges=largest <= WHOLE,
     )  # fmt: skip
-    return PhasesArchitecture("phases", spec, channels, likelihood)
+    found = [PhasesArchitecture("phases", spec, channels, likelihood)]
+    shapes = {image.shape for image in images}
+    if len(shapes) == 1 and largest <= WHOLE:
+        # As many as half of the samples can lend what they need
+        count, bits = (8, 5) if levels == 2 else (16, 8)
+        latents = latents_spec((*images[0].shape[:2], channels), count, bits, MAPS)
+        told = phases_spec(
+            channels, levels, *WIDTHS[size], spec.hidden, spec.reach, period=period, edges=True, map=MAPS
+        )
+        found.append(PhasesArchitecture(f"phases with {count} latents", told, channels, likelihood, latents))
+    return found
 
 
-WIDTHS: dict[Size, int] = {"small": 16, "medium": 24, "large": 48}
-"""Of the trunks."""
+MAPS = 16
+"""Channels of what latents say."""
+
+WIDTHS: dict[Size, tuple[int, int]] = {"small": (16, 16), "medium": (32, 16), "large": (64, 32)}
+"""Of the trunks, and of their blocks: multiples of 16, as engines take them."""
 
 WHOLE = 64
 """Pixels an edge up to which images are trained on as a whole, so that the distance from the edges means something."""

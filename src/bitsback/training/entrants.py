@@ -25,6 +25,10 @@ from bitsback.training.tasks import ContextTask, Pools
 Image = NDArray[np.uint8]
 
 
+FREE = {2: 0.02, 256: 0.03}
+"""Bits/dim that latents may take at no cost at first, by levels of a sample."""
+
+
 @dataclass(frozen=True)
 class Given:
     """What an entrant gets to train with.
@@ -128,8 +132,9 @@ class PhasesEntrant:
             enough = int(4 * FITTED / (given.samples / channels)) + 8
             order = np.random.default_rng(regime.seed).permutation(len(images))[:enough]
             filters = fit_filters(spec, channels, [images[i] for i in order])
-        module = TrainablePhases(spec, channels, likelihood, filters).to(given.device)
-        return PhasesTask(module, images, ordered(given.held_out, architecture.colour), regime.seed)
+        module = TrainablePhases(spec, channels, likelihood, filters, architecture.latents).to(given.device)
+        free = FREE[likelihood.levels] if architecture.latents else 0.0
+        return PhasesTask(module, images, ordered(given.held_out, architecture.colour), regime.seed, free=free)
 
     def schedule(self, given: Given, steps: int) -> Schedule:
         """Batches of images, or crops, of about so many pixels."""
@@ -138,7 +143,7 @@ class PhasesEntrant:
         parts = 1 if given.device.startswith("cuda") else 2 if (os.cpu_count() or 1) < 4 else 4
         return Schedule(
             steps, batch, 2e-3, min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2, parts=parts,
-            seed=given.regime.seed,
+            clip=10.0, seed=given.regime.seed,
         )  # fmt: skip
 
     def export(self, module: Any, name: str) -> Model:

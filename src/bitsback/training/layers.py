@@ -78,15 +78,43 @@ class ReturningClip(torch.autograd.Function):
         return gradient.masked_fill(outward, 0), None
 
 
+class OpenClip(torch.autograd.Function):
+    """Clip to 0..top with the gradient of a rectifier, as if there were no top: of an inner layer, which else would
+    stay at its top for good."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, top: float) -> Tensor:
+        ctx.save_for_backward(x)
+        return x.clamp(0, top)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (x,), (gradient,) = ctx.saved_tensors, gradients
+        return gradient.masked_fill(x <= 0, 0), None
+
+
 class QuantLayer(nn.Module):
     """A convolution or dense layer of the integer kind; ``last`` marks the one that gives a network's output.
 
     ``centre``: what its inputs are counted from, one number or one for each; only for layers without padding.
+    ``opened``: whether gradients pass from above the top. ``share``: what the weight of each input is multiplied by: 1
+    over how large it is, so that a step of Adam means about as much for each of them.
     """
 
-    def __init__(self, layer: Conv | Dense, last: bool = False, centre: float | Tensor = 0.0) -> None:
+    share: Tensor
+
+    def __init__(
+        self,
+        layer: Conv | Dense,
+        last: bool = False,
+        centre: float | Tensor = 0.0,
+        opened: bool = False,
+        share: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        self.layer = layer
+        self.layer, self.opened, self.shared = layer, opened, share is not None
+        ones = torch.ones(layer.inputs) if share is None else share
+        self.share = nn.Buffer(ones.view(1, -1, *[1] * (len(layer.weight_shape) - 2)), persistent=False)
         self.last = last
         self.centre = nn.Buffer(torch.as_tensor(centre, dtype=torch.float32), persistent=False)
         self.centred = bool(self.centre.any())
@@ -98,16 +126,20 @@ class QuantLayer(nn.Module):
 
     def integers(self) -> tuple[Tensor, Tensor, Tensor]:
         """Integer weight, bias and shift, as float tensors: see :func:`on_grid`."""
-        return on_grid(self.weight, self.offset(), MAX_WIDE_WEIGHT if self.layer.wide else MAX_WEIGHT)
+        return on_grid(self.relative(), self.offset(), MAX_WIDE_WEIGHT if self.layer.wide else MAX_WEIGHT)
+
+    def relative(self) -> Tensor:
+        """The weight of inputs as they are."""
+        weight: Tensor = self.weight
+        return weight * self.share if self.shared else weight
 
     def offset(self) -> Tensor:
         """The bias for inputs that are not centred."""
         bias: Tensor = self.bias
-        return bias - (self.weight.flatten(1) * self.centre).sum(1) if self.centred else bias
+        return bias - (self.relative().flatten(1) * self.centre).sum(1) if self.centred else bias
 
     def forward(self, x: Tensor) -> Tensor:
-        weight: Tensor = self.weight
-        bias = self.offset()
+        weight, bias = self.relative(), self.offset()
         if self.quantise:
             w, b, shift = self.integers()
             scale = shift.exp2()
@@ -117,7 +149,10 @@ class QuantLayer(nn.Module):
             y = F.conv2d(x, weight, bias, self.layer.stride, self.layer.kernel // 2)
         else:
             y = F.linear(x, weight, bias)
-        y = ReturningClip.apply(y, 255 / UNIT) if self.last else F.hardtanh(y, 0, 255 / UNIT)
+        if self.last:
+            y = ReturningClip.apply(y, 255 / UNIT)
+        else:
+            y = OpenClip.apply(y, 255 / UNIT) if self.opened else F.hardtanh(y, 0, 255 / UNIT)
         return straight_through((y * UNIT).round() / UNIT, y) if self.quantise else y
 
     def export(self) -> Weights:
@@ -138,16 +173,20 @@ class QuantNetwork(nn.Module):
     """The whole layer list as a torch module; input and output are real activations, (batch, *shape).
 
     ``centred``: its inputs are counted from :data:`CENTRE`. ``inner``: its output is what other layers read, not
-    parameters of distributions.
+    parameters of distributions. ``share``: of the first layer, see :class:`QuantLayer`.
     """
 
-    def __init__(self, spec: NetSpec, centred: bool = False, inner: bool = False) -> None:
+    def __init__(self, spec: NetSpec, centred: bool = False, inner: bool = False, share: Tensor | None = None) -> None:
         super().__init__()
         spec.shapes()
         self.spec = spec
         weighted = {i: layer for i, layer in enumerate(spec.layers) if isinstance(layer, Conv | Dense)}
         last, first = -1 if inner else max(weighted), min(weighted)
-        made = {i: QuantLayer(one, i == last, CENTRE * (centred and i == first)) for i, one in weighted.items()}
+        made = {
+            i: QuantLayer(one, i == last, CENTRE * (centred and i == first), inner, share if i == first else None)
+            for i, one in weighted.items()
+        }
+        self.inner = inner
         self.layers = nn.ModuleDict({str(i): layer for i, layer in made.items()})
         with torch.no_grad():
             for one in made.values() if inner else ():  # what comes after is to be learnt, not to be undone
@@ -179,7 +218,8 @@ class QuantNetwork(nn.Module):
                 case Shuffle(factor):
                     x = F.pixel_shuffle(x, factor)
                 case Skip(back):
-                    x = F.hardtanh(x + there[-1 - back] - CENTRE, 0, 255 / UNIT)
+                    x = x + there[-1 - back] - CENTRE
+                    x = OpenClip.apply(x, 255 / UNIT) if self.inner else F.hardtanh(x, 0, 255 / UNIT)
             there.append(x)
         return x
 

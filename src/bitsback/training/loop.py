@@ -74,6 +74,8 @@ class Schedule:
     """Share of the steps without progress on the held-out images after which the annealing begins at once."""
     parts: int = 1
     """Parts of a batch that are computed by themselves, at the same time where there are threads for it."""
+    clip: float = 1.0
+    """The longest gradient, in nats/dim; longer ones are cut."""
     seed: int = 0
 
     def rate(self, step: int) -> float:
@@ -111,7 +113,8 @@ MOST_PARTS = 64
 class Run:
     """A training under way, or over; what a checkpoint holds but the tensors.
 
-    ``best``: the step whose averaged weights scored best. ``reason``: why it ended, in words, when it has.
+    ``best``: the step whose averaged weights scored best. ``reason``: why it ended, in words, when it has. ``until``:
+    the step at which it ends or pauses.
     """
 
     schedule: Schedule
@@ -121,6 +124,7 @@ class Run:
     best_score: float = math.inf
     log: list[Check] = field(default_factory=list)
     reason: str = ""
+    until: int = 0
 
 
 def optimise(
@@ -154,7 +158,7 @@ def optimise(
     """
     loop = _Loop(task, schedule, checkpoint, group)
     run = loop.run
-    end = run.schedule.steps if until is None else min(until, run.schedule.steps)
+    end = run.until = run.schedule.steps if until is None else min(until, run.schedule.steps)
     executor = ThreadPoolExecutor(threads, initializer=_one_thread) if threads > 1 else None
     with executor or nullcontext():
         while run.step < end and not run.reason:
@@ -167,7 +171,7 @@ def optimise(
                 run.reason = "it was stopped"
             if stopped or run.step % run.schedule.check == 0 or run.step >= run.schedule.steps:
                 report(loop.check(limit))
-                end = run.schedule.steps if until is None else min(until, run.schedule.steps)
+                end = run.until = run.schedule.steps if until is None else min(until, run.schedule.steps)
     if run.step >= run.schedule.steps and not run.reason:
         run.reason = "all steps were done"
     if until is not None and run.step < run.schedule.steps and not run.reason:
@@ -222,7 +226,7 @@ class _Loop:
         gradients = group.average(gradients)
         for p, gradient in zip(self.parameters.values(), gradients, strict=True):
             p.grad = gradient
-        torch.nn.utils.clip_grad_norm_(self.parameters.values(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.parameters.values(), schedule.clip)
         for options in self.optimizer.param_groups:
             options["lr"] = schedule.rate(step)
         self.optimizer.step()
@@ -321,6 +325,16 @@ class _Loop:
         log = [Check(**{**row, "parts": tuple(row["parts"])}) for row in kept["log"]]
         self.run = Run(**{**kept, "schedule": Schedule(**kept["schedule"]), "log": log})
         self.run.reason = ""
+
+
+def extend(checkpoint: Path, factor: float) -> None:
+    """Let the run of a checkpoint go on for ``factor`` times its steps, or, if it is over, for so many times those that
+    were done. Where the learning rate fell already it rises again."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    schedule = state["run"]["schedule"]
+    schedule["steps"] = math.ceil(schedule["steps"] * factor)
+    with atomic.write(checkpoint, overwrite=True) as file:
+        torch.save(state, file)
 
 
 @torch.no_grad()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,9 @@ from numpy.typing import NDArray
 from bitsback.archive import Archive, Library, Settings, write_archive
 from bitsback.archive.intake import array_item
 from bitsback.data import peers
-from bitsback.errors import CodecError
+from bitsback.errors import CodecError, ModelError
+from bitsback.kinds.base import WithLatents
+from bitsback.kinds.noise import noise
 from bitsback.models import Model
 from bitsback.training.result import Row
 
@@ -33,7 +37,7 @@ def table(
     rows = []
     for name, kind, library in (
         (model.name, "new", Library([model], forced=True)),
-        ("shipped models", "shipped", Library()),
+        (WITHOUT, "shipped", Library()),
     ):
         progress(name)
         data, route = archive(images, library, threads)
@@ -46,7 +50,11 @@ def table(
         if size is not None:
             sizes[name] = size
             rows.append(Row(name, size, 8 * size / samples, "codec"))
-    return rows[:1] + sorted(rows[1:], key=lambda row: row.bytes), sizes
+    return rows[:2] + sorted(rows[2:], key=lambda row: row.bytes), sizes
+
+
+WITHOUT = "bitsback without it"
+"""What it does already, with what is installed."""
 
 
 def archive(images: Sequence[Image], library: Library, threads: int) -> tuple[bytes, str]:
@@ -77,7 +85,60 @@ def _check(data: bytes, images: Sequence[Image], library: Library) -> None:
 
 
 def break_even(model_bytes: int, rows: Sequence[Row], images: int) -> int | None:
-    """From how many images on an archive with the model in it is smaller than the best of the codecs; None: never."""
-    codecs = [row.bytes for row in rows if row.kind == "codec"]
-    saved = (min(codecs) - rows[0].bytes) / images if codecs else 0.0
+    """From how many images on an archive with the model in it is smaller than the best of all others; None: never."""
+    others = [row.bytes for row in rows if row.kind != "new"]
+    saved = (min(others) - rows[0].bytes) / images if others else 0.0
     return math.ceil(model_bytes / saved) if saved > 0 else None
+
+
+@dataclass(frozen=True)
+class Bought:
+    """What latents are worth, in bits/dim of some images: what they cost, all of it with them, and all of it with those
+    of another image. An ELBO next to another model's would not tell: a model may keep in its latents what is the same
+    for all images, and lose it all without them."""
+
+    latents: float
+    own: float
+    swapped: float
+
+    def __str__(self) -> str:
+        return (
+            f"latents cost {self.latents:.4f} of {self.own:.4f} bits/dim; with those of another image it were "
+            f"{self.swapped:.4f} ({self.swapped / self.own - 1:+.1%})"
+        )
+
+
+def bought(model: Model, images: Sequence[Image], seed: int = 0) -> Bought:
+    """What the latents of a model are worth on images of its one size, two or more: by one draw of them for each."""
+    trained = model.trained
+    if not isinstance(trained, WithLatents):
+        raise ModelError(f"the model {model.name} has no latents")
+    totals, samples = np.zeros(3), 0
+    rng = np.random.default_rng(seed)
+    for first in range(0, len(images) - 1, TOGETHER):
+        # Never one alone, who would get its own
+        x = np.stack(images[first : first + TOGETHER + (first + TOGETHER == len(images) - 1)])
+        posterior = trained.posterior(x)
+        z = posterior.pop(noise(rng, len(x) * trained.latents * posterior.precision))
+        cost = float(trained.prior(len(x)).bits(z).sum() - posterior.bits(z).sum())
+        own, other = (float(trained.likelihood(each).bits(x).sum()) for each in (z, np.roll(z, 1, 0)))
+        totals += (cost, cost + own, cost + other)
+        samples += x.size
+        if first + TOGETHER >= len(images) - 1:
+            break
+    return Bought(*(totals / samples).tolist())
+
+
+TOGETHER = 64
+"""Images that are looked at together."""
+
+
+def decoding_speed(model: Model, images: Sequence[Image], threads: int = 1) -> float:
+    """Megabytes of samples a second, decoding as many of the images as have the first one's shape, up to 3 MB."""
+    alike = [image for image in images if image.shape == images[0].shape][: max(1, 3_000_000 // images[0].size)]
+    x = np.stack(alike)
+    payload = model.encode(x, threads)
+    model.decode(payload, len(x), x.shape[1:], threads=threads)  # compiles
+    began = time.perf_counter()
+    model.decode(payload, len(x), x.shape[1:], threads=threads)
+    return x.size / 1e6 / max(time.perf_counter() - began, 1e-9)

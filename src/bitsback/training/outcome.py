@@ -16,38 +16,41 @@ ALIKE = 5e-4
 
 
 def headline(result: Result) -> str:
-    """What came out, in a sentence.
+    """What came out, in a sentence: against the best of all that there is already.
 
     >>> from types import SimpleNamespace as Some
     >>> rows = [Row("mine", 69, 4.0, "new"), Row("WebP", 100, 5.8, "codec")]
     >>> headline(Some(table=rows, break_even=340, held_out=[0]))
     'Your images take 31 % less than with the best of the others, WebP; the model has paid for itself after 340 images.'
     """
-    new, codec = result.table[0], best(result.table, "codec")
-    if codec is None:
+    new, other = result.table[0], best(result.table)
+    if other is None:
         return f"Your images take {new.bytes / len(result.held_out):,.0f} bytes each."
-    others = f"the best of the others, {codec.name}"
-    saved = 1 - new.bytes / codec.bytes
+    others = f"with {_named(other)}"
+    saved = 1 - new.bytes / other.bytes
     if saved < ALIKE or result.break_even is None:
-        more = "as much as" if abs(saved) < ALIKE else f"{percent(new.bytes / codec.bytes - 1)} more than"
-        return f"Your images take {more} with {others}: this model does not pay."
+        more = "as much as" if abs(saved) < ALIKE else f"{percent(new.bytes / other.bytes - 1)} more than"
+        return f"Your images take {more} {others}: this model does not pay."
     after = count(result.break_even, "image")
-    return f"Your images take {percent(saved)} less than with {others}; the model has paid for itself after {after}."
+    return f"Your images take {percent(saved)} less than {others}; the model has paid for itself after {after}."
+
+
+def _named(row: Row) -> str:
+    return row.name if row.kind == "shipped" else f"the best of the others, {row.name}"
 
 
 def addition(result: Result) -> str:
-    """How many images were measured, and how the models fare that were there before."""
-    new, shipped = result.table[0], best(result.table, "shipped")
+    """How many images were measured, and how what the headline does not name compares."""
+    new, other = result.table[0], best(result.table)
     measured = f"Measured on {count(len(result.held_out), 'image')} that training never saw."
-    if shipped is None:
+    kind = "codec" if other is not None and other.kind == "shipped" else "shipped"
+    rest = best([row for row in result.table if row.kind == kind])
+    if rest is None:
         return measured
-    more = shipped.bytes / new.bytes - 1
-    installed = f"{measured} The models that were installed already take"
+    more, name = rest.bytes / new.bytes - 1, rest.name[:1].upper() + rest.name[1:]
     if abs(more) < ALIKE:
-        return f"{installed} as much as the new one."
-    if more < 0:
-        return f"{installed} {percent(-more)} less than the new one: use those."
-    return f"{installed} {percent(more)} more than the new one."
+        return f"{measured} {name} takes as much as the new model."
+    return f"{measured} {name} takes {percent(abs(more))} {'less' if more < 0 else 'more'} than the new model."
 
 
 def text_table(result: Result) -> str:
@@ -68,9 +71,9 @@ def text_table(result: Result) -> str:
     return "\n".join([*lines, "", *textwrap.wrap(f"{headline(result)} {addition(result)}", 80)])
 
 
-def best(rows: Sequence[Row], kind: str) -> Row | None:
-    """The row of that kind with the fewest bytes."""
-    return min((row for row in rows if row.kind == kind), key=lambda row: row.bytes, default=None)
+def best(rows: Sequence[Row]) -> Row | None:
+    """The row with the fewest bytes, but for the new model's."""
+    return min((row for row in rows if row.kind != "new"), key=lambda row: row.bytes, default=None)
 
 
 def in_all(result: Result, row: Row, images: int) -> float:

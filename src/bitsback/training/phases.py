@@ -15,17 +15,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bitsback.codecs import bucket_centres
 from bitsback.kinds.context.network import companding, every_difference
 from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.kinds.phases.codec import MIDDLE, prediction, surroundings
-from bitsback.kinds.phases.grids import NEAR, PHASES, Step, offsets, steps, taps
-from bitsback.kinds.phases.network import FOLLOW_SHIFT, PhasesSpec, head_name, head_tensors
+from bitsback.kinds.phases.grids import NEAR, PHASES, Step, lent, offsets, spread, steps
+from bitsback.kinds.phases.latents import without_lenders
+from bitsback.kinds.phases.network import FOLLOW_SHIFT, LatentsSpec, PhasesSpec, head_name, head_tensors
 from bitsback.kinds.phases.sight import Sight, look, room
 from bitsback.kinds.phases.tiles import CORNER
 from bitsback.nets.layers import Weights
 from bitsback.training.context import ContextLayer
 from bitsback.training.layers import CENTRE, SMALL, UNIT, QuantNetwork, straight_through
 from bitsback.training.objectives import objective
+from bitsback.training.tasks import latent_cost
+from bitsback.training.vae import drawn
 
 FITTED = 200_000
 """Samples that a filter is found from, at most."""
@@ -49,6 +53,7 @@ class TrainablePhases(nn.Module):
     Args:
         spec: of the networks. channels: of an image. likelihood: of its samples.
         filters: by class and phase, see :func:`fit_filters`; empty with two levels.
+        latents: of an image, if there are any.
     """
 
     def __init__(
@@ -57,19 +62,32 @@ class TrainablePhases(nn.Module):
         channels: int,
         likelihood: LikelihoodSpec,
         filters: dict[tuple[int, int], Weights],
+        latents: LatentsSpec | None = None,
     ) -> None:
         super().__init__()
+        self.latents = latents
         self.spec, self.channels, self.likelihood = spec, channels, likelihood
         self.predicted = likelihood.levels > 2
         self.objective = objective(likelihood)
         self.filters, self.quantised = filters, False
         self.table = every_difference(companding())
-        self.networks = [QuantNetwork(trunk, centred=self.predicted, inner=True) for trunk in spec.trunks]
+        shares = [self._shares(phase) for phase in range(len(PHASES))]
+        self.networks = [
+            QuantNetwork(trunk, centred=self.predicted, inner=True, share=share)
+            for trunk, share in zip(spec.trunks, shares, strict=True)
+        ]
         self.trunks = nn.ModuleList(self.networks)
         self.places = [(level, phase) for level in range(spec.classes) for phase in range(len(PHASES))]
         self.by_place = [self._head(phase) for _, phase in self.places]
         self.heads = nn.ModuleList(self.by_place)
         self.base = self._head(None)
+        self.coders: dict[str, QuantNetwork] = {}
+        if latents is not None:
+            whole = torch.full((channels,), UNIT / (128 if likelihood.levels == 2 else 255))
+            self.encoder = QuantNetwork(latents.encoder, share=whole)
+            self.decoder = QuantNetwork(latents.decoder, centred=True)
+            self.coders = {"encoder": self.encoder, "decoder": self.decoder}
+            self._begin(latents)
         with torch.no_grad():
             # The single sample of an image's coarsest level is anywhere
             if self.predicted:
@@ -78,6 +96,22 @@ class TrainablePhases(nn.Module):
                     last = _layers(head)[-1]
                     last.bias[:k] = torch.linspace(-60, 60, k) if k > 1 else 0
                     last.bias[k : 2 * k] = 44 / 6
+
+    def _shares(self, phase: int) -> Tensor:
+        """Of what a trunk reads: differences and maps are small, bits and flags are 0 or all there is."""
+        small = (sum(self.spec.counts(phase)) + self.channels) * self.predicted
+        found = torch.full((self.spec.inputs(phase, self.channels, self.predicted),), UNIT / 255)
+        found[:small] = 1
+        found[len(found) - self.spec.map :] = 1
+        return found
+
+    @torch.no_grad()
+    def _begin(self, latents: LatentsSpec) -> None:
+        """Start with a narrow posterior: from a wide one, latents are given up early."""
+        *_, last = self.encoder.weighted().values()
+        last.weight.mul_(0.3)
+        last.bias[: latents.count] = CENTRE
+        last.bias[latents.count :] = 2.0
 
     def _head(self, phase: int | None) -> nn.ModuleList:
         parameters = self.likelihood.parameters
@@ -107,21 +141,37 @@ class TrainablePhases(nn.Module):
     def quantise(self, on: bool) -> None:
         """Put the quantisation into the loop, or take it out."""
         self.quantised = on
-        for trunk in self.networks:
-            trunk.quantise(on)
+        for network in (*self.networks, *self.coders.values()):
+            network.quantise(on)
         for layer in (m for m in self.modules() if isinstance(m, ContextLayer)):
             layer.quantise = on
 
-    def bits(self, x: NDArray[np.uint8]) -> Tensor:
-        """Bits of all images together, by head and channel: (1 + classes * phases, channels). That of the coarsest
-        level's sample is the first.
+    def infer(self, x: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
+        """Bits that each latent of each image costs, KL, (n, latents); and what latents drawn from the posterior say,
+        (n, map, height, width)."""
+        if self.latents is None:
+            return torch.zeros((len(x), 0)), None
+        scale = (128 if self.likelihood.levels == 2 else 1) / UNIT
+        seen = torch.from_numpy(np.ascontiguousarray(without_lenders(x).transpose(0, 3, 1, 2)))
+        kl, z = drawn(self.encoder(seen.to(next(self.parameters()).device).float() * scale), self.quantised)
+        if self.quantised:
+            codes = torch.from_numpy(bucket_centres(self.latents.bits)).to(z) / UNIT
+            nearest = torch.searchsorted((codes[:-1] + codes[1:]) / 2, z.detach())
+            z = straight_through(codes[nearest], z)
+        return kl / math.log(2), self.decoder(z)
 
-        ``x``: uint8 (n, height, width, channels), channels in coding order.
+    def bits(self, x: NDArray[np.uint8], said: Tensor | None = None) -> Tensor:
+        """Bits of the samples of all images together, by head and channel, (1 + classes * phases, channels): that of
+        the coarsest level's sample is the first.
+
+        Args:
+            x: uint8 (n, height, width, channels), channels in coding order.
+            said: what latents say of them, from :meth:`infer`.
         """
         parts: dict[int, list[_Part]] = {}
         for step in (None, *steps(*x.shape[1:3])):
             place = -1 if step is None else self.places.index((self.spec.class_of(step.level), step.phase))
-            parts.setdefault(place, []).append(self._look(x, step))
+            parts.setdefault(place, []).append(self._look(x, step, said))
         zero = torch.zeros(self.channels, device=next(self.parameters()).device)
         found = [self._nats(self.by_place[place], parts[place]) if place in parts else zero for place in self.numbers]
         return torch.stack([self._nats(self.base, parts[-1]), *found]) / math.log(2)
@@ -131,15 +181,24 @@ class TrainablePhases(nn.Module):
         """Of the heads."""
         return range(len(self.places))
 
-    def _look(self, x: NDArray[np.uint8], step: Step | None) -> _Part:
+    def _look(self, x: NDArray[np.uint8], step: Step | None, said: Tensor | None) -> _Part:
         """Run the trunk of a step."""
         device = next(self.parameters()).device
         seen, samples = self.see(x, step)
+        rows, columns = (step.height, step.width) if step else (1, 1)
+        maps = None
+        if said is not None:
+            there = (spread(count, length) for count, length in zip((rows, columns), said.shape[2:], strict=True))
+            row, column = (torch.from_numpy(index).to(device) for index in there)
+            maps = said[:, :, row[:, None], column]
+            if lent(step):
+                maps = torch.zeros_like(maps)
         if step is None:
-            maps = torch.full((len(samples), 1), 255 / UNIT, device=device)
+            maps = torch.full((len(samples), 1), 255 / UNIT, device=device) if maps is None else maps[:, :, 0, 0]
         else:
-            given = torch.from_numpy(seen.features).to(device).view(len(x), step.height, step.width, -1)
-            out: Tensor = self.networks[step.phase]((given.float() / UNIT).permute(0, 3, 1, 2))
+            given = torch.from_numpy(seen.features).to(device).view(len(x), rows, columns, -1)
+            shown = (given.float() / UNIT).permute(0, 3, 1, 2)
+            out: Tensor = self.networks[step.phase](shown if maps is None else torch.cat([shown, maps], 1))
             maps = out.permute(0, 2, 3, 1).reshape(len(samples), -1)
         return _Part(maps, *(torch.from_numpy(a).to(device) for a in (samples, seen.predictions, seen.near)))
 
@@ -177,10 +236,11 @@ class TrainablePhases(nn.Module):
             nothing = np.zeros((n, channels, NEAR), np.int16)
             middle = np.full((n, channels), MIDDLE, np.int16)
             return Sight(np.empty((n, 0), np.uint8), middle, nothing), np.ascontiguousarray(x[:, 0, 0])
-        around = surroundings(self.spec, channels, step, height, width)
+        around = surroundings(self.spec, step, height, width)
         seen = room(n * step.height * step.width, around, channels, self.predicted)
         filters = self.filters.get((self.spec.class_of(step.level), step.phase))
-        look(x, around, None if filters is None else prediction(self.table, filters), seen)
+        counts = self.spec.read(step.phase)
+        look(x, around, None if filters is None else prediction(self.table, filters, counts), seen)
         return seen, samples_of(x, step)
 
     def export(self) -> dict[str, NDArray[np.generic]]:
@@ -192,6 +252,8 @@ class TrainablePhases(nn.Module):
             tensors |= {f"filter.{level}.{phase}.{part}": getattr(one, part) for part in Weights.__struct_fields__}
         for (level, phase), head in zip(self.places, self.by_place, strict=True):
             tensors |= head_tensors(head_name(level, phase), _exported(head))
+        for name, network in self.coders.items():
+            tensors |= network.export().tensors(name)
         return tensors | head_tensors(head_name(None, None), _exported(self.base))
 
 
@@ -224,11 +286,10 @@ def fit_filters(spec: PhasesSpec, channels: int, images: Sequence[NDArray[np.uin
     for level in range(spec.classes):
         for phase in range(len(PHASES)):
             pairs = list(_pairs(spec, channels, images, level, phase))
-            size = len(taps(phase, spec.reach)) * channels
-            weight = np.zeros((channels, size))
+            weight = np.zeros((channels, sum(spec.read(phase))))
             if pairs:
                 u, y = (np.concatenate(part) for part in zip(*pairs, strict=True))
-                weight = _solved(u, y, channels)
+                weight = _solved(u, y, spec.read(phase))
             found[level, phase] = _rounded(weight)
     return found
 
@@ -236,33 +297,34 @@ def fit_filters(spec: PhasesSpec, channels: int, images: Sequence[NDArray[np.uin
 def _pairs(
     spec: PhasesSpec, channels: int, images: Sequence[NDArray[np.uint8]], level: int, phase: int
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Taps less the mean of the nearest, (samples, channels, taps), and the samples less that."""
+    """Taps less the mean of the nearest, (samples, taps), those of a channel together, and the samples less that."""
     count = 0
     for image in images:
         height, width = image.shape[:2]
         step = next((s for s in steps(height, width) if (s.level, s.phase) == (level, phase)), None)
         if step is None or count >= FITTED:
             continue
-        rows, columns = offsets(step, spec.reach, height, width, channels)
-        places = (rows[:, None] + columns).reshape(step.height * step.width, -1)
-        flat = image.reshape(-1)
-        x = np.stack([flat[places + c] for c in range(channels)], 1).astype(np.float32)
-        mean = x[:, :, :NEAR].mean(2)
-        count += len(x)
-        yield x - mean[:, :, None], samples_of(image[None], step) - mean
+        flat, parts, means = image.reshape(-1), [], []
+        for c, reach in enumerate(spec.predicts):
+            rows, columns = offsets(step, reach, height, width, channels)
+            x = flat[(rows[:, None] + columns).reshape(step.height * step.width, -1) + c].astype(np.float32)
+            means.append(x[:, :NEAR].mean(1))
+            parts.append(x - means[-1][:, None])
+        count += len(parts[0])
+        yield np.concatenate(parts, 1), samples_of(image[None], step) - np.stack(means, 1)
 
 
-def _solved(u: NDArray[np.float32], y: NDArray[np.float32], channels: int) -> NDArray[np.float64]:
-    """The weights of all filters, (channels, channels * taps). Where much goes on, a sample counts for less, as it does
-    for a distribution that is wide there."""
-    size = u.shape[2] * channels
-    weight = np.zeros((channels, size))
-    flat = torch.from_numpy(u.reshape(len(u), size))
-    for c in range(channels):
-        unrest = 1 + np.abs(u[:, c, :NEAR]).mean(1) + np.abs(u[:, c]).mean(1) / 2
+def _solved(u: NDArray[np.float32], y: NDArray[np.float32], counts: Sequence[int]) -> NDArray[np.float64]:
+    """The weights of all filters, (channels, taps), for so many taps of each channel. Where much goes on, a sample
+    counts for less, as it does for a distribution that is wide there."""
+    weight = np.zeros((len(counts), u.shape[1]))
+    flat = torch.from_numpy(u)
+    for c, first in enumerate(np.cumsum([0, *counts[:-1]])):
+        own = np.abs(u[:, first : first + counts[c]])
+        unrest = 1 + own[:, :NEAR].mean(1) + own.mean(1) / 2
         weighed = flat / torch.from_numpy(unrest)[:, None]
         moments = (weighed.T @ flat).double()
-        moments += torch.eye(size) * (moments.diagonal().mean() * RIDGE + 1e-6)
+        moments += torch.eye(len(moments)) * (moments.diagonal().mean() * RIDGE + 1e-6)
         weight[c] = torch.linalg.solve(moments, (weighed.T @ torch.from_numpy(y[:, c])).double()).numpy()
     return weight
 
@@ -296,6 +358,8 @@ class PhasesTask:
         sizes: (height, width) of each of the images to train on, which are numbered from 0.
         held_out: what to measure on.
         prepare: applied to each batch before the objective, e.g. to draw binary samples from grey ones.
+        free: bits/dim that latents may take at no cost at first, falling to 0 over the first half of the training: else
+            they are given up before they have learnt anything (free bits, Kingma et al., arXiv 1606.04934).
     """
 
     def __init__(
@@ -305,8 +369,10 @@ class PhasesTask:
         held_out: Sequence[NDArray[np.uint8]],
         seed: int = 0,
         prepare: Callable[[NDArray[np.uint8], np.random.Generator], NDArray[np.uint8]] = lambda x, rng: x,
+        free: float = 0.0,
     ) -> None:
         self.module, self._images, self._seed, self._prepare = module, images, seed, prepare
+        self._free = free
         self._sizes = np.array([image.shape[:2] for image in images])
         self._crops: dict[int, NDArray[np.uint8]] = {}
         self._held_out = list(_groups(held_out))
@@ -326,15 +392,25 @@ class PhasesTask:
 
     def loss(self, picks: NDArray[np.int64], done: float) -> Tensor:
         x = np.stack([self._crops[pick] for pick in picks])
-        return self.module.bits(x).sum() / x.size
+        cost, said = self.module.infer(x)
+        return latent_cost(cost.sum() / x.size, self._free, done) + self.module.bits(x, said).sum() / x.size
 
     @torch.no_grad()
     def score(self) -> tuple[float, ...]:
-        """Bits/dim, and those of each channel in coding order."""
+        """Bits/dim, and those of each channel in coding order; or, of a model with latents, those of latents and
+        samples, and of samples with the latents of another image."""
         bits, samples = np.zeros(self.module.channels), 0
+        latents, swapped = 0.0, 0.0
         for x in self._held_out:
-            bits += self.module.bits(x).sum(0).cpu().numpy()
+            cost, said = self.module.infer(x)
+            bits += self.module.bits(x, said).sum(0).cpu().numpy()
             samples += x.size
+            if said is not None:
+                latents += float(cost.sum())
+                swapped += float(self.module.bits(x, said.roll(1, 0)).sum())
+        if self.module.latents is not None:
+            own = float(bits.sum())
+            return tuple(total / samples for total in (latents + own, latents, own, swapped))
         return float(bits.sum() / samples), *(bits * len(bits) / samples).tolist()
 
 

@@ -22,8 +22,10 @@ class Regime:
         minutes: for everything, from the first look to the last figure.
         steps: of training, instead of as many as the time allows. Only so is a run repeatable to the last bit.
         kind: of the model: "context", "phases", or "auto" for the one that is best on the held-out images.
-        size: of the network: a larger one is slower to train and to code with, and smaller in bits.
-        init: the model to start from, by name or path; "auto" tries the best of the installed ones, "none" none.
+        size: of the network: a larger one is slower to train and to code with, and smaller in bits. "auto": medium, or
+            that of a model to start from, which else is none.
+        init: the model to start from, by name or path; "auto" tries the best of the installed ones if the size is left
+            open, too; "none" none.
         seed: of everything that is left to chance.
         device: "cpu", "cuda", or "auto" for whichever there is.
         threads: to use, 0 for all cores. The model does not depend on it.
@@ -35,7 +37,7 @@ class Regime:
     minutes: float = 20.0
     steps: int | None = None
     kind: Kind = "auto"
-    size: Size = "medium"
+    size: Size | Literal["auto"] = "auto"
     init: str = "auto"
     seed: int = 0
     device: str = "auto"
@@ -43,6 +45,11 @@ class Regime:
     memory: int = 1 << 30
     limit: int = 200_000
     name: str = "model"
+
+    @property
+    def network(self) -> Size:
+        """The size of networks that start from nothing."""
+        return "medium" if self.size == "auto" else self.size
 
 
 class View:
@@ -60,8 +67,11 @@ class View:
     def note(self, text: str) -> None:
         """One line worth keeping: it ends up in the report too."""
 
+    def race(self, number: int, of: int) -> None:
+        """Candidate ``number`` of a race begins; 0: there is no race, or no longer."""
+
     def step(self, name: str, run: Run, bits: float) -> None:
-        """A training step of a candidate."""
+        """A training step of a candidate, towards step ``run.until``."""
 
     def check(self, name: str, row: Check) -> None:
         """A check of a candidate."""

@@ -56,19 +56,19 @@ def html(result: Result) -> str:
 
 def _title(result: Result) -> str:
     """The headline, with no line break inside a name or before a sign."""
-    text, codec = headline(result), best(result.table, "codec")
-    if codec is not None:
-        text = text.replace(codec.name, codec.name.replace(" ", "\xa0"))
+    text, other = headline(result), best(result.table)
+    if other is not None and other.kind == "codec":
+        text = text.replace(other.name, other.name.replace(" ", "\xa0"))
     return escape(text.replace(" %", "\xa0%"))
 
 
 def _key(result: Result) -> str:
-    new, codec = result.table[0], best(result.table, "codec")
+    new, other = result.table[0], best(result.table)
     images = len(result.held_out)
     cells = [(f"{new.bytes / images:,.0f}", "bytes an image")]
-    if codec is not None:
+    if other is not None:
         paid = "never" if result.break_even is None else f"{result.break_even:,}"
-        cells += [(f"{codec.bytes / images:,.0f}", f"bytes an image with {escape(codec.name)}")]
+        cells += [(f"{other.bytes / images:,.0f}", f"bytes an image with {escape(fit(other.name, 40))}")]
         cells += [(paid, "images until the model’s file is paid for")]
     cells += [(size(len(result.model.data)), "model file")]
     return key(cells)

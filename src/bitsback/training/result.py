@@ -28,7 +28,7 @@ class Row:
     """What one codec or model makes of the held-out images.
 
     ``bytes`` in all, for a codec one file an image; for a model a whole archive, the model's own file apart. ``kind``
-    is "new" (the trained model), "shipped" (models and the predictor) or "codec".
+    is "new" (the trained model), "shipped" (what bitsback does without it) or "codec".
     """
 
     name: str
@@ -43,8 +43,9 @@ class Result:
 
     Attributes:
         model: as exported. card: the facts that are written beside it, as JSON.
-        table: the trained model first, then the others by size.
-        break_even: from how many images on the model's file has paid for itself against the best codec; None: never.
+        table: the trained model first, then what bitsback does without it, then the others by size.
+        break_even: from how many images on the model's file has paid for itself against the best of all others; None:
+            never.
         held_out: images, uint8 (height, width, channels) each, as many as are shown and measured; names of them.
         log: the checks, in order.
         notes: one line each: what was skipped, why training ended, and the like.

@@ -13,6 +13,7 @@ found anew, and comes out the same.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
 import time
@@ -43,7 +44,7 @@ from bitsback.training.architecture import Architecture, candidates, from_model,
 from bitsback.training.card import card
 from bitsback.training.distributed import Group, join
 from bitsback.training.entrants import ContextEntrant, Entrant, Given, PhasesEntrant
-from bitsback.training.loop import Run, Schedule, Task, optimise
+from bitsback.training.loop import Run, Schedule, Task, extend, optimise
 from bitsback.training.loop import load as load_weights
 from bitsback.training.regime import Regime, View
 from bitsback.training.result import Point, Result, Row
@@ -64,6 +65,9 @@ MEASURED_SAMPLES = 6 << 20
 
 SCORED_SAMPLES = 48 << 20
 """Samples of held-out images that the checks draw from."""
+
+FEW = 100
+"""Images to learn from that are worth a warning."""
 
 DECIDED = "decided.json"
 
@@ -162,6 +166,9 @@ class _Fit:
             count = _within([image.size for image in images], MEASURED_SAMPLES)
             images, names = images[:count], names[:count]
             rows, _ = measure.table(model, images, self.threads, lambda what: self.view.stage(f"measuring {what}"))
+            self._note(f"it decodes {measure.decoding_speed(model, images):,.1f} MB/s on one core")
+            if model.has_latents and len(images) > 1:
+                self._note(str(measure.bought(model, images)))
         return Result(
             model=model,
             card=self._card(model, entrant, run, len(images)),
@@ -200,6 +207,11 @@ class _Fit:
             f"{len(found.train):,} images to learn from, {len(found.held_out):,} held out ({found.how})"
             + (f", {found.twins:,} left out because a held-out one is nearly the same" if found.twins else "")
         )
+        if len(found.train) < FEW or len(found.held_out) < FEW // 10:
+            self._note(
+                f"these are few images: what is learned from {len(found.train):,} may not hold for others, and what "
+                f"{len(found.held_out):,} say about them is uncertain; thousands are better"
+            )
         for line in tally([*collection.skipped, *found.skipped]):
             self._note(line)
         return _Data(collection, summary.type, found, summary)
@@ -249,11 +261,24 @@ class _Fit:
             return new
         kept = msgspec.json.decode(path.read_bytes(), type=_Decided)
         changed = [key for key, value in new.asked.items() if kept.asked.get(key) != value]
+        if changed in (["steps"], ["minutes"]):
+            before, now = (float(one.asked[changed[0]] or 0) for one in (kept, new))
+            if now > before > 0:
+                self._extend(kept, new, now / before)
+                changed = []
         if changed:
             raise BitsBackError(f"{self.folder}: a run with another {changed[0]}; start anew with --force")
         if kept.data != new.data:
             raise BitsBackError(f"{self.folder}: a run on other images; start anew with --force")
         return kept
+
+    def _extend(self, kept: _Decided, new: _Decided, factor: float) -> None:
+        """Let a run go on for longer. Checkpoints come first, so that a kill in between does no harm."""
+        for checkpoint in sorted(self.folder.glob("*.pt")):
+            extend(checkpoint, factor)
+        kept.steps = {name: math.ceil(steps * factor) for name, steps in kept.steps.items()}
+        kept.asked = new.asked
+        self._keep(kept)
 
     def _keep(self, decided: _Decided) -> None:
         if self.group.leads:
@@ -266,6 +291,8 @@ class _Fit:
         """What is to race."""
         summary, wanted, init, kind = self.data.summary, self.data.type, self.regime.init, self.regime.kind
         if init not in ("auto", "none"):
+            if self.regime.size != "auto":
+                raise BitsBackError(f"the size is that of {init}: leave one of the two out")
             chosen = from_model(Model.load(init))
             if chosen is None:
                 raise ModelError(f"{init} cannot be trained further: it is not of kind context")
@@ -276,14 +303,15 @@ class _Fit:
             return [ContextEntrant(chosen)]
         found: list[Entrant] = []
         if kind in ("auto", "context"):
-            looks = candidates(wanted.channels, wanted.levels, summary.edge, summary.flat, self.regime.size)
+            looks = candidates(wanted.channels, wanted.levels, summary.edge, summary.flat, self.regime.network)
             found += [ContextEntrant(one) for one in looks]
-            nearest = self._nearest(held_out) if init == "auto" else None
+            nearest = self._nearest(held_out) if init == "auto" and self.regime.size == "auto" else None
             found += [ContextEntrant(nearest)] if nearest is not None else []
         if kind in ("auto", "phases"):
             shown = held_out[: _within([image.size for image in held_out], 1 << 22)]
-            architecture = in_phases(wanted.channels, wanted.levels, shown, self.regime.size)
-            found.append(PhasesEntrant(architecture))
+            found += [
+                PhasesEntrant(one) for one in in_phases(wanted.channels, wanted.levels, shown, self.regime.network)
+            ]
         return found
 
     def _nearest(self, held_out: Sequence[Image]) -> Architecture | None:
@@ -342,7 +370,10 @@ class _Fit:
     def _race(self, entrants: Sequence[Entrant]) -> tuple[Task, Entrant, Run]:
         """Let them train for a while; the one in the lead, as it is then."""
         best: tuple[float, int, Task, Entrant, Run] | None = None
+        if len(entrants) > 1:
+            self._note(f"a race of {len(entrants)}: each trains for a while, and the best one goes on")
         for number, entrant in enumerate(entrants):
+            self.view.race(number + 1 if len(entrants) > 1 else 0, len(entrants))
             task = self._task(entrant)
             schedule = self._schedule(entrant, self._steps(entrant, task))
             until = schedule.check * max(1, round(RACE * schedule.steps / schedule.check))
@@ -358,6 +389,7 @@ class _Fit:
                 best = score, number, task, entrant, run
             if run.reason and run.step <= until:
                 break  # stopped by hand
+        self.view.race(0, 0)
         if best is None:
             raise BitsBackError("there is nothing to train")
         _, self.number, task, entrant, run = best

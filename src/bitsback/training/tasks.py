@@ -155,13 +155,7 @@ class VAETask:
 
     def loss(self, picks: NDArray[np.int64], done: float) -> Tensor:
         latents, pixels = self.module.bits(self._prepare(self._train[torch.from_numpy(picks)].to(self._device)))
-        return self.latent_cost(latents / self._dims, done) + pixels / self._dims
-
-    def latent_cost(self, bits: Tensor, done: float) -> Tensor:
-        """What latents of so many bits/dim cost when a share ``done`` of the training is over."""
-        if self._free:
-            return bits.clamp_min(self._free * max(0.0, 1 - 2 * done))
-        return bits * min(1.0, done / self._warm_up + 0.05 if self._warm_up else 1.0)
+        return latent_cost(latents / self._dims, self._free, done, self._warm_up) + pixels / self._dims
 
     @torch.no_grad()
     def score(self) -> tuple[float, ...]:
@@ -172,3 +166,10 @@ class VAETask:
             sums += torch.stack(self.module.bits(batch)).cpu() * len(batch)
         latents, pixels = (sums / (len(self._held_out) * self._dims)).tolist()
         return latents + pixels, latents, pixels
+
+
+def latent_cost(bits: Tensor, free: float, done: float, warm_up: float = 0.0) -> Tensor:
+    """What latents of so many bits/dim cost when a share ``done`` of the training is over: see :class:`VAETask`."""
+    if free:
+        return bits.clamp_min(free * max(0.0, 1 - 2 * done))
+    return bits * min(1.0, done / warm_up + 0.05 if warm_up else 1.0)

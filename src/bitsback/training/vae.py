@@ -77,18 +77,11 @@ class TrainableVAE(nn.Module):
         """
         quantised = self.quantised
         inputs = x.float() * (128 if self.likelihood.levels == 2 else 1) / UNIT
-        out = self.encoder(inputs).flatten(1)
-        delta, narrowness = out[:, : self.latents] - CENTRE, out[:, self.latents :]
-        if quantised:
-            eighths = (narrowness * UNIT / 4 + 0.5).floor().clamp(0, 63)
-            narrowness = straight_through(eighths / 8, narrowness)
-        rho = torch.exp2(-narrowness)
-        kl = (narrowness * math.log(2) + (rho**2 + delta**2 - 1) / 2).sum() / (math.log(2) * len(x))
-        z = (delta + rho * torch.randn_like(rho) + CENTRE).clamp(0, 255 / UNIT)
+        kl, z = drawn(self.encoder(inputs).flatten(1), quantised)
         if quantised:
             z = straight_through((z * UNIT).round() / UNIT, z)
         nats = self.pixel_nats(self.decoder(z), x)
-        return kl, nats / (math.log(2) * len(x))
+        return kl.sum() / (math.log(2) * len(x)), nats / (math.log(2) * len(x))
 
     def pixel_nats(self, out: Tensor, x: Tensor) -> Tensor:
         """-log p(x | z) of a whole batch, (), given the decoder's output (batch, ...), for uint8 (batch, 1, H, W).
@@ -105,3 +98,20 @@ class TrainableVAE(nn.Module):
             seed = int(torch.randint(1 << 31, ()))
             picks, weights = gather.thinned(np.random.default_rng(seed))
         return self.context.total(0, gather, picks, weights, out.permute(0, 2, 3, 1).flatten(0, 2))
+
+
+def drawn(out: Tensor, quantised: bool) -> tuple[Tensor, Tensor]:
+    """The KL of each latent from its prior in nats, and latents drawn from the posterior, (batch, latents) both, the
+    latter as a decoder reads them.
+
+    Args:
+        out: what an encoder gives, (batch, 2 latents): means, counted from :data:`CENTRE`, and narrowness.
+    """
+    mean, narrowness = out.chunk(2, 1)
+    delta = mean - CENTRE
+    if quantised:
+        eighths = (narrowness * UNIT / 4 + 0.5).floor().clamp(0, 63)
+        narrowness = straight_through(eighths / 8, narrowness)
+    rho = torch.exp2(-narrowness)
+    kl = narrowness * math.log(2) + (rho**2 + delta**2 - 1) / 2
+    return kl, (delta + rho * torch.randn_like(rho) + CENTRE).clamp(0, 255 / UNIT)

@@ -154,7 +154,11 @@ def test_unsound_weights_are_refused(change: str) -> None:
     ("old", "new"),
     [
         (b'"classes":2', b'"classes":9'),
-        (b'"classes":2', b'"classes":2,"reach":3'),
+        (b'"reach":[2,1,1]', b'"reach":[2,1]'),
+        (b'"predicts":[2,2,2]', b'"predicts":[2,2]'),
+        (b'"predicts":[2,2,2]', b'"predicts":[1,2,2]'),
+        (b'"predicts":[2,2,2]', b'"predicts":[2,2,5]'),
+        (b'"predicts":[2,2,2],', b""),
         (b'"period":8', b'"period":5'),
         (b'"edges":true', b'"edges":null'),
         (b'"hidden":[9]', b'"hidden":[0]'),

@@ -12,7 +12,7 @@ from bitsback.kinds.base import ImageSpec
 from bitsback.kinds.vae import chain
 from bitsback.models import Model
 from bitsback.nets.layers import Conv, Dense, NetSpec, Unflatten
-from helpers import drawn_images, tiny_model, tiny_model_file
+from helpers import drawn_images, in_order, tiny_model, tiny_model_file
 
 
 @settings(max_examples=20, deadline=None)
@@ -72,6 +72,25 @@ def test_groups_grow_with_the_chain() -> None:
     assert steps[0] == chain.PRIMED
     assert steps[1:] == sorted(steps[1:])
     assert 1 << steps[-1] <= model.config.group
+
+
+@settings(max_examples=15, deadline=None)
+@given(levels=st.sampled_from([2, 256]), n=st.integers(1, 200), seed=st.integers(0, 99), same=st.integers(0, 40))
+def test_sorted_images_come_back(levels: int, n: int, seed: int, same: int) -> None:
+    model = tiny_model(levels)
+    images = drawn_images(model, n, seed)
+    images[:same] = images[0]
+    images = in_order(images)
+    payload = model.encode(images)
+    assert (payload[0] >= 128) == (n >= chain.FEWEST_SORTED)
+    np.testing.assert_array_equal(model.decode(payload, n), images)
+
+
+def test_their_order_costs_nothing() -> None:
+    model = tiny_model(256)
+    images = drawn_images(model, 1500)
+    saved = 8 * (len(model.encode(images)) - len(model.encode(in_order(images))))
+    assert saved > 0.93 * sum(np.log2(np.arange(1, 1501)))
 
 
 def test_lanes_follow_the_amount_of_data() -> None:

@@ -16,7 +16,7 @@ at most one byte longer than their samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,7 +36,13 @@ _SAMPLE = 1 << 15
 """How many samples the choice of a variant looks at; images of up to twice as many are tried whole."""
 
 _RUN = 2
-"""At least so many images that follow one another are looked at, if there are so many."""
+"""At least so many images that follow one another are looked at, if there are so many ..."""
+
+_SERIES, _SERIES_SAMPLES = 4, 1 << 16
+"""... and so many, with about so many samples, to see whether they are much like those before them."""
+
+_PLACES = 3
+"""Samples of large images are windows from so many times so many places."""
 
 _CLOSE, _TRIED = 1.2, 3
 """Up to so many variants, of sizes within this factor of the smallest on the sample, are tried on all images ..."""
@@ -49,6 +55,9 @@ _PATIENCE = 1 << 21
 
 _APART_IMAGES, _APART_SAMPLES = 16, 1 << 12
 """Up to so many images, of at least so many samples, are looked at one by one."""
+
+_APART = 0.9
+"""What images one by one are expected to take must be so much of what they take together: both are guesses."""
 
 _MIXED_LEVELS = 1 << 12
 """Grey images of more values than this are not drawn."""
@@ -70,7 +79,8 @@ def encode(images: Images) -> bytes:
     if images.size == 0:
         return b"\x00"
     images = np.ascontiguousarray(images)
-    payload = _encode_apart(images) or _smallest(images, _choices(images))
+    choices = _choices(images)
+    payload = _encode_apart(images, choices[0].size) or _smallest(images, choices)
     return payload if len(payload) <= images.nbytes else encode_as(images, 0)
 
 
@@ -178,13 +188,13 @@ class _Choice(NamedTuple):
     """Of the form by the variant, if the sample was all of it."""
 
 
-def _encode_apart(images: Images) -> bytes | None:
-    """A payload for each image, if they are few and not all of one kind."""
+def _encode_apart(images: Images, together: float) -> bytes | None:
+    """A payload for each image, if they are few, not all of one kind, and may take less than ``together``."""
     if not 1 < len(images) <= _APART_IMAGES or images[0].size < _APART_SAMPLES:
         return None
     choices = [_choices(image[None]) for image in images]
     kinds = {(best.form.prefix[:1], best.tag & 0xC0 or best.tag) for best, *_ in choices}
-    if len(kinds) == 1:
+    if len(kinds) == 1 or sum(best.size for best, *_ in choices) > _APART * together:
         return None
     payloads = [_smallest(image[None], close) for image, close in zip(images, choices, strict=True)]
     return bytes([APART]) + b"".join(varint(len(payload)) + payload for payload in payloads)
@@ -217,20 +227,26 @@ def _estimates(form: _Form) -> list[_Choice]:
 
     found = [estimate(tag) for tag in _variants(form.images, sample)]
     smooths = [one for one in found if SMOOTH <= one.tag < REGRESSED]
-    return found + _regressed(form.images, min(smooths), estimate) if smooths else found
+    return found + _regressed(form, min(smooths)) if smooths else found
 
 
-def _regressed(images: Images, best: _Choice, estimate: Callable[[int], _Choice]) -> list[_Choice]:
+def _regressed(form: _Form, smooth_one: _Choice) -> list[_Choice]:
     """The best of least squares with no, one or two references, if it gains enough for the time it takes over the best
     of smooth images, whose colours it transforms alike."""
-    tag = best.tag - SMOOTH + REGRESSED
+    series = _series(form.images)
+    tag, best = smooth_one.tag - SMOOTH + REGRESSED, len(encode_as(series, smooth_one.tag))
+    per_byte = smooth_one.size / best
     found: list[_Choice] = []
-    for references in range(min(len(images), regressed.MOST_REFERENCES + 1)):
-        if not regressed.takes(images.shape, tag - REGRESSED):
+    for references in range(min(len(series), regressed.MOST_REFERENCES + 1)):
+        if not regressed.takes(form.images.shape, tag - REGRESSED) or not regressed.takes(
+            series.shape, tag - REGRESSED
+        ):
             break
-        one = estimate(tag)
-        if one.size <= _GAIN * best.size:
-            best, found = one, [one]
+        payload = encode_as(series, tag)
+        if len(payload) <= _GAIN * best:
+            best = len(payload)
+            whole = payload if series is form.images else None
+            found = [_Choice(best * per_byte, tag, form, whole)]
         elif references:
             break
         tag += regressed.REFERENCE
@@ -287,16 +303,37 @@ def _variants(images: Images, sample: Images) -> Iterator[int]:
 
 def _sample(images: Images) -> Images:
     """Images that follow one another, from several places; of few large ones windows."""
-    count, height, width, channels = images.shape
-    if images.size <= 2 * _SAMPLE:
+    return _part(images, _SAMPLE, _RUN)
+
+
+def _series(images: Images) -> Images:
+    """The same, of more images that follow one another; if there is but one, the sample."""
+    return _part(images, _SERIES_SAMPLES, _SERIES) if len(images) > 1 else _sample(images)
+
+
+def _part(images: Images, samples: int, run: int) -> Images:
+    """About so many samples, in runs of so many images or more; images of up to twice as many are taken whole."""
+    count = len(images)
+    if images.size <= 2 * samples:
         return images
-    wanted = min(count, max(_RUN, _SAMPLE // images[0].size))
-    runs = max(1, wanted // (2 * _RUN))
+    wanted = min(count, max(run, samples // images[0].size))
+    runs = max(1, wanted // (2 * run))
     each = wanted // runs
-    firsts = ((count - each) * (2 * run + 1) // (2 * runs) for run in range(runs))
-    area = _SAMPLE // (runs * each * channels)
+    firsts = ((count - each) * (2 * k + 1) // (2 * runs) for k in range(runs))
+    area = samples // (runs * each * images.shape[3])
+    return np.concatenate([_windows(images[first : first + each], area) for first in firsts])
+
+
+def _windows(images: Images, area: int) -> Images:
+    """Images of about so many pixels, put together of up to nine windows of each image, the same of all."""
+    height, width = images.shape[1:3]
     rows = min(height, max(1, int(area**0.5), area // width))
     columns = min(width, max(1, area // rows))
-    top, left = (height - rows) // 2, (width - columns) // 2
-    parts = [images[first : first + each, top : top + rows, left : left + columns] for first in firsts]
-    return np.ascontiguousarray(np.concatenate(parts))
+    for axis, part, size in ((1, rows, height), (2, columns, width)):
+        if _PLACES <= part < size:
+            each = part // _PLACES
+            firsts = ((size - each) * (2 * k + 1) // (2 * _PLACES) for k in range(_PLACES))
+            images = np.concatenate([images.take(range(at, at + each), axis) for at in firsts], axis)
+        else:
+            images = images.take(range((size - part) // 2, (size + part) // 2), axis)
+    return np.ascontiguousarray(images)

@@ -22,19 +22,21 @@ from bitsback.kernels import helper, kernel
 from bitsback.kinds.context.codec import (
     PRECISION,
     Bits,
-    Layers,
     Levels,
-    evaluate,
     find_in,
     interval_of,
     logit_probabilities,
 )
-from bitsback.kinds.context.network import every_difference, packed_layers
-from bitsback.kinds.phases.grids import NEAR, PHASES, Step, offsets, place, steps
-from bitsback.kinds.phases.network import FOLLOW_SHIFT, Head, Networks, PhasesSpec
-from bitsback.kinds.phases.sight import BLOCK, Prediction, Sight, Surroundings, look, room
+from bitsback.kinds.context.network import every_difference, rounded_bias
+from bitsback.kinds.phases.grids import NEAR, PHASES, Step, known, lent, place, spread, steps, taps
+from bitsback.kinds.phases.heads import Heads, Packed, evaluate, mixed, pack, ready
+from bitsback.kinds.phases.network import Head, Networks, PhasesSpec
+from bitsback.kinds.phases.sight import Prediction, Sight, Surroundings, look, room
 from bitsback.nets.engine import Runner
 from bitsback.nets.layers import Weights
+
+BLOCK = 8
+"""Samples of a channel that are coded one after the other."""
 
 MIDDLE = 2048
 """What the coarsest level's sample is expected to be, in sixteenths of a level."""
@@ -45,68 +47,82 @@ Images = NDArray[np.uint8]
 class Ready:
     """Networks with runners for their trunks, packed for the kernels.
 
-    ``runs``: of the three trunks, on images of any size, channels last.
+    ``runs``: of the three trunks, on images of any size, channels last. ``table``: the companding, by a difference of
+    16 bits.
     """
 
     def __init__(self, networks: Networks, runs: Sequence[Runner]) -> None:
         self.networks, self.runs = networks, runs
         self.channels, self.spec = networks.channels, networks.spec
-        self._table = every_difference(networks.table)
+        self.table = every_difference(networks.table)
 
     def prediction(self, step: Step) -> Prediction | None:
         """What a step's samples are predicted with."""
         return self._predictions.get((self.spec.class_of(step.level), step.phase))
 
-    def layers(self, step: Step | None) -> Layers:
+    def heads(self, step: Step | None) -> Heads:
         """The heads of a step, with room for what they compute; None: of the coarsest level's sample."""
-        weights, layout = self._packed[None if step is None else (self.spec.class_of(step.level), step.phase)]
-        widest = max(16, 2 * int(layout[:, 1].max()), int(layout[:, 3].max()))
-        return Layers(weights, layout, np.zeros((2, BLOCK, widest), np.int16))
+        where = None if step is None else (self.spec.class_of(step.level), step.phase)
+        return ready(self._packed[where], self.spec.maps(None if step is None else step.phase))
 
     @cached_property
     def _predictions(self) -> dict[tuple[int, int], Prediction]:
         filters = self.networks.filters.items()
-        return {where: prediction(self._table, one) for where, one in filters}
+        return {where: prediction(self.table, one, self.spec.read(where[1])) for where, one in filters}
 
     @cached_property
-    def _packed(self) -> dict[tuple[int, int] | None, tuple[NDArray[np.int32], NDArray[np.int64]]]:
+    def _packed(self) -> dict[tuple[int, int] | None, Packed]:
         heads: list[tuple[tuple[int, int] | None, Head]] = [(None, self.networks.base), *self.networks.heads.items()]
-        return {where: packed_layers(head) for where, head in heads}
+        return {where: pack(head, self.spec.maps(None if where is None else where[1])) for where, head in heads}
 
     @cached_property
     def likelihood(self) -> Bits | Levels:
+        """How distributions come about."""
         parameters = self.networks.parameters
         return Levels(tables(), parameters // 3, 0, None) if parameters > 1 else Bits(logit_probabilities())
 
-    @property
-    def table(self) -> NDArray[np.uint8]:
-        """The companding, by a difference of 16 bits."""
-        return self._table
+
+def prediction(table: NDArray[np.uint8], filters: Weights, counts: Sequence[int]) -> Prediction:
+    """What samples are predicted with; ``table``: as :func:`every_difference` gives it. ``counts``: taps by channel."""
+    parts, first = [], 0
+    for count in counts:
+        part = np.zeros((len(filters.weight), -(-count // 2) * 2), np.int16)
+        part[:, :count] = filters.weight[:, first : first + count]
+        parts.append(part)
+        first += count
+    paired = np.ascontiguousarray(np.concatenate(parts, 1)).view(np.int32)
+    return Prediction(table, paired, rounded_bias(filters).astype(np.int32), filters.shift.astype(np.int32))
 
 
-def prediction(table: NDArray[np.uint8], filters: Weights) -> Prediction:
-    """What samples are predicted with; ``table``: as :func:`every_difference` gives it."""
-    return Prediction(table, packed_layers([[filters]])[0])
-
-
-def surroundings(spec: PhasesSpec, channels: int, step: Step, height: int, width: int) -> Surroundings:
+def surroundings(spec: PhasesSpec, step: Step, height: int, width: int) -> Surroundings:
     """What a step sees of images of (height, width). Not to be written to."""
-    return _surroundings(spec.classes, spec.reach, spec.period, spec.edges, channels, step, height, width)
+    return _surroundings(spec.classes, spec.reach, spec.predicts, spec.period, spec.edges, step, height, width)
 
 
 @lru_cache(256)
 def _surroundings(
-    classes: int, reach: int, period: int, edges: bool, channels: int, step: Step, height: int, width: int
+    classes: int,
+    reach: tuple[int, ...],
+    predicts: tuple[int, ...],
+    period: int,
+    edges: bool,
+    step: Step,
+    height: int,
+    width: int,
 ) -> Surroundings:
     y, x = PHASES[step.phase]
-    rows, columns = offsets(step, reach, height, width, channels)
     level = np.zeros((step.height, classes), np.uint8)
     level[:, min(step.level, classes - 1)] = 255
     of_rows, of_columns = (
         _seen((2 * np.arange(count) + start) << step.level, length, period, edges)
         for count, start, length in ((step.height, y, height), (step.width, x, width))
     )
-    return Surroundings(rows, columns, np.concatenate([level, of_rows], 1), of_columns)
+    most = predicts or reach
+    seen = np.array([(c, *tap) for c, each in enumerate(most) for tap in taps(step.phase, each)], np.int64)
+    count = np.array([len(taps(step.phase, each)) for each in reach], np.int64)
+    grids = known(step, height, width, len(reach))
+    shown = np.concatenate([level, of_rows], 1)
+    return Surroundings(step.height, step.width, grids, seen, count, max(most), shown, of_columns)
 
 
 def _seen(places: NDArray[np.int64], length: int, period: int, edges: bool) -> NDArray[np.uint8]:
@@ -126,29 +142,40 @@ class PhasesCodec:
     Args:
         ready: the networks.
         shape: (n, height, width, channels), channels in coding order.
+        maps: what latents say, uint8 (n, map height, map width, map), for a model with latents. Steps that
+            :func:`bitsback.kinds.phases.grids.lent` names read zeros, as all do without.
     """
 
-    def __init__(self, ready: Ready, shape: tuple[int, int, int, int]) -> None:
-        self.ready, self.shape = ready, shape
+    def __init__(self, ready: Ready, shape: tuple[int, int, int, int], maps: NDArray[np.uint8] | None = None) -> None:
+        self.ready, self.shape, self._maps = ready, shape, maps
+        self.steps: list[Step | None] = [None, *steps(*shape[1:3])]
         if shape[3] != ready.channels or min(shape) < 1:
             raise CodecError(f"the model does not take images of shape {shape}")
 
     def push(self, stack: Stack, x: Images) -> None:
         """Push images, uint8 of the codec's shape."""
-        for starts, freqs in reversed(list(self._intervals(x))):
-            stack.push(starts, freqs, PRECISION)
+        self.push_steps(stack, x, self.steps)
 
     def pop(self, stack: Stack) -> Images:
         """Pop images; EmptyStackError if the stack holds too few bits."""
         x = np.zeros(self.shape, np.uint8)
-        for step in self._steps():
-            stack.pull(_decode, self._job(step, x), x)
+        self.pop_steps(stack, x, self.steps)
         return x
+
+    def push_steps(self, stack: Stack, x: Images, some: Sequence[Step | None]) -> None:
+        """Push the samples of some steps, the last one first."""
+        for starts, freqs in reversed(list(self._intervals(x, some))):
+            stack.push(starts, freqs, PRECISION)
+
+    def pop_steps(self, stack: Stack, x: Images, some: Sequence[Step | None]) -> None:
+        """Pop the samples of some steps into images that hold all of those before."""
+        for step in some:
+            stack.pull(_decode, self._job(step, x), x)
 
     def bits(self, x: Images) -> NDArray[np.float64]:
         """The ideal code length of each sample in bits, float64 of the codec's shape. For reports only."""
         found = np.empty(x.size, np.float64)
-        for step, (_, freqs) in zip(self._steps(), self._intervals(x), strict=True):
+        for step, (_, freqs) in zip(self.steps, self._intervals(x, self.steps), strict=True):
             found[self.positions(step)] = PRECISION - np.log2(freqs.astype(np.float64))
         return found.reshape(self.shape)
 
@@ -164,19 +191,17 @@ class PhasesCodec:
         order = (padded.reshape(-1, 1, BLOCK) + np.arange(channels)[:, None]).reshape(-1)
         return order[order >= 0]
 
-    def _steps(self) -> Iterator[Step | None]:
-        yield None
-        yield from steps(*self.shape[1:3])
-
     def _place(self, step: Step | None) -> tuple[int, int, int]:
         return place(step, *self.shape[2:]) if step else (0, 0, 0)
 
-    def _intervals(self, x: Images) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
+    def _intervals(
+        self, x: Images, some: Sequence[Step | None]
+    ) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
         """Starts and freqs of each step's samples, in coding order."""
         if x.shape != self.shape or x.dtype != np.uint8:
             raise CodecError(f"images must be uint8 {self.shape}, not {x.dtype} {x.shape}")
         x = np.ascontiguousarray(x)
-        for step in self._steps():
+        for step in some:
             count = x.size // (self.shape[1] * self.shape[2]) * (step.height * step.width if step else 1)
             starts, freqs = np.empty(count, np.uint32), np.empty(count, np.uint32)
             _encode(self._job(step, x), x, starts, freqs)
@@ -185,22 +210,33 @@ class PhasesCodec:
     def _job(self, step: Step | None, x: Images) -> Job:
         """All that the samples of a step depend on, given the samples of ``x`` that come before them."""
         n, height, width, channels = self.shape
-        ready, predicted = self.ready, self.ready.networks.predicted
+        mine, predicted = self.ready, self.ready.networks.predicted
         if step is None:
+            shown = np.full((n, 1), 255, np.uint8) if not mine.spec.map else self._map(step, (n, 1, 1))[:, 0, 0]
             seen = Sight(
-                np.full((n, 1), 255, np.uint8),
+                np.ascontiguousarray(shown),
                 np.full((n, channels), MIDDLE, np.int16),
                 np.zeros((n, channels, NEAR), np.int16),
             )
             grid, maps = (n, 1, 1), seen.features
         else:
             grid = (n, step.height, step.width)
-            around = surroundings(ready.spec, channels, step, height, width)
-            seen = room(n * step.height * step.width, around, channels, predicted)
-            look(x, around, ready.prediction(step), seen)
-            maps = ready.runs[step.phase](seen.features.reshape(*grid, -1)).reshape(len(seen.features), -1)
+            around = surroundings(mine.spec, step, height, width)
+            seen = room(n * step.height * step.width, around, channels, predicted, mine.spec.map)
+            look(x, around, mine.prediction(step), seen)
+            features = seen.features.reshape(*grid, -1)
+            if mine.spec.map:
+                features[..., -mine.spec.map :] = self._map(step, grid)
+            maps = mine.runs[step.phase](features).reshape(len(seen.features), -1)
         where = Place(*grid, height * width * channels, *self._place(step))
-        return Job(where, maps, seen.predictions, seen.near, ready.table, ready.layers(step), ready.likelihood)
+        return Job(where, maps, seen.predictions, seen.near, mine.table, mine.heads(step), mine.likelihood)
+
+    def _map(self, step: Step | None, grid: tuple[int, int, int]) -> NDArray[np.uint8]:
+        """What latents say to each sample of a step, uint8 (n, rows, columns, map)."""
+        if self._maps is None or lent(step):
+            return np.zeros((*grid, self.ready.spec.map), np.uint8)
+        rows, columns = (spread(count, length) for count, length in zip(grid[1:], self._maps.shape[1:3], strict=True))
+        return self._maps[:, rows[:, None], columns]
 
 
 # The kernels ----------------------------------------------------------------------------------------------------------
@@ -228,7 +264,7 @@ class Job(NamedTuple):
     predictions: NDArray[np.int16]
     near: NDArray[np.int16]
     table: NDArray[np.uint8]
-    layers: Layers
+    heads: Heads
     likelihood: Bits | Levels
 
 
@@ -242,12 +278,21 @@ def _decode(heads, tail, length, job, images):  # type: ignore[no-untyped-def]
     return _code(job, images, Decoder(heads, tail), length)
 
 
+class Block(NamedTuple):
+    """Of eight samples, int32: the prediction and the nearest taps of a channel, and the errors of those before."""
+
+    predictions: NDArray[np.int32]
+    near: NDArray[np.int32]
+    errors: NDArray[np.int32]
+
+
 @helper
 def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
     """Walk through all samples of a step in coding order; return the stack's length, or -1 if it ran out."""
     place, images, channels = job.place, images4.reshape(-1), images4.shape[3]
     levels = isinstance(job.likelihood, Levels)
     room = mixtures(job.likelihood.components) if levels else np.zeros(BLOCK, np.int64)
+    block = Block(np.zeros(BLOCK, np.int32), np.zeros((NEAR, BLOCK), np.int32), np.zeros((4, BLOCK), np.int32))
     samples = np.zeros(BLOCK, np.int64)
     symbol, head = 0, 0
     i, y, x = 0, 0, 0
@@ -260,11 +305,11 @@ def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
                 x, y = 0, y + 1
             if y == place.height:
                 y, i = 0, i + 1
+        _show(job, begin, lanes)
         layer = 0
         for c in range(channels):
-            _gather(job, images, samples, begin, lanes, c)
-            layer, outputs = evaluate(job.layers, lanes, c, layer)
-            _distribute(job, room, images, samples, begin, lanes, c, outputs)
+            layer = evaluate(job.heads, layer)
+            _distribute(job, room, block, begin, lanes, c)
             for lane in range(lanes):
                 at = samples[lane] + c
                 if isinstance(coder, Decoder):
@@ -278,51 +323,50 @@ def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
                     start, stop = interval_of(job.likelihood, room, lane, images[at])
                     coder.starts[symbol], coder.freqs[symbol] = start, stop - start
                     symbol += 1
+            if c + 1 < channels:
+                _err(job, images, samples, block, begin, lanes, c)
     return length
 
 
 @helper
-def _gather(job, images, samples, begin, lanes, c):  # type: ignore[no-untyped-def]
-    """Set the inputs of channel c's head: the map, and for each earlier channel its error and how large it is."""
-    maps = job.maps.shape[1]
-    hidden = job.layers.layout[0, 0] == job.layers.layout[min(1, job.layers.layout.shape[0] - 1), 0]
+def _show(job, begin, lanes):  # type: ignore[no-untyped-def]
+    """Set what all heads read of the map."""
+    maps, shown = job.maps.shape[1], job.heads.shown
     for lane in range(lanes):
-        inputs, p = job.layers.activations[0, lane], begin + lane
-        if hidden or c == 0:  # else the map is still there
-            seen = job.maps[p]
-            for k in range(maps):
-                inputs[k] = seen[k]
-        for j in range(c):
-            v = images[samples[lane] + j]
-            if isinstance(job.likelihood, Bits):
-                inputs[maps + 2 * j] = 255 * v
-                inputs[maps + 2 * j + 1] = 255 - 255 * v
-            else:
-                error = job.table[np.uint16(16 * v - job.predictions[p, j])]
-                inputs[maps + 2 * j] = error
-                inputs[maps + 2 * j + 1] = min(2 * abs(error - 128), 255)
+        seen = job.maps[begin + lane]
+        for k in range(maps >> 1):
+            shown[k, lane] = seen[2 * k] + (seen[2 * k + 1] << 16)
+        if maps & 1:
+            shown[maps >> 1, lane] = seen[maps - 1]
 
 
 @helper
-def _distribute(job, room, images, samples, begin, lanes, c, outputs):  # type: ignore[no-untyped-def]
-    """Turn outputs into what :func:`find_in` and :func:`interval_of` read in ``room``."""
-    likelihood = job.likelihood
+def _err(job, images, samples, block, begin, lanes, c):  # type: ignore[no-untyped-def]
+    """Add what later channels' heads read of channel c: its error, and how large it is."""
+    shown = job.heads.shown[(job.maps.shape[1] + 1) // 2 + c]
+    for lane in range(lanes):
+        v = images[samples[lane] + c]
+        if isinstance(job.likelihood, Bits):
+            shown[lane] = 255 * v + ((255 - 255 * v) << 16)
+        else:
+            error = 16 * v - job.predictions[begin + lane, c]
+            companded = job.table[np.uint16(error)]
+            block.errors[c, lane] = error
+            shown[lane] = companded + (min(2 * abs(companded - 128), 255) << 16)
+
+
+@helper
+def _distribute(job, room, block, begin, lanes, c):  # type: ignore[no-untyped-def]
+    """Turn what a head gives into what :func:`find_in` and :func:`interval_of` read in ``room``."""
+    likelihood, out = job.likelihood, job.heads.out
     if isinstance(likelihood, Bits):
         for lane in range(lanes):
-            room[lane] = likelihood.probabilities[min(max(outputs[lane, 0], -128), 127) + 128]
-        return
-    components, parameters = likelihood.components, room.parameters
-    for lane in range(lanes):
-        p, out = begin + lane, outputs[lane]
-        follow = 0
-        for t in range(NEAR):
-            follow += out[3 * components + t] * job.near[p, c, t]
-        for j in range(c):
-            error = 16 * images[samples[lane] + j] - job.predictions[p, j]
-            follow += out[3 * components + NEAR + j] * error
-        origin = job.predictions[p, c] + (follow >> FOLLOW_SHIFT)
-        for k in range(components):
-            parameters[k, lane] = origin + out[k]
-            parameters[components + k, lane] = min(max(out[components + k], 0), 63)
-            parameters[2 * components + k, lane] = min(max(out[2 * components + k] + 128, 0), 255)
-    prepare(room, likelihood.tables, 256)
+            room[lane] = likelihood.probabilities[min(max(out[0, lane], -128), 127) + 128]
+    else:
+        for lane in range(lanes):
+            near = job.near[begin + lane, c]
+            block.predictions[lane] = job.predictions[begin + lane, c]
+            for t in range(NEAR):
+                block.near[t, lane] = near[t]
+        mixed(out, likelihood.components, block.predictions, block.near, block.errors, c, room.parameters)
+        prepare(room, likelihood.tables, 256)

@@ -12,10 +12,11 @@ from bitsback.kinds.base import ModelConfig, Shape, Tensors
 from bitsback.kinds.context.config import MAX_PIXEL_MACS
 from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.kinds.phases import cost
-from bitsback.kinds.phases.network import Networks, PhasesSpec
+from bitsback.kinds.phases.network import LatentsSpec, Networks, PhasesSpec
+from bitsback.nets.layers import NetSpec, Network
 
 if TYPE_CHECKING:
-    from bitsback.kinds.phases.trained import Phases
+    from bitsback.kinds.base import Trained
 
 
 class PhasesConfig(
@@ -23,13 +24,15 @@ class PhasesConfig(
 ):
     """Networks that see an image grid by grid, and in which order the channels of a pixel are coded.
 
-    ``self_test``: SHA-256s in hex of the outputs of the trunks on the self-test's inputs.
+    ``self_test``: SHA-256s in hex of the outputs of the trunks on the self-test's inputs; then, if there are latents,
+    of encoder and decoder.
     """
 
     TAG: ClassVar[int] = 4
 
     likelihood: LikelihoodSpec
     phases: PhasesSpec
+    latents: LatentsSpec | None = None
     colour: tuple[int, ...] = (0,)
     self_test: tuple[str, ...] = ()
 
@@ -39,27 +42,44 @@ class PhasesConfig(
             raise ModelError("the model's order of channels is not valid")
         self.likelihood.check(self.image.levels)
         self.phases.check(self.image.channels, self.image.levels > 2)
-        if len(self.self_test) != len(self.phases.trunks):
+        if self.latents is not None:
+            self.latents.check(self.image.shape, self.phases.map)
+        elif self.phases.map:
+            raise ModelError("a model without latents has no map")
+        if len(self.self_test) != len(self.phases.trunks) + len(self.coders):
             raise ModelError("the model file lacks its self-test")
         if self.phases.macs(self.image.channels, self.likelihood.parameters) > MAX_PIXEL_MACS:
             raise ModelError("the model takes more computation than is allowed")
 
+    @property
+    def coders(self) -> dict[str, NetSpec]:
+        """Encoder and decoder by name, if there are latents."""
+        return {} if self.latents is None else {"encoder": self.latents.encoder, "decoder": self.latents.decoder}
+
     def check_tensors(self, tensors: Tensors) -> set[str]:
-        return set(self.networks(tensors).tensors())
+        names = set(self.networks(tensors).tensors())
+        return names.union(*(network.tensors(name) for name, network in self.encoder_and_decoder(tensors).items()))
+
+    def encoder_and_decoder(self, tensors: Tensors) -> dict[str, Network]:
+        """These with their weights, by name; nothing without latents. ModelError if they are missing or unsound."""
+        return {name: Network.from_tensors(spec, tensors, name) for name, spec in self.coders.items()}
 
     def networks(self, tensors: Tensors) -> Networks:
         """The networks with their weights; ModelError if they are missing or unsound."""
         return Networks(self.phases, self.image.channels, self.likelihood.parameters, tensors)
 
-    def build(self, tensors: Tensors, engines: Sequence[str], threads: int, batch: int) -> Phases:
-        from bitsback.kinds.phases.trained import Phases  # it loads the compiler, which reading a model does without
+    def build(self, tensors: Tensors, engines: Sequence[str], threads: int, batch: int) -> Trained:
+        from bitsback.kinds.phases import trained  # it loads the compiler, which reading a model does without
 
-        return Phases(self, tensors, engines, threads, batch)
+        if self.latents is None:
+            return trained.Phases(self, tensors, engines, threads, batch)
+        return trained.PhasesWithLatents(self, self.latents, tensors, engines, threads, batch)
 
     def with_self_test(self, tensors: Tensors) -> Self:
         from bitsback.nets.engine import self_test_hash
 
-        hashes = tuple(self_test_hash(trunk) for trunk in self.networks(tensors).trunks)
+        networks = [*self.networks(tensors).trunks, *self.encoder_and_decoder(tensors).values()]
+        hashes = tuple(map(self_test_hash, networks))
         return msgspec.structs.replace(self, self_test=hashes)
 
     @property
@@ -67,22 +87,34 @@ class PhasesConfig(
         return cost.pace(self.phases, self.image.channels, self.likelihood.parameters)
 
     def memory(self, count: int, shape: Shape, payload: int, threads: int) -> int:
-        return cost.decoding(self.phases, (count, *shape), payload, threads)
+        whole = (count, *shape)
+        found = cost.decoding(self.phases, whole, payload, threads)
+        return found if self.latents is None else found + cost.of_latents(self.latents, whole)
+
+    @property
+    def has_latents(self) -> bool:
+        return self.latents is not None
 
     @property
     def sees_neighbours(self) -> bool:
         return True
 
     def sentence(self) -> str:
-        return "A model in phases: networks foresee an image grid by grid, from coarse to fine, each grid at once."
+        words = "A model in phases: networks foresee an image grid by grid, from coarse to fine, each grid at once"
+        return words + (f", given {self.latents.count} latents." if self.latents else ".")
 
     def facts(self) -> dict[str, Any]:
         macs = {"phases": self.phases.macs(self.image.channels, self.likelihood.parameters)}
-        return {"latents": 0, "likelihood": str(self.likelihood), "macs": macs}
+        macs |= {name: spec.macs() for name, spec in self.coders.items()}
+        count = self.latents.count if self.latents else 0
+        return {"latents": count, "likelihood": str(self.likelihood), "macs": macs}
 
     def lines(self) -> Iterator[tuple[str, str]]:
-        yield "model", f"no latents; {self.likelihood}"
+        count = f"{self.latents.count} latents of {self.latents.bits} bits" if self.latents else "no latents"
+        yield "model", f"{count}; {self.likelihood}"
         widths = " ".join(str(max(layer.weight_shape[0] for layer in trunk.layers if layer.weight_shape)) for trunk in
                           self.phases.trunks)  # fmt: skip
         macs = self.phases.macs(self.image.channels, self.likelihood.parameters)
         yield "phases", f"{macs:,} multiply-accumulates a pixel, trunks of width {widths}"
+        for name, spec in self.coders.items():
+            yield name, f"{spec.macs():,} multiply-accumulates an image"

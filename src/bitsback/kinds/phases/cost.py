@@ -6,10 +6,11 @@ import math
 from itertools import pairwise
 
 from bitsback.kinds.context.cost import samples_in_time
-from bitsback.kinds.phases.grids import NEAR, steps, taps
-from bitsback.kinds.phases.network import PhasesSpec
+from bitsback.kinds.phases.grids import NEAR, steps
+from bitsback.kinds.phases.network import LatentsSpec, PhasesSpec
 from bitsback.kinds.phases.tiles import largest, piece_count
 from bitsback.kinds.pieces import Whole
+from bitsback.nets import cost as nets_cost
 from bitsback.nets.cost import BATCH_VALUES, WEIGHT
 
 VALUE = 30
@@ -43,6 +44,13 @@ def working(spec: PhasesSpec, shape: Whole) -> int:
     return most + WEIGHT * weights + 3 * n * height * width * channels + 16 * (height + width) * 100 + (4 << 20)
 
 
+def of_latents(spec: LatentsSpec, shape: Whole) -> int:
+    """Bytes that latents of images of ``shape`` take besides."""
+    n = largest(shape)[0]
+    networks = sum(nets_cost.working(net, min(n, nets_cost.batch(net))) for net in (spec.encoder, spec.decoder))
+    return networks + n * (3 * math.prod(spec.decoder.output) + 64 * spec.count + 4 * math.prod(shape[1:]))
+
+
 def pace(spec: PhasesSpec, channels: int, parameters: int) -> int:
     """Samples that one core decodes in about a tenth of a second: see :attr:`bitsback.kinds.base.Coder.pace`."""
     return samples_in_time(nanoseconds(spec, channels, parameters), channels)
@@ -50,7 +58,7 @@ def pace(spec: PhasesSpec, channels: int, parameters: int) -> int:
 
 def nanoseconds(spec: PhasesSpec, channels: int, parameters: int) -> int:
     """What a pixel takes, roughly: each tap, each multiply-accumulate, and each sample and component."""
-    seen = sum(len(taps(phase, spec.reach)) for phase in range(3)) * channels // 3
+    seen = sum(sum(spec.counts(phase)) for phase in range(3)) // 3
     return 2 * seen + spec.macs(channels, parameters) // 32 + channels * (40 + 20 * (parameters // 3))
 
 

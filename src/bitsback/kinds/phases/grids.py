@@ -52,8 +52,8 @@ class Step(NamedTuple):
 
 @cache
 def taps(phase: int, reach: int) -> tuple[Tap, ...]:
-    """All samples known to a phase that are less than reach times the square root of 3 away in their level: first the
-    four nearest, then by grid, row and column.
+    """All samples known to a phase that are less than reach times the square root of 3 away in their level. By
+    distance, grid, row and column: those of a smaller reach come first, and of all, the four that are nearest.
 
     >>> [len(taps(phase, 2)) for phase in range(3)]
     [12, 16, 28]
@@ -64,9 +64,7 @@ def taps(phase: int, reach: int) -> tuple[Tap, ...]:
     for grid in range(phase + 1):
         top, left = ORIGINS[grid][0] - y, ORIGINS[grid][1] - x
         found += [((2 * dy + top) ** 2 + (2 * dx + left) ** 2, Tap(grid, dy, dx)) for dy in near for dx in near]
-    nearest = min(found)[0]
-    within = [one for one in found if one[0] < 3 * reach**2]
-    return tuple(tap for _, tap in sorted(within, key=lambda one: (one[0] > nearest, one[1])))
+    return tuple(tap for distance, tap in sorted(found) if distance < 3 * reach**2)
 
 
 def depth(height: int, width: int) -> int:
@@ -83,6 +81,34 @@ def steps(height: int, width: int) -> Iterator[Step]:
                 yield Step(level, phase, (rows - y + 1) // 2, (columns - x + 1) // 2)
 
 
+def lent(step: Step | None) -> bool:
+    """Whether a step is one of the last two, c and d of level 0: see :mod:`bitsback.kinds.phases.latents`."""
+    return step is not None and step.level == 0 and step.phase > 0
+
+
+def spread(count: int, length: int) -> NDArray[np.int64]:
+    """Which of ``length`` rows, or columns, of a map of a whole image belongs to each of ``count`` of a grid: the one
+    that its middle is in."""
+    return (2 * np.arange(count) + 1) * length // (2 * count)
+
+
+def known(step: Step, height: int, width: int, channels: int) -> NDArray[np.int64]:
+    """The grids that a step sees in an image of (height, width, channels), flattened.
+
+    Returns:
+        (grids, 5): where each begins, what is added for each row and column, and how many rows and columns it has.
+        Where a grid has no samples, it is a.
+    """
+    rows, columns = _halved(height, step.level), _halved(width, step.level)
+    row, column = (width * channels) << step.level, channels << step.level
+    found = []
+    for y, x in ORIGINS[: step.phase + 1]:
+        if rows <= y or columns <= x:
+            y, x = ORIGINS[0]
+        found.append((y * row + x * column, 2 * row, 2 * column, (rows - y + 1) // 2, (columns - x + 1) // 2))
+    return np.array(found, np.int64)
+
+
 def offsets(
     step: Step, reach: int, height: int, width: int, channels: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -91,19 +117,11 @@ def offsets(
     Returns:
         (step.height, taps) and (step.width, taps): tap t of the sample (i, j) is at ``rows[i, t] + columns[j, t]``.
     """
-    rows, columns = _halved(height, step.level), _halved(width, step.level)
     grids, dy, dx = np.array(taps(step.phase, reach)).T
-    exists = np.array([rows > y and columns > x for y, x in ORIGINS])
-    origins = np.array(ORIGINS)[np.where(exists[grids], grids, 0)]
-    found = []
-    for count, moved, first, length, stride in (
-        (step.height, dy, origins[:, 0], rows, width * channels),
-        (step.width, dx, origins[:, 1], columns, channels),
-    ):
-        last = (length - first + 1) // 2 - 1
-        there = np.minimum(np.maximum(np.arange(count)[:, None] + moved, 0), last)
-        found.append(((2 * there + first) << step.level) * stride)
-    return found[0], found[1]
+    start, row, column, rows, columns = known(step, height, width, channels)[grids].T
+    down = np.clip(np.arange(step.height)[:, None] + dy, 0, rows - 1)
+    right = np.clip(np.arange(step.width)[:, None] + dx, 0, columns - 1)
+    return start + down * row, right * column
 
 
 def place(step: Step, width: int, channels: int) -> tuple[int, int, int]:

@@ -33,6 +33,10 @@ MAX_REACH = 4
 MAX_CLASSES = 8
 PERIODS = (0, 4, 8, 16)
 MAX_WIDTH = 512
+MAX_MAP = 64
+MAX_LATENTS = 4096
+MAX_IMAGE_MACS = 1 << 30
+"""Multiply-accumulates of encoder and decoder for an image."""
 
 FOLLOW_SHIFT = 10
 """A weight of 1 is 2^10."""
@@ -48,16 +52,20 @@ class PhasesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """The networks of a model but for their weights.
 
     ``trunks``: of the phases b, c and d, for images of :data:`SIZE`. ``hidden``: widths of the hidden layers of a head.
-    ``classes``: of levels. ``reach``: of the taps, see :func:`bitsback.kinds.phases.grids.taps`. ``period``: what is
-    shown of a place is half its row and column, each modulo this; 0: nothing. ``edges``: how far the edges are, too.
+    ``classes``: of levels. ``reach``: of the taps of each channel that are shown, and ``predicts``: of those that
+    filters read, at least as many; see :func:`bitsback.kinds.phases.grids.taps`. ``map``: channels of what latents say.
+    ``period``: what is shown of a place is half its row and column, each modulo this; 0: nothing. ``edges``: how far
+    the edges are, too.
     """
 
     trunks: tuple[NetSpec, ...]
     hidden: tuple[int, ...]
+    reach: tuple[int, ...]
+    predicts: tuple[int, ...] = ()
     classes: int = 3
-    reach: int = 2
     period: int = 0
     edges: bool = False
+    map: int = 0
 
     has_reference: ClassVar[bool] = True
     """Means are counted from predictions. This and what follows is for training."""
@@ -67,20 +75,31 @@ class PhasesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         """The class of a level."""
         return min(level, self.classes - 1)
 
+    def counts(self, phase: int) -> list[int]:
+        """How many taps of each channel are shown."""
+        return [len(taps(phase, reach)) for reach in self.reach]
+
+    def read(self, phase: int) -> list[int]:
+        """How many taps of each channel a filter reads."""
+        return [len(taps(phase, reach)) for reach in self.predicts]
+
     def inputs(self, phase: int, channels: int, predicted: bool) -> int:
         """Channels that a trunk reads."""
-        seen = (len(taps(phase, self.reach)) + predicted) * channels
-        return seen + self.classes + 2 * (self.period // 2) + 4 * self.edges
+        seen = sum(self.counts(phase)) + predicted * channels
+        return seen + self.classes + 2 * (self.period // 2) + 4 * self.edges + self.map
 
     def outputs(self, channel: int, parameters: int) -> int:
         """What a head gives."""
         return parameters if parameters == 1 else parameters + NEAR + channel
 
+    def maps(self, phase: int | None) -> int:
+        """Bytes of the map that heads read."""
+        return max(self.map, 1) if phase is None else self.trunks[phase].output[0]
+
     def head(self, phase: int | None, channel: int, parameters: int) -> tuple[Dense, ...]:
         """The layers of a head; that of the single sample of the coarsest level, without a phase, reads no map, but
         255."""
-        maps = 1 if phase is None else self.trunks[phase].output[0]
-        sizes = (maps + 2 * channel, *self.hidden, self.outputs(channel, parameters))
+        sizes = (self.maps(phase) + 2 * channel, *self.hidden, self.outputs(channel, parameters))
         return tuple(Dense(a, b, wide=True) for a, b in pairwise(sizes))
 
     def macs(self, channels: int, parameters: int) -> int:
@@ -93,7 +112,11 @@ class PhasesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     def check(self, channels: int, predicted: bool) -> None:
         """Raise ModelError where sizes are beyond the limits, or the trunks do not fit."""
-        sound = 1 <= self.reach <= MAX_REACH and 1 <= self.classes <= MAX_CLASSES and self.period in PERIODS
+        sound = len(self.reach) == channels and all(1 <= reach <= MAX_REACH for reach in self.reach)
+        sound &= 1 <= self.classes <= MAX_CLASSES and self.period in PERIODS
+        sound &= len(self.predicts) == (channels if predicted else 0)
+        sound &= all(a <= b <= MAX_REACH for a, b in zip(self.reach, self.predicts, strict=False))
+        sound &= 0 <= self.map <= MAX_MAP
         if not sound or len(self.hidden) > 3 or not all(1 <= width <= MAX_WIDTH for width in self.hidden):
             raise ModelError("the sizes of a model in phases are beyond the limits")
         if len(self.trunks) != len(PHASES):
@@ -106,6 +129,34 @@ class PhasesSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
                 raise ModelError(f"the trunk of phase {phase} is not made of convolutions")
 
 
+class LatentsSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Latents of an image, :mod:`bitsback.kinds.phases.latents`, for images of one size.
+
+    ``count`` of them, of so many ``bits``. ``encoder``: from the image's samples, without those of the last two grids,
+    to means and widths, as of :class:`bitsback.kinds.vae.config.VAEConfig`. ``decoder``: from latents to a map of the
+    image, of any size, that all other grids read.
+    """
+
+    count: int
+    bits: int
+    encoder: NetSpec
+    decoder: NetSpec
+
+    def check(self, image: tuple[int, int, int], map_: int) -> None:
+        """Raise ModelError where sizes are beyond the limits, or the networks do not fit images of a shape (height,
+        width, channels)."""
+        height, width, channels = image
+        if not (1 <= self.count <= MAX_LATENTS and 1 <= self.bits <= 12 and height and width):
+            raise ModelError("the model's latents are beyond the limits")
+        if self.encoder.input != (channels, height, width) or self.encoder.output != (2 * self.count,):
+            raise ModelError("the encoder does not fit the model's images or latents")
+        shape = self.decoder.output
+        if self.decoder.input != (self.count,) or len(shape) != 3 or shape[0] != map_:
+            raise ModelError("the decoder does not fit the model's latents or map")
+        if self.encoder.macs() + self.decoder.macs() > MAX_IMAGE_MACS:
+            raise ModelError("the model takes more computation than is allowed")
+
+
 Head = list[list[Weights]]
 """The layers of the heads of all channels."""
 
@@ -116,8 +167,8 @@ class Networks:
     Attributes:
         table: uint8 (8192,), the companding; of no use with two levels, but there.
         trunks: of the three phases.
-        filters: by class and phase, empty with two levels: int16 (channels, channels * taps), the taps channel by
-            channel.
+        filters: by class and phase, empty with two levels: int16 (channels, taps), those of all channels together, one
+            after the other.
         heads: by class and phase. base: of the coarsest level's sample.
     """
 
@@ -144,7 +195,7 @@ class Networks:
     def _filter(self, tensors: Mapping[str, NDArray[Any]], level: int, phase: int) -> Weights:
         where = f"filter.{level}.{phase}"
         found = Weights(*(tensors[f"{where}.{part}"] for part in Weights.__struct_fields__))
-        size = len(taps(phase, self.spec.reach)) * self.channels
+        size = sum(self.spec.read(phase))
         wanted: list[tuple[type[np.integer[Any]], tuple[int, ...]]] = [
             (np.int16, (self.channels, size)),
             (np.int32, (self.channels,)),

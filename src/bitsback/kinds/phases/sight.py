@@ -5,10 +5,13 @@ filter of the model::
 
     s      the sum of the four nearest taps of the sample's channel
     u_t    4 x_t - s_c, for tap x_t of channel c
-    r      4 s + (sum(weight * u) + bias) / 2^shift       held within -256 .. 4336
+    r      4 s + (sum(weight * u) + bias + 2^shift / 2) / 2^shift      held within -256 .. 4336
     tap    table[16 x_t - r]
 
 ``table`` is the companding of :mod:`bitsback.kinds.context.network`. With two levels, a tap is shown as 0 or 255.
+
+Eight samples of a row are computed side by side, in the lanes of vectors. For that, the grids that are known are laid
+out in planes, a channel each, with margins in which their outermost samples are repeated.
 """
 
 from __future__ import annotations
@@ -18,37 +21,48 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.kernels import kernel
-from bitsback.kernels.vectors import ROWS, WIDTH, dense
+from bitsback.kernels import helper, kernel
+from bitsback.kernels.values import INT, LONG
+from bitsback.kernels.vectors import INTS, LANES, SHORTS, vectorised
 from bitsback.kinds.phases.grids import NEAR
-
-BLOCK = 8
-"""Samples of a channel that are computed side by side."""
 
 LOWEST, HIGHEST = -256, 4336
 """Bounds of a prediction."""
-
-MAX_CHANNELS = 4
 
 MOST = 4095
 """The most that a filter adds to the mean of the nearest taps, or takes from it."""
 
 
 class Surroundings(NamedTuple):
-    """What is the same for all images of a step: see :func:`bitsback.kinds.phases.grids.offsets` for the first two."""
+    """What is the same for all images of a step."""
 
-    rows: NDArray[np.int64]
-    columns: NDArray[np.int64]
+    height: int
+    width: int
+    """Of the grid to be coded."""
+    grids: NDArray[np.int64]
+    """(known grids, 5): see :func:`bitsback.kinds.phases.grids.known`."""
+    taps: NDArray[np.int64]
+    """(taps, 4): channel, grid, dy, dx; those of a channel together, the nearest first."""
+    shown: NDArray[np.int64]
+    """(channels,): how many of each channel the network is shown."""
+    reach: int
+    """How far they are away, at most."""
     of_rows: NDArray[np.uint8]
     of_columns: NDArray[np.uint8]
     """(height, a) and (width, b): what the network is shown besides."""
 
 
 class Prediction(NamedTuple):
-    """``filters``: of all channels, as :func:`bitsback.kernels.vectors.dense` reads them."""
+    """The filters of all channels; made by :func:`bitsback.kinds.phases.codec.prediction`.
+
+    ``weights``: int32 (channels, pairs), where a pair of taps of a channel shares a number, the first in the low half;
+    an odd one is alone. ``biases``, with the half that makes the floor a rounding, and ``shifts``: int32 (channels,).
+    """
 
     table: NDArray[np.uint8]
-    filters: NDArray[np.int32]
+    weights: NDArray[np.int32]
+    biases: NDArray[np.int32]
+    shifts: NDArray[np.int32]
 
 
 class Sight(NamedTuple):
@@ -62,9 +76,9 @@ class Sight(NamedTuple):
     """(samples, C, NEAR): the nearest taps less the prediction, in sixteenths."""
 
 
-def room(count: int, surroundings: Surroundings, channels: int, predicted: bool) -> Sight:
-    """Room for what is found of so many samples."""
-    width = surroundings.rows.shape[1] * channels + (channels if predicted else 0)
+def room(count: int, surroundings: Surroundings, channels: int, predicted: bool, more: int = 0) -> Sight:
+    """Room for what is found of so many samples, and for ``more`` features."""
+    width = int(surroundings.shown.sum()) + predicted * channels + more
     width += surroundings.of_rows.shape[1] + surroundings.of_columns.shape[1]
     given = count if predicted else 0
     return Sight(
@@ -74,75 +88,169 @@ def room(count: int, surroundings: Surroundings, channels: int, predicted: bool)
     )
 
 
-def inputs(surroundings: Surroundings, channels: int) -> tuple[int, int]:
-    """Pairs of inputs of a filter, and its outputs, padded."""
-    return -(-surroundings.rows.shape[1] * channels // 2), -(-channels // WIDTH) * WIDTH
-
-
 def look(images: NDArray[np.uint8], surroundings: Surroundings, prediction: Prediction | None, into: Sight) -> None:
     """Find what is seen around every sample of a step.
 
     Args:
         images: uint8 (n, H, W, C), C-contiguous, of which what the step sees is read. ``into``: :func:`room` for it.
     """
-    channels = images.shape[3]
-    pairs, wide = inputs(surroundings, channels)
-    stride = max(2 * pairs, wide)
-    _look(images, surroundings, prediction, into, pairs, wide, np.zeros((2, BLOCK, stride), np.int16))
+    channels, reach = images.shape[3], surroundings.reach
+    rows, stride = surroundings.height + 2 * reach, surroundings.width + 2 * reach + LANES
+    planes = np.zeros((channels, len(surroundings.grids), rows, stride), np.int16)
+    owner, grid, dy, dx = surroundings.taps.T
+    counts = np.bincount(owner, minlength=channels)
+    pairs = (counts + 1) // 2
+    offsets = np.zeros((channels, 2 * int(pairs.max())), np.int64)
+    for c in range(channels):  # an odd one is joined by a tap whose weight is 0
+        own = owner == c
+        offsets[c, : counts[c]] = (grid[own] * rows + dy[own] + reach) * stride + dx[own] + reach
+    scratch = Scratch(
+        planes,
+        counts,
+        offsets,
+        np.zeros((*offsets.shape, LANES), np.int16),
+        np.zeros((int(pairs.sum()), LANES), np.int32),
+        np.zeros((channels, LANES), np.int16),
+        np.zeros((channels, LANES), np.int32),
+    )
+    _look(images, surroundings, prediction, into, scratch)
+
+
+class Scratch(NamedTuple):
+    """Room for what is found of one image, and of eight samples of it."""
+
+    planes: NDArray[np.int16]
+    """(channels, grids, height + 2 reach, width + 2 reach + LANES)"""
+    counts: NDArray[np.int64]
+    """(channels,): taps of each."""
+    offsets: NDArray[np.int64]
+    """(channels, taps): of each tap in the planes of its channel, from the sample's own place."""
+    u: NDArray[np.int16]
+    """(channels, taps, LANES)"""
+    both: NDArray[np.int32]
+    """(pairs of all channels, LANES): the same, two taps in one."""
+    sums: NDArray[np.int16]
+    """(channels, LANES): s"""
+    predictions: NDArray[np.int32]
+    """(channels, LANES)"""
+
+
+@vectorised
+def _relate(v, planes, offsets, at, pairs, u, both, sums):  # type: ignore[no-untyped-def]
+    """Set u of a channel, plain and in pairs, and s."""
+    total = sum(planes.load(offsets.load(at * 0 + t, LONG) + at, SHORTS) for t in range(NEAR))
+    sums.store(at * 0, total)
+    with v.loop(pairs) as p:
+        first, second = (planes.load(offsets.load(p * 2 + k, LONG) + at, SHORTS) * 4 - total for k in range(2))
+        u.store(p * (2 * LANES), first)
+        u.store(p * (2 * LANES) + LANES, second)
+        both.store(p * LANES, (first.to(INTS) & 0xFFFF) + second.to(INTS) * 65536)
+
+
+@vectorised
+def _predict(v, weights, bias, shift, both, pairs, sums, predictions):  # type: ignore[no-untyped-def]
+    """Set the prediction of a channel. ``weights``, ``both``: of all channels' pairs."""
+    sums_of = v.variable(bias.to(INTS))
+    halves = SHORTS.__class__(SHORTS.element, 2 * LANES)
+    with v.loop(pairs) as p:
+        weight = weights.load(p, INT).spread(LANES).reinterpreted(halves)
+        sums_of.value += v.sums_of_pairs(weight, both.load(p * LANES, INTS).reinterpreted(halves))
+    added = (sums_of.value >> shift.to(INTS)).held(-MOST, MOST)
+    predictions.store(pairs * 0, (sums.load(pairs * 0, SHORTS).to(INTS) * 4 + added).held(LOWEST, HIGHEST))
+
+
+@vectorised
+def _count(v, u, taps, sums, predictions):  # type: ignore[no-untyped-def]
+    """Turn u into taps less the prediction, in sixteenths."""
+    off = predictions.load(taps * 0, INTS).to(SHORTS) - sums.load(taps * 0, SHORTS) * 4
+    with v.loop(taps) as t:
+        u.store(t * LANES, u.load(t * LANES, SHORTS) * 4 - off)
 
 
 @kernel
-def _look(images4, surroundings, prediction, into, pairs, wide, activations):  # type: ignore[no-untyped-def]
-    images, channels = images4.reshape(-1), images4.shape[3]
-    size = images4.shape[1] * images4.shape[2] * channels
-    rows, columns = surroundings.rows, surroundings.columns
-    height, width, count = rows.shape[0], columns.shape[0], rows.shape[1]
-    u, v = activations[0], activations[1]
-    means = np.zeros((BLOCK, MAX_CHANNELS), np.int64)
-    first_row = count * channels + (channels if prediction is not None else 0)
-    first_column = first_row + surroundings.of_rows.shape[1]
-    samples = images4.shape[0] * height * width
-    i, y, x = 0, 0, 0
-    for begin in range(0, samples, BLOCK):
-        lanes = min(BLOCK, samples - begin)
-        for lane in range(lanes):
-            features, row, column, seen = into.features[begin + lane], rows[y], columns[x], u[lane]
-            for t in range(count):
-                at = i * size + row[t] + column[t]
-                for c in range(channels):
-                    seen[c * count + t] = images[at + c]
-            for k in range(surroundings.of_rows.shape[1]):
-                features[first_row + k] = surroundings.of_rows[y, k]
-            for k in range(surroundings.of_columns.shape[1]):
-                features[first_column + k] = surroundings.of_columns[x, k]
-            for c in range(channels):
-                mine = seen[c * count : c * count + count]
+def _look(images, surroundings, prediction, into, scratch):  # type: ignore[no-untyped-def]
+    channels, grids, counts = images.shape[3], surroundings.grids, scratch.counts
+    reach, stride, shown = surroundings.reach, scratch.planes.shape[3], surroundings.shown
+    taps = 0
+    for c in range(channels):
+        taps += shown[c]
+    sample = 0
+    for i in range(images.shape[0]):
+        for c in range(channels):
+            for g in range(grids.shape[0]):
+                _lay(images[i].reshape(-1), grids[g], c, reach, scratch.planes[c, g])
+        for y in range(surroundings.height):
+            for x in range(0, surroundings.width, LANES):
+                lanes = min(LANES, surroundings.width - x)
+                at = y * stride + x
                 if prediction is None:
-                    for t in range(count):
-                        features[c * count + t] = 255 * mine[t]
+                    _show_bits(into, scratch, shown, at, sample, lanes)
                 else:
-                    total = mine[0] + mine[1] + mine[2] + mine[3]
-                    means[lane, c] = total
-                    for t in range(count):
-                        mine[t] = 4 * mine[t] - total
-            x += 1
-            if x == width:
-                x, y = 0, y + 1
-            if y == height:
-                y, i = 0, i + 1
-        if prediction is not None:
-            dense(prediction.filters, 0, pairs, wide, -MOST, MOST, u, v, (lanes + ROWS - 1) // ROWS, u.shape[1])
+                    pair = 0
+                    for c in range(channels):
+                        pairs = (counts[c] + 1) >> 1
+                        _relate(
+                            scratch.planes[c], scratch.offsets[c], at, pairs, scratch.u[c], scratch.both[pair:],
+                            scratch.sums[c],
+                        )  # fmt: skip
+                        pair += pairs
+                    for c in range(channels):
+                        _predict(
+                            prediction.weights[c], prediction.biases[c], prediction.shifts[c], scratch.both, pair,
+                            scratch.sums[c], scratch.predictions[c],
+                        )  # fmt: skip
+                        _count(scratch.u[c], shown[c], scratch.sums[c], scratch.predictions[c])
+                    _show(prediction, into, scratch, shown, taps, sample, lanes)
+                first = taps + (channels if prediction is not None else 0)
+                for lane in range(lanes):
+                    features = into.features[sample + lane]
+                    for k in range(surroundings.of_rows.shape[1]):
+                        features[first + k] = surroundings.of_rows[y, k]
+                    for k in range(surroundings.of_columns.shape[1]):
+                        features[first + surroundings.of_rows.shape[1] + k] = surroundings.of_columns[x + lane, k]
+                sample += lanes
+
+
+@helper
+def _lay(image, grid, c, reach, plane):  # type: ignore[no-untyped-def]
+    """Lay a grid of an image out in a plane."""
+    start, row, column, rows, columns = grid[0] + c, grid[1], grid[2], grid[3], grid[4]
+    for r in range(plane.shape[0]):
+        source, line = start + min(max(r - reach, 0), rows - 1) * row, plane[r]
+        for x in range(reach):
+            line[x] = image[source]
+        for x in range(columns):
+            line[reach + x] = image[source + x * column]
+        last = image[source + (columns - 1) * column]
+        for x in range(reach + columns, plane.shape[1]):
+            line[x] = last
+
+
+@helper
+def _show_bits(into, scratch, shown, at, sample, lanes):  # type: ignore[no-untyped-def]
+    """Write the taps of eight samples of two levels, or fewer."""
+    first = 0
+    for c in range(shown.size):
+        own, offsets = scratch.planes[c].reshape(-1), scratch.offsets[c]
+        for t in range(shown[c]):
             for lane in range(lanes):
-                p = begin + lane
-                features, seen = into.features[p], u[lane]
-                for c in range(channels):
-                    mean = 4 * means[lane, c]
-                    expected = min(max(mean + v[lane, c], LOWEST), HIGHEST)
-                    off = expected - mean
-                    into.predictions[p, c] = expected
-                    features[count * channels + c] = min(max(expected >> 4, 0), 255)
-                    first = c * count
-                    for t in range(count):
-                        features[first + t] = prediction.table[np.uint16(4 * seen[first + t] - off)]
-                    for t in range(NEAR):
-                        into.near[p, c, t] = 4 * seen[first + t] - off
+                into.features[sample + lane, first + t] = 255 * own[offsets[t] + at + lane]
+        first += shown[c]
+
+
+@helper
+def _show(prediction, into, scratch, shown, taps, sample, lanes):  # type: ignore[no-untyped-def]
+    """Write what was found of eight samples, or fewer."""
+    first = 0
+    for c in range(shown.size):
+        own, count = scratch.u[c], shown[c]
+        for lane in range(lanes):
+            p = sample + lane
+            features, expected = into.features[p], scratch.predictions[c, lane]
+            into.predictions[p, c] = expected
+            features[taps + c] = min(max(expected >> 4, 0), 255)
+            for t in range(NEAR):
+                into.near[p, c, t] = own[t, lane]
+            for t in range(count):
+                features[first + t] = prediction.table[np.uint16(own[t, lane])]
+        first += count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,18 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.ans import Stack
+from bitsback.codecs import Codec, PosteriorBuckets, Uniform
 from bitsback.errors import CodecError
 from bitsback.kinds import pieces
-from bitsback.kinds.base import Bits, Images, Shape, Tensors, Trained
+from bitsback.kinds.base import Bits, Images, Shape, Tensors, Trained, WithLatents
 from bitsback.kinds.context.codec import PRECISION
+from bitsback.kinds.noise import noise
 from bitsback.kinds.phases import tiles
 from bitsback.kinds.phases.codec import PhasesCodec, Ready
 from bitsback.kinds.phases.cost import BATCH_VALUES
+from bitsback.kinds.phases.latents import LatentCodec, Latents
 from bitsback.kinds.pieces import Whole
-from bitsback.nets.engine import Runner, choose
+from bitsback.kinds.vae.distributions import information
+from bitsback.nets import cost as nets_cost
+from bitsback.nets.engine import Runner, choose, in_batches
 
 if TYPE_CHECKING:
     from bitsback.kinds.phases.config import PhasesConfig
+    from bitsback.kinds.phases.network import LatentsSpec
 
 
 class Phases(Trained):
@@ -30,7 +37,7 @@ class Phases(Trained):
         self, config: PhasesConfig, tensors: Tensors, engines: Sequence[str], threads: int, batch: int
     ) -> None:
         networks = config.networks(tensors)
-        given = list(zip(networks.trunks, config.self_test, strict=True))
+        given = list(zip(networks.trunks, config.self_test, strict=False))
         runs = choose(given, engines, threads, free=True)
         widest = [max(shape[0] for shape in trunk.shapes()) for trunk in config.phases.trunks]
         self.ready = Ready(networks, [_in_batches(*one, batch) for one in zip(runs, widest, strict=True)])
@@ -50,7 +57,7 @@ class Phases(Trained):
         found = np.empty(images.shape, np.float64)
         for piece in tiles.pieces(images.shape):
             part = np.ascontiguousarray(images[piece][..., self._there])
-            found[piece] = self._codec(part.shape).bits(part)[..., self._back]
+            found[piece] = PhasesCodec(self.ready, part.shape).bits(part)[..., self._back]
         return Bits(found, np.zeros(len(images)))
 
     def draw(self, count: int, shape: Shape, random: Callable[[int], Stack]) -> Images:
@@ -59,11 +66,16 @@ class Phases(Trained):
         images = np.zeros((count, *shape), np.uint8)
         for piece in tiles.pieces(images.shape):
             part = images[piece]
-            part[...] = self._codec(part.shape).pop(random(part.size * PRECISION))[..., self._back]
+            part[...] = self._codec(part.shape).pop(random(self._most(part.shape)))[..., self._back]
         return images
 
-    def _codec(self, shape: Whole) -> PhasesCodec:
+    def _codec(self, shape: Whole) -> Codec[NDArray[np.uint8]]:
+        """Of a piece, channels in coding order."""
         return PhasesCodec(self.ready, shape)
+
+    def _most(self, shape: Whole) -> int:
+        """Bits that a piece may take from a stack."""
+        return math.prod(shape) * PRECISION
 
 
 def _cut(shape: Whole) -> tuple[list[pieces.Piece], int]:
@@ -80,3 +92,75 @@ def _in_batches(run: Runner, widest: int, batch: int) -> Runner:
         return np.concatenate([run(x[i : i + at_once]) for i in range(0, len(x), at_once)])
 
     return split
+
+
+class PhasesWithLatents(Phases, WithLatents):
+    """The same with latents. Arguments as of :class:`Phases`."""
+
+    def __init__(
+        self,
+        config: PhasesConfig,
+        spec: LatentsSpec,
+        tensors: Tensors,
+        engines: Sequence[str],
+        threads: int,
+        batch: int,
+    ) -> None:
+        super().__init__(config, tensors, engines, threads, batch)
+        networks = config.encoder_and_decoder(tensors)
+        runs = choose(list(zip(networks.values(), config.self_test[-2:], strict=True)), engines, threads)
+        limits = [min(batch, nets_cost.batch(network.spec)) for network in networks.values()]
+        encode, decode = (in_batches(run, limit) for run, limit in zip(runs, limits, strict=True))
+        self._latents = Latents(spec, encode, decode, config.image.levels)
+        self.latents, self.latent_bits = spec.count, spec.bits
+
+    def bits(self, images: Images, seed: int) -> Bits:
+        """See :meth:`bitsback.kinds.base.Trained.bits`: by one sample of z from the integer posterior."""
+        rng = np.random.default_rng(seed)
+        samples, latents = np.empty(images.shape, np.float64), np.empty(len(images), np.float64)
+        for piece in tiles.pieces(images.shape):
+            x = images[piece]
+            posterior = self.posterior(x)
+            z = posterior.pop(noise(rng, len(x) * self.latents * posterior.precision))
+            samples[piece] = self.likelihood(z).bits(x)
+            latents[piece[0]] = self.prior(len(x)).bits(z).sum(1) - posterior.bits(z).sum(1)
+        return Bits(samples, latents)
+
+    def information(self, x: Images) -> NDArray[np.float64]:
+        return information(self.posterior(x))
+
+    def prior(self, n: int, bits: int | None = None) -> Uniform:
+        return self._latents.prior(n, bits)
+
+    def likelihood(self, z: NDArray[np.uint16], bits: int | None = None) -> Given:
+        image = self.config.image
+        codec = PhasesCodec(self.ready, (len(z), *image.shape), self._latents.maps(z, bits))
+        return Given(codec, self._there, self._back)
+
+    def posterior(self, x: Images) -> PosteriorBuckets:
+        return self._latents.posterior(np.ascontiguousarray(x[..., self._there]))
+
+    def _codec(self, shape: Whole) -> Codec[NDArray[np.uint8]]:
+        return LatentCodec(self.ready, self._latents, shape)
+
+    def _most(self, shape: Whole) -> int:
+        return super()._most(shape) + shape[0] * self.latents * self.latent_bits + 1
+
+
+class Given:
+    """Images as they are under p(x | z), a codec of :mod:`bitsback.codecs`: channels in the order of the images."""
+
+    def __init__(self, codec: PhasesCodec, there: list[int], back: list[int]) -> None:
+        self._codec, self._there, self._back = codec, there, back
+
+    def push(self, stack: Stack, x: Images) -> None:
+        """Push images."""
+        self._codec.push(stack, np.ascontiguousarray(x[..., self._there]))
+
+    def pop(self, stack: Stack) -> Images:
+        """Pop images."""
+        return np.ascontiguousarray(self._codec.pop(stack)[..., self._back])
+
+    def bits(self, x: Images) -> NDArray[np.float64]:
+        """The ideal code length of each sample."""
+        return self._codec.bits(np.ascontiguousarray(x[..., self._there]))[..., self._back]

@@ -10,22 +10,27 @@ Groups are what makes coding fast (one network evaluation and one vectorised pus
 schedule is why they cost nothing on small inputs, where a fixed number of parallel chains would each have to be
 started. Images are coded last to first, so that they are decoded first to last.
 
-A payload is: the primer's bits and the number of runs in the schedule (one byte each); the runs, a byte for the kind of
-step (log2 of its size, or 255 for a primed one) and a byte for how often; then the stack, of eight lanes if the images
-have :data:`MANY_SAMPLES` samples or more, else of one. Images left by the runs form groups of the largest size and a
-last, smaller one.
+Where images are *sorted* (their samples, as numbers, first to last), their order says nothing, and is not paid for: the
+stack chooses which of those left is pushed next, and gets these bits back when that is put in its place again
+(:class:`bitsback.codecs.Multiset`). That saves log2(n!) bits.
+
+A payload is: the primer's bits, 128 more if the images are sorted, and the number of runs in the schedule (one byte
+each); the runs, a byte for the kind of step (log2 of its size, or 255 for a primed one) and a byte for how often; then
+the stack, of eight lanes if the images have :data:`MANY_SAMPLES` samples or more, else of one. Images left by the runs
+form groups of the largest size and a last, smaller one.
 """
 
 from __future__ import annotations
 
-from itertools import groupby
+from bisect import bisect_left, bisect_right, insort
+from itertools import groupby, pairwise
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.ans import Stack
-from bitsback.codecs import Codec
+from bitsback.codecs import Categorical, Codec
 from bitsback.errors import EmptyStackError, FormatError, TruncatedError
 from bitsback.kinds.base import Shape
 
@@ -38,6 +43,16 @@ MANY_SAMPLES = 1 << 17
 
 PRIMED = 255
 MAX_RUNS = 255
+SORTED = 128
+MAX_SORTED = 1 << 16
+"""Images whose order may be left out."""
+
+FEWEST_SORTED = 16
+"""Images from which on a look at their order pays."""
+
+PRECISION = 24
+"""Of a choice."""
+
 PRIMER_BITS = (1, 2, 3, 4, 5, 6)
 
 
@@ -70,6 +85,7 @@ def encode(model: Links, images: Images) -> bytes:
     """
     stack = Stack(_lanes(images.size))
     primer_bits = _cheapest_primer(model, images[-1:])
+    rest: _Rest = _Shelf(images) if _is_sorted(images) else _Row(images)
     largest = model.group.bit_length() - 1
     steps: list[int] = []
     left = len(images)
@@ -81,16 +97,21 @@ def encode(model: Links, images: Images) -> bytes:
             take = min(left, size) if attempt == largest else size
             if take > left:
                 continue
+            before = stack.copy() if rest.sorted else stack
             try:
-                model.codec(take).push(stack, images[left - take : left])
+                chosen = rest.choose(stack, take)
+                model.codec(take).push(stack, images[chosen])
             except EmptyStackError:
+                stack = before
                 continue
+            rest.take(chosen)
             steps.append(attempt)
             level = attempt
             left -= take
             break
         else:
-            model.primer(primer_bits).push(stack, images[left - 1 : left])
+            model.primer(primer_bits).push(stack, images[rest.last()])
+            rest.take(rest.last())
             steps.append(PRIMED)
             left -= 1
     while steps and steps[-1] == largest:
@@ -99,7 +120,11 @@ def encode(model: Links, images: Images) -> bytes:
     runs = [(step, min(count - done, 255)) for step, count in counted for done in range(0, count, 255)]
     if len(runs) > MAX_RUNS:
         raise FormatError("the schedule of a chain is too irregular to store")
-    return bytes([primer_bits, len(runs)]) + bytes(b for run in runs for b in run) + stack.to_bytes()
+    return (
+        bytes([primer_bits | SORTED * rest.sorted, len(runs)])
+        + bytes(b for run in runs for b in run)
+        + stack.to_bytes()
+    )
 
 
 def decode(model: Links, payload: bytes, count: int) -> Images:
@@ -111,20 +136,28 @@ def decode(model: Links, payload: bytes, count: int) -> Images:
     """
     if len(payload) < 2 or len(payload) < 2 + 2 * payload[1]:
         raise TruncatedError("a payload ends inside its schedule")
-    primer_bits, runs = payload[0], payload[2 : 2 + 2 * payload[1]]
+    primer_bits, runs = payload[0] & ~SORTED, payload[2 : 2 + 2 * payload[1]]
     if not 1 <= primer_bits <= model.latent_bits:
         raise FormatError("a payload's primer is not one of the model's")
     schedule = _schedule(runs, count, model.group)
+    if payload[0] & SORTED and count > MAX_SORTED:
+        raise FormatError("a payload has more sorted images than there may be")
+    shelf: list[bytes] = []
     images = np.empty((count, *model.shape), np.uint8)
     stack = Stack.from_bytes(memoryview(payload)[2 + len(runs) :], _lanes(images.size))
     position = 0
     for size, times in reversed(schedule):
         codec = model.codec(size) if size else model.primer(primer_bits)
         for _ in range(times):
-            images[position : position + (size or 1)] = codec.pop(stack)
+            found = codec.pop(stack)
+            images[position : position + (size or 1)] = found
             position += size or 1
+            if payload[0] & SORTED:
+                _shelve(stack, shelf, found, chosen=size > 0)
     if not stack.is_initial():
         raise FormatError("a payload holds more than its images")
+    if payload[0] & SORTED:
+        return np.frombuffer(b"".join(shelf), np.uint8).reshape(images.shape).copy()
     return images
 
 
@@ -157,3 +190,100 @@ def _cheapest_primer(model: Links, image: Images) -> int:
             model.primer(bits).push(stack, image)
             costs.append((len(stack), int(stack.heads[0]), bits))
     return min(costs)[-1]
+
+
+# Order ----------------------------------------------------------------------------------------------------------------
+
+
+class _Rest(Protocol):
+    """Images that are left to be pushed, by number."""
+
+    sorted: bool
+
+    def choose(self, stack: Stack, count: int) -> slice | list[int]:
+        """Those to be pushed next; EmptyStackError if the stack cannot choose."""
+
+    def last(self) -> slice | list[int]:
+        """One that needs no choice."""
+
+    def take(self, chosen: slice | list[int]) -> None:
+        """Take away what was chosen."""
+
+
+class _Row(_Rest):
+    """Images whose order counts: the last ones come first."""
+
+    sorted = False
+
+    def __init__(self, images: Images) -> None:
+        self._left = len(images)
+
+    def choose(self, stack: Stack, count: int) -> slice:
+        return slice(self._left - count, self._left)
+
+    def last(self) -> slice:
+        return self.choose(Stack(), 1)
+
+    def take(self, chosen: slice | list[int]) -> None:
+        if isinstance(chosen, slice):
+            self._left = chosen.start
+
+
+class _Shelf(_Rest):
+    """Sorted images: the stack chooses."""
+
+    sorted = True
+
+    def __init__(self, images: Images) -> None:
+        self._keys, self._numbers = [image.tobytes() for image in images], list(range(len(images)))
+
+    def choose(self, stack: Stack, count: int) -> list[int]:
+        keys, numbers, found = self._keys.copy(), self._numbers.copy(), []
+        for _ in range(count):
+            # The bits that decide are the lowest ones of a head, as of any symbol
+            at = int(stack.heads[0] & np.uint64((1 << PRECISION) - 1)) * len(keys) >> PRECISION
+            _place(keys, keys[at]).pop(stack)
+            del keys[at]
+            found.append(numbers.pop(at))
+        return found
+
+    def last(self) -> list[int]:
+        return self._numbers[-1:]
+
+    def take(self, chosen: slice | list[int]) -> None:
+        for number in chosen if isinstance(chosen, list) else ():
+            at = bisect_left(self._numbers, number)
+            del self._keys[at], self._numbers[at]
+
+
+def _shelve(stack: Stack, shelf: list[bytes], images: Images, *, chosen: bool) -> None:
+    """Put images where they belong, and give back what chose them."""
+    for image in reversed(images):
+        key = image.tobytes()
+        insort(shelf, key)
+        if chosen:
+            place = _place(shelf, key)
+            place.push(stack, np.array(place.symbol, np.uint8))
+
+
+class _Choice(Categorical):
+    """One of the images left, as those that are the same as it: the only symbol that is asked for."""
+
+    symbol: int
+
+
+def _place(keys: list[bytes], key: bytes) -> _Choice:
+    """The choice of an image out of sorted ones, of which each is as likely."""
+    first, after = bisect_left(keys, key), bisect_right(keys, key)
+    edges = [-(-(edge << PRECISION) // len(keys)) for edge in (first, after)]
+    found = _Choice([sorted({0, *edges, 1 << PRECISION})], 0, PRECISION)
+    found.symbol = int(first > 0)
+    return found
+
+
+def _is_sorted(images: Images) -> bool:
+    """Whether images are in the order of their samples, and there is something to gain by that."""
+    if not FEWEST_SORTED <= len(images) <= MAX_SORTED:
+        return False
+    keys = (image.tobytes() for image in images)
+    return all(one <= other for one, other in pairwise(keys))

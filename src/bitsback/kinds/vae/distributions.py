@@ -95,14 +95,8 @@ class VAE(WithLatents):
 
     def information(self, x: Images) -> NDArray[np.float64]:
         """See :meth:`bitsback.kinds.base.WithLatents.information`: exact, a sum over all buckets."""
-        rows = []
-        for image in x:
-            posterior = self.posterior(image[None])
-            buckets = np.repeat(np.arange(1 << self.latent_bits, dtype=np.uint16)[None], self.latents, axis=0)
-            delta, rho = (np.broadcast_to(one.T, buckets.shape) for one in (posterior.delta, posterior.rho))
-            cost = PosteriorBuckets(delta, rho, self.latent_bits).bits(buckets)
-            rows.append((np.exp2(-cost) * (self.latent_bits - cost)).sum(1))
-        return np.array(rows).reshape(len(x), self.latents)
+        parts = [information(self.posterior(x[part])) for part in _parts(len(x))]
+        return np.concatenate([np.empty((0, self.latents)), *parts])
 
     def prior(self, n: int, bits: int | None = None) -> Uniform:
         """p(z): buckets of equal mass, so plain bits. ``bits`` makes coarser buckets than the model's own."""
@@ -148,6 +142,17 @@ class VAE(WithLatents):
         out = self._encoder(inputs)
         delta, narrowness = out[:, : self.latents], out[:, self.latents :]
         return delta, quarter(narrowness)
+
+
+def information(posterior: PosteriorBuckets) -> NDArray[np.float64]:
+    """KL of each latent from its prior in bits, (n, latents): a sum over all buckets."""
+    bits, rows = posterior.bits_per_symbol, []
+    buckets = np.repeat(np.arange(1 << bits, dtype=np.uint16)[None], posterior.shape[1], axis=0)
+    for one in zip(posterior.delta, posterior.rho, strict=True):
+        delta, rho = (np.broadcast_to(each[:, None], buckets.shape) for each in one)
+        cost = PosteriorBuckets(delta, rho, bits).bits(buckets)
+        rows.append((np.exp2(-cost) * (bits - cost)).sum(1))
+    return np.array(rows).reshape(posterior.shape)
 
 
 def _parts(count: int) -> Iterator[slice]:
