@@ -1,16 +1,22 @@
 """How PNG files by different encoders come back: by parameters alone, by corrections, or kept as bytes.
 
-    python benchmarks/exactness_of_png.py PNG...
+    python benchmarks/exactness_of_png.py [--with 'NAME=COMMAND {in} {out}']... PNG...
 
-Every file is taken as it is, and encoded anew by each encoder that is installed (``pip install zlib-ng deflate zopfli
-isal pyoxipng``; zlib and Pillow are always there). Prints a table in Markdown.
+Every file is taken as it is, and encoded anew by each encoder that is there: zlib and Pillow; Python's packages (``pip
+install zlib-ng deflate zopfli isal pyoxipng pypng``); commands (pngcrush, optipng, ImageMagick's convert), and those
+that ``--with`` names. Each result must come back byte for byte. Prints a table in Markdown.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
+import shlex
+import shutil
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from collections import defaultdict
@@ -54,9 +60,51 @@ def by_pillow(**options: Any) -> Encode:
     return encode
 
 
-def encoders() -> Iterator[tuple[str, Encode]]:
+def by_command(command: str) -> Encode:
+    """``{in}`` and ``{out}`` stand for the names of files."""
+
+    def encode(png: bytes) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            names = {"{in}": f"{folder}/in.png", "{out}": f"{folder}/out.png"}
+            Path(names["{in}"]).write_bytes(png)
+            words = [names.get(word, word) for word in shlex.split(command)]
+            subprocess.run(words, check=True, capture_output=True)
+            return Path(names["{out}"]).read_bytes()
+
+    return encode
+
+
+def by_pypng(png: bytes) -> bytes:
+    module = import_module("png")
+    width, height, rows, facts = module.Reader(bytes=png).read()
+    kept = {key: facts[key] for key in ("greyscale", "alpha", "bitdepth", "palette", "planes") if key in facts}
+    kept.pop("planes", None)
+    if "palette" in kept:
+        kept.pop("greyscale", None)
+        kept.pop("alpha", None)
+    file = io.BytesIO()
+    module.Writer(width, height, **kept).write(file, rows)
+    return file.getvalue()
+
+
+COMMANDS = {
+    "pngcrush": "pngcrush -q -force {in} {out}",
+    "pngcrush -brute": "pngcrush -q -force -brute {in} {out}",
+    "optipng -o2": "optipng -quiet -force -o2 -out {out} {in}",
+    "optipng -o5": "optipng -quiet -force -o5 -out {out} {in}",
+    "ImageMagick": "convert {in} {out}",
+    "ImageMagick -quality 95": "convert {in} -quality 95 {out}",
+}
+
+
+def encoders(commands: dict[str, str]) -> Iterator[tuple[str, Encode]]:
     """Name and function from a file to a file."""
     yield "as found", lambda png: png
+    for name, command in (COMMANDS | commands).items():
+        if shutil.which(command.split()[0]):
+            yield name, by_command(command)
+    if _module("png") is not None:
+        yield "pypng", by_pypng
     for level in (1, 6, 9):
         yield f"Pillow {level}", by_pillow(compress_level=level)
     yield "Pillow optimize", by_pillow(optimize=True)
@@ -89,13 +137,18 @@ def _module(name: str) -> Any:
         return None
 
 
-def main(paths: list[str]) -> None:
-    files = [Path(path).read_bytes() for path in paths]
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--with", action="append", default=[], dest="commands")
+    parser.add_argument("paths", nargs="+", metavar="PNG")
+    given = parser.parse_args()
+    files = [Path(path).read_bytes() for path in given.paths]
+    commands = dict(command.split("=", 1) for command in given.commands)
     print(
         "| Encoder | files | by parameters | by corrections | kept | median bytes | share of the file | s/MB in | out |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
-    for name, encode in encoders():
+    for name, encode in encoders(commands):
         counts: dict[str, int] = defaultdict(int)
         sizes, shares = [], []
         pixels = seconds_in = seconds_out = 0.0
@@ -114,9 +167,8 @@ def main(paths: list[str]) -> None:
             corrected = any("corrected" in image for image in picture.recipe["images"])
             counts["corrected" if corrected else "exact"] += 1
             if corrected:
-                extra = len(picture.blob) - len(parse(png, "a.png", pixels=True).blob)
-                sizes.append(extra)
-                shares.append(extra / len(png))
+                sizes.append(picture.corrections)
+                shares.append(picture.corrections / len(png))
             start = time.process_time()
             assert write(picture.recipe, picture.blob, picture.parts) == png
             seconds_out += time.process_time() - start
@@ -129,4 +181,4 @@ def main(paths: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

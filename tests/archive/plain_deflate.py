@@ -5,7 +5,7 @@ What zlib's Python module deflates is never looked at: the stream is put togethe
 
 from itertools import accumulate
 
-NONE, RUNS, GREEDY, LAZY = range(4)
+NONE, RUNS, GREEDY, LAZY, PLANNED = range(5)
 LEVELS = {
     1: (4, 4, 8, 4),
     2: (4, 5, 16, 8),
@@ -74,8 +74,8 @@ def numbers(data, lists):
 
 class Corrections:
     def __init__(self, data):
-        self.lists = numbers(data, 42)
-        self.places, self.left = [0] * 42, [None] * 42
+        self.lists = numbers(data, 48)
+        self.places, self.left = [0] * 48, [None] * 48
 
     def take(self, k):
         self.places[k] += 1
@@ -98,7 +98,9 @@ def signed(v):
 
 class Rules:
     def __init__(self, level, memory, strategy, window, family):
-        assert 1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and family in (0, 1)
+        assert (
+            1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and family in (0, 1, 2, 3)
+        )
         self.search = {2: NONE, 3: RUNS}.get(strategy, GREEDY if level <= 3 else LAZY)
         self.good, self.laziest, self.nice, self.chain = LEVELS[level]
         half = 2 ** max(window, 9)
@@ -108,6 +110,14 @@ class Rules:
         self.far, self.far3 = (half, half) if family else (half - 262, 4096)
         self.first, self.span, self.across = (0, 0, True) if family else (1, half, False)
         self.fixed = strategy == 4
+        self.nearer, self.enough, self.kept = 1, 3, 0
+        if family == 2:
+            self.search, self.bits, self.room, self.far = LAZY, 14, 2**30, half - 1
+            self.good = self.laziest = self.nice = self.chain = 512
+            self.nearer, self.enough, self.kept = 0, 4, max(level, 5)
+        if family == 3:
+            self.search, self.good, self.room = PLANNED, int(strategy == 1), 2**30
+            self.nice, self.chain = {7: (75, 35), 8: (150, 100), 9: (258, 300)}.get(level, (258, 4096))
 
 
 class Block:
@@ -117,13 +127,137 @@ class Block:
         self.start, self.tokens, self.stored, self.last, self.end = start, [], False, False, start
 
 
+class Planned:
+    """Blocks, code lengths and tokens that are expected, where they are planned before all else."""
+
+    def __init__(self, plain, rules, corrections):
+        assert not corrections.lists[38]
+        self.plain, self.rules, self.pair, self.root, self.children = plain, rules, {}, {}, {}
+        self.blocks, self.within, self.plan, at, last = [], 0, [None] * len(plain), 0, False
+        while not last:
+            x = 2 * (len(plain) - at) if corrections.agreed(20) else corrections.take(28)
+            block = Block(at)
+            at += x // 2
+            assert at <= len(plain)
+            last = (at == len(plain)) == corrections.agreed(21)
+            block.end, block.last, block.kind = at, last, 0
+            if x % 2 == 0:
+                block.kind = 2 if corrections.agreed(22) else corrections.take(29)
+                assert block.kind in (1, 2)
+            self.blocks.append(block)
+        assert at == len(plain)
+        fixed = FIXED + [5] * 30 + [0] * 2
+        self.most = min(2**23, 8 * (259 + max(block.end - block.start for block in self.blocks)))
+        c = fixed
+        for block in self.blocks:
+            count, found = 0, {}
+            for i in range(block.start, block.end):
+                found[i] = self.matches(i, count <= self.most - 258)
+                count += len(found[i])
+            if block.kind == 0:
+                continue
+            if block.kind == 2:
+                c = list(c)
+                for _ in range(3):
+                    self.way(block, found, c)
+                    w0, w1 = self.counts(block)
+                    c[:286], c[288:318] = lengths(w0, 286, 15), lengths(w1, 30, 15)
+                for s in range(320):
+                    if not corrections.agreed(24):
+                        c[s] += signed(corrections.take(31))
+                        assert 0 <= c[s] <= 15
+            else:
+                c = fixed
+            block.c = c
+            self.way(block, found, c)
+
+    def matches(self, i, noted):
+        p, pair = self.plain, self.pair
+        most, within = min(258, len(p) - i), self.within > 0
+        self.within -= within
+        if most < 5:
+            return []
+        enough, noted, matches = min(self.rules.nice, most), noted and not within, []
+
+        def hashed(count):
+            return int.from_bytes(p[i : i + count], "little") * 0x1E35A7BD % 2**32 >> 16 if i else 0
+
+        def near(there):
+            return there is not None and there > i - 32768
+
+        one, two = pair.get(hashed(3), (None, None))
+        pair[hashed(3)] = i, one
+        for there in (one, two) if near(one) else ():
+            if near(there) and p[there : there + 3] == p[i : i + 3] and noted and not matches:
+                matches.append((3, i - there))
+        best, node, children = 3, self.root.get(hashed(4)), self.children
+        self.root[hashed(4)] = i
+        less, more, length, below, above = (i, 0), (i, 1), 0, 0, 0
+        for _ in range(self.rules.chain):
+            if not near(node):
+                break
+            while length < (enough if within else most) and p[node + length] == p[i + length]:
+                length += 1
+            if length > best or not noted:
+                if noted:
+                    best = length
+                    matches.append((length, i - node))
+                if length >= enough:
+                    children[less], children[more] = children.get((node, 0)), children.get((node, 1))
+                    break
+            if p[node + length] < p[i + length]:
+                children[less], less, below = node, (node, 1), length
+                node = children.get(less)
+            else:
+                children[more], more, above = node, (node, 0), length
+                node = children.get(more)
+            length = min(below, above)
+        else:
+            node = None
+        if not near(node):
+            children[less] = children[more] = None
+        if matches and matches[-1][0] >= enough:
+            self.within = matches[-1][0] - 1
+        return matches
+
+    def way(self, block, found, c):
+        cost = {block.end: 0}
+        for i in reversed(range(block.start, block.end)):
+            best, length = (c[self.plain[i]] or 13) + cost[i + 1], 3
+            self.plan[i] = None
+            for longest, distance in found[i]:
+                while length <= longest:
+                    code, extra, _, far, _ = codes_of((length, distance, False))
+                    bits = (c[257 + code] or 13) + extra + (c[288 + far] or 10) + DISTANCE_EXTRA[far]
+                    bits += cost.get(i + length, INFINITE)
+                    if bits < best or (bits == best and self.rules.good):
+                        best, self.plan[i] = bits, (length, distance)
+                    length += 1
+            cost[i] = best
+
+    def counts(self, block):
+        w0, w1, i = [0] * 286, [0] * 30, block.start
+        w0[256] = 1
+        while i < block.end:
+            if self.plan[i] is None:
+                w0[self.plain[i]] += 1
+                i += 1
+            else:
+                code, _, _, far, _ = codes_of((*self.plan[i], False))
+                w0[257 + code] += 1
+                w1[far] += 1
+                i += self.plan[i][0]
+        return w0, w1
+
+
 class Walk:
     """The tokens, in blocks."""
 
     def __init__(self, plain, rules, corrections):
+        self.planned = Planned(plain, rules, corrections) if rules.search == PLANNED else None
         self.plain, self.rules, self.corrections = plain, rules, corrections
-        self.head, self.before, self.inserted = {}, {}, 0
-        self.flushes = list(accumulate(corrections.lists[40]))
+        self.head, self.before, self.many, self.inserted = {}, {}, {}, 0
+        self.flushes = list(accumulate(corrections.lists[38]))
         assert not self.flushes or self.flushes[-1] // 2 <= len(plain)
         self.blocks = []
 
@@ -133,24 +267,42 @@ class Walk:
             n += 1
         return n
 
-    def insert(self, i):
+    def hash(self, i):
         r, p = self.rules, self.plain
-        h = (p[i] << 2 * r.shift ^ p[i + 1] << r.shift ^ p[i + 2]) % 2**r.bits
+        if not r.kept:
+            return (p[i] << 2 * r.shift ^ p[i + 1] << r.shift ^ p[i + 2]) % 2**r.bits
+        x = p[i] + 2**8 * p[i + 1] + 2**16 * p[i + 2]
+        for step, turn in ((3, -1), (5, 1), (4, -1), (17, 1), (25, -1), (6, 1)):
+            x = (x + (x >> step) if turn > 0 else x ^ x << step) % 2**32
+        return x % 2**r.bits
+
+    def insert(self, i):
+        h, many = self.hash(i), self.many.get(self.hash(i), 0)
         self.before[i] = self.head.get(h, -1)
         self.head[h] = i
+        self.many[h] = (self.rules.kept if many == 2 * self.rules.kept else many) + 1
 
     def found(self, i, shortest):
         r = self.rules
-        if self.end - i < 3 or r.search == NONE:
+        if self.end - i < r.enough or r.search == NONE:
             return None
         most = min(258, self.end - i)
         if r.search == RUNS:
             n = self.agree(i - 1, i, most) if i else 0
             return (n, 1) if n >= 3 else None
-        while self.inserted <= i:
+        chain = r.chain
+        if r.kept:
+            while self.inserted < self.at:
+                self.insert(self.inserted)
+                self.inserted += 1
+            chain = self.many.get(self.hash(i), 0)
+            self.before[i] = self.head.get(self.hash(i), -1)
+        while self.inserted <= (self.at if r.kept else i):
             self.insert(self.inserted)
             self.inserted += 1
-        left = r.chain // 4 if shortest >= r.good else r.chain
+        if self.planned:
+            return self.planned.plan[i]
+        left = chain // 4 if shortest >= r.good else chain
         low, match, there, last = max(i - r.far, self.origin), None, self.before[i], i
         while shortest < most and low <= there < last:
             n = self.agree(there, i, most)
@@ -162,24 +314,24 @@ class Walk:
             if left == 0:
                 break
             last, there = there, self.before.get(there, -1)
-            low = max(low, i - r.far + 1)
+            low = max(low, i - r.far + r.nearer)
         if match and r.search == LAZY and (match[0] < r.shortest or (match[0] == 3 and match[1] > r.far3)):
             return None
         return match
 
-    def corrected(self, at, predicted, best):
+    def corrected(self, at, predicted, best, kind):
         c = self.corrections
         if predicted is None:
             length = 3 + c.take(34) if best is None else best[0] + signed(c.take(35))
         else:
-            x = c.take(37) if best[0] > 7 else c.take(36)
+            x = c.take(38 + kind)
             if x == 0:
                 return None
             length = best[0] + signed(x - 1)
         assert 3 <= length <= min(258, len(self.plain) - at)
-        h = c.take(38)
+        h = c.take(36)
         if h == 0:
-            distance = 1 + c.take(39)
+            distance = 1 + c.take(37)
         else:
             there, last = self.before.get(at, -1) if self.inserted > at else -1, at
             for _ in range(8192):
@@ -202,7 +354,10 @@ class Walk:
         while not last:
             block = Block(at)
             room, stop, passing, flushing = r.room, self.end, False, False
-            if flushes and at == self.end:
+            if self.planned:
+                block = self.planned.blocks[len(self.blocks)]
+                stop, room, passing = block.end, INFINITE, block.kind == 0
+            elif flushes and at == self.end:
                 room, passing, flushing = 0, True, True
             elif not c.agreed(20):
                 x = c.take(28)
@@ -213,7 +368,7 @@ class Walk:
                 else:
                     room = x // 2
             while at < stop and len(block.tokens) < room:
-                best, later = waiting, None
+                best, later, self.at = waiting, None, at
                 if best == "unknown":
                     best = self.found(at, 2)
                 if best and r.search == LAZY and best[0] < r.laziest:
@@ -230,7 +385,7 @@ class Walk:
                     length = min(length, stop - at)
                 at += length
                 waiting = later if length == 1 and later else "unknown"
-                if r.search == GREEDY and length > r.laziest and self.inserted < at:
+                if ((r.search == GREEDY and length > r.laziest) or r.kept) and self.inserted < at:
                     self.inserted = at
             if passing:
                 missed, waiting = 0, "unknown"
@@ -238,10 +393,14 @@ class Walk:
                 anew = flushes.pop(0) % 2
                 self.end, waiting = flushes[0] // 2 if flushes else n, "unknown"
                 if anew:
-                    self.head, self.inserted, self.origin = {}, at, at + r.first
+                    self.head, self.many, self.inserted, self.origin = {}, {}, at, at + r.first
             full = len(block.tokens) == r.room and not (r.search == LAZY and block.tokens[-1][0] == 1)
             last = at == n and not flushes and not full and not flushing
-            last ^= not c.agreed(21)
+            if self.planned:
+                last = block.last
+                assert at == stop
+            else:
+                last ^= not c.agreed(21)
             block.stored, block.last, block.end = passing, last, at
             self.blocks.append(block)
         assert at == n
@@ -253,7 +412,7 @@ class Walk:
         else:
             kind = next(k for k, m in enumerate((3, 4, 5, 7, 15, 31, 257, 258), 2) if predicted[0] <= m)
         self.wrong = not self.corrections.agreed(2 * kind + missed)
-        return self.corrected(at, predicted, best) if self.wrong else predicted
+        return self.corrected(at, predicted, best, kind) if self.wrong else predicted
 
 
 def lengths(w, count, longest):
@@ -374,7 +533,7 @@ class Shapes:
     def __init__(self, plain, rules, corrections, blocks):
         self.plain, self.rules, self.corrections, self.blocks = plain, rules, corrections, blocks
         self.out = Writer()
-        pairs = corrections.lists[41]
+        pairs = corrections.lists[39]
         assert len(pairs) % 2 == 0
         self.odd = dict(zip(accumulate(pairs[::2]), pairs[1::2], strict=True))
         assert max(self.odd, default=0) <= len(blocks)
@@ -416,7 +575,9 @@ class Shapes:
             at += token[0]
         assert at == block.end
         l0, l1 = lengths(w0, 286, 15), lengths(w1, 30, 15)
-        h0, h1 = (max(s for s, n in enumerate(each) if n) + 1 for each in (l0, l1))
+        if r.search == PLANNED:
+            l0, l1 = block.c[:286], block.c[288:318]
+        h0, h1 = (max((s for s, n in enumerate(each) if n), default=-1) + 1 for each in (l0, l1))
         both, at, items = l0[:h0] + l1[:h1], 0, []
         while at < len(both):
             items.append(item_for(both, at, h0, h1, r.across))
@@ -433,7 +594,9 @@ class Shapes:
         kind = 1 if fixed == best else 2
         if block.end - block.start + 4 <= best and (r.span == 0 or block.start >= r.span * self.slides(block)):
             kind = 0
-        if not c.agreed(22):
+        if r.search == PLANNED:
+            kind = block.kind
+        elif not c.agreed(22):
             kind = c.take(29)
             assert kind < 3
         return (kind, *self.dynamic(l0, l1, h0, h1)) if kind == 2 else (kind,)

@@ -425,8 +425,8 @@ def step_of(source):
         return what, None
     if what == 4:
         (how,) = source.take(1)
-        assert how & 127 in (1, 2)
-        return what, (how >> 7, how & 127)
+        assert how in (1, 2, 65, 129, 130)
+        return what, (how >> 6, how & 3)
     tables = [ascending(source.varints(source.varint())) for _ in range(source.varint())]
     assert all(tables)
     return what, tables
@@ -497,12 +497,27 @@ def block_of(source, payload, names, fronts, models):
 def coloured(kind, source, lots, own, before, after, model):
     """Images of colours, from their tables and the images of places."""
     pixels = [height * width for height, width, n in lots for _ in range(n)]
+    own, rare = own >> 1, own & 1
     counts = source.varints(len(pixels) if own else 1)
     most = pixels if own else [sum(pixels)]
-    assert all(1 <= count <= min(top, 256 ** after[1]) for count, top in zip(counts, most, strict=True))
+    assert all(
+        1 <= count <= min(top, 65536 if rare else 256 ** after[1]) for count, top in zip(counts, most, strict=True)
+    )
     row = adaptive_reader.decoded(source.take(source.varint()), 1, 1, sum(counts), *before)[0][0]
     tables = [np.array(row[end - count : end]) for count, end in zip(counts, np.cumsum(counts), strict=True)]
+    listed = []
+    if rare and (count := source.varint()):
+        listed = adaptive_reader.decoded(source.take(source.varint()), 1, 1, count, 1, 2)[0][0]
+        listed = [int(np.asarray(one).reshape(-1)[0]) for one in listed]
+    elif rare:
+        assert source.take(source.varint()) == b"\0"
     places = lots_of(kind, source.take(source.left), lots, *after, model)
+    if rare:
+        places = [np.array(image).astype(int) for image in places]
+        assert sum(int((image == 255).sum()) for image in places) == len(listed)
+        for image in places:
+            for where in zip(*np.nonzero(image == 255), strict=True):
+                image[where] = listed.pop(0)
     tables = tables if own else tables * len(places)
     return [table[np.asarray(image)[..., 0]] for table, image in zip(tables, places, strict=True)]
 
@@ -517,6 +532,10 @@ def lots_of(kind, data, lots, channels, sample_bytes, model):
     if len(lots) == 1:
         height, width, n = lots[0]
         return list(decoded(kind, data, (n, height, width, channels), sample_bytes, model))
+    if kind == 1:
+        return adaptive_reader.decoded_lots(
+            data, [(n, height, width) for height, width, n in lots], channels, sample_bytes
+        )
     source, numbers, out = Bytes(data), defaultdict(list), {}
     at = 0
     for height, width, n in lots:

@@ -150,7 +150,7 @@ def test_pixels_by_their_colours(dtype: type, channels: int, own: bool, count: i
 
 def test_frequent_colours_come_first() -> None:
     pixels = np.array([[5, 5], [9, 9], [9, 9], [7, 1]], np.uint8).reshape(1, 2, 2, 2)
-    tables, (places,) = Colours(False, 1).split([pixels])
+    tables, (places,), _ = Colours(False, 1).split([pixels])
     assert tables[0].tolist() == [[9, 9], [5, 5], [7, 1]] and places.ravel().tolist() == [1, 0, 0, 2]
     assert Colours(True, 1).split([pixels])[0][0].tolist() == [[5, 5], [7, 1], [9, 9]]
 
@@ -160,6 +160,26 @@ def test_a_table_is_no_larger_than_its_images() -> None:
         Colours(True, 1).decode_tables(Cursor(varint(2) + varint(5)), [Lot(1, (1, 1, 3))], Form(3, 1))
     with pytest.raises(FormatError, match="1 or 2 bytes"):
         front.read(Cursor(b"\1\4\3"))
+
+
+def test_rare_colours_are_listed() -> None:
+    rng = np.random.default_rng(0)
+    table = rng.integers(0, 256, (400, 3)).astype(np.uint8)
+    drawn = [rng.integers(0, 100, (2, 60, 50)), rng.integers(0, 100, (1, 50, 50))]
+    drawn[0][0, 3, ::2], drawn[1][0, 7, :] = np.arange(100, 125), np.arange(125, 175)
+    drawn[0][1, :50, :5] = np.arange(150, 400).reshape(50, 5)
+    drawn[0][1, 50:, :5] = 3
+    lots = [table[places] for places in drawn]
+    lots = [*lots, *(table[rng.integers(0, 100, (1, 90, 90))] for _ in range(3))]
+    (_, before, _) = candidates(lots, None, True)
+    assert before == (Colours(False, 1, True),) and front.read(Cursor(front.encode(before))) == before
+    payload, wanted = front.encode_behind(before, CODER, lots), lots_of(lots)
+    assert all(map(np.array_equal, front.decode_behind(before, CODER, payload, wanted, Form(3, 1)), lots))
+    few = [images % 2 for images in lots]
+    payload = front.encode_behind(before, CODER, few)
+    assert all(map(np.array_equal, front.decode_behind(before, CODER, payload, wanted, Form(3, 1)), few))
+    with pytest.raises(FormatError, match="as there should be"):
+        front.decode_behind(before, CODER, payload[:-1] + b"\xff", wanted, Form(3, 1))
 
 
 def test_few_colours_are_offered_as_such() -> None:

@@ -6,8 +6,8 @@ import pytest
 from archive.plain_deflate import deflated
 from bitsback.errors import ImageError
 from bitsback.files.deflate import put_together, take_apart
-from bitsback.files.deflate.recipe import Recipe, rebuild
-from bitsback.files.deflate.stream import write
+from bitsback.files.deflate.recipe import CHEAPEST, Recipe, Walk, read_only, rebuild, rules_of
+from bitsback.files.deflate.stream import parse, write
 from files.deflate.streams import plain_bytes, pressed, tampered
 
 
@@ -26,14 +26,30 @@ def test_whatever_zlib_writes() -> None:
     assert done > 50 and corrected > 20
 
 
-@pytest.mark.parametrize("family", [0, 1])
+@pytest.mark.parametrize("family", [0, 1, 2, 3])
 def test_all_rules(family: int) -> None:
     rng = np.random.default_rng(family)
     for level in range(1, 10):
         for strategy in range(5):
             rules = level, int(rng.integers(1, 10)), strategy, int(rng.integers(8, 16)), family
-            plain = plain_bytes(rng, 500)
+            plain = plain_bytes(rng, 500 if family < CHEAPEST else 100)
             assert deflated(plain, rules) == write(plain, rebuild(plain, Recipe(rules)))
+
+
+def test_any_stream_by_a_plan() -> None:
+    rng = np.random.default_rng(2)
+    done = 0
+    for level in (6, 7, 8, 9) * 4:
+        plain = plain_bytes(rng, 500)
+        stream = pressed(rng, plain)
+        rules = level, 8, int(rng.integers(2)), 15, CHEAPEST
+        corrections = Walk(read_only(plain), np.empty(0, np.int64), rules_of(*rules)).corrections(
+            parse(stream, len(plain))[1], 1 << 20
+        )
+        assert corrections is not None
+        assert deflated(plain, rules, corrections) == put_together(plain, list(rules), corrections) == stream
+        done += len(corrections) > 20
+    assert done > 5
 
 
 def test_any_corrections_that_can_be_followed() -> None:
@@ -41,7 +57,7 @@ def test_any_corrections_that_can_be_followed() -> None:
     followed = 0
     for _ in range(150):
         plain = plain_bytes(rng, 600)
-        rules = [int(rng.integers(1, 10)), int(rng.integers(1, 10)), int(rng.integers(5)), 15, int(rng.integers(2))]
+        rules = [int(rng.integers(1, 10)), int(rng.integers(1, 10)), int(rng.integers(5)), 15, int(rng.integers(4))]
         corrections = rng.bytes(int(rng.integers(1, 30)))
         try:
             stream = put_together(plain, rules, corrections)

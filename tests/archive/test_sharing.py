@@ -1,5 +1,6 @@
 """Equal contents cost once: equal files, and equal images whatever holds them."""
 
+import hashlib
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +14,16 @@ from PIL.PngImagePlugin import PngInfo
 
 import bitsback
 from archive.test_format import assert_same, bare
-from bitsback.archive import Archive, Settings, container, plan, write_archive, writer
+from bitsback.archive import Archive, Settings, container, plan, reader, write_archive, writer
 from bitsback.archive.container import Kind, System
 from bitsback.archive.directory import Content, Directory, Row, Share
 from bitsback.archive.edit import rebuild
 from bitsback.archive.gather import Source, gather
 from bitsback.archive.head import Block
 from bitsback.archive.intake import items_of
+from bitsback.archive.limits import Limits
 from bitsback.archive.member import Entry
+from bitsback.archive.reader import taken
 from bitsback.errors import FormatError
 
 KERNELS = True
@@ -104,6 +107,25 @@ def test_across_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(list(archive.structure.each(Kind.DIRECTORY))) > 6
     assert sum(block.count for block in blocks(archive)) == 3
     assert len(whole) < len(data)
+
+
+def test_any_number_of_files_with_the_same_images_takes_the_memory_of_a_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, 40 * 50, np.uint8).tobytes()
+    files = {f"in/{n:02}.pgm": b"P5 # %02d\n50 40 255\n" % n + image for n in range(30)}
+    data = packed(folder_of(tmp_path, {Path(name).name: content for name, content in files.items()}))
+    assert len(data) < 5000
+    monkeypatch.setattr(reader, "BATCH", 20_000)
+    with Archive(data, library=bare(), limits=Limits(memory=80_000)) as archive:
+        assert {one.name: b"".join(taken(content)) for one, content in archive.contents(threads=1)} == files
+        assert archive.test(threads=1) == [] and archive.read("in/07.pgm") == files["in/07.pgm"]
+        digests = {one.name: digest for one, digest in archive.digests(threads=2)}
+        assert digests == {name: hashlib.sha256(content).digest() for name, content in files.items()}
+        # all of them are covered by one digest, which is looked at when the last of them is there
+        chunk = archive.structure.chunks[-1]
+        chunk.head = replace(chunk.head, digest=bytes(32))
+        assert any("do not come back as they were" in problem for problem in archive.test(threads=1))
 
 
 def test_little_of_a_large_block_is_not_shared_with_later_batches(

@@ -68,7 +68,9 @@ def test_verbose_says_of_every_member_how_and_why(run: Run, folder: Path) -> Non
     (folder / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really")
     (folder / "link").symlink_to("0.npy")
     os.link(folder / "1.npy", folder / "other.npy")
-    lines = dict(line.split(": ", 1) for line in run("compress", "in", "-v").err[:-1])
+    *said, coded, _ = run("compress", "in", "-v").err
+    assert re.fullmatch(r"\d+ images of [\d,]+ samples in all: adaptive, [\d,]+ bytes; filtered [\d,]+", coded)
+    lines = dict(line.split(": ", 1) for line in said)
     assert list(lines) == archive_of(Path("in.bba")).names
     assert lines["in"] == "folder"
     assert lines["in/0.npy"].startswith("adaptive (no model takes such images")

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,7 +90,8 @@ def test_verbose_adds_mode_time_type_and_cost(run: Run, folder: Path, tmp_path: 
     assert (kind, cost) == ("uint8", "900")
     assert lines["in/many.npy"][4] == "1,024"
     assert int(lines["in/text.txt"][4].replace(",", "")) >= 250
-    assert done.err == ["23 blocks of 768 to 1,024 samples: no image takes more than that"]
+    assert re.fullmatch(r"69 images of 1 channel of 8 bits by adaptive: 20,884 samples in \d+ bytes, .*", done.err[0])
+    assert done.err[1:] == ["23 blocks of 768 to 1,024 samples: no image takes more than that"]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ needs_torch = pytest.mark.skipif(
 QUICK = ("--steps", 60, "--size", "small", "--init", "none")
 
 
-def save_checks(folder: Path, count: int = 300) -> Path:
+def save_checks(folder: Path, count: int = 100) -> Path:
     """Chequered images in two colours as PNG files, and two that are none."""
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -71,7 +71,7 @@ def test_a_killed_run_resumes_to_the_same_file(
     run: Run, spawn: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path
 ) -> None:
     save_checks(tmp_path / "in")
-    slow = ("--steps", 300, *QUICK[2:])
+    slow = ("--steps", 120, *QUICK[2:])
     for folder in ("unbroken", "killed"):
         (tmp_path / folder).mkdir()
     assert run("train", "in", "-o", "unbroken/mine.bbm", *slow, "-q").code == 0

@@ -93,6 +93,10 @@ have so many samples: a cold start costs more than slow access."""
 STRETCHES = 4
 """From how many places images come that are a fair sample of all."""
 
+SERIES, ALIKE = 4, 4
+"""Of so many images that follow one another all samples but the first consist, if they differ by less than so many
+times what neighbouring pixels do: so that a kind that sees the others shows what it can."""
+
 CROPS, PLACES = 4, 4
 """How many crops a sample has, and how many by how many places of large images they are chosen from."""
 
@@ -129,6 +133,14 @@ class Choice:
         if other.key in self.expected and self.ranking[0].key in self.expected:
             return self.expected[other.key] / max(1, self.expected[self.ranking[0].key]) - 1
         return None
+
+    def others(self, size: int) -> list[tuple[str, int]]:
+        """The other candidates, the smallest first, and about how many bytes they would take where the best takes
+        ``size``."""
+        found = ((self.excess(one), one.name) for one in self.ranking[1:])
+        return sorted(
+            ((name, round(size * (1 + more))) for more, name in found if more is not None), key=lambda x: x[1]
+        )
 
     @property
     def reason(self) -> str:
@@ -168,7 +180,7 @@ class _Contest:
         for number, samples in enumerate(self.rules.rounds):
             if not left or (number and left < 2 and not ranking[0].coder.learns):
                 break
-            shown = sample(self.lots, samples, ranking[:left])
+            shown = sample(self.lots, samples, ranking[:left], SERIES if number else 1)
             done = self._code(shown, ranking[:left])
             staying = [one for one in done if self._stays(one, done[0])]
             ranking = [*staying, *(one for one in done if one not in staying), *ranking[left:]]
@@ -339,29 +351,40 @@ class _Window(NamedTuple):
     columns: int
 
     def cut(self, lots: Sequence[Images]) -> Images:
-        return lots[self.lot][
-            self.image, self.top : self.top + self.rows, self.left : self.left + self.columns
-        ]  # fmt: skip
+        found: Images = self.series(lots, 1)[0]
+        return found
+
+    def series(self, lots: Sequence[Images], count: int) -> Images:
+        """The same part of up to so many images of the lot, this one among them."""
+        first = max(0, min(self.image, len(lots[self.lot]) - count))
+        below, right = self.top + self.rows, self.left + self.columns
+        found: Images = lots[self.lot][first : first + count, self.top : below, self.left : right]
+        return found
 
 
-def sample(lots: Lots, samples: int, candidates: Sequence[Candidate]) -> Lots:
+def sample(lots: Lots, samples: int, candidates: Sequence[Candidate], series: int = 1) -> Lots:
     """About so many samples of the images; the lots themselves if that is half of them or more.
 
     Small images are taken whole, evenly spread; of large ones crops from several places, unless one of the candidates
-    does not take other sizes.
+    does not take other sizes. Of images that follow one another up to ``series`` are taken, and their crops are alike.
     """
     total, count = sum(images.size for images in lots), sum(map(len, lots))
     if total <= 2 * samples:
         return lots
     if CROPS * total > samples * count:  # images are large
         found = _windows(lots, samples // (CROPS * lots[0].shape[3]))
+        series = series if _go_on(lots, found) else 1
+        found = _windows(lots, samples // (CROPS * series * lots[0].shape[3])) if series > 1 else found
         shapes = [(one.rows, one.columns, lots[0].shape[3]) for one in found]
         if all(_takes(one, shapes, lots[0]) for one in candidates):
-            return _stacked([one.cut(lots) for one in _restless(lots, found)])
+            return _stacked([image for one in _restless(lots, found) for image in one.series(lots, series)])
     wanted = min(count, max(1, samples * count // total))
     if wanted == count:
         return lots
-    return _stacked([_image(lots, index * count // wanted) for index in range(wanted)])
+    each = max(1, min(series, wanted // CROPS))
+    places = wanted // each
+    firsts = (place * count // places for place in range(places))
+    return _stacked([_image(lots, min(first + k, count - 1)) for first in firsts for k in range(each)])
 
 
 def _takes(candidate: Candidate, shapes: Sequence[Shape], images: Images) -> bool:
@@ -408,6 +431,13 @@ def _restless(lots: Sequence[Images], found: Sequence[_Window]) -> list[_Window]
     order = sorted(range(len(found)), key=lambda place: unrest[place] / areas[place])
     chosen = sorted(order[len(found) * (quarter + 1) // CROPS - 1] for quarter in range(CROPS))
     return [found[place] for place in chosen]
+
+
+def _go_on(lots: Sequence[Images], found: Sequence[_Window]) -> bool:
+    """Whether images are much like those that they follow: a pixel not like others, but like pixels near it."""
+    pairs = [one.series(lots, 2).astype(np.int32) for one in found]
+    apart = sum(int(np.abs(np.diff(pair, axis=0)).sum()) for pair in pairs if len(pair) > 1)
+    return apart < ALIKE * sum(int(np.abs(np.diff(pair[0], axis=1)).sum()) for pair in pairs if len(pair) > 1)
 
 
 def _stacked(images: Sequence[Images]) -> list[Images]:

@@ -193,6 +193,9 @@ class Colours:
     own: bool
     sample_bytes: int
     """Of a place."""
+    rare: bool = False
+    """Whether places from 255 on are listed apart, so that those of a byte are enough: of one table, and 255 stands for
+    the next of these."""
 
     OP = 4
 
@@ -200,56 +203,84 @@ class Colours:
         """See :meth:`Levels.form`."""
         return Form(1, self.sample_bytes)
 
-    def split(self, lots: Sequence[Images]) -> tuple[list[Images], list[Images]]:
-        """The tables, (colours, channels) each, and the images of places. CodecError for what has too many colours."""
+    def split(self, lots: Sequence[Images]) -> tuple[list[Images], list[Images], Images]:
+        """The tables, (colours, channels) each; the images of places; and what is listed of them. CodecError for what
+        has too many colours."""
         groups = [image[None] for images in lots for image in images] if self.own else [_flat(lots)]
         tables, places = [], []
         for pixels in groups:
             found = colours.count(pixels.reshape(-1, pixels.shape[-1]))
-            if found is None or len(found.table) > 1 << 8 * self.sample_bytes:
+            if found is None or len(found.table) > self.most:
                 raise CodecError("the images have too many colours")
-            table, indices = found if self.own or len(found.table) > SORTED else _by_frequency(found)
+            sort = not self.own and (self.rare or len(found.table) <= SORTED)
+            table, indices = _by_frequency(found) if sort else found
             tables.append(table)
-            places.append(indices.astype(f"u{self.sample_bytes}"))
+            places.append(indices)
         flat, at, out = np.concatenate(places), 0, []
+        listed = flat[flat >= RARE] if self.rare else flat[:0]
+        flat = (flat.clip(max=RARE) if self.rare else flat).astype(f"u{self.sample_bytes}")
         for images in lots:
             size = images.size // images.shape[3]
             out.append(flat[at : at + size].reshape(*images.shape[:3], 1))
             at += size
-        return tables, out
+        return tables, out, listed
 
-    def encode_tables(self, tables: Sequence[Images]) -> bytes:
-        """How many colours each has; and all of them, as one row of pixels, coded by the adaptive kind."""
+    @property
+    def most(self) -> int:
+        """Colours that a table may have."""
+        return 1 << 16 if self.rare else 1 << 8 * self.sample_bytes
+
+    def encode_tables(self, tables: Sequence[Images], listed: Images) -> bytes:
+        """How many colours each has; and all of them, as one row of pixels, coded by the adaptive kind. What is listed,
+        likewise."""
         coded = ADAPTIVE.encode(np.concatenate(tables)[None, None])
-        return varints([*map(len, tables), len(coded)]) + coded
+        out = varints([*map(len, tables), len(coded)]) + coded
+        if self.rare:
+            coded = ADAPTIVE.encode(listed.astype(np.uint16)[None, None, :, None])
+            out += varints([len(listed), len(coded)]) + coded
+        return out
 
-    def decode_tables(self, cursor: Cursor, lots: Sequence[Lot], form: Form) -> list[Images]:
+    def decode_tables(self, cursor: Cursor, lots: Sequence[Lot], form: Form) -> tuple[list[Images], Images]:
         """The inverse. FormatError for tables that are none of such images."""
         most = [height * width for n, (height, width, _) in lots for _ in range(n)]
         most = most if self.own else [sum(most)]
         counts = cursor.varints(len(most))
-        if any(not 1 <= count <= min(top, 1 << 8 * self.sample_bytes) for count, top in zip(counts, most, strict=True)):
+        if any(not 1 <= count <= min(top, self.most) for count, top in zip(counts, most, strict=True)):
             raise FormatError("a table of more colours than there are pixels, or of none")
         coded = cursor.take(cursor.varint())
         row = ADAPTIVE.decode(coded, 1, (1, sum(counts), form.channels), form.dtype)[0, 0]
-        return np.split(row, np.cumsum(counts)[:-1])
+        listed = np.empty(0, np.uint16)
+        if self.rare:
+            count = cursor.varint()
+            if count > sum(most):
+                raise FormatError("more places are listed than there are pixels")
+            listed = ADAPTIVE.decode(cursor.take(cursor.varint()), 1, (1, count, 1), np.uint16)[0, 0, :, 0]
+        return np.split(row, np.cumsum(counts)[:-1]), listed
 
-    def paint(self, tables: Sequence[Images], lots: Sequence[Images]) -> list[Images]:
+    def paint(self, tables: Sequence[Images], lots: Sequence[Images], listed: Images) -> list[Images]:
         """The inverse of :meth:`split`. FormatError for places beyond a table."""
+        if self.rare:
+            flat = np.concatenate([images.reshape(-1) for images in lots]).astype(np.uint16)
+            if np.count_nonzero(flat == RARE) != len(listed):
+                raise FormatError("not as many places are listed as there should be")
+            flat[flat == RARE] = listed
+            ends = np.cumsum([images.size for images in lots])[:-1]
+            parts = np.split(flat, ends)
+            lots = [part.reshape(images.shape) for part, images in zip(parts, lots, strict=True)]
         if not self.own:
             return [colours.paint(images, tables[0]) for images in lots]
         left = iter(tables)
         return [np.concatenate([colours.paint(image[None], next(left)) for image in images]) for images in lots]
 
     def encode(self) -> bytes:
-        return bytes([self.sample_bytes | self.own << 7])
+        return bytes([self.sample_bytes | self.rare << 6 | self.own << 7])
 
     @classmethod
     def read(cls, cursor: Cursor) -> Colours:
         (how,) = cursor.take(1)
-        if how & 127 not in (1, 2):
+        if how not in (1, 2, 1 | 1 << 6, 1 | 1 << 7, 2 | 1 << 7):
             raise FormatError("places in a table of colours are of 1 or 2 bytes")
-        return cls(bool(how >> 7), how & 127)
+        return cls(bool(how >> 7), how & 3, bool(how >> 6 & 1))
 
     def __str__(self) -> str:
         return "each image's own colours" if self.own else "colours"
@@ -309,8 +340,8 @@ def encode_behind(front: Front, coder: Coder, lots: Sequence[Images], threads: i
     colours, after their tables."""
     last = front[-1] if front else None
     if isinstance(last, Colours):
-        tables, places = last.split(apply(front[:-1], lots))
-        return last.encode_tables(tables) + kinds.encode(coder, places, threads)
+        tables, places, listed = last.split(apply(front[:-1], lots))
+        return last.encode_tables(tables, listed) + kinds.encode(coder, places, threads)
     coded = apply(front, lots)
     if not isinstance(last, Planes):
         return kinds.encode(coder, coded, threads)
@@ -330,9 +361,9 @@ def decode_behind(
     seen = [Lot(n, (height, width, coded.channels)) for n, (height, width, _) in lots]
     cursor = Cursor(payload)
     if isinstance(last, Colours):
-        tables = last.decode_tables(cursor, lots, before)
+        tables, listed = last.decode_tables(cursor, lots, before)
         places = _decoded(coder, cursor.take(cursor.left), seen, coded, threads)
-        return undo(front, last.paint(tables, places), form)
+        return undo(front, last.paint(tables, places, listed), form)
     if not isinstance(last, Planes):
         return undo(front, _decoded(coder, payload, seen, coded, threads), form)
     out = [np.empty((n, height, width, before.channels), coded.dtype) for n, (height, width, _) in lots]
@@ -391,6 +422,12 @@ UPSAMPLED = 0.8
 SORTED = 1 << 10
 """Colours of one table that are worth being put in another order than their own, which is the shortest to tell."""
 
+RARE = 255
+"""Part of the format."""
+
+SELDOM = 64
+"""Of so many pixels fewer than one is rare."""
+
 LOOKED = 1 << 12
 """Pixels that are enough to see that an image has many colours."""
 
@@ -440,9 +477,12 @@ def _of_few_colours(lots: Sequence[Images]) -> list[Front]:
     found: list[Front] = []
     for own in (False, True):
         groups = [image for images in lots for image in images] if own else [_flat(lots)]
-        counts = [len(np.unique(colours.keys(pixels.reshape(-1, pixels.shape[-1])))) for pixels in groups]
-        if max(counts) <= 1 << 16 and (not own or len(counts) > 1):
-            found.append((Colours(own, 1 if max(counts) <= 1 << 8 else 2),))
+        keys = [colours.keys(pixels.reshape(-1, pixels.shape[-1])) for pixels in groups]
+        counts = [np.unique(one, return_counts=True)[1] for one in keys]
+        most = max(map(len, counts))
+        rare = not own and SELDOM * int(np.sort(counts[0])[:-RARE].sum()) < len(keys[0])
+        if most <= 1 << 16 and (not own or len(counts) > 1):
+            found.append((Colours(own, 1 if most <= 1 << 8 or rare else 2, rare and most > 1 << 8),))
     return found
 
 

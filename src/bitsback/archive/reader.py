@@ -37,6 +37,9 @@ CACHE_BYTES = 128 << 20
 AGAIN = 4
 """How often a block may be decoded in one go through an archive, on average."""
 
+BATCH = 1 << 28
+"""Bytes of contents and files that are put together at a time; one is, whatever its size."""
+
 WHOLE = 1 << 26
 """A content kept as bytes that is larger than this is handed out piece by piece."""
 
@@ -377,22 +380,25 @@ class Archive:
         groups: dict[int, list[int]] = {}
         for number in order:
             groups.setdefault(self._last_chunk(number), []).append(number)
-        jobs = list(groups.items())
+        jobs = [job for chunk, numbers in groups.items() for job in self._jobs(chunk, numbers)]
         most = self._prepare(jobs)
         threads = max(1, min(threads, self.limits.memory // max(most, 1)))
         work = _Work(self.structure)
 
-        def share(job: tuple[int, list[int]]) -> int:
-            if job[0] < 0:
+        def share(job: _Job) -> int:
+            if job.chunk < 0:
                 return 1
-            return worth(sum(block.samples for block in self.structure.chunks[job[0]].head.blocks), threads)
+            return worth(sum(block.samples for block in self.structure.chunks[job.chunk].head.blocks), threads)
 
-        def one(job: tuple[int, list[int]], threads: int) -> list[_Done]:
-            return self._finish(job[0], job[1], chosen, threads, work)
+        def one(job: _Job, threads: int) -> list[_Done]:
+            return self._finish(job, chosen, threads, work)
 
+        digests: dict[int, bytes] = {}
         with closing(ordered_map(one, jobs, threads, share)) as results:
-            for done in results:
-                digests = {number: digest for number, _, digest in done if digest}
+            for job, done in zip(jobs, results, strict=True):
+                digests |= {number: digest for number, _, digest in done if digest}
+                if job.last and not job.first:
+                    done = self._checked(job.chunk, digests, done)
                 for number, data, digest in done:
                     for member in chosen[number]:
                         if isinstance(data, BitsBackError):
@@ -400,8 +406,33 @@ class Archive:
                         else:
                             streamed = data if isinstance(data, list) else self._streamed(number, digests, work)
                             yield member, streamed, digest
+                if job.last:
+                    digests = {}
 
-    def _prepare(self, jobs: Iterable[tuple[int, list[int]]]) -> int:
+    def _jobs(self, chunk: int, numbers: Sequence[int]) -> Iterator[_Job]:
+        """Contents that end in a chunk, so many at a time as take little memory. Mostly all: but where arrays are
+        shared, any number of files may end where the array does."""
+        batch: list[int] = []
+        held, first, room = 0, True, min(BATCH, self.limits.memory)
+        for number in numbers:
+            content, about = self.structure.contents.get(number), self.structure.held(number)
+            needed = 0 if content is None or _is_streamed(content) else about.nbytes + content.size
+            if batch and held + needed > room:
+                yield _Job(chunk, batch, first, False)
+                batch, held, first = [], 0, False
+            batch.append(number)
+            held += needed
+        yield _Job(chunk, batch, first, True)
+
+    def _checked(self, chunk: int, digests: dict[int, bytes], done: list[_Done]) -> list[_Done]:
+        """What was done, or the error if the files that end in a chunk are not, all together, what was stored."""
+        try:
+            self._check_digest(chunk, dict(sorted(digests.items())))
+        except BitsBackError as error:
+            return [(number, error, b"") for number, *_ in done]
+        return done
+
+    def _prepare(self, jobs: Iterable[_Job]) -> int:
         """Import and load here all that workers will need, so that none of them is the first to.
 
         Returns the bytes that a worker takes at most: what its contents hold, their files, and what decoding takes.
@@ -409,9 +440,9 @@ class Archive:
         structure, most = self.structure, 0
         recipes: set[str | None] = set()
         working: dict[int, int] = {}
-        for _, numbers in jobs:
+        for job in jobs:
             held, chunks = 0, set()
-            for number in numbers:
+            for number in job.numbers:
                 if (content := structure.contents.get(number)) is not None:
                     recipes.add(content.recipe)
                     about = structure.held(number)
@@ -438,32 +469,27 @@ class Archive:
                 most = max(most, working(block, coder))
         return most
 
-    def _finish(
-        self, chunk: int, numbers: list[int], chosen: dict[int, list[Member]], threads: int, work: _Work
-    ) -> list[_Done]:
-        """In a worker: the contents that end in a chunk, checked by its digest if all of them are here."""
+    def _finish(self, job: _Job, chosen: dict[int, list[Member]], threads: int, work: _Work) -> list[_Done]:
+        """In a worker: contents that end in a chunk, checked by its digest if all of them are here."""
         structure = self.structure
         errors: dict[int, BitsBackError] = {}
         whole: list[int] = []
-        needed = 0
-        for number in numbers:
+        for number in job.numbers:
             member, content = chosen[number][0], structure.contents.get(number)
             if member.problem or content is None:
                 errors[number] = FormatError(member.problem or "what it holds is not described")
             elif not _is_streamed(content):
                 try:
-                    needed += member.nbytes + content.size + _bulk(member.held, content)
-                except FormatError as error:
-                    errors[number] = error
-                    continue
-                if needed > self.limits.memory:
-                    errors[number] = LimitError(f"needs {needed} bytes, over the memory limit of {self.limits.memory}")
-                else:
+                    needed = member.nbytes + content.size + _bulk(member.held, content)
+                    if needed > self.limits.memory:
+                        raise LimitError(f"needs {needed} bytes, over the memory limit of {self.limits.memory}")
                     whole.append(number)
+                except BitsBackError as error:
+                    errors[number] = error
         parts = self._parts(whole, errors, threads, work)
         sections = _Sections(self, work)
         out: list[_Done] = []
-        for number in numbers:
+        for number in job.numbers:
             if number in errors:
                 out.append((number, errors[number], b""))
             elif _is_streamed(structure.contents[number]):
@@ -473,11 +499,9 @@ class Archive:
                     out.append((number, *self._file_of(number, parts.pop(number), sections)))
                 except BitsBackError as error:
                     out.append((number, error, b""))
-        try:
-            self._check_digest(chunk, {number: digest for number, _, digest in out if digest})
-        except BitsBackError as error:
-            return [(number, error, b"") for number, *_ in out]
-        return out
+        if not (job.first and job.last):
+            return out
+        return self._checked(job.chunk, {number: digest for number, _, digest in out if digest}, out)
 
     def _file_of(self, number: int, parts: list[Images], sections: _Sections) -> tuple[list[bytes], bytes]:
         """A content's file, in one piece, and its digest."""
@@ -604,6 +628,15 @@ class Archive:
             if progress:
                 progress(member.size)
         return list(dict.fromkeys(problems))
+
+
+class _Job(NamedTuple):
+    """Contents that end in a chunk, whether they are the first of those that are wanted, and the last."""
+
+    chunk: int
+    numbers: list[int]
+    first: bool
+    last: bool
 
 
 class _Use(NamedTuple):

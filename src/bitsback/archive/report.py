@@ -41,6 +41,22 @@ class Kept:
         return self.entry.size
 
 
+@dataclass(frozen=True, slots=True)
+class CodedGroup:
+    """Images that were coded alike, what by, and what else there was: in bytes of all of them."""
+
+    images: int
+    samples: int
+    how: str
+    """What codes them, and what stands in front of it."""
+    size: int
+    others: list[tuple[str, int]] = field(default_factory=list)
+    """What others would take, the smallest first: what they took, if they coded everything, else about what they would
+    by the part that both coded."""
+    why: str = ""
+    """Why there was no choice, if there was none."""
+
+
 @dataclass(slots=True)
 class ModelUse:
     """A model that an archive needs."""
@@ -59,6 +75,7 @@ class Report:
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     models: list[ModelUse] = field(default_factory=list)
+    groups: list[CodedGroup] = field(default_factory=list)
     samples: int = 0
     """Samples (pixels times channels) in all images."""
     bytes_out: int = 0
@@ -66,6 +83,8 @@ class Report:
     other_bytes: int = 0
     """The chunks of files that were kept as bytes."""
     seconds: float = 0.0
+    choosing: float = 0.0
+    """Of these, what choosing took."""
 
     @property
     def bytes_in(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import starmap
 from typing import BinaryIO, overload
 
 from msgspec import structs
@@ -24,7 +25,7 @@ from bitsback.archive.library import ADAPTIVE, FILTERED, JPEG, Library, ModelCod
 from bitsback.archive.limits import SHARED
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
-from bitsback.archive.report import Kept, ModelUse, Report
+from bitsback.archive.report import CodedGroup, Kept, ModelUse, Report
 from bitsback.errors import BitsBackError, ChangedError, FormatError
 from bitsback.files import Picture, Skipped
 from bitsback.kinds import lots as kinds
@@ -206,9 +207,12 @@ class Writer:
     def _add(self, items: list[Item]) -> None:
         batch = self._contents(items)
         groups = plan.group(batch.facts, self._apart(batch.facts))
+        began = time.perf_counter()
         choices = self._choose(batch, groups)
+        self._report.choosing += time.perf_counter() - began
         coded = self._code(batch, groups, choices)
         coded = self._keep_smaller(batch, groups, coded)
+        self._report.groups += starmap(_told, zip(groups, coded, choices, strict=True))
         blocks = [group for pairs in coded for group, _ in pairs]
         self._forget(batch, blocks)
         finished = [one for pairs in coded for _, one in pairs]
@@ -342,7 +346,8 @@ class Writer:
         """What may be tried on such images; and, if there is no choice, why not."""
         library, key = self._library, group.key
         if key.coefficients:
-            return [JPEG], _COEFFICIENTS
+            fitting = [one for one in library.given if one.tag == JPEG.tag] if library.forced else []
+            return ([fitting[0]], _ASKED) if fitting else ([JPEG], _COEFFICIENTS)
         shapes = list(dict.fromkeys(group.shapes))
         levels = 2 if key.levels else None
         found = self._models(shapes[0], levels is not None)
@@ -593,6 +598,14 @@ class Writer:
         for content in chunk.ends:
             kept = by_owner[id(batch.owners[content])]
             self._progress(kept.size - kept.size // 2)
+
+
+def _told(group: Group, coded: list[tuple[Group, CodedBlock]], choice: Choice) -> CodedGroup:
+    """How a group was coded, and over what."""
+    size = sum(len(one.payload) for _, one in coded)
+    names = dict.fromkeys(Candidate(one.coder, one.block.front).name for _, one in coded)
+    how = ", ".join(names) or "nothing, as the files themselves are smaller"
+    return CodedGroup(group.count, group.samples, how, size, choice.others(size) if size else [], choice.why)
 
 
 _ASKED, _COEFFICIENTS = "asked for", "coefficients of a JPEG file"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bitsback.archive.library import kind_name
 from bitsback.archive.member import Type
 from bitsback.cli import options
 from bitsback.cli.exits import FAILED, OK, SKIPPED
@@ -16,6 +17,7 @@ from bitsback.cli.stored import TYPE_WORDS
 
 if TYPE_CHECKING:
     from bitsback.archive import Archive, Member
+    from bitsback.archive.head import Block
     from bitsback.errors import BitsBackError
 
 
@@ -42,8 +44,8 @@ def list_command(
 
     A line for each member: size, images, how it is kept, name. The size is -, if the file comes back with the same
     pixels but perhaps in other bytes. -v adds permissions, time, type of the samples, and how many samples or bytes
-    are decoded to read one image, or the file, at worst; and tells which files needed corrections to come back byte for
-    byte.
+    are decoded to read one image, or the file, at worst; and tells what codes how much, and which files needed
+    corrections to come back byte for byte.
 
     --sha256 decodes the files that come back byte for byte, unless the archive keeps their SHA-256 (--store-sha256).
     """
@@ -69,7 +71,7 @@ def list_command(
                 line = f"{_mode(member)}  {_time(member)}  {_types(member):<6}  {f'{cost:,}':>10}  {line}"
             write_line(line)
         if verbose:
-            _tell_cost(opened)
+            _tell_cost(opened, names)
             _tell_corrections(opened)
     return code
 
@@ -170,11 +172,29 @@ def _cost(archive: "Archive", member: "Member") -> int:
     return images if member.parts else others
 
 
-def _tell_cost(archive: "Archive") -> None:
-    sizes = [block.samples for data in archive.structure.chunks for block in data.head.blocks]
+def _tell_cost(archive: "Archive", names: dict[str, str]) -> None:
+    """What codes how much, and what reading an image costs."""
+    blocks = [block for data in archive.structure.chunks for block in data.head.blocks]
+    for words, alike in _alike(blocks, names).items():
+        images, samples, size = (sum(found) for found in zip(*alike, strict=True))
+        rate = 8 * size / samples
+        say(f"{count_words(images, 'image')} of {words}: {samples:,} samples in {size:,} bytes, {rate:.3f} bits each")
+    sizes = [block.samples for block in blocks]
     if sizes:
         words = f"{count_words(len(sizes), 'block')} of {min(sizes):,} to {max(sizes):,} samples"
         say(f"{words}: no image takes more than that")
+
+
+def _alike(blocks: "list[Block]", names: dict[str, str]) -> dict[str, list[tuple[int, int, int]]]:
+    """Images, samples and bytes of blocks by what is in them and what codes them."""
+    found: dict[str, list[tuple[int, int, int]]] = {}
+    for block in blocks:
+        steps = [str(step) for step in reversed(block.front)]
+        how = " of ".join([names.get(block.model.hex(), kind_name(block.tag)), *steps])
+        channels, bits = block.form.channels, 8 * block.sample_bytes
+        words = f"{count_words(channels, 'channel')} of {bits} bits by {how}"
+        found.setdefault(words, []).append((block.count, block.samples, block.size))
+    return found
 
 
 def _tell_corrections(archive: "Archive") -> None:

@@ -8,7 +8,7 @@ from bitsback.cli.output import count_words, say, size_words
 
 if TYPE_CHECKING:
     from bitsback.archive import Report
-    from bitsback.archive.report import Kept
+    from bitsback.archive.report import CodedGroup, Kept
 
 TYPE_WORDS = {Type.FILE: "file", Type.FOLDER: "folder", Type.SYMLINK: "symbolic link", Type.HARDLINK: "hard link"}
 
@@ -23,6 +23,8 @@ def tell(report: "Report", verbose: int) -> None:
             say(f"{kept.name}: {_how(kept)}")
         elif kept.note and not kept.unexplained:
             say(f"{kept.name}: kept as it is: {kept.note}")
+    for group in report.groups if verbose else ():
+        say(_coded(group))
     for warning in report.warnings:
         say(f"warning: {warning}")
     for one in report.skipped:
@@ -61,6 +63,15 @@ def _how(kept: "Kept") -> str:
     return f"{kept.how or 'empty'} ({words})" if words else kept.how or "empty"
 
 
+def _coded(group: "CodedGroup") -> str:
+    """What codes a group of images, and what else would take how much."""
+    words = (
+        f"{count_words(group.images, 'image')} of {group.samples:,} samples in all: {group.how}, {group.size:,} bytes"
+    )
+    others = [f"{name} {size:,}" for name, size in group.others]
+    return f"{words}; {group.why or ', '.join(others)}" if group.why or others else words
+
+
 def _summary(report: "Report") -> list[str]:
     parts = [_counts(report), f"{size_words(report.bytes_in)} -> {size_words(report.bytes_out)}"]
     parts += [
@@ -70,7 +81,8 @@ def _summary(report: "Report") -> list[str]:
     ]
     parts += [f"ratio {report.ratio:.2f}"] if report.bytes_in else []
     parts += [f"{report.bits_per_dim:.3f} bits/dim"] if report.bits_per_dim is not None else []
-    return [*parts, f"{report.seconds:.1f} s"]
+    choosing = f" ({100 * report.choosing / report.seconds:.0f} % of it to choose)" if report.seconds >= 1 else ""
+    return [*parts, f"{report.seconds:.1f} s{choosing}"]
 
 
 def _counts(report: "Report") -> str:
@@ -117,6 +129,8 @@ def facts(report: "Report") -> dict[str, Any]:
         "ratio": report.ratio,
         "bits_per_dim": report.bits_per_dim,
         "seconds": round(report.seconds, 3),
+        "choosing": round(report.choosing, 3),
+        "groups": [asdict(group) for group in report.groups],
         "members": [_member(kept) for kept in report.members],
         "skipped": [asdict(one) for one in report.skipped],
         "warnings": report.warnings,

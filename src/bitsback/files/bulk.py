@@ -74,25 +74,25 @@ def check_bulk(recipe: Recipe, parts: Sequence[Shape], size: int, exact: bool = 
 
 
 def _bulk(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
-    kind = recipe["format"]
-    if kind not in formats.FORMATS:
-        raise ValueError(f"unknown image format {kind!r}")
-    if kind == "words":
+    name = recipe["format"]
+    if name not in formats.FORMATS:
+        raise ValueError(f"unknown image format {name!r}")
+    if name == "words":
         return _of_words(recipe, parts)
-    if kind == "gzip":
+    if name == "gzip":
         inner = _bulk(recipe["inner"], parts)
         return Bulk(inner.size, inner.pieces + len(recipe.get("members", ())), inner.size)
-    if kind == "npz":
+    if name == "npz":
         return _of_members(recipe, parts)
-    if kind == "png":
+    if name == "png":
         return _of_png(recipe, parts)
-    if kind == "pnm" and "plain" in recipe:
+    if name == "pnm" and "plain" in recipe:
         from bitsback.files.pnm import MAX_PLAIN
 
         if (samples := math.prod(parts[0])) > MAX_PLAIN:
             raise ValueError("an image of too many samples in plain text")
         return Bulk(2 * samples, 1, 10 * samples)  # numbers and words, one by one
-    if kind == "jpeg":
+    if name == "jpeg":
         return Bulk()  # no more than the part, and how many scans there are is bounded where they are read
     arrays = recipe.get("arrays", [recipe])
     return _sum([_of_array(one, shape) for one, shape in zip(arrays, parts, strict=True)])
@@ -115,9 +115,16 @@ def _of_words(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
 
 
 def _of_png(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
-    frames, painted = sum(count for count, *_ in parts), recipe.get("palette")
-    size = sum(count * height * (1 + -(-width * (1 if painted else channels) * recipe["depth"] // 8))
-               for count, height, width, channels in parts)  # fmt: skip
+    frames = sum(count for count, *_ in parts)
+    if recipe.get("palette"):  # what is in colours has indices in the file
+        from bitsback.files.png_palette import MOST_PIXELS
+
+        if sum(count * height * width for count, height, width, _ in parts) > MOST_PIXELS:
+            raise ValueError("too many pixels in colours")
+        parts = [(count, height, width, 1) for count, height, width, _ in parts]
+    size = sum(
+        count * height * (1 + -(-width * channels * recipe["depth"] // 8)) for count, height, width, channels in parts
+    )
     return Bulk(size, frames + recipe.get("chunks", "").count(" ") // 8, size)
 
 

@@ -51,27 +51,6 @@ def unfilter(lines, step, rows):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def choose_filters(rows, step, lines):  # type: ignore[no-untyped-def]
-    """Filter each row so that the sum of the differences' magnitudes is smallest: the inverse of :func:`unfilter`."""
-    height, stride = rows.shape
-    totals = np.zeros(5, np.int64)
-    for y in range(height):
-        totals[:] = 0
-        for x in range(stride):
-            left, above, corner = _neighbours(rows, y, x, step)
-            for kind in range(5):
-                difference = (rows[y, x] - _predict(kind, left, above, corner)) & 255
-                totals[kind] += min(difference, 256 - difference)
-        best = 0
-        for kind in range(1, 5):
-            best = kind if totals[kind] < totals[best] else best
-        lines[y, 0] = best
-        for x in range(stride):
-            left, above, corner = _neighbours(rows, y, x, step)
-            lines[y, x + 1] = (rows[y, x] - _predict(best, left, above, corner)) & 255
-
-
-@kernel
 def apply_filters(rows, step, kinds, lines):  # type: ignore[no-untyped-def]
     """Filter each row by its type in ``kinds`` (uint8, 0 to 4): the inverse of :func:`unfilter`."""
     height, stride = rows.shape
@@ -83,13 +62,33 @@ def apply_filters(rows, step, kinds, lines):  # type: ignore[no-untyped-def]
             lines[y, x + 1] = (rows[y, x] - _predict(kind, left, above, corner)) & 255
 
 
+@helper
+def _magnitude(difference):  # type: ignore[no-untyped-def]
+    """Of a difference that is taken modulo 256, as of -128 to 127."""
+    byte = difference & 255
+    return min(byte, 256 - byte)
+
+
 @kernel
 def filter_sums(rows, step, sums):  # type: ignore[no-untyped-def]
-    """The sum of the differences' magnitudes under each filter, int64 ``sums`` (height, 5), which are zeros."""
+    """The sum of the differences' magnitudes under each filter into int64 ``sums`` (height, 5)."""
     height, stride = rows.shape
     for y in range(height):
+        plain = 0
+        by_left = 0
+        by_above = 0
+        by_mean = 0
+        by_paeth = 0
         for x in range(stride):
             left, above, corner = _neighbours(rows, y, x, step)
-            for kind in range(5):
-                difference = (rows[y, x] - _predict(kind, left, above, corner)) & 255
-                sums[y, kind] += min(difference, 256 - difference)
+            value = np.int64(rows[y, x])
+            plain += _magnitude(value)
+            by_left += _magnitude(value - left)
+            by_above += _magnitude(value - above)
+            by_mean += _magnitude(value - ((left + above) >> 1))
+            by_paeth += _magnitude(value - _predict(4, left, above, corner))
+        sums[y, 0] = plain
+        sums[y, 1] = by_left
+        sums[y, 2] = by_above
+        sums[y, 3] = by_mean
+        sums[y, 4] = by_paeth

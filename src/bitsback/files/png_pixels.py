@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import zlib
 
-import numpy as np
-
 from bitsback.errors import ImageError
-from bitsback.files.filters import choose_filters
 from bitsback.files.picture import Images
-from bitsback.files.png_rows import Header, gather, plain_rows
+from bitsback.files.png_rows import Header, choices, filtered, gather, plain_rows
 
 
 def read_image(bodies: list[memoryview], header: Header) -> Images:
@@ -40,13 +37,7 @@ def _inflate(deflated: bytes, size: int) -> bytes:
 def _deflate(image: Images, header: Header) -> bytes:
     """(height, width, channels) -> the body of IDAT. Palettes and few bits are best left unfiltered."""
     with_filters = header.depth >= 8 and header.colour != 3
+    rows = plain_rows(image, header)
+    lines = filtered(rows, header, choices("01234" if with_filters else 0, b"", rows, header))
     deflater = zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_FILTERED if with_filters else zlib.Z_DEFAULT_STRATEGY)
-    out = []
-    for rows in plain_rows(image, header):
-        lines = np.zeros((len(rows), 1 + rows.shape[1]), np.uint8)
-        if with_filters:
-            choose_filters(rows, header.step, lines)
-        else:
-            lines[:, 1:] = rows
-        out.append(deflater.compress(lines.tobytes()))
-    return b"".join([*out, deflater.flush()])
+    return deflater.compress(lines) + deflater.flush()

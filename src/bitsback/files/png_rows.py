@@ -154,7 +154,7 @@ def explain_choices(kinds: Bytes, passes: list[Bytes], header: Header) -> tuple[
     if (kinds == kinds[0]).all():
         return int(kinds[0]), b""
     sums = _sums(passes, header)
-    wrong = {order: int((_ranked(sums, order)[:, 0] != kinds).sum()) for order in _ORDERS}
+    wrong = {order: int((_best(sums, order) != kinds).sum()) for order in _ORDERS}
     best = min(wrong, key=wrong.__getitem__)
     if not wrong[best]:
         return best, b""
@@ -172,7 +172,7 @@ def choices(choice: Choice, packed: bytes, passes: list[Bytes], header: Header) 
     if isinstance(choice, int):
         return np.full(height, choice, np.uint8)
     if isinstance(choice, str):
-        return _ranked(_sums(passes, header), choice)[:, 0].copy()
+        return _best(_sums(passes, header), choice)
     symbols = _unpacked(packed, height)
     if not choice:
         return symbols
@@ -184,18 +184,30 @@ def _sums(passes: list[Bytes], header: Header) -> NDArray[np.int64]:
     """The sums of magnitudes, (rows of all passes, 5)."""
     out = []
     for rows in passes:
-        sums = np.zeros((len(rows), 5), np.int64)
+        sums = np.empty((len(rows), 5), np.int64)
         filter_sums(rows, header.step, sums)
         out.append(sums)
     return np.concatenate(out)
 
 
+def _best(sums: NDArray[np.int64], order: str) -> Bytes:
+    """For each row the filter with the smallest sum, the earlier in ``order`` of equals."""
+    kinds = _filters(order)
+    best: Bytes = kinds[np.argmin(sums[:, kinds], axis=1)]
+    return best
+
+
 def _ranked(sums: NDArray[np.int64], order: str) -> Bytes:
     """The filters in ``order``, for each row the one with the smallest sum first, the earlier of equals before."""
+    kinds = _filters(order)
+    return kinds[np.argsort(sums[:, kinds], axis=1, kind="stable")]
+
+
+def _filters(order: str) -> Bytes:
     kinds = np.array([int(digit) for digit in order], np.uint8)
     if not len(kinds) or int(kinds.max()) > 4:
         raise ValueError("unknown filters")
-    return kinds[np.argsort(sums[:, kinds], axis=1, kind="stable")]
+    return kinds
 
 
 def _packed(symbols: Bytes) -> bytes:

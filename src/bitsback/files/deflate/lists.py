@@ -36,18 +36,18 @@ RUNS = KINDS + 8
     ITEM_DELTAS,
     LITERAL_LENGTH,
     LAZY_LENGTH,
-    SHORT_LENGTH,
-    LONG_LENGTH,
     HOPS,
     FAR,
     FLUSHES,
     ODD_BITS,
-) = range(RUNS, RUNS + 14)
+) = range(RUNS, RUNS + 12)
 """Lists of numbers: how blocks end that end otherwise, and so on for the others; the lengths of matches where a literal
-was predicted (because nothing was found, or something better behind it), or a shorter or longer match; how many
-matches of that length are nearer; distances that lie outside of the search; plain bytes between flushes; bits that
-mean nothing, each as how many blocks lie between and its value."""
-LISTS = RUNS + 14
+was predicted (because nothing was found, or something better behind it); how many matches of that length are nearer;
+distances that lie outside of the search; plain bytes between flushes; bits that mean nothing, each as how many blocks
+lie between and its value."""
+OTHER_LENGTH = RUNS + 12
+"""The first of the lists of lengths where another match was predicted, by how long that is: by kinds of predictions."""
+LISTS = OTHER_LENGTH + 8
 
 RUNNING, EVENTS, FAULT, WORK = 2 * LISTS, 3 * LISTS, 3 * LISTS + 1, 3 * LISTS + 2
 """Places in a state, which begins with where each list goes on in ``events`` and, from ``LISTS``, where it ends (both

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from bitsback.files.deflate import walk as walks
 from bitsback.files.deflate.coder import pack, unpack
 from bitsback.files.deflate.lists import EVENTS, FAULT, FLUSHES, LISTS, ODD_BITS, RUNNING, STATE, WORK
+from bitsback.files.deflate.plan import CODES, MOST_MATCHES, TREES, plan, tell
 from bitsback.files.deflate.stream import Stream
 from bitsback.files.deflate.symbols import (
     BLOCK,
+    BYTES,
     CODE_ORDER,
     COUNT,
     DISTANCE_CODE,
@@ -27,11 +29,11 @@ from bitsback.files.deflate.symbols import (
     FIXED_LENGTHS,
     LENGTH_CODE,
     LENGTH_EXTRA,
+    LONGEST,
     PAD,
-    WINDOW,
 )
 from bitsback.files.deflate.trees import shape
-from bitsback.files.deflate.walk import GREEDY, HUFFMAN, LAZY, RULES, RUN_LENGTHS, walk
+from bitsback.files.deflate.walk import GREEDY, HUFFMAN, LAZY, PLANNED, RING, RULES, RUN_LENGTHS, walk
 from bitsback.files.picture import Buffer
 
 Integers = NDArray[np.int64]
@@ -53,8 +55,14 @@ _LEVELS = {
 """How zlib searches at each level: good, lazy, nice, chain."""
 
 
-FAMILIES = ZLIB, OTHER = range(2)
-"""Whose rules: zlib's own; or its searches in a full window, without its rules about which matches are not worth it."""
+FAMILIES = ZLIB, OTHER, STB, CHEAPEST = range(4)
+"""Whose rules: zlib's own; its searches in a full window, without its rules about which matches are not worth it;
+those of ``stb_image_write.h``, whose quality is the level; or the cheapest way (:mod:`.plan`)."""
+
+_WAYS = {7: (75, 35), 8: (150, 100), 9: (258, 300)}
+"""How far libdeflate looks for the cheapest way at its levels 10 to 12: nice, chain."""
+_ALL_WAYS = (258, 4096)
+"""The same for others."""
 
 Rules = tuple[int, int, int, int, int]
 """zlib's level, memory level, strategy and bits of its window; the family."""
@@ -71,7 +79,7 @@ class Recipe:
 @cache
 def rules_of(level: int, memory: int, strategy: int, window: int, family: int = ZLIB) -> Integers:
     """The rules (int64) by which an encoder searches; read-only. Raises ValueError if there is no such encoder."""
-    if not (1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and 0 <= family <= 1):
+    if not (1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and 0 <= family <= 3):
         raise ValueError("no encoder has such parameters")
     half = 1 << max(window, 9)
     rules = np.zeros(RULES, np.int64)
@@ -79,14 +87,24 @@ def rules_of(level: int, memory: int, strategy: int, window: int, family: int = 
     if strategy in (ONLY_HUFFMAN, RLE):
         rules[walks.SEARCH] = HUFFMAN if strategy == ONLY_HUFFMAN else RUN_LENGTHS
     rules[walks.HASH_BITS] = memory + 7
-    rules[walks.MAX_DISTANCE] = half if family == OTHER else half - 262
+    rules[walks.MAX_DISTANCE] = half if family != ZLIB else half - 262
     rules[walks.MAX_TOKENS] = (1 << (memory + 6)) - 1
     rules[walks.SHORTEST] = 6 if strategy == FILTERED else 3
-    rules[walks.TOO_FAR] = half if family == OTHER else 4096
+    rules[walks.TOO_FAR] = half if family != ZLIB else 4096
     rules[walks.FIRST] = family == ZLIB
     rules[walks.ONLY_FIXED] = strategy == ONLY_FIXED
-    rules[walks.SPAN] = 0 if family == OTHER else half
-    rules[walks.ACROSS] = family == OTHER
+    rules[walks.SPAN] = 0 if family != ZLIB else half
+    rules[walks.ACROSS] = family != ZLIB
+    if family == STB:
+        rules[: walks.CHAIN + 1] = (LAZY, *(1 << 9,) * 4)
+        rules[walks.HASH_BITS] = 14
+        rules[walks.MAX_DISTANCE] = half - 1
+        rules[walks.MAX_TOKENS] = 1 << 30
+        rules[walks.KEPT] = max(level, 5)
+    if family == CHEAPEST:
+        rules[walks.SEARCH], rules[walks.GOOD] = PLANNED, strategy == FILTERED
+        rules[walks.NICE], rules[walks.CHAIN] = _WAYS.get(level, _ALL_WAYS)
+        rules[walks.MAX_TOKENS] = 1 << 30
     rules.flags.writeable = False
     return rules
 
@@ -98,6 +116,7 @@ def rebuild(plain: Buffer, recipe: Recipe) -> Stream:
 
 
 _NONE = np.empty(0, np.int64)
+_NO_ITEMS = np.empty(0, np.int32)
 
 _EVENTS = 1 << 13
 """Numbers that correct a stream: so many, and 12 for each plain byte, are more than its size allows them to be."""
@@ -125,7 +144,14 @@ class Walk:
     def __init__(self, plain: NDArray[np.uint8], flushes: Integers, rules: Integers) -> None:
         self.plain, self.flushes, self.rules = plain, flushes, rules
         self.state = np.zeros(STATE, np.int64)
-        self.state[WORK] = 2_000 * len(plain) + (1 << 24)
+        self.state[WORK] = self._work = 2_000 * len(plain) + (1 << 24)
+        self.planned = int(rules[walks.SEARCH]) == PLANNED
+        self._choice, self._codes = np.empty(0, np.int32), np.empty((0, CODES), np.uint8)
+
+    @property
+    def steps(self) -> int:
+        """How many positions were looked at."""
+        return self._work - int(self.state[WORK])
 
     def cost(self, stream: Stream, limit: int, room: int) -> int:
         """How many numbers correct the first tokens; many if more than ``room``, or if it cannot be done."""
@@ -135,9 +161,11 @@ class Walk:
 
     def corrections(self, stream: Stream, most: int, room: int = MANY) -> bytes | None:
         """All corrections; None if they take more than ``most`` bytes or ``room`` numbers, or cannot be written."""
-        needed = 8 * min(most, len(stream.tokens)) + 64 * len(stream.blocks) + 400
+        needed = 8 * min(most, len(stream.tokens)) + (64 + self.planned * 2 * CODES) * len(stream.blocks) + 400
         events = np.empty(min(needed, room), np.int64)
         blocks = stream.blocks.copy()
+        if self.planned and (self._tell(blocks, stream.items, events, 1) < 0 or not self._plan(blocks, events, 1)):
+            return None
         count, tokens = self._tokens(stream.tokens, blocks, events, 1, MANY)
         if count < 0 or self._shapes(tokens, blocks, stream.items, events, 1) < 0 or self.state[FAULT]:
             return None
@@ -159,6 +187,10 @@ class Walk:
             len(self.plain) // int(self.rules[walks.MAX_TOKENS]) + 2 * len(events) + 4, _most_blocks(len(self.plain))
         )
         blocks = np.zeros((room, BLOCK), np.int32)
+        if self.planned:
+            told = -1 if len(self.flushes) else self._tell(blocks, _NO_ITEMS, events, 0)
+            if told < 0 or not self._plan(blocks := blocks[:told], events, 0):
+                raise ValueError("corrections to the plan of a deflate stream that do not fit")
         count, tokens = self._tokens(np.empty(0, np.int32), blocks, events, 0, MANY)
         if count < 0:
             raise ValueError("corrections to the tokens of a deflate stream that do not fit")
@@ -191,13 +223,30 @@ class Walk:
     def _list(self, name: int, events: Integers) -> Integers:
         return events[self.state[name] : self.state[LISTS + name]]
 
+    def _tell(self, blocks: NDArray[np.int32], items: NDArray[np.int32], events: Integers, known: int) -> int:
+        """Sizes and types of blocks, before all else. Returns how many there are, -1 if that cannot be."""
+        self._codes = np.zeros((len(blocks), CODES), np.uint8)
+        count = int(tell(len(self.plain), blocks, items, self._codes, self.state, events, known))
+        return -1 if self.state[FAULT] else count
+
+    def _plan(self, blocks: NDArray[np.int32], events: Integers, known: int) -> bool:
+        """What is expected in the blocks, and the lengths of their codes."""
+        self._choice = np.zeros(len(self.plain), np.int32)
+        largest = int(blocks[:, BYTES].max(initial=0)) + LONGEST + 1
+        trees = np.full(TREES, -1, np.int32)
+        found = np.empty(min(8 * largest, MOST_MATCHES), np.int32)
+        places = (np.empty(largest, np.int32), np.empty(largest, np.int64))
+        scratch = (np.empty((2, 580), np.int64), np.empty((4, 580), np.int32), np.empty(320, np.uint8), self._choice)
+        arrays = (self._codes, self.rules, FIXED_LENGTHS, _NUMBERS[2:], trees, found, *places, *scratch)
+        return bool(plan(self.plain, blocks, *arrays, self.state, events, known)) and not self.state[FAULT]
+
     def _tokens(
         self, given: NDArray[np.int32], blocks: NDArray[np.int32], events: Integers, known: int, limit: int
     ) -> tuple[int, NDArray[np.int32]]:
         tokens = np.empty(max(1, min(len(self.plain), 8 * limit + 1)), np.int32)
-        heads = np.full(1 << int(self.rules[walks.HASH_BITS]), -1, np.int32)
-        scratch = (heads, np.empty(WINDOW, np.int32), np.empty(STATE, np.int64))
-        arrays = (given, blocks, tokens, self.state, events, *scratch)
+        heads = np.full((1 + (self.rules[walks.KEPT] > 0)) << int(self.rules[walks.HASH_BITS]), -1, np.int32)
+        scratch = (heads, np.empty(RING, np.int32), np.empty(STATE, np.int64))
+        arrays = (given, blocks, tokens, self._choice, self.state, events, *scratch)
         return int(walk(self.plain, self.flushes, self.rules, *arrays, known, limit)), tokens
 
     def _shapes(
@@ -209,7 +258,7 @@ class Walk:
         known: int,
     ) -> int:
         scratch = (np.empty((3, 580), np.int64), np.empty((4, 580), np.int32), np.empty((5, 320), np.uint8))
-        arrays = (tokens, self.plain, blocks, items, *_NUMBERS, *scratch, self.state, events)
+        arrays = (tokens, self.plain, blocks, items, self._codes, *_NUMBERS, *scratch, self.state, events)
         return int(shape(len(self.plain), self.rules, *arrays, known))
 
 

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.files.deflate.recipe import (
+    CHEAPEST,
     DEFAULT,
     FILTERED,
-    MANY,
     ONLY_FIXED,
     ONLY_HUFFMAN,
     OTHER,
     RLE,
+    STB,
     ZLIB,
     Integers,
     Recipe,
@@ -42,12 +43,20 @@ _LEVELS = (6, 9, 1, 3, 2, 4, 5, 7, 8)
 _MEMORIES = (8, 9, 7, 6, 5, 4, 3, 2, 1)
 _OTHERS: list[Rules] = [(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)]
 """What is tried where no zlib fits."""
-_FIRST, _SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 11, 1 << 14
-"""Tokens that an encoder must explain to be tried on all of them; and on which encoders are compared, if none does."""
-_FEW = 128
-"""Numbers that may correct what counts as explained: flushes, an unusual end."""
-_ALIKE = 12
-"""Encoders that explain the first tokens and are tried on all."""
+_STB: list[Rules] = [(quality, 8, ONLY_FIXED, 15, STB) for quality in (8, 5, 6, 7, 9)]
+_CHEAPEST: list[Rules] = [(9, 8, DEFAULT, 15, CHEAPEST), (7, 8, DEFAULT, 15, CHEAPEST), (6, 8, FILTERED, 15, CHEAPEST)]
+_TINY = 256
+"""Tokens of which stb and zlib are likely to make the same."""
+_MANY_WRONG, _SURELY, _LIKELY = 16, 50, 16
+"""If there is more than one correction for so many tokens, maybe the cheapest way was looked for; surely, if there is
+less than one byte of them for so many tokens then; likely, so that no others are compared, for so many."""
+_SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 14
+"""Tokens on which encoders are compared, if none explains them all."""
+_FEW = 16
+"""Numbers that may correct what counts as explained: an unusual end, blocks that were flushed."""
+_ALIKE, _FAR = 32, 1 << 16
+"""Encoders that may need a few numbers, and a quarter of that that may fail after so many steps, before no others are
+looked for."""
 _FINALISTS = 2
 """Encoders that are compared on all tokens, if none explains them."""
 
@@ -55,7 +64,7 @@ _FINALISTS = 2
 def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None:
     """The recipe of a stream, or None if corrections would take more than ``most`` bytes.
 
-    First one is looked for that explains all: an encoder that does not is given up at the first token that it would
+    First one is looked for that explains all: an encoder that does not is given up after a few tokens that it would
     have chosen otherwise. If there is none, encoders are compared on the first tokens, and the best of them on all.
     """
     return _Search(plain, stream, most).recipe()
@@ -69,6 +78,7 @@ class _Search:
         self._flushes = flushes_of(stream)
         self._strategies, self._levels = _strategies(stream)
         self._memories = _memories(stream.blocks)
+        self._literal = not (stream.tokens >> TOKEN_BITS).any()
         farthest = int((stream.tokens >> TOKEN_BITS).max(initial=0))
         size = len(self._data)
         self._windows = [bits for bits in range(9, 15) if 0 < farthest <= (1 << bits) - 262 and size > 1 << bits]
@@ -77,44 +87,59 @@ class _Search:
         explained = self._explained()
         if explained is not None:
             return explained
-        finalists = self._nearest()
-        recipes = [Recipe(rules, bytes_) for rules in finalists if (bytes_ := self._corrections(rules)) is not None]
-        return min(recipes, key=lambda recipe: len(recipe.corrections), default=None)
+        costs = self._near()
+        found: list[Recipe] = []
+        tokens = len(self._stream.tokens)
+        if min(costs.values()) * _MANY_WRONG > min(_SHORT_TRIAL, tokens):
+            for rules in _CHEAPEST:
+                found += self._corrected(rules)
+                if found and len(found[-1].corrections) * _SURELY < tokens:
+                    return found[-1]
+            if any(len(recipe.corrections) * _LIKELY < tokens for recipe in found):
+                return min(found, key=lambda recipe: len(recipe.corrections))
+        for rules in self._nearest(costs):
+            found += self._corrected(rules)
+        return min(found, key=lambda recipe: len(recipe.corrections), default=None)
 
     def _walk(self, rules: Rules) -> Walk:
-        return Walk(self._data, self._flushes, rules_of(*rules))
+        return Walk(self._data, self._flushes if rules[4] != CHEAPEST else self._flushes[:0], rules_of(*rules))
 
-    def _corrections(self, rules: Rules, room: int = MANY) -> bytes | None:
-        return self._walk(rules).corrections(self._stream, self._most, room)
+    def _corrected(self, rules: Rules) -> list[Recipe]:
+        corrections = self._walk(rules).corrections(self._stream, self._most)
+        return [] if corrections is None else [Recipe(rules, corrections)]
 
     def _explained(self) -> Recipe | None:
         """The best of what explains all, or nearly so."""
         found: list[Recipe] = []
         alike = 0
         for rules in self._encoders():
-            if self._walk(rules).cost(self._stream, _FIRST, 0):
-                continue
-            corrections = self._corrections(rules, _FEW)
+            walk = self._walk(rules)
+            corrections = walk.corrections(self._stream, self._most, _FEW)
             if corrections == b"":
                 return Recipe(rules)
             if corrections is not None:
                 found.append(Recipe(rules, corrections))
-            alike += 1
-            if alike == _ALIKE:
+            alike += 1 if corrections is not None else 4 * (walk.steps > _FAR)
+            if alike >= _ALIKE:
                 break
         return min(found, key=lambda recipe: len(recipe.corrections), default=None)
 
     def _encoders(self) -> Iterator[Rules]:
         """All encoders that may have made the stream, the usual ones first."""
+        if len(self._stream.tokens) > _TINY and (self._stream.blocks[:, TYPE] == FIXED).all():
+            yield from _STB
         for window in (15, *self._windows):
-            for strategy in self._strategies:
-                for level in self._levels if strategy not in (RLE, ONLY_HUFFMAN) else self._levels[:1]:
+            both = [(level, strategy) for strategy in self._strategies for level in self._levels]
+            if self._literal:  # strategies differ more than levels
+                both = [(level, strategy) for level in self._levels for strategy in self._strategies]
+            for level, strategy in both:
+                if level == self._levels[0] or strategy not in (RLE, ONLY_HUFFMAN):  # which have no levels
                     for memory in self._memories:
                         yield level, memory, strategy, window, ZLIB
         yield from _OTHERS
 
-    def _nearest(self) -> list[Rules]:
-        """Encoders that need the fewest corrections, as far as a few tokens tell."""
+    def _near(self) -> dict[Rules, int]:
+        """How many numbers correct a few tokens by each encoder that comes near."""
         costs: dict[Rules, int] = {}
 
         def compare(several: list[Rules]) -> int:
@@ -132,9 +157,13 @@ class _Search:
             near: list[Rules] = [(level, other, strategy, 15, ZLIB) for other in self._memories[1:]]
             near += [(level, memory, strategy, other, ZLIB) for other in self._windows]
             least = compare(near)
-        ranking = [rules for rules, cost in costs.items() if cost <= least * 5 // 4 + 8]
-        longer = {rules: self._walk(rules).cost(self._stream, _LONG_TRIAL, 4 * _LONG_TRIAL) for rules in ranking}
-        return sorted(longer, key=longer.__getitem__)[:_FINALISTS]
+        return {rules: cost for rules, cost in costs.items() if cost <= least * 5 // 4 + 8}
+
+    def _nearest(self, costs: dict[Rules, int]) -> list[Rules]:
+        """Those that need the fewest corrections."""
+        if len(self._stream.tokens) > _SHORT_TRIAL:
+            costs = {rules: self._walk(rules).cost(self._stream, _LONG_TRIAL, 4 * _LONG_TRIAL) for rules in costs}
+        return sorted(costs, key=costs.__getitem__)[:_FINALISTS]
 
 
 def flushes_of(stream: Stream) -> Integers:

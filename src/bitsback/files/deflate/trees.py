@@ -42,7 +42,7 @@ from bitsback.files.deflate.symbols import (
     TOKEN_BITS,
     TYPE,
 )
-from bitsback.files.deflate.walk import ACROSS, HUFFMAN, LAZY, ONLY_FIXED, RUN_LENGTHS, SEARCH, SPAN
+from bitsback.files.deflate.walk import ACROSS, HUFFMAN, LAZY, ONLY_FIXED, PLANNED, RUN_LENGTHS, SEARCH, SPAN
 from bitsback.kernels import helper, kernel
 
 _NODES = 2 * 288 + 1
@@ -315,6 +315,7 @@ def shape(  # type: ignore[no-untyped-def]
     plain,
     blocks,
     items,
+    codes,
     order,
     fixed,
     length_extra,
@@ -331,6 +332,7 @@ def shape(  # type: ignore[no-untyped-def]
     """Predict types and codes of all blocks, whose ``tokens`` are known, and note the corrections (``known``), or
     follow them.
 
+    ``codes`` (uint8, a row for each block) are code lengths where they were told before all else.
     ``items`` are read where ``known`` (from the beginning, those of dynamic blocks), else written. ``weights``, int64,
     3 rows; ``nodes``, int32, 4 rows; ``lengths``, uint8, 3 rows: scratch. Returns how many items there are, -1 if the
     corrections cannot be followed.
@@ -378,6 +380,11 @@ def shape(  # type: ignore[no-untyped-def]
         distances = np.int64(0)
         for i in range(4):
             row = min(i, 2)
+            if i == 2 and rules[SEARCH] == PLANNED:
+                for s in range(LITERALS):
+                    lengths[0, s] = codes[block, s]
+                for s in range(DISTANCES):
+                    lengths[1, s] = codes[block, 288 + s]
             if i == 2:
                 # The lengths of both codes in a row, and what describes them
                 for s in range(LITERALS):
@@ -405,7 +412,9 @@ def shape(  # type: ignore[no-untyped-def]
                 best_bits += 14 + 3 * given_codes
                 predicted = cheapest(fixed_bits, best_bits, place - start, start, top, size, rules)
                 kind = np.int64(blocks[block, TYPE])
-                if not agreed(BLOCK_TYPE, kind == predicted, state, events, known):
+                if rules[SEARCH] == PLANNED:
+                    pass
+                elif not agreed(BLOCK_TYPE, kind == predicted, state, events, known):
                     kind = number(TYPES, kind, state, events, known)
                 elif known == 0:
                     kind = predicted

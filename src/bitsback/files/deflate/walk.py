@@ -20,10 +20,9 @@ from bitsback.files.deflate.lists import (
     LAST,
     LAZY_LENGTH,
     LITERAL_LENGTH,
-    LONG_LENGTH,
+    OTHER_LENGTH,
     RUNNING,
     RUNS,
-    SHORT_LENGTH,
     WORK,
     agreed,
     number,
@@ -46,8 +45,9 @@ from bitsback.files.deflate.symbols import (
 )
 from bitsback.kernels import helper, kernel
 
-HUFFMAN, RUN_LENGTHS, GREEDY, LAZY = range(4)
-"""How matches are looked for: not at all, at distance 1 only, the first best one, or with a look at the next byte."""
+HUFFMAN, RUN_LENGTHS, GREEDY, LAZY, PLANNED = range(5)
+"""How matches are looked for: not at all, at distance 1 only, the first best one, with a look at the next byte, or
+before all else (:mod:`.plan`)."""
 
 (
     SEARCH,
@@ -64,17 +64,21 @@ HUFFMAN, RUN_LENGTHS, GREEDY, LAZY = range(4)
     ONLY_FIXED,
     SPAN,
     ACROSS,
-) = range(14)
+    KEPT,
+) = range(15)
 """Places in the rules of an encoder: how it searches; zlib's four numbers of a level; bits of its hash; how far matches
 may point; tokens of a block; the shortest match that is taken; how far one of 3 bytes may point; the first position
-that is found again; whether trees are always fixed; half the
-size of the buffer that a stored block must still lie in (0: no matter); whether descriptions of codes run on from
-literals to distances."""
-RULES = 14
+that is found again; whether trees are always fixed; half the size of the buffer that a stored block must still lie in
+(0: no matter); whether descriptions of codes run on from literals to distances; half the positions of one hash that
+there is room for (0: zlib, for which that is no matter)."""
+RULES = 15
 
 PATIENCE = 8192
 """How far a chain is followed to find a match that was not predicted."""
-_MASK = WINDOW - 1
+RING = 2 * WINDOW
+"""Positions of which it is known which other one came before with the same hash: more than are looked at, so that none
+of these is overwritten."""
+_MASK = RING - 1
 
 
 @helper
@@ -82,6 +86,31 @@ def hash_of(plain, at, bits, shift):  # type: ignore[no-untyped-def]
     """zlib's hash of the three bytes at a place."""
     three = np.int64(plain[at]) << (2 * shift) ^ np.int64(plain[at + 1]) << shift ^ np.int64(plain[at + 2])
     return three & ((1 << bits) - 1)
+
+
+@helper
+def bucket_of(plain, at, bits, shift, kept):  # type: ignore[no-untyped-def]
+    """The hash of a place: zlib's or, where ``kept``, that of ``stb_image_write.h``, both of three bytes."""
+    if kept == 0:
+        return hash_of(plain, at, bits, shift)
+    key = np.int64(plain[at]) | np.int64(plain[at + 1]) << 8 | np.int64(plain[at + 2]) << 16
+    key = (key ^ key << 3) & 0xFFFFFFFF
+    key = (key + (key >> 5)) & 0xFFFFFFFF
+    key = (key ^ key << 4) & 0xFFFFFFFF
+    key = (key + (key >> 17)) & 0xFFFFFFFF
+    key = (key ^ key << 25) & 0xFFFFFFFF
+    key = key + (key >> 6)
+    return key & ((1 << bits) - 1)
+
+
+@helper
+def insert(at, key, heads, chains, bits, kept):  # type: ignore[no-untyped-def]
+    """Note a position, and with stb how many there are by its hash: of those that it has no room for, half go."""
+    chains[at & _MASK] = heads[key]
+    heads[key] = at
+    if kept > 0:
+        there = (1 << bits) + key
+        heads[there] = kept if heads[there] == 2 * kept - 1 else heads[there] + 1
 
 
 @helper
@@ -94,36 +123,34 @@ def same_bytes(plain, one, other, most):  # type: ignore[no-untyped-def]
 
 
 @helper
-def search(plain, at, shortest, end, origin, rules, chains, state):  # type: ignore[no-untyped-def]
-    """zlib's ``longest_match``: the first of the longest matches that are longer than ``shortest``; 0 if there is
-    none."""
+def search(plain, at, shortest, end, low, far, nearer, good, nice, chain, chains, state):  # type: ignore[no-untyped-def]
+    """zlib's ``longest_match``: the first of the longest matches that are longer than ``shortest``, and not before
+    ``low``; 0 if there is none. All but the latest position must be so much ``nearer`` than ``far``."""
     most = min(end - at, LONGEST)
-    nice = min(rules[NICE], end - at)
-    left = rules[CHAIN]
-    if shortest >= rules[GOOD]:
+    nice = min(nice, end - at)
+    left = np.int64(chain)
+    if shortest >= good:
         left >>= 2
-    low = max(at - rules[MAX_DISTANCE], origin)
     best = np.int64(shortest)
     found = np.int64(0)
     there = np.int64(chains[at & _MASK])
-    if best >= most:
-        low = at
-    last = there + 1
-    while there >= low and there < last:
-        if plain[there + best] == plain[at + best] and plain[there + best - 1] == plain[at + best - 1]:
-            length = same_bytes(plain, there, at, most)
-            if length > best:
-                best = length
-                found = (at - there) << TOKEN_BITS | length
-                if length >= nice:
-                    break
-        left -= 1
-        if left == 0:
-            break
-        last = there
-        there = np.int64(chains[there & _MASK])
-        low = max(low, at - rules[MAX_DISTANCE] + 1)
-    state[WORK] -= rules[CHAIN] - left + 1
+    if best < most and there >= max(at - far, low):
+        low = max(at - far + nearer, low)
+        while True:
+            if plain[there + best] == plain[at + best] and plain[there + best - 1] == plain[at + best - 1]:
+                length = same_bytes(plain, there, at, most)
+                if length > best:
+                    best = length
+                    found = (at - there) << TOKEN_BITS | length
+                    if length >= nice:
+                        break
+            left -= 1
+            if left == 0:
+                break
+            there = np.int64(chains[there & _MASK])
+            if there < low:
+                break
+    state[WORK] -= chain - left + 1
     return found
 
 
@@ -137,8 +164,8 @@ def run_at(plain, at, end):  # type: ignore[no-untyped-def]
 
 
 @helper
-def kind_of_prediction(predicted, best, missed):  # type: ignore[no-untyped-def]
-    """Which list of agreements a token belongs to: by what is predicted, and whether the last prediction was right."""
+def kind_of_prediction(predicted, best):  # type: ignore[no-untyped-def]
+    """Which kind a token is by what is predicted: 0 and 1 for literals, 2 to 9 for matches."""
     kind = 0
     if predicted == 1:
         kind = 1 if best > 0 else 0
@@ -155,7 +182,7 @@ def kind_of_prediction(predicted, best, missed):  # type: ignore[no-untyped-def]
             kind = 7
         elif length < LONGEST:
             kind = 8
-    return 2 * kind + missed
+    return kind
 
 
 @helper
@@ -172,9 +199,8 @@ def distance_by_hops(plain, at, token, end, inserted, chains, state, events, kno
     count = np.int64(0)
     low = max(0, at - WINDOW + 1)
     there = np.int64(chains[at & _MASK]) if inserted > at else np.int64(-1)
-    last = at
     for _ in range(PATIENCE):
-        if there < low or there >= last or state[WORK] < 0:
+        if there < low or state[WORK] < 0:
             there = np.int64(-1)
             break
         state[WORK] -= 1
@@ -182,7 +208,6 @@ def distance_by_hops(plain, at, token, end, inserted, chains, state, events, kno
             count += 1
             if count == hops or at - there == distance:
                 break
-        last = there
         there = np.int64(chains[there & _MASK])
     if known == 0:
         if there < 0 or count != hops:
@@ -197,7 +222,7 @@ def distance_by_hops(plain, at, token, end, inserted, chains, state, events, kno
 
 
 @helper
-def corrected(plain, at, token, predicted, best, end, inserted, chains, state, events, known):  # type: ignore[no-untyped-def]
+def corrected(plain, at, token, predicted, best, kind, end, inserted, chains, state, events, known):  # type: ignore[no-untyped-def]
     """The token that was chosen instead of what was predicted: noted where it is known, or else from the notes."""
     length = token & LENGTHS
     expected = best & LENGTHS
@@ -208,7 +233,7 @@ def corrected(plain, at, token, predicted, best, end, inserted, chains, state, e
             length = expected + unsigned(number(LAZY_LENGTH, signed(length - expected), state, events, known))
     else:
         value = np.int64(0) if length == 1 else 1 + signed(length - expected)
-        value = number(LONG_LENGTH if expected > 7 else SHORT_LENGTH, value, state, events, known)
+        value = number(OTHER_LENGTH - 2 + kind, value, state, events, known)
         if value == 0:
             return np.int64(1)
         length = expected + unsigned(value - 1)
@@ -225,13 +250,14 @@ def corrected(plain, at, token, predicted, best, end, inserted, chains, state, e
 
 @kernel
 def walk(  # type: ignore[no-untyped-def]
-    plain, flushes, rules, given, blocks, tokens, state, events, heads, chains, saved, known, limit
+    plain, flushes, rules, given, blocks, tokens, choice, state, events, heads, chains, saved, known, limit
 ):
     """Predict the tokens of a stream and note the corrections (``known``), or follow them.
 
     ``given`` are the tokens that were chosen, ``blocks`` the rows of the blocks: read where ``known``, else written.
     ``flushes``, int64, are twice the positions of empty stored blocks that an encoder was asked for, and one more where
-    it forgot what was before. ``tokens`` receives all tokens, in stored blocks the predicted ones. ``heads`` (-1) and
+    it forgot what was before. ``choice`` is what was planned; then also the blocks' sizes and types are there.
+    ``tokens`` receives all tokens, in stored blocks the predicted ones. ``heads`` (-1) and
     ``chains`` are the positions by hash, and for each the one before it; ``saved`` has room for a state. Stops after
     ``limit`` tokens that are known, eight times as many that are not, or 64 times as many bytes.
     Returns how many blocks there are; -1 if the corrections cannot be followed, are too many, or the search is long.
@@ -239,7 +265,20 @@ def walk(  # type: ignore[no-untyped-def]
     Long, as the order of things is all that matters in it: how a block ends, then its tokens.
     """
     size = plain.size
-    shift = (rules[HASH_BITS] + 2) // 3
+    how = rules[SEARCH]
+    good = rules[GOOD]
+    lazy = rules[MAX_LAZY]
+    nice = rules[NICE]
+    chain = rules[CHAIN]
+    bits = rules[HASH_BITS]
+    shift = (bits + 2) // 3
+    far = rules[MAX_DISTANCE]
+    kept = rules[KEPT]
+    nearer = 1 if kept == 0 else 0
+    enough = 3 if kept == 0 else 4
+    room = rules[MAX_TOKENS]
+    least = rules[SHORTEST]
+    too_far = rules[TOO_FAR]
     inserted = np.int64(0)
     at = np.int64(0)
     token = 0
@@ -259,18 +298,29 @@ def walk(  # type: ignore[no-untyped-def]
         carried_before = carried
         inserted_before = inserted
         missed_before = missed
-        marker = flush < flushes.size and at == end
+        marker = flush < flushes.size and at == end and how != PLANNED
         # How it ends: where the encoder's room for tokens does, after another number of them, or of bytes
-        most = rules[MAX_TOKENS]
+        most = room
         stop = end
         free = 0
         if marker:
             free = 2
             most = 0
+        elif how == PLANNED:
+            stop = at + blocks[block, BYTES]
+            most = np.int64(size + 1)
+            if blocks[block, TYPE] == STORED:
+                free = 2
         elif known:
             for i in range(RUNNING, RUNNING + RUNS):
                 saved[i] = state[i]
-            if blocks[block, TYPE] == STORED:
+            if blocks[block, TYPE] == STORED and kept > 0:
+                agreed(BLOCK_END, False, state, events, known)
+                number(ENDS, 2 * np.int64(blocks[block, BYTES]) + 1, state, events, known)
+                free = 2
+                stop = at + blocks[block, BYTES]
+                most = np.int64(size + 1)
+            elif blocks[block, TYPE] == STORED:
                 free = 1
                 stop = min(end, at + blocks[block, BYTES])
             else:
@@ -302,22 +352,33 @@ def walk(  # type: ignore[no-untyped-def]
                         continue
                     if step == 1:
                         shortest = best & LENGTHS
-                        if best == 0 or rules[SEARCH] != LAZY or shortest >= rules[MAX_LAZY]:
+                        if best == 0 or how != LAZY or shortest >= lazy:
                             break
                     found = np.int64(0)
-                    if end - here >= 3:
-                        if rules[SEARCH] >= GREEDY:
-                            while inserted <= here:
-                                key = hash_of(plain, inserted, rules[HASH_BITS], shift)
-                                chains[inserted & _MASK] = heads[key]
-                                heads[key] = inserted
+                    if end - here >= enough:
+                        if how >= GREEDY:
+                            # stb looks at the next place before it knows whether that will be one of its own
+                            while inserted <= (here if kept == 0 else at):
+                                key = bucket_of(plain, inserted, bits, shift, kept)
+                                if kept > 0:
+                                    chain = np.int64(heads[(1 << bits) + key]) + 1
+                                insert(inserted, key, heads, chains, bits, kept)
                                 inserted += 1
-                            found = search(plain, here, shortest, end, origin, rules, chains, state)
-                        elif rules[SEARCH] == RUN_LENGTHS:
+                            if kept > 0 and step == 1:
+                                key = bucket_of(plain, here, bits, shift, kept)
+                                chain = np.int64(heads[(1 << bits) + key]) + 1
+                                chains[here & _MASK] = heads[key]
+                            if how == PLANNED:
+                                found = np.int64(choice[here])
+                            else:
+                                found = search(
+                                    plain, here, shortest, end, origin, far, nearer, good, nice, chain, chains, state
+                                )
+                        elif how == RUN_LENGTHS:
                             found = run_at(plain, here, end)
-                    if rules[SEARCH] == LAZY:
+                    if how == LAZY:
                         length = found & LENGTHS
-                        if length < rules[SHORTEST] or (length == 3 and found >> TOKEN_BITS > rules[TOO_FAR]):
+                        if length < least or (length == 3 and found >> TOKEN_BITS > too_far):
                             found = np.int64(0)
                     if step == 0:
                         best = found
@@ -332,12 +393,13 @@ def walk(  # type: ignore[no-untyped-def]
                     alias = chosen & LENGTHS == LONGEST_AS_284
                     if alias:
                         chosen -= 1
-                    kind = kind_of_prediction(predicted, best, missed)
+                    kind = kind_of_prediction(predicted, best)
+                    likely = 2 * kind + missed
                     missed = 0
-                    if not agreed(kind, chosen == predicted, state, events, known):
+                    if not agreed(likely, chosen == predicted, state, events, known):
                         missed = 1
                         chosen = corrected(
-                            plain, at, chosen, predicted, best, end, inserted, chains, state, events, known
+                            plain, at, chosen, predicted, best, kind, end, inserted, chains, state, events, known
                         )
                         if state[FAULT] != 0:
                             return -1
@@ -347,7 +409,7 @@ def walk(  # type: ignore[no-untyped-def]
                     if chosen & LENGTHS == LONGEST and not agreed(ALIAS, not alias, state, events, known):
                         tokens[token] = chosen + 1
                 elif free == 1:
-                    state[RUNNING + kind_of_prediction(predicted, best, missed)] += 1
+                    state[RUNNING + 2 * kind_of_prediction(predicted, best) + missed] += 1
                     missed = 0
                     tokens[token] = chosen
                     if chosen & LENGTHS == LONGEST:
@@ -361,7 +423,7 @@ def walk(  # type: ignore[no-untyped-def]
                 carried = np.int64(-1)
                 if length == 1 and following > 0:
                     carried = following
-                if rules[SEARCH] == GREEDY and length > rules[MAX_LAZY] and inserted < at:
+                if inserted < at and ((how == GREEDY and length > lazy) or kept > 0):
                     inserted = at
                 if taken >= limit or token >= 8 * limit or at >= 64 * limit:
                     return block
@@ -374,7 +436,7 @@ def walk(  # type: ignore[no-untyped-def]
             while inserted > inserted_before:
                 inserted -= 1
                 if inserted + 2 < size:
-                    key = hash_of(plain, inserted, rules[HASH_BITS], shift)
+                    key = hash_of(plain, inserted, bits, shift)
                     if heads[key] == inserted:
                         heads[key] = chains[inserted & _MASK]
             for i in range(RUNNING, RUNNING + RUNS):
@@ -400,20 +462,24 @@ def walk(  # type: ignore[no-untyped-def]
                     heads[i] = -1
                 inserted = at
                 origin = at + rules[FIRST]
-        if known == 0:
+        if how == PLANNED and at != stop:
+            return -1
+        if known == 0 and how != PLANNED:
             for i in range(BLOCK):
                 blocks[block, i] = 0
             blocks[block, BYTES] = at - start
         blocks[block, COUNT] = token - first
         blocks[block, KNOWN] = 1 if free == 2 else 0
         # zlib ends a block when it has no room for another token, but does not look at it after a last pending literal
-        full = token - first == rules[MAX_TOKENS]
-        if full and rules[SEARCH] == LAZY and tokens[token - 1] == 1:
+        full = token - first == room
+        if full and how == LAZY and tokens[token - 1] == 1:
             full = False
         final = at == size and flush == flushes.size and not full and not marker
-        if known:
+        if known or how == PLANNED:
             going = 1 - blocks[block, FINAL]
-        if agreed(LAST, final == (going == 0), state, events, known):
+        if how == PLANNED:
+            pass
+        elif agreed(LAST, final == (going == 0), state, events, known):
             going = 0 if final else 1
         elif known == 0:
             going = 1 if final else 0

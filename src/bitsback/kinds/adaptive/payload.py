@@ -5,10 +5,13 @@ A payload is a tag byte and a body. The tag says how the images were coded:
     0x00-0x2F   serial    samples or residuals in a row, and a general compressor: :mod:`.serial`
     0x40-0x47   smooth    predictions that learn, for photos and measurements: :mod:`.smooth`
     0x50-0x67   regressed least squares, in the light of earlier images: :mod:`.regressed`
-    0x80        mixing    counted contexts, for drawn images of one channel: :mod:`.mixing`
+    0x80        mixing    counted contexts and repeats, for drawn images of one channel: :mod:`.mixing`
     0xC0        palette   colours, then a payload of their indices (one channel): :mod:`.colours`
     0xC1        levels    sample values that occur, then a payload of their ranks
     0xC2        apart     a payload for each image, if they are at most 16
+    0xC3        shapes    a payload for the images of each shape, of lots of several
+
+Lots of images of several shapes are coded by the last of these, or together: by mixing, perhaps within palette.
 
 The encoder tries what may pay on a sample of the images and keeps the smallest. Whatever the images are, a payload is
 at most one byte longer than their samples.
@@ -16,7 +19,7 @@ at most one byte longer than their samples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,19 +27,27 @@ from numpy.typing import DTypeLike, NDArray
 
 from bitsback.errors import CodecError, FormatError, TruncatedError
 from bitsback.kinds.adaptive import colours, known, mixing, regressed, serial, smooth
-from bitsback.kinds.adaptive.cost import Whole
+from bitsback.kinds.adaptive.cost import Whole, drawable
+from bitsback.kinds.base import Lot
+from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_of
 from bitsback.kinds.varint import read_varint, varint
 
 Images = NDArray[Any]
 """(n, height, width, channels), uint8 or uint16."""
 
-SMOOTH, REGRESSED, MIXING, PALETTE, LEVELS, APART = 0x40, 0x50, 0x80, 0xC0, 0xC1, 0xC2
+SMOOTH, REGRESSED, MIXING, PALETTE, LEVELS, APART, SHAPES = 0x40, 0x50, 0x80, 0xC0, 0xC1, 0xC2, 0xC3
 
 _SAMPLE = 1 << 15
 """How many samples the choice of a variant looks at; images of up to twice as many are tried whole."""
 
 _RUN = 2
-"""At least so many images that follow one another are looked at, if there are so many."""
+"""At least so many images that follow one another are looked at, if there are so many ..."""
+
+_SERIES, _SERIES_SAMPLES = 4, 1 << 16
+"""... and so many, with about so many samples, to see whether they are much like those before them."""
+
+_PLACES = 3
+"""Samples of large images are windows from so many times so many places."""
 
 _CLOSE, _TRIED = 1.2, 3
 """Up to so many variants, of sizes within this factor of the smallest on the sample, are tried on all images ..."""
@@ -49,6 +60,9 @@ _PATIENCE = 1 << 21
 
 _APART_IMAGES, _APART_SAMPLES = 16, 1 << 12
 """Up to so many images, of at least so many samples, are looked at one by one."""
+
+_APART = 0.9
+"""What images one by one are expected to take must be so much of what they take together: both are guesses."""
 
 _MIXED_LEVELS = 1 << 12
 """Grey images of more values than this are not drawn."""
@@ -70,7 +84,8 @@ def encode(images: Images) -> bytes:
     if images.size == 0:
         return b"\x00"
     images = np.ascontiguousarray(images)
-    payload = _encode_apart(images) or _smallest(images, _choices(images))
+    choices = _choices(images)
+    payload = _encode_apart(images, choices[0].size) or _smallest(images, choices)
     return payload if len(payload) <= images.nbytes else encode_as(images, 0)
 
 
@@ -93,6 +108,27 @@ def decode(payload: bytes, count: int, shape: tuple[int, int, int], dtype: DType
     return _decode(memoryview(payload), whole, dtype, frozenset())
 
 
+def encode_lots(lots: Sequence[Images]) -> bytes:
+    """Code lots of images (n, H, W, C) of one type and number of channels: shape by shape, or as drawings together."""
+    lots = [np.ascontiguousarray(images) for images in lots if images.size]
+    payload = bytes([SHAPES]) + encode_shapes(encode, lots) if lots else b""
+    found = _form_of_lots(lots) if lots and lots[0].size else None
+    if found is None or not drawable([Lot(n, (*shape[:2], 1)) for n, shape in lots_of(found.lots)]):
+        return payload
+    known.prove_encoding(known.group(MIXING, found.lots[0].dtype), encode_as)
+    return min(payload, found.prefix + bytes([MIXING]) + mixing.encode(found.lots), key=len)
+
+
+def decode_lots(payload: bytes, lots: Sequence[Lot], dtype: DTypeLike) -> list[Images]:
+    """The inverse; errors as of :func:`decode`."""
+    dtype = np.dtype(dtype)
+    some = [lot for lot in lots if lot.n and 0 not in lot.shape]
+    decoded = iter(_decode_lots(memoryview(payload), some, dtype, within=frozenset()) if some else ())
+    if not some and payload:
+        raise FormatError("the payload holds more than the images")
+    return [next(decoded) if lot in some else np.empty((lot.n, *lot.shape), dtype) for lot in lots]
+
+
 def encode_as(images: Images, tag: int) -> bytes:
     """The payload of a variant without others in it.
 
@@ -100,7 +136,7 @@ def encode_as(images: Images, tag: int) -> bytes:
     """
     known.prove_encoding(known.group(tag, images.dtype), encode_as)
     if tag == MIXING:
-        body = mixing.encode(images)
+        body = mixing.encode([images])
     elif REGRESSED <= tag < MIXING:
         body = regressed.encode(images, tag - REGRESSED)
     elif SMOOTH <= tag < REGRESSED:
@@ -133,22 +169,51 @@ def _decode(payload: memoryview, whole: Whole, dtype: np.dtype[Any], within: fro
         return images
     if tag in (PALETTE, LEVELS) and not within & {PALETTE, LEVELS}:
         channels = whole[3] if tag == PALETTE else 1
-        count, body = read_varint(body)
-        size, body = read_varint(body)
-        if not 1 <= count <= min(colours.MOST, whole[0] * whole[1] * whole[2] * (1 if tag == PALETTE else whole[3])):
-            raise FormatError(f"the payload announces {count} colours")
-        if size > len(body):
-            raise TruncatedError("the payload ends within its colours")
-        table = _decode(body[:size], (1, 1, count, channels), dtype, within | {PALETTE, LEVELS})[0, 0]
+        most = whole[0] * whole[1] * whole[2] * (1 if tag == PALETTE else whole[3])
+        table, body = _table(body, channels, most, dtype)
         inner = (*whole[:3], 1) if tag == PALETTE else whole
-        return colours.paint(_decode(body[size:], inner, colours.index_type(count), within | {tag}), table)
+        return colours.paint(_decode(body, inner, colours.index_type(len(table)), within | {tag}), table)
     if tag == MIXING and mixing.takes(whole):
-        return mixing.decode(body, whole, dtype)
+        return mixing.decode(body, [Lot(whole[0], whole[1:])], dtype)[0]
     if tag & 0xF8 == SMOOTH and smooth.takes(whole, tag - SMOOTH):
         return smooth.decode(body, whole, dtype, tag - SMOOTH)
     if REGRESSED <= tag < MIXING and regressed.takes(whole, tag - REGRESSED):
         return regressed.decode(body, whole, dtype, tag - REGRESSED)
     return serial.decode(body, whole, dtype, tag)
+
+
+def _decode_lots(
+    payload: memoryview, lots: Sequence[Lot], dtype: np.dtype[Any], within: frozenset[int]
+) -> list[Images]:
+    """Lots of images from a payload, perhaps within one of colours or levels."""
+    if not payload:
+        raise TruncatedError("the payload is empty")
+    tag, body = payload[0], payload[1:]
+    channels = lots[0].shape[2]
+    if tag == SHAPES and not within:
+        return decode_shapes(lambda part, lot: decode(part, *lot, dtype), bytes(body), lots)
+    if tag == PALETTE and not within:
+        pixels = sum(lot.n * lot.shape[0] * lot.shape[1] for lot in lots)
+        table, body = _table(body, channels, pixels, dtype)
+        inner = [Lot(lot.n, (*lot.shape[:2], 1)) for lot in lots]
+        indices = _decode_lots(body, inner, colours.index_type(len(table)), within | {tag})
+        return [colours.paint(images, table) for images in indices]
+    if tag != MIXING or channels != 1 or not drawable(lots):
+        raise FormatError(f"lots of images of {channels} channels are not coded by variant {tag:#x}")
+    known.prove_decoding(known.group(tag, dtype), _decode_known)
+    return mixing.decode(body, lots, dtype)
+
+
+def _table(body: memoryview, channels: int, most: int, dtype: np.dtype[Any]) -> tuple[Images, memoryview]:
+    """The colours (colours, channels) that a payload begins with, of which there cannot be more than ``most``."""
+    count, body = read_varint(body)
+    size, body = read_varint(body)
+    if not 1 <= count <= min(colours.MOST, most):
+        raise FormatError(f"the payload announces {count} colours")
+    if size > len(body):
+        raise TruncatedError("the payload ends within its colours")
+    table = _decode(body[:size], (1, 1, count, channels), dtype, frozenset((PALETTE, LEVELS)))[0, 0]
+    return table, body[size:]
 
 
 def prove() -> None:
@@ -178,13 +243,13 @@ class _Choice(NamedTuple):
     """Of the form by the variant, if the sample was all of it."""
 
 
-def _encode_apart(images: Images) -> bytes | None:
-    """A payload for each image, if they are few and not all of one kind."""
+def _encode_apart(images: Images, together: float) -> bytes | None:
+    """A payload for each image, if they are few, not all of one kind, and may take less than ``together``."""
     if not 1 < len(images) <= _APART_IMAGES or images[0].size < _APART_SAMPLES:
         return None
     choices = [_choices(image[None]) for image in images]
     kinds = {(best.form.prefix[:1], best.tag & 0xC0 or best.tag) for best, *_ in choices}
-    if len(kinds) == 1:
+    if len(kinds) == 1 or sum(best.size for best, *_ in choices) > _APART * together:
         return None
     payloads = [_smallest(image[None], close) for image, close in zip(images, choices, strict=True)]
     return bytes([APART]) + b"".join(varint(len(payload)) + payload for payload in payloads)
@@ -217,20 +282,26 @@ def _estimates(form: _Form) -> list[_Choice]:
 
     found = [estimate(tag) for tag in _variants(form.images, sample)]
     smooths = [one for one in found if SMOOTH <= one.tag < REGRESSED]
-    return found + _regressed(form.images, min(smooths), estimate) if smooths else found
+    return found + _regressed(form, min(smooths)) if smooths else found
 
 
-def _regressed(images: Images, best: _Choice, estimate: Callable[[int], _Choice]) -> list[_Choice]:
+def _regressed(form: _Form, smooth_one: _Choice) -> list[_Choice]:
     """The best of least squares with no, one or two references, if it gains enough for the time it takes over the best
     of smooth images, whose colours it transforms alike."""
-    tag = best.tag - SMOOTH + REGRESSED
+    series = _series(form.images)
+    tag, best = smooth_one.tag - SMOOTH + REGRESSED, len(encode_as(series, smooth_one.tag))
+    per_byte = smooth_one.size / best
     found: list[_Choice] = []
-    for references in range(min(len(images), regressed.MOST_REFERENCES + 1)):
-        if not regressed.takes(images.shape, tag - REGRESSED):
+    for references in range(min(len(series), regressed.MOST_REFERENCES + 1)):
+        if not regressed.takes(form.images.shape, tag - REGRESSED) or not regressed.takes(
+            series.shape, tag - REGRESSED
+        ):
             break
-        one = estimate(tag)
-        if one.size <= _GAIN * best.size:
-            best, found = one, [one]
+        payload = encode_as(series, tag)
+        if len(payload) <= _GAIN * best:
+            best = len(payload)
+            whole = payload if series is form.images else None
+            found = [_Choice(best * per_byte, tag, form, whole)]
         elif references:
             break
         tag += regressed.REFERENCE
@@ -255,6 +326,29 @@ def _forms(images: Images) -> Iterator[_Form]:
         said = _smallest_table(found.table[None, None])
         prefix = bytes([tag]) + varint(len(found.table)) + varint(len(said)) + said
         yield _Form(prefix, found.indices.reshape(shape))
+
+
+class _FormOfLots(NamedTuple):
+    """The same of lots of images, which are of one channel then."""
+
+    prefix: bytes
+    lots: list[Images]
+
+
+def _form_of_lots(lots: list[Images]) -> _FormOfLots | None:
+    """Lots as indices of their colours, or as they are if they have but one channel; None if there are too many."""
+    channels = lots[0].shape[3]
+    pixels = np.concatenate([images.reshape(-1, channels) for images in lots])
+    found = colours.count(pixels)
+    if found is None or 4 * len(found.table) > len(pixels) + 64:
+        return None
+    if channels == 1 and not _sparse(found.table):
+        return _FormOfLots(b"", lots)
+    said = _smallest_table(found.table[None, None])
+    prefix = bytes([PALETTE]) + varint(len(found.table)) + varint(len(said)) + said
+    ends = np.cumsum([images.size // channels for images in lots])
+    parts = np.split(found.indices.reshape(-1), ends[:-1])
+    return _FormOfLots(prefix, [part.reshape(*images.shape[:3], 1) for part, images in zip(parts, lots, strict=True)])
 
 
 def _smallest_table(table: Images) -> bytes:
@@ -287,16 +381,37 @@ def _variants(images: Images, sample: Images) -> Iterator[int]:
 
 def _sample(images: Images) -> Images:
     """Images that follow one another, from several places; of few large ones windows."""
-    count, height, width, channels = images.shape
-    if images.size <= 2 * _SAMPLE:
+    return _part(images, _SAMPLE, _RUN)
+
+
+def _series(images: Images) -> Images:
+    """The same, of more images that follow one another; if there is but one, the sample."""
+    return _part(images, _SERIES_SAMPLES, _SERIES) if len(images) > 1 else _sample(images)
+
+
+def _part(images: Images, samples: int, run: int) -> Images:
+    """About so many samples, in runs of so many images or more; images of up to twice as many are taken whole."""
+    count = len(images)
+    if images.size <= 2 * samples:
         return images
-    wanted = min(count, max(_RUN, _SAMPLE // images[0].size))
-    runs = max(1, wanted // (2 * _RUN))
+    wanted = min(count, max(run, samples // images[0].size))
+    runs = max(1, wanted // (2 * run))
     each = wanted // runs
-    firsts = ((count - each) * (2 * run + 1) // (2 * runs) for run in range(runs))
-    area = _SAMPLE // (runs * each * channels)
+    firsts = ((count - each) * (2 * k + 1) // (2 * runs) for k in range(runs))
+    area = samples // (runs * each * images.shape[3])
+    return np.concatenate([_windows(images[first : first + each], area) for first in firsts])
+
+
+def _windows(images: Images, area: int) -> Images:
+    """Images of about so many pixels, put together of up to nine windows of each image, the same of all."""
+    height, width = images.shape[1:3]
     rows = min(height, max(1, int(area**0.5), area // width))
     columns = min(width, max(1, area // rows))
-    top, left = (height - rows) // 2, (width - columns) // 2
-    parts = [images[first : first + each, top : top + rows, left : left + columns] for first in firsts]
-    return np.ascontiguousarray(np.concatenate(parts))
+    for axis, part, size in ((1, rows, height), (2, columns, width)):
+        if _PLACES <= part < size:
+            each = part // _PLACES
+            firsts = ((size - each) * (2 * k + 1) // (2 * _PLACES) for k in range(_PLACES))
+            images = np.concatenate([images.take(range(at, at + each), axis) for at in firsts], axis)
+        else:
+            images = images.take(range((size - part) // 2, (size + part) // 2), axis)
+    return np.ascontiguousarray(images)

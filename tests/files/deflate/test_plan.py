@@ -1,0 +1,58 @@
+"""The cheapest way through a block is found for what it is, and streams come back whatever was planned."""
+
+import numpy as np
+import pytest
+
+from bitsback.errors import ImageError
+from bitsback.files.deflate.recipe import CHEAPEST, Recipe, Walk, read_only, rebuild, rules_of
+from bitsback.files.deflate.search import explain
+from bitsback.files.deflate.stream import parse, write
+from files.deflate.streams import plain_bytes, pressed, tampered
+
+NOTHING = np.empty(0, np.int64)
+
+
+def drawing(size: int) -> bytes:
+    """Few values, and pieces of what was before."""
+    rng = np.random.default_rng(size)
+    data = rng.integers(0, 5, 2000, np.uint8).tobytes()
+    while len(data) < size:
+        at, count = int(rng.integers(len(data))), int(rng.integers(3, 60))
+        data += data[at : at + count] + rng.integers(0, 5, 3, np.uint8).tobytes()
+    return data[:size]
+
+
+@pytest.mark.parametrize("level", [6, 7, 9])
+def test_who_looks_for_the_cheapest_way_is_recognised(level: int) -> None:
+    plain = drawing(40_000)
+    stream = rebuild(plain, Recipe((level, 8, 0, 15, CHEAPEST)))
+    recipe = explain(read_only(plain), stream)
+    assert recipe is not None and recipe.rules[4] == CHEAPEST
+    assert len(recipe.corrections) < (100 if level == 9 else 1000)
+    assert write(plain, rebuild(plain, recipe)) == write(plain, stream)
+
+
+def test_any_stream() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        plain = plain_bytes(rng, 4000)
+        stream = pressed(rng, plain)
+        for one in (stream, tampered(rng, stream)):
+            try:
+                found, choices, size = parse(one, 1 << 20)
+            except ImageError:
+                continue
+            rules = int(rng.integers(1, 10)), 8, int(rng.integers(2)), 15, CHEAPEST
+            corrections = Walk(read_only(found), NOTHING, rules_of(*rules)).corrections(choices, 1 << 20)
+            assert corrections is not None
+            assert write(found, rebuild(found, Recipe(rules, corrections))) == one[:size]
+
+
+def test_no_flushes_in_a_plan() -> None:
+    plain = bytes(100)
+    zlib_rules, planned = (6, 8, 0, 15, 0), (9, 8, 0, 15, CHEAPEST)
+    flushed = Walk(read_only(plain), np.array([100], np.int64), rules_of(*zlib_rules))
+    corrections = flushed.corrections(rebuild(plain, Recipe(zlib_rules)), 1 << 20)
+    assert corrections
+    with pytest.raises(ValueError, match="plan"):
+        rebuild(plain, Recipe(planned, corrections))
