@@ -269,7 +269,7 @@ def command_times(paths: Sequence[Path], efforts: Sequence[str]) -> list[dict[st
                 done |= {"wall": coded.wall, "cpu": coded.cpu, "mb_per_second": raw / 1e6 / coded.wall}
                 found.append({"job": "compress", **done})
             taken = timed(lambda: bitsback.decompress(archive, out, threads=THREADS, force=True))
-            compare("bitsback", [pixels(path) for path in paths], [pixels(out / path.name) for path in paths])
+            compare("bitsback", [pixels(path) for path in paths], [pixels(path) for path in sorted(out.rglob("*.png"))])
             done = {"bytes": archive.stat().st_size, "raw_bytes": raw, "wall": taken.wall, "cpu": taken.cpu}
             found.append({"job": "decompress", "effort": effort, **done, "mb_per_second": raw / 1e6 / taken.wall})
     return found
@@ -293,9 +293,7 @@ def peak_memory(source: Path, effort: str) -> dict[str, float]:
             command = [sys.executable, __file__, "--memory", job, str(source), folder, effort]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             found[job] = float(done.stdout)
-        before, after = (
-            sorted(p for p in root.rglob("*.png")) for root in (source, Path(folder) / "out" / source.name)
-        )
+        before, after = (sorted(root.rglob("*.png")) for root in (source, Path(folder) / "out"))
         compare("bitsback", [pixels(path) for path in before], [pixels(path) for path in after])
     return found
 

@@ -26,9 +26,9 @@ from PIL import Image
 
 from bitsback.errors import BitsBackError
 from bitsback.files import jpeg
-from bitsback.kinds.jpeg import coding, known, payload, start
+from bitsback.kinds.jpeg import known, payload, start
 from bitsback.kinds.jpeg import tables as t
-from bitsback.kinds.jpeg.mixing import Counter
+from bitsback.training.coefficients import chances, go_through, new_counter
 
 HERE = Path(start.__file__).parent
 DRAWN = 110
@@ -183,33 +183,14 @@ def learn_trained(files: list[bytes]) -> t.Trained:
     return t.Trained(whole[0].astype(np.int16), whole[1].astype(np.int16), whole[2].astype(np.int32))
 
 
-def new_counter() -> Counter:
-    costs = -np.log2(np.maximum(np.arange(65537), 1) / 65536)
-    return Counter(np.zeros(32), costs, np.zeros((t.SLOTS, 2), np.uint32), np.zeros((t.SINGLE, 2), np.uint32))
-
-
-def measure(data: bytes, model: t.Model, begin: start.Start, counter: Counter) -> None:
-    """Go through a file, counting, and learning from it."""
-    layouts, coefficients = payload.taken_apart(jpeg.read(data).parts[0].reshape(-1, 64))
-    room = payload.new_work()
-    for parts in payload.stretches(layouts):
-        for rows in (rows for band in payload.bands(coefficients, parts, begin) for rows in band):
-            coding.measure(counter, rows.first, rows.last, payload.job_of(rows.plane, model, begin, room))
-
-
 def learn_model(files: list[bytes], trained: t.Trained) -> t.Model:
     """Step two: weights as they are in the end, chances as the answers were."""
     model, counter = t.new_model(), new_counter()
     begin = start.Start.of(trained, model)
     for data in files:
-        measure(data, model, begin, counter)
+        go_through(jpeg.read(data).parts[0], model, begin, counter)
     print(f"{counter.bits[:16].sum() / 8 / sum(map(len, files)):.4f} of {sum(map(len, files)):,} bytes")
-    return model._replace(slots=_chances(counter.answers), single=_chances(counter.alone))
-
-
-def _chances(answers: NDArray[np.uint32]) -> NDArray[np.uint16]:
-    chance = (answers[:, 1] + 0.4) / (answers.sum(1) + 0.8)
-    return np.round(65536 * chance).clip(16, start.MOST).astype(np.uint16)
+    return model._replace(slots=chances(counter.answers), single=chances(counter.alone))
 
 
 def main() -> None:

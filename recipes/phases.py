@@ -1,4 +1,4 @@
-"""Train the shipped models in phases: ``thumbnails-fast``, ``digits-binary-fast``, ``digits-fast``.
+"""Train models in phases: ``thumbnails-fast``, which ships, and ``digits-in-phases``, to see what latents buy there.
 
     python recipes/phases.py thumbnails-fast --data train.npz --out runs/thumbnails-fast
 
@@ -48,17 +48,12 @@ class Recipe:
 
 THUMBNAILS = "8-bit RGB of any size, made for 32 to 96 pixels"
 DIGITS = "28x28 grey, samples of two values"
-GREY_DIGITS = "8-bit grey of any size, made for 28 pixels"
 
 RECIPES = {
     "thumbnails-fast": Recipe(phases_spec(3, 256, 32, 32, period=8), 3, 3, THUMBNAILS),
-    "photos-fast": Recipe(phases_spec(3, 256, 32, 16, reach=(2, 1)), 3, 3, "8-bit RGB of any size", variants=True),
-    "digits-binary-fast": Recipe(
+    "digits-in-phases": Recipe(
         phases_spec(1, 2, 48, 32, (16,), (3,), edges=True, map=16), 1, 0, DIGITS, shuffled=False,
         latents=latents_spec((28, 28, 1), 8, 5, 16), free=0.02,
-    ),
-    "digits-fast": Recipe(
-        phases_spec(1, 256, 32, 32, (), (3,), (3,), edges=True), 1, 4, GREY_DIGITS, shuffled=False,
     ),
 }  # fmt: skip
 
@@ -100,7 +95,14 @@ def main(
     architecture = PhasesArchitecture(name, recipe.spec, recipe.channels, likelihood, recipe.latents)
     click.echo(f"{name}: {architecture.macs} MAC a pixel")
     schedule = Schedule(
-        steps, batch, learning_rate, anneal=anneal, quantise_from=quantise_from, check=check, clip=10.0, seed=seed
+        steps,
+        batch,
+        learning_rate,
+        anneal=anneal,
+        quantise_from=quantise_from,
+        check=check,
+        clip=10.0 if recipe.components else 1.0,
+        seed=seed,
     )
     images = read_images(data, recipe.channels)
     train, test = (_ordered(part, architecture) for part in parted(recipe, images, held_out, limit, rng_of(seed)))
@@ -117,8 +119,8 @@ def main(
         click.echo(f"{row.step:7d} {row.seconds:7.0f} s  train {row.train:.4f}  held out {row.held_out:.4f}  ({bits})")
 
     out.mkdir(parents=True, exist_ok=True)
-    limit = None if minutes is None else 60 * minutes
-    run = optimise(task, schedule, out / "checkpoint.pt", limit=limit, report=report)
+    seconds = None if minutes is None else 60 * minutes
+    run = optimise(task, schedule, out / "checkpoint.pt", limit=seconds, report=report)
     model = export_phases(task.module, architecture.config(name))
     used = min(len(images), limit or len(images))
     facts = {"name": DATA.get(data.name, data.name), "images": used, "held_out": held_out}

@@ -216,34 +216,44 @@ def mix(a, h):
 G = [sum(f < (2 * j + 1) * 2**19 for f in F) - 1024 for j in range(4096)]
 
 
-def mixing(data, n, height, width):
+def mixing(data, lots):
+    """Images of one channel, a list of (height, width); ``lots``: (number, height, width)."""
     b = data.pop(0)
-    stack, lines = Bands(data, width), Lines(width, 4)
-    size = 2 ** min(max((n * height * width).bit_length() + 3, 12), 22)
-    slots, weights = {}, [[20000] * 6 for _ in range(256)]
-    out = np.zeros((n, height, width, 1), np.int64)
+    shapes = [(height, width) for n, height, width in lots for _ in range(n)]
+    r = max(width for _, width in shapes)
+    c = min(max(sum(height * width for height, width in shapes).bit_length() + 3, 12), 22)
+    stack, s, d = Bands(data, r), r + 8, max(c - 4, 8)
+    V, over = np.zeros(s * sum(height + 2 for height, _ in shapes), np.int64).tolist(), {}
+    S, slots = ({}, {}), {}
+    U, Y = [[14000] * 10 for _ in range(256)], [[0] * 10 for _ in range(256)]
 
-    def answer(contexts, kind, seed):
-        places = [mix(c, 6 * seed + k) % size for k, c in enumerate(contexts)]
+    def answer(contexts, kind, seed, h, j, m):
+        places = []
+        for k, context in enumerate(contexts):
+            f = 0 if k < 6 else h if k < 8 else j
+            places.append(mix(context, 4 * (10 * seed + k) + f) % 2**c)
         found = [slots.get(place, (2**21, 0)) for place in places]
         x = [G[chance >> 10] for chance, _ in found]
-        u = weights[16 * kind + 4 * min(found[3][1], 3) + min(found[5][1], 3)]
-        p = min(max(sigmoid(2**30 + 16 * sum(a * b for a, b in zip(x, u, strict=True))) >> 16, 1), 65535)
-        a = int(stack.slot(16) < p)
-        stack.pop(0 if a else p, p if a else 2**16 - p, 16)
-        for k in range(6):
-            u[k] = min(max(u[k] + ((x[k] * (2**16 * a - p) * 14 + 2**17) >> 18), -(2**20)), 2**20)
+        u, y = U[16 * kind + 4 * min(found[3][1], 3) + min(found[5][1], 3)], Y[16 * kind + m]
+        p = min(max(sigmoid(2**30 + 16 * sum(x[k] * (u[k] + y[k]) for k in range(len(x)))) >> 16, 1), 65535)
+        e = int(stack.slot(16) < p)
+        stack.pop(0 if e else p, p if e else 2**16 - p, 16)
+        for k in range(len(x)):
+            for weights in (u, y):
+                weights[k] = min(max(weights[k] + ((x[k] * (2**16 * e - p) * 14 + 2**17) >> 18), -(2**20)), 2**20)
             chance, seen = slots.get(places[k], (2**21, 0))
-            chance += ((2**22 - 1) * a - chance) * (131072 // (2 * seen + 3)) >> 16
-            slots[places[k]] = chance, min(seen + 1, 60)
-        return a
+            chance += ((2**22 - 1) * e - chance) * (131072 // (2 * seen + 3)) >> 16
+            slots[places[k]] = chance, min(seen + 1, 120 if kind < 6 else 6)
+        return e
 
-    def pixel(y, x):
-        def at(*offsets):
-            return [lines.at(y, x, dy, dx) for dy, dx in offsets]
+    def neighbours(p):
+        return V[p - 1], V[p - s], V[p - s - 1], V[p - s + 1], V[p - 2], V[p - 2 * s]
 
-        w, ww, www, n, nw, ne = at((0, -1), (0, -2), (0, -3), (1, 0), (1, -1), (1, 1))
-        nww, nee, neee, nn, nnw, nne, nnww, nnee = at((1, -2), (1, 2), (1, 3), (2, 0), (2, -1), (2, 1), (2, -2), (2, 2))
+    def pixel(p, q, a, g, x):
+        w, n, nw, ne, ww, nn = neighbours(p)
+        nww, nee, nnw, nne, nnww, nnee = (
+            V[p + o] for o in (-s - 2, 2 - s, -2 * s - 1, 1 - 2 * s, -2 * s - 2, 2 - 2 * s)
+        )
         pairs = [
             (w, n),
             (w, nw),
@@ -257,27 +267,67 @@ def mixing(data, n, height, width):
             (nw, nnw),
             (w, ne),
         ]
-        c0 = sum(2**k * (a == b) for k, (a, b) in enumerate(pairs))
-        c1 = mix(w, n)
-        c2 = mix(mix(c1, nw), ne)
-        c3 = mix(mix(c2, ww), nn)
-        c4 = mix(mix(mix(mix(c3, nee), nne), nnw), nww)
-        c5 = mix(mix(mix(mix(c4, www), neee), nnww), nnee)
-        for q, colour in enumerate(dict.fromkeys([w, n, nw, ne])):
-            if answer([c0, c1, c2, c3, c4, c5], q, q):
-                return colour
-        v = 0
-        for i in range(b):
-            v = 2 * v + answer([0, c1, c2, c3, c4, c5], min(4 + i, 15), 4 + 2**i + v)
-        return v
+        contexts = [sum(2**k * (a == b) for k, (a, b) in enumerate(pairs)), mix(w, n)]
+        contexts.append(mix(mix(contexts[1], nw), ne))
+        contexts.append(mix(mix(contexts[2], ww), nn))
+        contexts.append(mix(mix(mix(mix(contexts[3], nee), nne), nnw), nww))
+        contexts.append(mix(mix(mix(mix(contexts[4], V[p - 3]), V[p - s + 3]), nnww), nnee))
+        wide, near = contexts[5] % 2**d, contexts[3] % 2**d
+        if g == 0:
+            a = S[0].get(wide, 0) or S[1].get(near, 0) or (over.get(x) and over[x] + s) or a
 
-    for i, y in product(range(n), range(height)):
-        stack.begin_row()
-        lines.begin(y)
-        for x in range(width):
-            lines.put(y, x, pixel(y, x))
-            out[i, y, x, 0] = lines.at(y, x)
-        lines.end(y)
+        def alike(e):
+            return sum(
+                2**k * (one == other) for k, (one, other) in enumerate(zip(neighbours(p), neighbours(e), strict=True))
+            )
+
+        A = Q = None
+        m = 0
+        if a:
+            k, A = alike(a), V[a]
+            contexts += [1 + k + 64 * min(g, 15), mix(mix(contexts[1], A), k)]
+            m = 4 if g == 0 else 8 if g < 16 else 12
+        else:
+            contexts += [0, 0]
+        if q is not None:
+            k, Q = alike(q), V[q]
+            contexts.append(k + 64 * (V[q + 1] == Q) + 128 * (V[q + s] == Q) + 256 * (V[q - 1] == Q))
+            contexts.append(mix(mix(mix(mix(contexts[1], Q), V[q + 1]), V[q + s]), V[q + s - 1]))
+            m += 1 + (k % 16 == 15) + (k == 63)
+        near_colours = list(dict.fromkeys([w, n, nw, ne]))
+        colours = {
+            colour: kind for kind, colour in ((4, A), (5, Q)) if colour is not None and colour not in near_colours
+        }
+        if A == Q and A in colours:
+            colours[A] = 4
+        colours |= {colour: kind for kind, colour in enumerate(near_colours)}
+        for v, kind in colours.items():
+            h, j = (0 if other is None else 1 + (other == v) for other in (A, Q))
+            if answer(contexts, kind, kind, h, j, m):
+                break
+        else:
+            v, contexts[0] = 0, 0
+            for i in range(b):
+                v = 2 * v + answer(contexts, min(6 + i, 15), 6 + 2**i + v, 3, 3, m)
+        S[0][wide] = S[1][near] = p
+        over[x] = a
+        return v, a + (a > 0), min(g + 1, 63) if v == A else 0
+
+    out, top, last = [], 0, None
+    for height, width in shapes:
+        begin = (top + 2) * s + 4
+        back = begin - last[1] if last and last[0] == (height, width) else None
+        last = (height, width), begin
+        over.clear()
+        for y in range(height):
+            stack.begin_row()
+            p, a, g = begin + y * s, 0, 0
+            V[p - 4 : p] = [V[p - s]] * 4
+            for x in range(width):
+                V[p + x], a, g = pixel(p + x, p + x - back if back else None, a, g, x)
+            V[p + width : p + width + 4] = [V[p + width - 1]] * 4
+        out.append(np.array([V[begin + y * s :][:width] for y in range(height)])[..., None])
+        top += height + 2
     stack.end()
     return out
 
@@ -583,12 +633,40 @@ def decoded(payload, n, height, width, channels, size):
         indices = decoded(data[length:], n, height, width, inner, 1 if count <= 256 else 2)
         return table[indices[..., 0]] if tag == 0xC0 else table[:, 0][indices]
     elif tag == 0x80:
-        out = mixing(data, n, height, width)
+        out = np.stack(mixing(data, [(n, height, width)]))
     elif tag >= 0x50:
         out = regressed(data, n, height, width, channels, tag - 0x50)
     elif tag >= 0x40:
         out = smooth(data, n, height, width, channels, tag - 0x40)
     else:
         return serial(tag, bytes(data), (n, height, width, channels), size)
+    assert not data
+    return out
+
+
+def decoded_lots(payload, lots, channels, size):
+    """Images of several lots, (number, height, width), one by one."""
+    data = list(payload)
+    tag = data.pop(0)
+    if tag == 0xC0:
+        count, length = varint(data), varint(data)
+        table = decoded(data[:length], 1, 1, count, channels, size)[0, 0]
+        assert data[length] == 0x80
+        return [table[indices[..., 0]] for indices in decoded_lots(data[length:], lots, 1, 1 if count <= 256 else 2)]
+    if tag == 0x80:
+        assert channels == 1
+        out = mixing(data, lots)
+    else:
+        assert tag == 0xC3
+        numbers, found, at = {}, {}, 0
+        for n, height, width in lots:
+            numbers.setdefault((height, width), []).extend(range(at, at + n))
+            at += n
+        for (height, width), mine in numbers.items():
+            length = varint(data)
+            images = decoded(data[:length], len(mine), height, width, channels, size)
+            found |= zip(mine, images, strict=True)
+            del data[:length]
+        out = [found[number] for number in range(at)]
     assert not data
     return out

@@ -132,7 +132,7 @@ class Learned:
         answer = self.pop(q)
         for slot in slots:
             self.slots[slot] += 1023 * answer - ((self.slots[slot] + 31) >> 6)
-        e = (65536 * answer - q) >> 2
+        e = (65536 * answer - q) >> 3
         for row in weights:
             for i in range(8):
                 row[i] = held(row[i] + ((((2 * x[i] * e) >> 16) + 1) >> 1))

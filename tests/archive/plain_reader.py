@@ -532,6 +532,10 @@ def lots_of(kind, data, lots, channels, sample_bytes, model):
     if len(lots) == 1:
         height, width, n = lots[0]
         return list(decoded(kind, data, (n, height, width, channels), sample_bytes, model))
+    if kind == 1:
+        return adaptive_reader.decoded_lots(
+            data, [(n, height, width) for height, width, n in lots], channels, sample_bytes
+        )
     source, numbers, out = Bytes(data), defaultdict(list), {}
     at = 0
     for height, width, n in lots:

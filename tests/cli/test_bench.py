@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 Run = Callable[..., Any]
 
@@ -36,4 +37,15 @@ def test_json_and_fewer_images(run: Run, tmp_path: Path, shape: tuple[int, ...],
 def test_no_images(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     done = run("bench", "a.txt")
-    assert done.code == 1 and done.err[0].startswith("bitsback: there are no images of pixels among the inputs (JPEG")
+    assert done.code == 1 and done.err[0].startswith("bitsback: there are no images among the inputs")
+
+
+def test_jpeg_files(run: Run, tmp_path: Path) -> None:
+    levels = np.random.default_rng(0).integers(0, 256, (40, 40)).astype(np.uint8)
+    Image.fromarray(levels).save(tmp_path / "a.jpg")
+    done = run("bench", "a.jpg")
+    assert done.code == 0 and done.err[0].startswith("1 JPEG file, ")
+    assert [line.split()[0] for line in done.out.decode().splitlines()[:2]] == ["codec", "bitsback"]
+    facts = json.loads(run("bench", "a.jpg", "--json").out)
+    assert facts["file_bytes"] == (tmp_path / "a.jpg").stat().st_size
+    assert {"bitsback", "JPEG XL"} <= {row["codec"] for row in facts["file_rows"]}

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bitsback.cli.train import _minutes, _Ticks
+
 Run = Callable[..., Any]
 
 needs_torch = pytest.mark.skipif(
@@ -21,7 +23,7 @@ needs_torch = pytest.mark.skipif(
 QUICK = ("--steps", 60, "--size", "small", "--init", "none")
 
 
-def save_checks(folder: Path, count: int = 300) -> Path:
+def save_checks(folder: Path, count: int = 100) -> Path:
     """Chequered images in two colours as PNG files, and two that are none."""
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -32,6 +34,19 @@ def save_checks(folder: Path, count: int = 300) -> Path:
     (folder / "broken.png").write_bytes((folder / "000.png").read_bytes()[:60])
     (folder / "notes.txt").write_text("not an image")
     return folder
+
+
+def test_the_time_left_is_by_what_steps_take_now() -> None:
+    """Not by what they took before the machine was busy, or before a run was resumed."""
+    ticks = _Ticks("one")
+    assert ticks.add(1000, 10.0) == 0
+    for k in range(1, 400):
+        rate = ticks.add(1000 + k, 10.0 + k / 2)
+    assert rate == pytest.approx(2)
+    for k in range(400, 440):
+        rate = ticks.add(1000 + k, 210 + 2.0 * (k - 400))
+    assert rate == pytest.approx(0.5)
+    assert [_minutes(t) for t in (7, 59.6, 3700)] == ["0:07", "1:00", "1:01:40"]
 
 
 @needs_torch
@@ -56,7 +71,7 @@ def test_a_killed_run_resumes_to_the_same_file(
     run: Run, spawn: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path
 ) -> None:
     save_checks(tmp_path / "in")
-    slow = ("--steps", 300, *QUICK[2:])
+    slow = ("--steps", 120, *QUICK[2:])
     for folder in ("unbroken", "killed"):
         (tmp_path / folder).mkdir()
     assert run("train", "in", "-o", "unbroken/mine.bbm", *slow, "-q").code == 0

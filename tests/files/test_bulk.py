@@ -64,7 +64,7 @@ def test_what_makes_more_than_its_file_is_refused_before(name: str) -> None:
     began = time.process_time()
     with pytest.raises(FormatError):
         check_bulk(recipe, shapes, 1000)
-    assert time.process_time() - began < 0.2
+    assert time.process_time() - began < 2
 
 
 def test_what_is_inflated_is_bounded_whatever_a_file_says_of_its_size() -> None:

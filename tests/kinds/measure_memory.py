@@ -104,7 +104,7 @@ ADAPTIVE_CASES: list[tuple[str, Whole, int]] = [
     ("regressed", (1, 700, 900, 1), 2),
     ("references", (2, 8, 8192, 1), 1),
     ("mixing", (1, 1, 1 << 19, 1), 2),
-    ("mixing", (400_000, 1, 1, 1), 1),
+    ("mixing", (30_000, 4, 4, 1), 1),
     ("median", (1, 1, 1, 2_000_000), 2),
     ("lzma", (1, 1, 2_000_000, 1), 2),
     ("levels-smooth", (1, 700, 900, 3), 2),

@@ -62,6 +62,7 @@ print((x != 0).sum(axis=1).tolist())
 
 ADAPTIVE = """
 from bitsback.kinds.adaptive import payload
+from bitsback.kinds.base import Lot
 rng = np.random.default_rng(0)
 def images(kind, shape):
     n, y, x, c = np.indices(shape)
@@ -73,6 +74,10 @@ for number in range(400):
     shape = tuple(int(rng.integers(1, most)) for most in (4, 12, 40, 5))
     whole = payload.encode(images(kind, shape))
     payload.decode(whole, shape[0], shape[1:], kind)
+    if number % 8 == 2:
+        lots = [images(kind, (1, *shape[1:])), images(kind, (2, 9, 7, shape[3])), images(kind, shape)]
+        shapes = [Lot(len(one), one.shape[1:]) for one in lots]
+        assert all(map(np.array_equal, payload.decode_lots(payload.encode_lots(lots), shapes, kind), lots))
     tag = int(rng.integers(0x50, 0x68))
     if number % 4 == 1 and payload.regressed.takes(shape, tag - 0x50):
         pictures = images(kind, shape)

@@ -346,7 +346,8 @@ class Writer:
         """What may be tried on such images; and, if there is no choice, why not."""
         library, key = self._library, group.key
         if key.coefficients:
-            return [JPEG], _COEFFICIENTS
+            fitting = [one for one in library.given if one.tag == JPEG.tag] if library.forced else []
+            return ([fitting[0]], _ASKED) if fitting else ([JPEG], _COEFFICIENTS)
         shapes = list(dict.fromkeys(group.shapes))
         levels = 2 if key.levels else None
         found = self._models(shapes[0], levels is not None)

@@ -7,6 +7,7 @@ import lzma
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any
 
 import click
@@ -34,6 +35,17 @@ class Row:
     decode: float
 
 
+@dataclass(slots=True)
+class FileRow:
+    """What one program made of JPEG files. Speeds in MB of files a second of wall time."""
+
+    codec: str
+    bytes: int
+    ratio: float
+    encode: float
+    decode: float
+
+
 @click.command("bench")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-n", "--images", "limit", type=click.IntRange(min=1), default=1000, metavar="N",
@@ -53,15 +65,21 @@ def bench_command(
     All get the same samples: bitsback as arrays, gzip, bz2 and xz as one stream for each kind of image, the image
     formats one image at a time. Every result is decoded and compared. bitsback's bytes are the whole archive; the
     model's file is not in there, and its size is shown. JPEG XL needs the package imagecodecs.
+
+    JPEG files are a table of their own: as files, byte for byte, next to JPEG XL's transcoding (imagecodecs) and Lepton
+    (lepton_jpeg_python).
     """
     from bitsback import api
 
-    groups, total = _load(inputs, limit)
+    groups, total, jpegs = _load(inputs, limit)
+    if jpegs:
+        _bench_files(jpegs, api.library_for(model), effort, threads, as_json)
+        if not groups:
+            return 0
     samples = sum(group.size for group in groups)
     raw = sum(group.nbytes for group in groups)
     if not samples:
-        raise ImageError("there are no images of pixels among the inputs (JPEG files are coded by their coefficients, "
-                         "which are not measured here)")  # fmt: skip
+        raise ImageError("there are no images among the inputs")
     count = sum(len(group) for group in groups)
     chosen = "" if count == total else f" of {total:,}"
     say(f"{count_words(count, 'image')}{chosen}, {samples:,} samples, {size_words(raw)}")
@@ -95,8 +113,9 @@ def bench_command(
     return 0
 
 
-def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int]:
-    """The images of all inputs by kind, thinned out evenly to ``limit``; and how many there were."""
+def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int, list[bytes]]:
+    """The images of all inputs by kind, thinned out evenly to ``limit``; how many there were; and the JPEG files, which
+    are no images here, so many at most."""
     import numpy as np
 
     from bitsback.archive.gather import gather, read_whole
@@ -107,7 +126,12 @@ def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int]:
     for one in skipped:
         say(f"skipped {one.name}: {one.reason}")
     files = [source for source in sources if source.entry.type == Type.FILE]
-    parts = [part for file in files for part in parse(read_whole(file), file.name).images]
+    parts, jpegs = [], []
+    for file in files:
+        picture = parse(data := read_whole(file), file.name)
+        parts += picture.images
+        jpegs += [data] if picture.coefficients else []
+    jpegs = [jpegs[i * len(jpegs) // min(limit, len(jpegs))] for i in range(min(limit, len(jpegs)))]
     total = sum(len(part) for part in parts)
     wanted = np.zeros(total, bool)
     wanted[np.arange(min(limit, total)) * total // max(min(limit, total), 1)] = True
@@ -118,7 +142,74 @@ def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int]:
         at += len(part)
         if len(taken):
             kinds.setdefault((part.shape[1:], part.dtype.name), []).append(taken)
-    return [np.concatenate(one) for one in kinds.values()], total
+    return [np.concatenate(one) for one in kinds.values()], total, jpegs
+
+
+def _bench_files(files: list[bytes], library: Any, effort: Any, threads: int, as_json: bool) -> None:
+    """The table of JPEG files."""
+    total = sum(map(len, files))
+    say(f"{count_words(len(files), 'JPEG file')}, {size_words(total)}")
+    _archive_of_files(files[:1], library, effort, 1)
+    codecs: list[tuple[str, Callable[[], Measured | None]]] = [
+        ("bitsback", lambda: _archive_of_files(files, library, effort, threads)),
+        ("JPEG XL", lambda: _transcoded(files, "imagecodecs", "jpegxl_encode_jpeg", "jpegxl_decode_jpeg")),
+        ("Lepton", lambda: _transcoded(files, "lepton_jpeg_python", "compress_bytes", "decompress_bytes")),
+    ]
+    rows = []
+    for name, measure in codecs:
+        found = measure()
+        if found is None:
+            say(f"{name}: not installed")
+            continue
+        size, encode, decode = found
+        rows.append(FileRow(name, size, total / size, total / encode / 1e6, total / decode / 1e6))
+    if as_json:
+        write_json({"files": len(files), "file_bytes": total, "file_rows": [asdict(row) for row in rows]})
+        return
+    click.echo(f"{'codec':<10} {'bytes':>12} {'of files':>9} {'ratio':>7} {'enc MB/s':>9} {'dec MB/s':>9}")
+    for row in rows:
+        speeds = f"{row.encode:>9.2f} {row.decode:>9.2f}"
+        click.echo(f"{row.codec:<10} {row.bytes:>12,} {row.bytes / total:>9.4f} {row.ratio:>7.2f} {speeds}")
+
+
+def _archive_of_files(files: list[bytes], library: Any, effort: Any, threads: int) -> Measured:
+    from bitsback.archive import Archive, Settings, taken, write_archive
+    from bitsback.archive.intake import data_item
+
+    stream = io.BytesIO()
+    began = time.perf_counter()
+    items = [data_item(data, f"{number}.jpg") for number, data in enumerate(files)]
+    report = write_archive(stream, items, library, Settings(effort, threads, embed=False))
+    encode = time.perf_counter() - began
+    began = time.perf_counter()
+    decoded = {member.name: b"".join(taken(data)) for member, data in
+               Archive(stream, library=library).contents(threads=threads)}  # fmt: skip
+    decode = time.perf_counter() - began
+    if any(decoded[f"{number}.jpg"] != data for number, data in enumerate(files)):
+        raise BitsBackError("bitsback did not give the same files")
+    return report.bytes_out, encode, decode
+
+
+def _transcoded(files: list[bytes], module: str, encoder: str, decoder: str) -> Measured | None:
+    """Another program, file by file; None if it is not installed. What it refuses counts as it is."""
+    try:
+        package = import_module(module)
+    except ModuleNotFoundError:
+        return None
+    coded: list[bytes | None] = []
+    began = time.perf_counter()
+    for data in files:
+        try:
+            coded.append(bytes(getattr(package, encoder)(data)))
+        except Exception:  # each has errors of its own
+            coded.append(None)
+    encode = time.perf_counter() - began
+    began = time.perf_counter()
+    decoded = [None if one is None else bytes(getattr(package, decoder)(one)) for one in coded]
+    decode = time.perf_counter() - began
+    if any(again not in (None, data) for again, data in zip(decoded, files, strict=True)):
+        raise BitsBackError(f"{module} did not give the same files")
+    return sum(len(data if one is None else one) for one, data in zip(coded, files, strict=True)), encode, decode
 
 
 def _warm_up(groups: Groups, library: Any, effort: Any) -> None:

@@ -26,8 +26,9 @@ SUFFIX = ".bbm"
 @click.option("--minutes", type=click.FloatRange(min=0.1), default=20.0, show_default=True,
               help="For everything, from the first look to the report.")  # fmt: skip
 @click.option("--steps", type=click.IntRange(min=1), help="Train so many steps, however long they take: repeatable.")
-@click.option("--kind", type=click.Choice(["auto", "context", "phases"]), default="auto", show_default=True,
-              help="Of the model. auto: whichever is smaller; phases: several times as fast to decode.")  # fmt: skip
+@click.option("--kind", type=click.Choice(["auto", "context", "phases", "jpeg"]), default="auto", show_default=True,
+              help="Of the model. auto: jpeg where most inputs are JPEG files, else whichever is smaller; phases: "
+                   "several times as fast to decode; jpeg: for JPEG files, of their coefficients.")  # fmt: skip
 @click.option("--size", type=click.Choice(["auto", "small", "medium", "large"]), default="auto", show_default=True,
               help="Of the network. Larger is slower and compresses better. auto: medium, or --init's.")  # fmt: skip
 @click.option("--init", default="auto", metavar="MODEL", show_default=True,
@@ -64,6 +65,10 @@ def train_command(
     the table at the end says what the model makes of those, next to PNG, WebP and JPEG XL. Beside MODEL come its card
     (.json) and a report (.html). Ctrl-C stops the training and keeps the best model so far; --resume goes on.
 
+    Where most of the files are JPEG files, the model is for their coefficients: compress takes JPEG files apart into
+    these, and no model of pixels is of use to it. That takes no torch, and --steps, --size, --init and --device mean
+    nothing; held-out files are compared with JPEG XL's transcoding and Lepton, and there is no report.
+
     With several processes: torchrun --nproc-per-node 2 -m bitsback train ...
     """
     path = Path(output)
@@ -79,6 +84,9 @@ def train_command(
             raise OutputExistsError(f"{folder} holds a run that was broken off: --resume goes on, --force starts anew")
     if resume and not folder.exists():
         raise BitsBackError(f"there is no run to resume: no {folder}")
+    if kind == "jpeg" or (kind == "auto" and _mostly_jpegs(inputs)):
+        _train_on_coefficients(inputs, path, minutes, seed, threads, as_json)
+        return 0
     try:
         from bitsback.training import Regime, fit
         from bitsback.training.distributed import join, leave
@@ -93,7 +101,7 @@ def train_command(
     group.agree(0.0)
     regime = Regime(minutes=minutes, steps=steps, kind=kind, size=size, init=init, seed=seed, device=device,
                         threads=threads, name=path.stem)  # fmt: skip
-    if group.leads and (jpegs := _jpegs(inputs)):
+    if group.leads and (jpegs := len(_jpegs(inputs)[0])):
         say(f"{jpegs:,} of these are JPEG files: compress codes them by their coefficients, byte for byte, and uses no "
             "model of pixels. What is learned of their pixels helps with other files of such images")  # fmt: skip
     with _view(leads=group.leads, drawn=not no_progress) as view:
@@ -119,15 +127,45 @@ def train_command(
     return 0
 
 
-def _jpegs(inputs: tuple[str, ...]) -> int:
-    """How many files claim to be JPEG files."""
+def _jpegs(inputs: tuple[str, ...]) -> tuple[list[Path], int]:
+    """The files that claim to be JPEG files; and how many others claim to be of a known format."""
     from bitsback.files import claimed
 
-    found = 0
+    found, others = [], 0
     for path in map(Path, inputs):
-        files = (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-        found += sum(claimed(file.suffix) == "jpeg" for file in files)
-    return found
+        for file in (file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]:
+            claim = claimed(file.suffix)
+            if claim == "jpeg":
+                found.append(file)
+            others += claim not in (None, "jpeg")
+    return found, others
+
+
+def _mostly_jpegs(inputs: tuple[str, ...]) -> bool:
+    jpegs, others = _jpegs(inputs)
+    return len(jpegs) > others
+
+
+def _train_on_coefficients(
+    inputs: tuple[str, ...], path: Path, minutes: float, seed: int, threads: int, as_json: bool
+) -> None:
+    from bitsback.training.coefficients import fit
+
+    done = fit(_jpegs(inputs)[0], path.stem, minutes, seed, say, max(threads, 1))
+    _write(path, done.model.data)
+    _write(path.with_suffix(".json"), (json.dumps(done.card, indent=1) + "\n").encode())
+    if as_json:
+        write_json(done.card)
+        return
+    whole = done.table["files"]
+    for name, size in done.table.items():
+        click.echo(f"{name:<24} {size:>14,} {size / whole:>7.4f}")
+    plain, own = (done.table[name] for name in ("bitsback", f"bitsback, {done.model.name}"))
+    say(
+        f"{path}: {len(done.model.data):,} bytes, which pay for themselves "
+        + (f"from {len(done.model.data) * whole // (plain - own):,} bytes of such files on" if own < plain else "never")
+    )
+    say(f"use it: bitsback compress FOLDER --model {path}")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -74,25 +74,25 @@ def check_bulk(recipe: Recipe, parts: Sequence[Shape], size: int, exact: bool = 
 
 
 def _bulk(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
-    kind = recipe["format"]
-    if kind not in formats.FORMATS:
-        raise ValueError(f"unknown image format {kind!r}")
-    if kind == "words":
+    name = recipe["format"]
+    if name not in formats.FORMATS:
+        raise ValueError(f"unknown image format {name!r}")
+    if name == "words":
         return _of_words(recipe, parts)
-    if kind == "gzip":
+    if name == "gzip":
         inner = _bulk(recipe["inner"], parts)
         return Bulk(inner.size, inner.pieces + len(recipe.get("members", ())), inner.size)
-    if kind == "npz":
+    if name == "npz":
         return _of_members(recipe, parts)
-    if kind == "png":
+    if name == "png":
         return _of_png(recipe, parts)
-    if kind == "pnm" and "plain" in recipe:
+    if name == "pnm" and "plain" in recipe:
         from bitsback.files.pnm import MAX_PLAIN
 
         if (samples := math.prod(parts[0])) > MAX_PLAIN:
             raise ValueError("an image of too many samples in plain text")
         return Bulk(2 * samples, 1, 10 * samples)  # numbers and words, one by one
-    if kind == "jpeg":
+    if name == "jpeg":
         return Bulk()  # no more than the part, and how many scans there are is bounded where they are read
     arrays = recipe.get("arrays", [recipe])
     return _sum([_of_array(one, shape) for one, shape in zip(arrays, parts, strict=True)])

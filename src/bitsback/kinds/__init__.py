@@ -7,6 +7,7 @@ weights, by what the configuration in a model file calls them.
 from bitsback.kinds import adaptive, filtered, jpeg, plain
 from bitsback.kinds.base import Coder
 from bitsback.kinds.context.config import ContextConfig
+from bitsback.kinds.jpeg.config import JpegConfig
 from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.vae.config import VAEConfig
 
@@ -14,7 +15,7 @@ _WITHOUT_WEIGHTS: tuple[Coder, ...] = (plain.CODER, adaptive.CODER, jpeg.CODER, 
 
 WITHOUT_WEIGHTS = {coder.tag: coder for coder in _WITHOUT_WEIGHTS}
 
-AnyConfig = ContextConfig | VAEConfig | PhasesConfig
+AnyConfig = ContextConfig | VAEConfig | PhasesConfig | JpegConfig
 
 NAMES: dict[int, str] = {coder.tag: coder.name for coder in _WITHOUT_WEIGHTS} | {
     config.TAG: str(config.__struct_config__.tag) for config in (ContextConfig, VAEConfig, PhasesConfig)

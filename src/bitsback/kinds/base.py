@@ -178,6 +178,9 @@ class ModelConfig(
     TAG: ClassVar[int]
     """The payload format: :attr:`Coder.tag`."""
 
+    DTYPE: ClassVar[str] = "uint8"
+    """Of the samples."""
+
     name: str
     image: ImageSpec
     answers: Answers = Answers()
@@ -204,6 +207,11 @@ class ModelConfig(
     def with_self_test(self, tensors: Tensors) -> Self:
         """The same with what :meth:`build` needs to tell an exact engine from others."""
         return self
+
+    @property
+    def takes(self) -> str:
+        """Which images it takes, for people."""
+        return str(self.image)
 
     @property
     def pace(self) -> int:
@@ -247,7 +255,8 @@ class Bits(NamedTuple):
 class Trained(ABC):
     """A kind with the weights of one model.
 
-    Images are uint8 (n, height, width, channels), C-contiguous, n >= 1, of the model's kind: who calls has checked it.
+    Images are (n, height, width, channels), C-contiguous, n >= 1, uint8 as a rule, of the model's kind: who calls has
+    checked it.
     """
 
     config: ModelConfig
@@ -272,6 +281,12 @@ class Trained(ABC):
         Raises:
             CodecError: such images are not coded in one piece.
         """
+
+    def known_images(self, image: ImageSpec) -> Images:
+        """What is coded for the known answer: see :mod:`bitsback.kinds.proof`."""
+        from bitsback.kinds import proof
+
+        return proof.known_images(image)
 
 
 class WithLatents(Trained):

@@ -7,7 +7,7 @@ A single lot is coded as if there were no lots.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate, groupby, pairwise
 
 import numpy as np
@@ -51,9 +51,14 @@ def encode(coder: Coder, arrays: Sequence[Images], threads: int = 1) -> bytes:
         return coder.encode(arrays[0], threads)
     if isinstance(coder, TakesLots):
         return coder.encode_lots(arrays, threads)
+    return encode_shapes(lambda images: coder.encode(images, threads), arrays)
+
+
+def encode_shapes(code: Callable[[Images], bytes], arrays: Sequence[Images]) -> bytes:
+    """Code lots of images shape by shape."""
     payloads = []
     for numbers in _alike(lots_of(arrays)).values():
-        payload = coder.encode(np.concatenate([arrays[number] for number in numbers]), threads)
+        payload = code(np.concatenate([arrays[number] for number in numbers]))
         payloads.append(varint(len(payload)) + payload)
     return b"".join(payloads)
 
@@ -66,6 +71,11 @@ def decode(
         return [coder.decode(payload, *lots[0], dtype, threads)]
     if isinstance(coder, TakesLots):
         return coder.decode_lots(payload, lots, dtype, threads)
+    return decode_shapes(lambda part, lot: coder.decode(part, *lot, dtype, threads), payload, lots)
+
+
+def decode_shapes(code: Callable[[bytes, Lot], Images], payload: bytes, lots: Sequence[Lot]) -> list[Images]:
+    """The inverse of :func:`encode_shapes`; FormatError, and what ``code`` raises."""
     out: list[Images] = [np.empty(0)] * len(lots)
     rest = memoryview(payload)
     for shape, numbers in _alike(lots).items():
@@ -73,7 +83,7 @@ def decode(
         if size > len(rest):
             raise FormatError("the payload ends within the images of a shape")
         counts = [lots[number].n for number in numbers]
-        images = coder.decode(bytes(rest[:size]), sum(counts), shape, dtype, threads)
+        images = code(bytes(rest[:size]), Lot(sum(counts), shape))
         for number, (start, stop) in zip(numbers, pairwise(accumulate(counts, initial=0)), strict=True):
             out[number] = images[start:stop]
         rest = rest[size:]
@@ -88,9 +98,14 @@ def memory(coder: Coder, lots: Sequence[Lot], dtype: DTypeLike, payload: int, th
         return coder.memory(*lots[0], dtype, payload, threads)
     if isinstance(coder, TakesLots):
         return coder.memory_lots(lots, dtype, payload, threads)
+    return memory_shapes(lambda lot: coder.memory(*lot, dtype, payload, threads), lots, dtype, payload)
+
+
+def memory_shapes(needs: Callable[[Lot], int], lots: Sequence[Lot], dtype: DTypeLike, payload: int) -> int:
+    """Bytes that :func:`decode_shapes` takes, where the images of a shape take what ``needs`` says."""
     alike = {shape: sum(lots[number].n for number in numbers) for shape, numbers in _alike(lots).items()}
     held = sum(count * shape[0] * shape[1] * shape[2] for count, shape in lots) * np.dtype(dtype).itemsize
-    return held + max(coder.memory(count, shape, dtype, payload, threads) for shape, count in alike.items()) + payload
+    return held + max(needs(Lot(count, shape)) for shape, count in alike.items()) + payload
 
 
 def _alike(lots: Sequence[Lot]) -> dict[Shape, list[int]]:
@@ -101,4 +116,14 @@ def _alike(lots: Sequence[Lot]) -> dict[Shape, list[int]]:
     return found
 
 
-__all__ = ["accepts", "by_shape", "decode", "encode", "lots_of", "memory"]
+__all__ = [
+    "accepts",
+    "by_shape",
+    "decode",
+    "decode_shapes",
+    "encode",
+    "encode_shapes",
+    "lots_of",
+    "memory",
+    "memory_shapes",
+]

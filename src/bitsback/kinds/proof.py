@@ -100,7 +100,7 @@ def known_images(image: ImageSpec) -> Images:
 
 def encoding(trained: Trained, image: ImageSpec) -> str:
     """SHA-256 in hex of the payload of the known images."""
-    return hashlib.sha256(trained.encode(known_images(image), 1)).hexdigest()
+    return hashlib.sha256(trained.encode(trained.known_images(image), 1)).hexdigest()
 
 
 def decoding(trained: Trained, image: ImageSpec) -> str:

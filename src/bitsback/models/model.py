@@ -152,7 +152,7 @@ class Model:
         >>> Model.load("digits-binary").takes
         '28x28 grey, 2 levels'
         """
-        return str(self.config.image)
+        return self.config.takes
 
     @property
     def has_latents(self) -> bool:
@@ -171,7 +171,8 @@ class Model:
 
     def accepts(self, shape: tuple[int, int, int], dtype: npt.DTypeLike, levels: int | None = None) -> bool:
         """Whether images of ``shape`` (height, width, channels) and ``dtype``, with so many values (None: any), fit."""
-        return self._fits(shape) and np.dtype(dtype) == np.uint8 and (self.levels == 256 or levels == self.levels)
+        fits = self._fits(shape) and np.dtype(dtype) == self.config.DTYPE
+        return fits and (self.levels == 256 or levels == self.levels)
 
     def encode(self, images: Images, threads: int = 1) -> bytes:
         """Code images, uint8 (n, height, width, channels) with n >= 1, into a payload.
@@ -203,7 +204,7 @@ class Model:
             FormatError, EmptyStackError: the payload is damaged. InexactEngineError: see :meth:`encode`.
         """
         shape = self._one_shape(shape)
-        if np.dtype(dtype) != np.uint8 or count < 1:
+        if np.dtype(dtype) != self.config.DTYPE or count < 1:
             raise CodecError(f"the model {self.name} has no {count} images of type {np.dtype(dtype)}")
         self._prove_decoding()
         return self.trained.decode(payload, count, shape, threads)
@@ -312,8 +313,9 @@ class Model:
 
     def _check(self, images: Images) -> None:
         """Raise CodecError unless the images are the model's kind."""
-        if images.ndim != 4 or not self._fits(images.shape[1:]) or images.dtype != np.uint8:
-            raise CodecError(f"the model {self.name} takes uint8 (n, *{self.shape}), not {images.dtype} {images.shape}")
+        if images.ndim != 4 or not self._fits(images.shape[1:]) or images.dtype != self.config.DTYPE:
+            wanted = f"{self.config.DTYPE} (n, *{self.shape})"
+            raise CodecError(f"the model {self.name} takes {wanted}, not {images.dtype} {images.shape}")
         if self.levels == 2 and images.size and images.max() > 1:
             raise CodecError(f"the model {self.name} takes samples 0 and 1")
 
@@ -341,7 +343,7 @@ def candidates(
             continue
         if found.where != "shipped":
             own.setdefault(model.id, model)
-        elif max(shape[:2]) <= LARGEST.get(model.name, max(shape[:2])):
+        elif max(shape[:2]) <= LARGEST.get(model.name.removesuffix(FAST), max(shape[:2])):
             shipped.setdefault(model.id, model)
     rest = list(shipped.values())
     if effort == "fast":

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from adaptive_reader import Bands, decoded
+from adaptive_reader import Bands, decoded, decoded_lots
 from bitsback.kinds.adaptive import bands
 from bitsback.kinds.adaptive import payload as coding
 from bitsback.kinds.adaptive.payload import encode, encode_as
+from bitsback.kinds.lots import lots_of
 
 
 def picture(n, channels, dtype, shape=(11, 17)):
@@ -66,6 +67,39 @@ def test_regressed_payloads_have_strips():
 def test_mixing_payloads(divisor, dtype):
     images = picture(2, 1, dtype) // divisor
     agrees(encode_as(images, 0x80), images)
+
+
+def drawings(channels):
+    """Lots of three shapes, of few colours, which repeat: images that move by a pixel, and little ones."""
+    rng = np.random.default_rng(5)
+    tiles = rng.integers(0, 3, (5, 8, 4, channels), np.uint8)
+    still = tiles[rng.integers(0, 5, (2, 3))].transpose(0, 2, 1, 3, 4).reshape(1, 16, 12, channels)
+    return [np.concatenate([still, still, np.roll(still, 1, axis=1)]), tiles[:2], still[:, :5], tiles[2:4]]
+
+
+def test_lots_of_drawings():
+    for lots, tag in (
+        ([d // 90 for d in drawings(1)], 0x80),
+        (drawings(3), 0xC0),
+        ([d * np.uint16(257) for d in drawings(2)], 0xC0),
+    ):
+        payload = coding.encode_lots(lots)
+        assert payload[0] == tag
+        lots_agree(payload, lots)
+
+
+def test_lots_of_shapes():
+    lots = [picture(1, 2, np.uint8, (6, 7)), picture(2, 2, np.uint8, (7, 6)), picture(1, 2, np.uint8, (6, 7))]
+    payload = coding.encode_lots(lots)
+    assert payload[0] == 0xC3
+    lots_agree(payload, lots)
+
+
+def lots_agree(payload, lots):
+    shapes = lots_of(lots)
+    again = decoded_lots(payload, [(n, *shape[:2]) for n, shape in shapes], lots[0].shape[3], lots[0].itemsize)
+    assert all(map(np.array_equal, again, [image for images in lots for image in images]))
+    assert all(map(np.array_equal, coding.decode_lots(payload, shapes, lots[0].dtype), lots))
 
 
 def test_long_images_have_bands():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from bitsback.kinds.adaptive.cost import decoding
-from bitsback.kinds.base import Images, Shape
+from bitsback.kinds.adaptive.cost import decoding, decoding_lots
+from bitsback.kinds.base import Images, Lot, Shape
 
 
 class Adaptive:
@@ -29,8 +30,23 @@ class Adaptive:
 
         return coding.decode(payload, count, shape, dtype)
 
+    def encode_lots(self, lots: Sequence[Images], threads: int = 1) -> bytes:
+        from bitsback.kinds.adaptive import payload as coding
+
+        return coding.encode_lots(lots)
+
+    def decode_lots(
+        self, payload: bytes, lots: Sequence[Lot], dtype: DTypeLike = np.uint8, threads: int = 1
+    ) -> list[Images]:
+        from bitsback.kinds.adaptive import payload as coding
+
+        return coding.decode_lots(payload, lots, dtype)
+
     def memory(self, count: int, shape: Shape, dtype: DTypeLike, payload: int, threads: int = 1) -> int:
         return decoding((count, *shape), payload)
+
+    def memory_lots(self, lots: Sequence[Lot], dtype: DTypeLike, payload: int, threads: int = 1) -> int:
+        return decoding_lots(lots, np.dtype(dtype).itemsize, payload)
 
     def prepare(self) -> None:
         import_module("bitsback.kinds.adaptive.payload")

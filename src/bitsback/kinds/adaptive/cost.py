@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from bitsback.kinds.base import Lot
+
 Whole = tuple[int, int, int, int]
 """Shape of images: (n, height, width, channels)."""
 
@@ -27,6 +31,15 @@ def learnable(whole: Whole) -> bool:
     count, height, width, channels = whole
     pixels, rows = count * height * width, count * height
     return (channels <= MANY_CHANNELS or pixels >= FEW_PIXELS) and (width * channels <= LONG_ROW or rows >= FEW_ROWS)
+
+
+def drawable(lots: Sequence[Lot]) -> bool:
+    """Whether :mod:`.mixing` takes lots of one channel, or of the indices of their colours: with margins they take up
+    to six times as much, and rows are not a few long ones. Part of the format."""
+    rows, widest = sum(n * shape[0] for n, shape in lots), max(shape[1] for _, shape in lots)
+    pixels = sum(n * shape[0] * shape[1] for n, shape in lots)
+    margins = sum(n * (shape[0] + 2) for n, shape in lots) * (widest + 8) <= 6 * pixels
+    return margins and (widest <= LONG_ROW or rows >= FEW_ROWS)
 
 
 MARGIN, STRIP = 2, 64
@@ -60,7 +73,30 @@ def decoding(whole: Whole, payload: int) -> int:
     slots = 4 << min(max(pixels.bit_length() + 3, 12), SLOTS_LOG2)
     slabs = 32 * max(min(samples, SLAB), channels)
     regressed = max(map(_regressing, (whole, (count, height, width, 1))))
-    return images + max(learned, regressed) + slots + slabs + 2 * payload + (10 << 20)
+    drawn = _drawing([Lot(count, (height, width, 1))])
+    return images + max(learned, regressed, drawn) + slots + slabs + 2 * payload + (10 << 20)
+
+
+def decoding_lots(lots: Sequence[Lot], sample_bytes: int, payload: int) -> int:
+    """The same for lots of images of several shapes: shape by shape, or together."""
+    samples = sum(n * shape[0] * shape[1] * shape[2] for n, shape in lots)
+    alike: dict[tuple[int, int, int], int] = {}
+    for n, shape in lots:
+        alike[shape] = alike.get(shape, 0) + n
+    apart = samples * sample_bytes + payload + max(decoding((n, *shape), payload) for shape, n in alike.items())
+    # all of them in a row, as when they are painted, and how they are drawn
+    pixels = samples // lots[0].shape[2]
+    return max(apart, decoding((1, 1, pixels, lots[0].shape[2]), payload) + _drawing(lots) + 4 * samples)
+
+
+def _drawing(lots: Sequence[Lot]) -> int:
+    """Bytes of the values of :mod:`.mixing` within their margins, and of where such were seen before."""
+    if not drawable(lots):
+        return 0
+    widest, count = max(shape[1] for _, shape in lots), sum(n for n, _ in lots)
+    values = sum(n * (shape[0] + 2) for n, shape in lots) * (widest + 8)
+    pixels = sum(n * shape[0] * shape[1] for n, shape in lots)
+    return 4 * values + 200 * count + 8 * widest + min(pixels, 1 << (SLOTS_LOG2 - 1)) * 2 + (1 << 16)
 
 
 def _learned(whole: Whole) -> int:

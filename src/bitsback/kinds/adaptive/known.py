@@ -116,10 +116,11 @@ KNOWN: dict[str, tuple[Known, ...]] = {
     ),
     "mixing": (
         Known(
-            (2, 12, 15, 1),
+            (3, 12, 24, 1),
             "uint8",
             0x80,
-            "fC3C~q{n?MM+bGI-;9NU!gUanUuuhduSlfXB89kxKP{~yK>WUp@aTd@rQTy7Ax`n|I$K3o{;i1",
+            "fC3k&^BZ4YCy;Jg<M~Rmp{m6;d7dc753Qb=<yVbMR`ssVbHSTI`yMg&OnvN1t3ST~^dXyz&s2z2umESUm>%Sx4u{~YvrNbqx_gK6qM"
+            "X1@hKaykP8iHTh`m(Kx~68*YqLl",
         ),
     ),
     "median uint8": (

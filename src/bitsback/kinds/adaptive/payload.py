@@ -5,10 +5,13 @@ A payload is a tag byte and a body. The tag says how the images were coded:
     0x00-0x2F   serial    samples or residuals in a row, and a general compressor: :mod:`.serial`
     0x40-0x47   smooth    predictions that learn, for photos and measurements: :mod:`.smooth`
     0x50-0x67   regressed least squares, in the light of earlier images: :mod:`.regressed`
-    0x80        mixing    counted contexts, for drawn images of one channel: :mod:`.mixing`
+    0x80        mixing    counted contexts and repeats, for drawn images of one channel: :mod:`.mixing`
     0xC0        palette   colours, then a payload of their indices (one channel): :mod:`.colours`
     0xC1        levels    sample values that occur, then a payload of their ranks
     0xC2        apart     a payload for each image, if they are at most 16
+    0xC3        shapes    a payload for the images of each shape, of lots of several
+
+Lots of images of several shapes are coded by the last of these, or together: by mixing, perhaps within palette.
 
 The encoder tries what may pay on a sample of the images and keeps the smallest. Whatever the images are, a payload is
 at most one byte longer than their samples.
@@ -16,7 +19,7 @@ at most one byte longer than their samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,13 +27,15 @@ from numpy.typing import DTypeLike, NDArray
 
 from bitsback.errors import CodecError, FormatError, TruncatedError
 from bitsback.kinds.adaptive import colours, known, mixing, regressed, serial, smooth
-from bitsback.kinds.adaptive.cost import Whole
+from bitsback.kinds.adaptive.cost import Whole, drawable
+from bitsback.kinds.base import Lot
+from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_of
 from bitsback.kinds.varint import read_varint, varint
 
 Images = NDArray[Any]
 """(n, height, width, channels), uint8 or uint16."""
 
-SMOOTH, REGRESSED, MIXING, PALETTE, LEVELS, APART = 0x40, 0x50, 0x80, 0xC0, 0xC1, 0xC2
+SMOOTH, REGRESSED, MIXING, PALETTE, LEVELS, APART, SHAPES = 0x40, 0x50, 0x80, 0xC0, 0xC1, 0xC2, 0xC3
 
 _SAMPLE = 1 << 15
 """How many samples the choice of a variant looks at; images of up to twice as many are tried whole."""
@@ -103,6 +108,27 @@ def decode(payload: bytes, count: int, shape: tuple[int, int, int], dtype: DType
     return _decode(memoryview(payload), whole, dtype, frozenset())
 
 
+def encode_lots(lots: Sequence[Images]) -> bytes:
+    """Code lots of images (n, H, W, C) of one type and number of channels: shape by shape, or as drawings together."""
+    lots = [np.ascontiguousarray(images) for images in lots if images.size]
+    payload = bytes([SHAPES]) + encode_shapes(encode, lots) if lots else b""
+    found = _form_of_lots(lots) if lots and lots[0].size else None
+    if found is None or not drawable([Lot(n, (*shape[:2], 1)) for n, shape in lots_of(found.lots)]):
+        return payload
+    known.prove_encoding(known.group(MIXING, found.lots[0].dtype), encode_as)
+    return min(payload, found.prefix + bytes([MIXING]) + mixing.encode(found.lots), key=len)
+
+
+def decode_lots(payload: bytes, lots: Sequence[Lot], dtype: DTypeLike) -> list[Images]:
+    """The inverse; errors as of :func:`decode`."""
+    dtype = np.dtype(dtype)
+    some = [lot for lot in lots if lot.n and 0 not in lot.shape]
+    decoded = iter(_decode_lots(memoryview(payload), some, dtype, within=frozenset()) if some else ())
+    if not some and payload:
+        raise FormatError("the payload holds more than the images")
+    return [next(decoded) if lot in some else np.empty((lot.n, *lot.shape), dtype) for lot in lots]
+
+
 def encode_as(images: Images, tag: int) -> bytes:
     """The payload of a variant without others in it.
 
@@ -110,7 +136,7 @@ def encode_as(images: Images, tag: int) -> bytes:
     """
     known.prove_encoding(known.group(tag, images.dtype), encode_as)
     if tag == MIXING:
-        body = mixing.encode(images)
+        body = mixing.encode([images])
     elif REGRESSED <= tag < MIXING:
         body = regressed.encode(images, tag - REGRESSED)
     elif SMOOTH <= tag < REGRESSED:
@@ -143,22 +169,51 @@ def _decode(payload: memoryview, whole: Whole, dtype: np.dtype[Any], within: fro
         return images
     if tag in (PALETTE, LEVELS) and not within & {PALETTE, LEVELS}:
         channels = whole[3] if tag == PALETTE else 1
-        count, body = read_varint(body)
-        size, body = read_varint(body)
-        if not 1 <= count <= min(colours.MOST, whole[0] * whole[1] * whole[2] * (1 if tag == PALETTE else whole[3])):
-            raise FormatError(f"the payload announces {count} colours")
-        if size > len(body):
-            raise TruncatedError("the payload ends within its colours")
-        table = _decode(body[:size], (1, 1, count, channels), dtype, within | {PALETTE, LEVELS})[0, 0]
+        most = whole[0] * whole[1] * whole[2] * (1 if tag == PALETTE else whole[3])
+        table, body = _table(body, channels, most, dtype)
         inner = (*whole[:3], 1) if tag == PALETTE else whole
-        return colours.paint(_decode(body[size:], inner, colours.index_type(count), within | {tag}), table)
+        return colours.paint(_decode(body, inner, colours.index_type(len(table)), within | {tag}), table)
     if tag == MIXING and mixing.takes(whole):
-        return mixing.decode(body, whole, dtype)
+        return mixing.decode(body, [Lot(whole[0], whole[1:])], dtype)[0]
     if tag & 0xF8 == SMOOTH and smooth.takes(whole, tag - SMOOTH):
         return smooth.decode(body, whole, dtype, tag - SMOOTH)
     if REGRESSED <= tag < MIXING and regressed.takes(whole, tag - REGRESSED):
         return regressed.decode(body, whole, dtype, tag - REGRESSED)
     return serial.decode(body, whole, dtype, tag)
+
+
+def _decode_lots(
+    payload: memoryview, lots: Sequence[Lot], dtype: np.dtype[Any], within: frozenset[int]
+) -> list[Images]:
+    """Lots of images from a payload, perhaps within one of colours or levels."""
+    if not payload:
+        raise TruncatedError("the payload is empty")
+    tag, body = payload[0], payload[1:]
+    channels = lots[0].shape[2]
+    if tag == SHAPES and not within:
+        return decode_shapes(lambda part, lot: decode(part, *lot, dtype), bytes(body), lots)
+    if tag == PALETTE and not within:
+        pixels = sum(lot.n * lot.shape[0] * lot.shape[1] for lot in lots)
+        table, body = _table(body, channels, pixels, dtype)
+        inner = [Lot(lot.n, (*lot.shape[:2], 1)) for lot in lots]
+        indices = _decode_lots(body, inner, colours.index_type(len(table)), within | {tag})
+        return [colours.paint(images, table) for images in indices]
+    if tag != MIXING or channels != 1 or not drawable(lots):
+        raise FormatError(f"lots of images of {channels} channels are not coded by variant {tag:#x}")
+    known.prove_decoding(known.group(tag, dtype), _decode_known)
+    return mixing.decode(body, lots, dtype)
+
+
+def _table(body: memoryview, channels: int, most: int, dtype: np.dtype[Any]) -> tuple[Images, memoryview]:
+    """The colours (colours, channels) that a payload begins with, of which there cannot be more than ``most``."""
+    count, body = read_varint(body)
+    size, body = read_varint(body)
+    if not 1 <= count <= min(colours.MOST, most):
+        raise FormatError(f"the payload announces {count} colours")
+    if size > len(body):
+        raise TruncatedError("the payload ends within its colours")
+    table = _decode(body[:size], (1, 1, count, channels), dtype, frozenset((PALETTE, LEVELS)))[0, 0]
+    return table, body[size:]
 
 
 def prove() -> None:
@@ -271,6 +326,29 @@ def _forms(images: Images) -> Iterator[_Form]:
         said = _smallest_table(found.table[None, None])
         prefix = bytes([tag]) + varint(len(found.table)) + varint(len(said)) + said
         yield _Form(prefix, found.indices.reshape(shape))
+
+
+class _FormOfLots(NamedTuple):
+    """The same of lots of images, which are of one channel then."""
+
+    prefix: bytes
+    lots: list[Images]
+
+
+def _form_of_lots(lots: list[Images]) -> _FormOfLots | None:
+    """Lots as indices of their colours, or as they are if they have but one channel; None if there are too many."""
+    channels = lots[0].shape[3]
+    pixels = np.concatenate([images.reshape(-1, channels) for images in lots])
+    found = colours.count(pixels)
+    if found is None or 4 * len(found.table) > len(pixels) + 64:
+        return None
+    if channels == 1 and not _sparse(found.table):
+        return _FormOfLots(b"", lots)
+    said = _smallest_table(found.table[None, None])
+    prefix = bytes([PALETTE]) + varint(len(found.table)) + varint(len(said)) + said
+    ends = np.cumsum([images.size // channels for images in lots])
+    parts = np.split(found.indices.reshape(-1), ends[:-1])
+    return _FormOfLots(prefix, [part.reshape(*images.shape[:3], 1) for part, images in zip(parts, lots, strict=True)])
 
 
 def _smallest_table(table: Images) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from bitsback.kinds.base import Images, Shape
+from bitsback.kinds.jpeg.cost import PACE
 from bitsback.kinds.jpeg.layout import ZIGZAG as ZIGZAG
 from bitsback.kinds.jpeg.layout import Component as Component
 from bitsback.kinds.jpeg.layout import Layout as Layout
@@ -19,7 +20,7 @@ from bitsback.kinds.jpeg.layout import Layout as Layout
 class Jpeg:
     """The coder. Takes blocks of coefficients, if they begin with what says whose they are."""
 
-    tag, id, name, learns, pace = 5, "", "jpeg", False, 1 << 20
+    tag, id, name, learns, pace = 5, "", "jpeg", False, PACE
 
     def accepts(self, shape: Shape, dtype: DTypeLike, levels: int | None = None) -> bool:
         return tuple(shape) == (8, 8, 1) and np.dtype(dtype) == np.uint16 and levels is None

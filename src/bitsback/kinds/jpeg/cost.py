@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+PACE = 1 << 20
+"""Samples that one core decodes in a tenth of a second, about."""
+
 MODEL = 4 << 20
 """Bytes of what is learned, and more."""
 

@@ -116,7 +116,7 @@ def ask(job, form, node, sets, bit, coder, message, category):  # type: ignore[n
     place = min(max((total >> WEIGHT_SHIFT) + TOP, 0), 2 * TOP - 1) >> COARSE
     p = tables.squash[place]
     bit, message = code_bit(bit, p, coder, message, category)
-    learn(model.slots, node, at, model.weights, first, second, said, known, bit, ((bit << 16) - p) >> 2)
+    learn(model.slots, node, at, model.weights, first, second, said, known, bit, ((bit << 16) - p) >> 3)
     if isinstance(coder, Counter):
         for i in range(count):
             count_answer(coder.answers, at[i] + node, bit)

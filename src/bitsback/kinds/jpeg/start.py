@@ -18,7 +18,7 @@ from bitsback.errors import FormatError
 from bitsback.kinds.jpeg import tables as t
 from bitsback.kinds.jpeg.tables import Model, Trained, Weights
 
-SHA256 = "cba23547c4b905f3e807ce43a9264d88c178067d3c428f73528da443d08837cb"
+SHA256 = "33c5965242ed129c5e075e77e331b12a92c0c00ba009fd36019fab5d47530ae0"
 
 MOST = 65504
 """The largest chance that is in a slot."""
@@ -55,27 +55,57 @@ class Start(NamedTuple):
 @cache
 def shipped() -> Start:
     """That of this package."""
+    return _made(shipped_arrays())
+
+
+@cache
+def shipped_arrays() -> tuple[NDArray[np.int64], ...]:
+    """What its file holds: see :data:`_FORMS`. Shared: do not write to them."""
     data = resources.files(__package__).joinpath("start.bin").read_bytes()
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise FormatError("the file start.bin of this installation is damaged: its hash is wrong")
-    return unpack(data)
+    return _arrays(data)
+
+
+def differing(slots: NDArray[np.int8], weights: NDArray[np.int16], single: NDArray[np.int8]) -> Start:
+    """A start that differs from that of this package: by so many steps of logits, and 16384ths of weights."""
+    own = shipped_arrays()
+    logits = (np.clip(own[place] + one, -128, 127) for place, one in ((3, slots), (5, single)))
+    return _made((*own[:3], next(logits), np.clip(own[4] + weights, -32768, 32767), next(logits)))
+
+
+def difference(model: Model) -> tuple[NDArray[np.int8], NDArray[np.int16], NDArray[np.int8]]:
+    """The inverse, as near as it can be: what does not differ by half a step does not differ."""
+    own = shipped().model
+    slots, single = (
+        (_logits(one).astype(np.int64) - _logits(other)).clip(-128, 127).astype(np.int8)
+        for one, other in ((model.slots, own.slots), (model.single, own.single))
+    )
+    weights = (model.weights.astype(np.int64) - own.weights).clip(-32768, 32767).astype(np.int16)
+    return slots, weights, single
 
 
 def unpack(data: bytes) -> Start:
     """What :func:`pack` was given, as far as it is kept. Raises FormatError if it is not that."""
+    return _made(_arrays(data))
+
+
+def _arrays(data: bytes) -> tuple[NDArray[np.int64], ...]:
     raw = _unpacked(data)
     arrays: list[NDArray[np.int64]] = []
     at = 0
     for form, count in _FORMS:
         arrays.append(np.frombuffer(raw, form, count, at).astype(np.int64))
         at += count * np.dtype(form).itemsize
+    return tuple(arrays)
+
+
+def _made(arrays: tuple[NDArray[np.int64], ...]) -> Start:
     predict, expect, least, slots, weights, single = arrays
     trained = Trained(
         predict.reshape(t.CLASSES, 64, 40).astype(np.int16), expect.reshape(t.CLASSES, 64, 40).astype(np.int16),
         least.reshape(t.CLASSES, 64).astype(np.int32),
     )  # fmt: skip
-    if any(np.abs(one.astype(np.int64)).sum(2).max() >= 1 << 18 for one in trained[:2]):
-        raise FormatError("what a model starts from is out of range")
     return Start.of(trained, Model(_chances(slots), weights.astype(np.int16), _chances(single)))
 
 

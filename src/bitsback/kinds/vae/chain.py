@@ -157,7 +157,8 @@ def decode(model: Links, payload: bytes, count: int) -> Images:
     if not stack.is_initial():
         raise FormatError("a payload holds more than its images")
     if payload[0] & SORTED:
-        return np.frombuffer(b"".join(shelf), np.uint8).reshape(images.shape).copy()
+        for image, key in zip(images, shelf, strict=True):
+            image[:] = np.frombuffer(key, np.uint8).reshape(model.shape)
     return images
 
 

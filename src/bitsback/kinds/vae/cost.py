@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from bitsback.kinds.context import cost as context_cost
+from bitsback.kinds.vae.chain import MAX_SORTED
 from bitsback.nets import cost as nets_cost
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def decoding(config: VAEConfig, count: int, payload: int) -> int:
     step = 3 * group * maps + 32 * group * pixels + 64 * group * config.latents
     if config.context is not None:
         step += context_cost.working(config.context, (group, image.height, image.width, 1))
-    return count * pixels + 2 * payload + networks + step + (1 << 20)
+    # Sorted images are on a shelf before they come out
+    shelf = count * (pixels + 64) if count <= MAX_SORTED else 0
+    return count * pixels + shelf + 2 * payload + networks + step + (1 << 20)
 
 
 def pace(config: VAEConfig) -> int:
