@@ -84,7 +84,7 @@ def sandbox(tmp_path: Path) -> Path:
     (place / "scans").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for i in range(130):
-        scan = (128 + np.cumsum(rng.integers(-3, 4, (20, 20)), i % 2)).clip(0, 255).astype(np.uint8)
+        scan = (128 + np.cumsum(rng.integers(-3, 4, (28, 28)), i % 2)).clip(0, 255).astype(np.uint8)
         Image.fromarray(scan).save(place / "scans" / f"{i:03d}.png")
     programs = tmp_path / "bin"
     programs.mkdir()
