@@ -1,6 +1,6 @@
 """How PNG files by different encoders come back: by parameters alone, by corrections, or kept as bytes.
 
-    python benchmarks/exactness_of_png.py [--with 'NAME=COMMAND {in} {out}']... PNG...
+    python benchmarks/exactness_of_png.py [--with 'NAME=COMMAND {in} {out}']... [--json FILE] PNG...
 
 Every file is taken as it is, and encoded anew by each encoder that is there: zlib and Pillow; Python's packages (``pip
 install zlib-ng deflate zopfli isal pyoxipng pypng``); commands (pngcrush, optipng, ImageMagick's convert), and those
@@ -26,6 +26,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import measure
+import tables
 from bitsback.files import parse, write
 
 Encode = Callable[[bytes], bytes]
@@ -89,9 +91,7 @@ def by_pypng(png: bytes) -> bytes:
 
 COMMANDS = {
     "pngcrush": "pngcrush -q -force {in} {out}",
-    "pngcrush -brute": "pngcrush -q -force -brute {in} {out}",
     "optipng -o2": "optipng -quiet -force -o2 -out {out} {in}",
-    "optipng -o5": "optipng -quiet -force -o5 -out {out} {in}",
     "ImageMagick": "convert {in} {out}",
     "ImageMagick -quality 95": "convert {in} -quality 95 {out}",
 }
@@ -137,47 +137,58 @@ def _module(name: str) -> Any:
         return None
 
 
+def row_of(name: str, encode: Encode, files: list[bytes]) -> dict[str, Any]:
+    """What becomes of all files by an encoder."""
+    counts: dict[str, int] = defaultdict(int)
+    sizes, shares = [], []
+    pixels = seconds_in = seconds_out = 0.0
+    for file in files:
+        try:
+            png = encode(file)
+        except Exception as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            continue
+        start = time.process_time()
+        picture = parse(png, "a.png")
+        seconds_in += time.process_time() - start
+        counts["files"] += 1
+        if picture.raw is not None:
+            counts["kept"] += 1
+            continue
+        if any("corrected" in image for image in picture.recipe["images"]):
+            counts["corrected"] += 1
+            sizes.append(picture.corrections)
+            shares.append(picture.corrections / len(png))
+        start = time.process_time()
+        assert write(picture.recipe, picture.blob, picture.parts) == png
+        seconds_out += time.process_time() - start
+        pixels += sum(part.nbytes for part in picture.parts)
+    return {
+        "encoder": name,
+        **{key: counts[key] for key in ("files", "corrected", "kept")},
+        "bytes": median(sizes) if sizes else 0,
+        "share": median(shares) if shares else 0.0,
+        "in": seconds_in / (pixels / 1e6) if pixels else 0.0,
+        "out": seconds_out / (pixels / 1e6) if pixels else 0.0,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--with", action="append", default=[], dest="commands")
+    parser.add_argument("--with", action="append", default=[], dest="commands", metavar="NAME=COMMAND")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("paths", nargs="+", metavar="PNG")
     given = parser.parse_args()
     files = [Path(path).read_bytes() for path in given.paths]
     commands = dict(command.split("=", 1) for command in given.commands)
-    print(
-        "| Encoder | files | by parameters | by corrections | kept | median bytes | share of the file | s/MB in | out |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    rows = []
     for name, encode in encoders(commands):
-        counts: dict[str, int] = defaultdict(int)
-        sizes, shares = [], []
-        pixels = seconds_in = seconds_out = 0.0
-        for file in files:
-            try:
-                png = encode(file)
-            except Exception as error:
-                print(f"{name}: {error}", file=sys.stderr)
-                continue
-            start = time.process_time()
-            picture = parse(png, "a.png")
-            seconds_in += time.process_time() - start
-            if picture.raw is not None:
-                counts["kept"] += 1
-                continue
-            corrected = any("corrected" in image for image in picture.recipe["images"])
-            counts["corrected" if corrected else "exact"] += 1
-            if corrected:
-                sizes.append(picture.corrections)
-                shares.append(picture.corrections / len(png))
-            start = time.process_time()
-            assert write(picture.recipe, picture.blob, picture.parts) == png
-            seconds_out += time.process_time() - start
-            pixels += sum(part.nbytes for part in picture.parts)
-        middle = f"{median(sizes):.0f} | {median(shares):.2%}" if sizes else "|"
-        total = sum(counts.values())
-        speed = f"{seconds_in / (pixels / 1e6):.2f} | {seconds_out / (pixels / 1e6):.2f}" if pixels else "|"
-        exact, corrected, kept = (counts[kind] for kind in ("exact", "corrected", "kept"))
-        print(f"| {name} | {total} | {exact} | {corrected} | {kept} | {middle} | {speed} |", flush=True)
+        rows.append(row_of(name, encode, files))
+        print(rows[-1], flush=True)
+    measured = {"machine": measure.machine(), "rows": [row for row in rows if row["files"]]}
+    print(tables.encoders(measured))
+    if given.json:
+        measure.write(given.json, measured)
 
 
 if __name__ == "__main__":

@@ -253,6 +253,28 @@ def _reasons(found: dict[str, int]) -> str:
     return ", ".join(f"{count} {why}" for why, count in kept[:5]) + (" ..." if len(kept) > 5 else "")
 
 
+def encoders(measured: dict[str, Any]) -> str:
+    """How PNG files come back, by who wrote them."""
+    rows = []
+    for row in measured["rows"]:
+        alone = row["files"] - row["corrected"] - row["kept"]
+        numbers = [str(number) if number else "" for number in (alone, row["corrected"], row["kept"])]
+        share = [f"{row['bytes']:,.0f}", f"{row['share']:.2%}".replace("%", " %")] if row["corrected"] else ["", ""]
+        rows.append([row["encoder"], str(row["files"]), *numbers, *share, f"{row['in']:.2f}", f"{row['out']:.2f}"])
+    heads = [
+        "files by",
+        "files",
+        "by parameters",
+        "by corrections",
+        "kept",
+        "bytes of these",
+        "of the file",
+        "s/MB in",
+        "out",
+    ]
+    return table(heads, rows) + f"\n\n{line(measured['machine'])}"
+
+
 def cards(found: list[dict[str, Any]]) -> str:
     """The cards of the shipped models."""
     rows = []
@@ -281,7 +303,7 @@ def cards(found: list[dict[str, Any]]) -> str:
 PAGES = {
     "README.md": ("folders", "results", "photos"),
     "docs/index.md": ("results",),
-    "docs/benchmarks.md": ("benchmarks", "photos", "graphics", "jpeg"),
+    "docs/benchmarks.md": ("benchmarks", "photos", "graphics", "encoders", "jpeg"),
     "docs/guides/train.md": ("training",),
     "docs/models.md": ("cards",),
 }
@@ -301,5 +323,6 @@ def parts() -> dict[str, dict[str, str]]:
         "jpeg": jpeg(measured["jpeg"], measured["jpeg_files"]),
         "cards": cards(shipped),
         "folders": folders(measured["folders"]),
+        "encoders": encoders(measured["exactness_of_png"]),
     }
     return {page: {mark: shown[mark] for mark in marks} for page, marks in PAGES.items()}

@@ -47,9 +47,10 @@ _STB: list[Rules] = [(quality, 8, ONLY_FIXED, 15, STB) for quality in (8, 5, 6, 
 _CHEAPEST: list[Rules] = [(9, 8, DEFAULT, 15, CHEAPEST), (7, 8, DEFAULT, 15, CHEAPEST), (6, 8, FILTERED, 15, CHEAPEST)]
 _TINY = 256
 """Tokens of which stb and zlib are likely to make the same."""
-_MANY_WRONG, _SURELY, _LIKELY = 16, 50, 16
+_MANY_WRONG, _SURELY, _LIKELY, _HARDLY = 16, 50, 16, 8
 """If there is more than one correction for so many tokens, maybe the cheapest way was looked for; surely, if there is
-less than one byte of them for so many tokens then; likely, so that no others are compared, for so many."""
+less than one byte of them for so many tokens then; likely, so that no others are compared, for so many; hardly, so that
+it is not tried with other rules, if there is more than one for so many."""
 _SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 14
 """Tokens on which encoders are compared, if none explains them all."""
 _FEW = 16
@@ -95,6 +96,8 @@ class _Search:
                 found += self._corrected(rules)
                 if found and len(found[-1].corrections) * _SURELY < tokens:
                     return found[-1]
+                if not found or len(found[0].corrections) * _HARDLY > tokens:
+                    break
             if any(len(recipe.corrections) * _LIKELY < tokens for recipe in found):
                 return min(found, key=lambda recipe: len(recipe.corrections))
         for rules in self._nearest(costs):
