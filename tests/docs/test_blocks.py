@@ -39,7 +39,7 @@ NO_CODE = {"text", "bibtex", "json"}
 EXEMPT = {"README.md": 1, "CONTRIBUTING.md": 2, "docs/models.md": 1, "docs/lab/paper.md": 1}
 """How many blocks of a page are not run; of the others, none."""
 
-QUICK = "--steps 4 --size small --init none"
+QUICK = "--steps 4 --size small --init none --kind context"
 PROGRAMS = {
     "python": 'exec "{python}" "$@"',
     "bitsback": '[ "$1" = train ] && set -- "$@" {quick}\nexec "{python}" -m bitsback "$@"',
