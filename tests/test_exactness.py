@@ -60,7 +60,7 @@ def test_every_way_of_computing_gives_the_same(name: str, source: str, engine: s
     np.testing.assert_array_equal(model.decode(payload, len(images)), images)
 
 
-@pytest.mark.parametrize("name", ["photos", "photos-fast", "photos-grey", "thumbnails", "digits"])
+@pytest.mark.parametrize("name", ["photos", "photos-fast", "photos-grey", "thumbnails", "thumbnails-fast", "digits"])
 def test_photos_do_not_depend_on_threads_or_company(name: str) -> None:
     """The same bytes with one thread and two, from any memory layout; the same pixels from either."""
     rng = np.random.default_rng(3)

@@ -32,7 +32,7 @@ from archive.archives import (
     symlink_item,
 )
 from archive.test_directory import posix_names, times, windows_names
-from bitsback.archive import Archive, Library, Settings, container, item, plan, write_archive, writer
+from bitsback.archive import Archive, Library, Settings, container, front, item, plan, write_archive, writer
 from bitsback.archive.container import File, Kind, System, check_sum
 from bitsback.archive.directory import Content, Directory, Row, name_bytes
 from bitsback.archive.edit import append, rebuild
@@ -257,6 +257,25 @@ def test_deflated_files() -> None:
         assert any(key in text for found_, text in keys.items()), name
     found = assert_same(packed([file_of(name, data, pixels=True) for name, data in files.items() if PLAIN.match(name)]))
     assert {name for name, one in found.items() if one.file is not None} == {b"stored.npz"}
+
+
+@pytest.mark.parametrize("step", [front.Colours(False, 2), front.Colours(True, 1), front.Colours(False, 1, True)])
+def test_palettes_and_tables_of_colours(step: front.Colours, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PNG files whose palettes are in several orders, and images of few colours without one, by a table's places."""
+    rng, files = np.random.default_rng(0), {}
+    for number in range(6):
+        table = rng.integers(0, 256, (90, 3)).astype(np.uint8)
+        image = Image.fromarray(rng.integers(number, 70, (12, 15)).astype(np.uint8), "P")
+        image.putpalette((table[np.argsort(table.sum(axis=1))] if number % 2 else table).tobytes())
+        out = io.BytesIO()
+        image.save(out, "PNG", **({"transparency": bytes(range(40))} if number > 3 else {}))
+        files[f"{number}.png"] = out.getvalue()
+    monkeypatch.setattr(front, "few_colours", lambda part: part.shape[3] > 1)
+    monkeypatch.setattr(item, "few_colours", lambda part: part.shape[3] > 1)
+    monkeypatch.setattr(front, "candidates", lambda lots, levels, few: [(step,)] if few else [()])
+    found = assert_same(packed([file_of(name, data) for name, data in files.items()], Settings(block=1 << 14)))
+    assert all(found[name.encode()].file == data for name, data in files.items())
+    assert all(one.content.recipe["palette"] for one in found.values())
 
 
 PLAIN = re.compile(r"(?!moving|wrong|strange|two.npy|behind)")

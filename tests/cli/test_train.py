@@ -21,6 +21,8 @@ needs_torch = pytest.mark.skipif(
 )
 
 QUICK = ("--steps", 60, "--size", "small", "--init", "none")
+ALONE = ("--kind", "context")
+"""One model, which nothing is raced against."""
 
 
 def save_checks(folder: Path, count: int = 100) -> Path:
@@ -94,7 +96,7 @@ def test_ctrl_c_writes_the_best_so_far(
     spawn: Callable[..., "subprocess.Popen[bytes]"], run: Run, tmp_path: Path
 ) -> None:
     save_checks(tmp_path / "in")
-    process = spawn("train", "in", "-o", "mine.bbm", "--steps", 20000, *QUICK[2:], "--no-progress")
+    process = spawn("train", "in", "-o", "mine.bbm", "--steps", 20000, *QUICK[2:], *ALONE, "--no-progress")
     for line in process.stderr:
         if b", step " in line:
             process.send_signal(signal.SIGINT)
@@ -111,7 +113,7 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     save_checks(tmp_path / "in")
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29731",
-        "-m", "bitsback", "train", "in", "-o", "mine.bbm", *map(str, QUICK), "--no-progress",
+        "-m", "bitsback", "train", "in", "-o", "mine.bbm", *map(str, QUICK), *ALONE, "--no-progress",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr.decode()

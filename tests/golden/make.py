@@ -112,8 +112,22 @@ def make() -> None:
         write_inputs(files)
         write_tree(files)
         bitsback.compress(files, HERE / "everything.bba", effort="max", store_sha256=True, force=True)
-        for model in ("digits", "digits-binary", "photos", "photos-fast", "photos-grey", "thumbnails"):
-            like = {"digits": "sampled", "digits-binary": "binary", "photos-grey": "greys", "thumbnails": "thumbnails"}
+        for model in (
+            "digits",
+            "digits-binary",
+            "photos",
+            "photos-fast",
+            "photos-grey",
+            "thumbnails",
+            "thumbnails-fast",
+        ):
+            like = {
+                "digits": "sampled",
+                "digits-binary": "binary",
+                "photos-grey": "greys",
+                "thumbnails": "thumbnails",
+                "thumbnails-fast": "thumbnails",
+            }
             bitsback.compress(
                 files / f"{like.get(model, 'scenes')}.npy", HERE / f"model-{model}.bba", model=model, force=True
             )

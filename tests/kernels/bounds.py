@@ -63,16 +63,9 @@ class Bounded(vectors.Pointer):
         return super()._at(index, kind)
 
 
-def put(self: vectors.Vectorised, unit: Unit, arguments: tuple[Any, ...]) -> None:
-    def wrapped(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(map(wrapped, value))
-        if not isinstance(value, Array):
-            return vectors.Value(unit.build, number(value).code)
-        count = number(values.size_of(unit.build, value.shape)).code
-        return Bounded(unit.build, value.data, value.dtype.itemsize, value.written, count, ir.Constant(LONG, 0))
-
-    self.function(vectors.Vectors(unit), *map(wrapped, arguments))
+def pointer(self: vectors.Vectorised, unit: Unit, array: Array) -> Bounded:
+    count = number(values.size_of(unit.build, array.shape)).code
+    return Bounded(unit.build, array.data, array.dtype.itemsize, array.written, count, ir.Constant(LONG, 0))
 
 
 def noise(unit: Unit, shape: Any, kind: Any = float) -> Array:
@@ -90,7 +83,7 @@ def check() -> None:
     """From now on, kernels that are compiled have their indices checked. They are not kept."""
     cache.of_this_set = lambda: None  # type: ignore[assignment]
     values.part, language.Body._slice = part, cut  # type: ignore[method-assign]
-    vectors.Vectorised.put = put  # type: ignore[method-assign]
+    vectors.Vectorised.pointer = pointer  # type: ignore[method-assign]
     language._FUNCTIONS[np.empty] = noise
 
 

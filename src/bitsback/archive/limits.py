@@ -47,7 +47,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-MEMBER, CONTENT, ARRAY, PIECE, BLOCK, CHUNK = 1, 1, 1, 2, 16, 128
+MEMBER, CONTENT, ARRAY, PIECE, BLOCK, CHUNK = 1, 1, 1, 2, 16, 144
 """How many things what an archive describes counts for. Each takes memory and time when the archive is opened; a block,
 with its check, never takes less than 16 bytes of it, a chunk, with its frame, never less than 84."""
 

@@ -310,7 +310,7 @@ class Vectorised(Part):
                 return value
             if not isinstance(value, Array):
                 return Value(unit.build, number(value).code)
-            return Pointer(unit.build, value.data, value.dtype.itemsize, value.written)
+            return self.pointer(unit, value)
 
         def unwrapped(value: Any) -> Any:
             if isinstance(value, tuple):
@@ -318,6 +318,10 @@ class Vectorised(Part):
             return Number(INTEGER, value.code) if isinstance(value, Value) and value.kind == LONG else value
 
         return unwrapped(self.function(Vectors(unit), *map(wrapped, arguments)))
+
+    def pointer(self, unit: Unit, array: Array) -> Pointer:
+        """What an array arrives as."""
+        return Pointer(unit.build, array.data, array.dtype.itemsize, array.written)
 
 
 def vectorised(function: Callable[..., Any]) -> Any:
