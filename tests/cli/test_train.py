@@ -20,7 +20,7 @@ needs_torch = pytest.mark.skipif(
     reason="training needs torch: pip install 'bitsback[train]'",
 )
 
-QUICK = ("--steps", 60, "--size", "small", "--init", "none")
+QUICK = ("--steps", 60, "--size", "small", "--init", "none", "--kind", "context")
 ALONE = ("--kind", "context")
 """One model, which nothing is raced against."""
 

@@ -39,7 +39,7 @@ NO_CODE = {"text", "bibtex", "json"}
 EXEMPT = {"README.md": 1, "CONTRIBUTING.md": 2, "docs/models.md": 1, "docs/lab/paper.md": 1}
 """How many blocks of a page are not run; of the others, none."""
 
-QUICK = "--steps 4 --size small --init none"
+QUICK = "--steps 4 --size small --init none --kind context"
 PROGRAMS = {
     "python": 'exec "{python}" "$@"',
     "bitsback": '[ "$1" = train ] && set -- "$@" {quick}\nexec "{python}" -m bitsback "$@"',
@@ -84,7 +84,7 @@ def sandbox(tmp_path: Path) -> Path:
     (place / "scans").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for i in range(130):
-        scan = (128 + np.cumsum(rng.integers(-3, 4, (20, 20)), i % 2)).clip(0, 255).astype(np.uint8)
+        scan = (128 + np.cumsum(rng.integers(-3, 4, (28, 28)), i % 2)).clip(0, 255).astype(np.uint8)
         Image.fromarray(scan).save(place / "scans" / f"{i:03d}.png")
     programs = tmp_path / "bin"
     programs.mkdir()

@@ -19,6 +19,9 @@ from bitsback.errors import BitsBackError, OutputExistsError
 
 SUFFIX = ".bbm"
 
+WITHOUT_TORCH = ("jpeg",)
+"""Kinds that learn by counting."""
+
 
 @click.command("train")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
@@ -84,7 +87,7 @@ def train_command(
             raise OutputExistsError(f"{folder} holds a run that was broken off: --resume goes on, --force starts anew")
     if resume and not folder.exists():
         raise BitsBackError(f"there is no run to resume: no {folder}")
-    if kind == "jpeg" or (kind == "auto" and _mostly_jpegs(inputs)):
+    if kind in WITHOUT_TORCH or (kind == "auto" and _mostly_jpegs(inputs)):
         _train_on_coefficients(inputs, path, minutes, seed, threads, as_json)
         return 0
     try:
