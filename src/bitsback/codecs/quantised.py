@@ -57,7 +57,7 @@ class Quantised(Family):
     >>> stack, codec = Stack(), Quantised(laplace, [-3.0, 8.5], 2.0, low=-100, high=100)
     >>> codec.push(stack, np.array([-4, 9]))
     >>> round(stack.bits(), 2)
-    4.72
+    5.05
     >>> codec.pop(stack)
     array([-4,  9], dtype=int32)
     """
