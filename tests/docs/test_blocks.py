@@ -79,13 +79,17 @@ def needs_torch(code: str) -> bool:
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Path:
-    """A folder with a collection of small grey scans, and the programs in its ``bin``."""
+    """A folder with a collection of small grey scans, one of small photos, and the programs in its ``bin``."""
     place = tmp_path / "work"
     (place / "scans").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for i in range(130):
         scan = (128 + np.cumsum(rng.integers(-3, 4, (28, 28)), i % 2)).clip(0, 255).astype(np.uint8)
         Image.fromarray(scan).save(place / "scans" / f"{i:03d}.png")
+    (place / "photos").mkdir()
+    for i in range(20):
+        photo = (128 + np.cumsum(rng.integers(-9, 10, (48, 64, 3)), i % 2)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(photo).save(place / "photos" / f"{i:03d}.jpg")
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, text in PROGRAMS.items():

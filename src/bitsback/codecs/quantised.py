@@ -41,7 +41,8 @@ class Quantised(Family):
         cdf: the distribution function, ``cdf(v, *parameters)``. ``v`` are float64 edges of shape (n,), parameters have
             shape (symbols, 1), and what comes back broadcasts to (symbols, n): ``scipy.stats.cauchy.cdf`` is one.
         parameters: numbers or arrays, broadcast to one shape, that of the arrays of symbols.
-        low, high: the least and the largest integer, negative ones too; at most 65,536 of them.
+        low: the least integer, maybe a negative one.
+        high: the largest; 65,536 integers at most.
         shape: of the arrays of symbols; default: that of the parameters.
         precision: 1 to 24.
 
