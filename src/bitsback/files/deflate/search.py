@@ -60,6 +60,9 @@ _ALIKE, _FAR = 32, 1 << 16
 looked for."""
 _FINALISTS = 2
 """Encoders that are compared on all tokens, if none explains them."""
+_STEPS, _STEPS_MORE = 16, 1 << 22
+"""So many steps for each byte, and these: when they are gone, what was found until then has to do. Where the same comes
+again and again, each byte has thousands of places to be compared with, and each encoder would look at them."""
 
 
 def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None:
@@ -82,6 +85,7 @@ class _Search:
         self._literal = not (stream.tokens >> TOKEN_BITS).any()
         farthest = int((stream.tokens >> TOKEN_BITS).max(initial=0))
         size = len(self._data)
+        self._left = _STEPS * size + _STEPS_MORE
         self._windows = [bits for bits in range(9, 15) if 0 < farthest <= (1 << bits) - 262 and size > 1 << bits]
 
     def recipe(self) -> Recipe | None:
@@ -92,24 +96,34 @@ class _Search:
         found: list[Recipe] = []
         tokens = len(self._stream.tokens)
         if min(costs.values()) * _MANY_WRONG > min(_SHORT_TRIAL, tokens):
-            for rules in _CHEAPEST:
+            for rules in _CHEAPEST if self._left > 0 else ():
                 found += self._corrected(rules)
                 if found and len(found[-1].corrections) * _SURELY < tokens:
                     return found[-1]
-                if not found or len(found[0].corrections) * _HARDLY > tokens:
+                if not found or len(found[0].corrections) * _HARDLY > tokens or self._left < 0:
                     break
             if any(len(recipe.corrections) * _LIKELY < tokens for recipe in found):
                 return min(found, key=lambda recipe: len(recipe.corrections))
         for rules in self._nearest(costs):
-            found += self._corrected(rules)
+            if self._left > 0 or not found:
+                found += self._corrected(rules)
         return min(found, key=lambda recipe: len(recipe.corrections), default=None)
 
     def _walk(self, rules: Rules) -> Walk:
         return Walk(self._data, self._flushes if rules[4] != CHEAPEST else self._flushes[:0], rules_of(*rules))
 
     def _corrected(self, rules: Rules) -> list[Recipe]:
-        corrections = self._walk(rules).corrections(self._stream, self._most)
+        walk = self._walk(rules)
+        corrections = walk.corrections(self._stream, self._most)
+        self._left -= walk.steps
         return [] if corrections is None else [Recipe(rules, corrections)]
+
+    def _cost(self, rules: Rules, limit: int, room: int) -> int:
+        """How many numbers correct the first tokens."""
+        walk = self._walk(rules)
+        cost = walk.cost(self._stream, limit, room)
+        self._left -= walk.steps
+        return cost
 
     def _explained(self) -> Recipe | None:
         """The best of what explains all, or nearly so."""
@@ -147,8 +161,10 @@ class _Search:
 
         def compare(several: list[Rules]) -> int:
             for rules in several:
+                if costs and self._left < 0:
+                    break
                 room = min(costs.values(), default=4 * _SHORT_TRIAL) * 5 // 4 + 8
-                costs[rules] = self._walk(rules).cost(self._stream, _SHORT_TRIAL, room)
+                costs[rules] = self._cost(rules, _SHORT_TRIAL, room)
             return min(costs.values())
 
         memory = self._memories[0]
@@ -165,7 +181,11 @@ class _Search:
     def _nearest(self, costs: dict[Rules, int]) -> list[Rules]:
         """Those that need the fewest corrections."""
         if len(self._stream.tokens) > _SHORT_TRIAL:
-            costs = {rules: self._walk(rules).cost(self._stream, _LONG_TRIAL, 4 * _LONG_TRIAL) for rules in costs}
+            shorter, costs = costs, {}
+            for rules in sorted(shorter, key=shorter.__getitem__):
+                if costs and self._left < 0:
+                    break
+                costs[rules] = self._cost(rules, _LONG_TRIAL, 4 * _LONG_TRIAL)
         return sorted(costs, key=costs.__getitem__)[:_FINALISTS]
 
 
