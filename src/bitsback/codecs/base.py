@@ -35,13 +35,15 @@ class Family(ABC):
 
     Attributes:
         shape: shape of the arrays of symbols.
-        size: number of values that a symbol can take, ``0 .. size - 1``.
+        size: number of values that a symbol can take, ``low .. low + size - 1``.
+        low: the least of them.
         precision: bits in which the intervals are resolved.
         dtype: of the arrays that :meth:`pop` returns; :meth:`push` takes any integer type.
     """
 
     shape: Shape
     size: int
+    low: int = 0
     precision: int
     dtype: npt.DTypeLike
 
@@ -73,7 +75,7 @@ class Family(ABC):
         array = np.asarray(x)
         if array.shape != self.shape:
             raise CodecError(f"symbols have shape {array.shape}, their parameters {self.shape}")
-        return whole(array, self.dtype, self.size, "a symbol")
+        return whole(array, self.dtype, self.low + self.size, "a symbol", start=self.low)
 
     def intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         """Return the flat ``starts`` and ``freqs`` of the symbols ``x``: what :meth:`Stack.push` takes."""

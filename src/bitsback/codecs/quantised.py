@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsback.ans import MAX_PRECISION, Stack
-from bitsback.codecs.base import Family, Shape, reals, whole
+from bitsback.codecs.base import Family, Shape, reals
 from bitsback.codecs.categorical import pop_once
 from bitsback.errors import CodecError
 
@@ -80,17 +80,6 @@ class Quantised(Family):
             raise CodecError(f"parameters of shapes {[array.shape for array in arrays]}: {error}") from None
         self.cdf, self.low, self.high, self.precision = cdf, int(low), int(high), int(precision)
         self.size, self.dtype = self.high - self.low + 1, np.int32
-
-    def form(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Return ``x`` as :meth:`pop` would: int32 of the same numbers.
-
-        Raises:
-            CodecError: wrong shape or type, or a symbol out of range.
-        """
-        array = np.asarray(x)
-        if array.shape != self.shape:
-            raise CodecError(f"symbols have shape {array.shape}, their parameters {self.shape}")
-        return whole(array, self.dtype, self.high + 1, "a symbol", start=self.low)
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
