@@ -462,12 +462,12 @@ def few_colours(images: Images) -> bool:
     if channels == 1 or channels * images.itemsize > 8:
         return False
     for number in sorted({0, count // 2, count - 1}):
-        keys = colours.keys(images[number].reshape(-1, channels))
-        looked = keys[:: -(-len(keys) // LOOKED)]
-        if 2 * len(np.unique(looked)) > len(looked) and len(looked) < len(keys):
+        pixels = images[number].reshape(-1, channels)
+        looked = pixels[:: -(-len(pixels) // LOOKED)]
+        if len(looked) < len(pixels) and 2 * len(np.unique(colours.keys(looked))) > len(looked):
             return False
-        found = len(np.unique(keys))
-        if 4 * found > len(keys) or (found > 1 << 8 and 32 * found > len(keys)):
+        found = len(np.unique(colours.keys(pixels)))
+        if 4 * found > len(pixels) or (found > 1 << 8 and 32 * found > len(pixels)):
             return False
     return True
 
