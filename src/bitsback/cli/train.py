@@ -87,8 +87,9 @@ def train_command(
             raise OutputExistsError(f"{folder} holds a run that was broken off: --resume goes on, --force starts anew")
     if resume and not folder.exists():
         raise BitsBackError(f"there is no run to resume: no {folder}")
-    if kind in WITHOUT_TORCH or (kind == "auto" and _mostly_jpegs(inputs)):
-        _train_on_coefficients(inputs, path, minutes, seed, threads, as_json)
+    jpegs, others = _jpegs(inputs)
+    if kind in WITHOUT_TORCH or (kind == "auto" and len(jpegs) > others):
+        _train_on_coefficients(jpegs, path, minutes, seed, threads, as_json)
         return 0
     try:
         from bitsback.training import Regime, fit
@@ -104,9 +105,11 @@ def train_command(
     group.agree(0.0)
     regime = Regime(minutes=minutes, steps=steps, kind=kind, size=size, init=init, seed=seed, device=device,
                         threads=threads, name=path.stem)  # fmt: skip
-    if group.leads and (jpegs := len(_jpegs(inputs)[0])):
-        say(f"{jpegs:,} of these are JPEG files: compress codes them by their coefficients, byte for byte, and uses no "
-            "model of pixels. What is learned of their pixels helps with other files of such images")  # fmt: skip
+    if group.leads and jpegs:
+        say(
+            f"{len(jpegs):,} of these are JPEG files: compress codes them by their coefficients, byte for byte, and "
+            "uses no model of pixels. What is learned of their pixels helps with other files of such images"
+        )
     with _view(leads=group.leads, drawn=not no_progress) as view:
         result = fit(inputs, regime, folder=folder, view=view)
         stopped = view.stopping()
@@ -144,17 +147,12 @@ def _jpegs(inputs: tuple[str, ...]) -> tuple[list[Path], int]:
     return found, others
 
 
-def _mostly_jpegs(inputs: tuple[str, ...]) -> bool:
-    jpegs, others = _jpegs(inputs)
-    return len(jpegs) > others
-
-
 def _train_on_coefficients(
-    inputs: tuple[str, ...], path: Path, minutes: float, seed: int, threads: int, as_json: bool
+    jpegs: list[Path], path: Path, minutes: float, seed: int, threads: int, as_json: bool
 ) -> None:
     from bitsback.training.coefficients import fit
 
-    done = fit(_jpegs(inputs)[0], path.stem, minutes, seed, say, max(threads, 1))
+    done = fit(jpegs, path.stem, minutes, seed, say, max(threads, 1))
     _write(path, done.model.data)
     _write(path.with_suffix(".json"), (json.dumps(done.card, indent=1) + "\n").encode())
     if as_json:
