@@ -137,18 +137,20 @@ class Choice:
     def others(self, size: int) -> list[tuple[str, int]]:
         """The other candidates, the smallest first, and about how many bytes they would take where the best takes
         ``size``."""
+        found = [(name, round(size * (1 + more))) for more, name in self._compared()]
+        return sorted(found, key=lambda one: one[1])
+
+    def _compared(self) -> list[tuple[float, str]]:
+        """What the other candidates take more than the best, as far as it is known."""
         found = ((self.excess(one), one.name) for one in self.ranking[1:])
-        return sorted(
-            ((name, round(size * (1 + more))) for more, name in found if more is not None), key=lambda x: x[1]
-        )
+        return [(more, name) for more, name in found if more is not None]
 
     @property
     def reason(self) -> str:
         """In words: by how much the best is the best, of those that come closest."""
         if self.why:
             return self.why
-        found = ((self.excess(one), one.name) for one in self.ranking[1:])
-        others = [(more, name) for more, name in found if more is not None and more >= 0]  # not ahead on a sample only
+        others = [(more, name) for more, name in self._compared() if more >= 0]  # not ahead on a sample only
         words = [f"{name} ({100 * more:+.1f} %)" for more, name in sorted(others)[:SAID]]
         return "; ".join(filter(None, [self.without, f"smallest, before {', '.join(words)}" if words else ""]))
 
