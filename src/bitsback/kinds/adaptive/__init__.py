@@ -46,7 +46,7 @@ class Adaptive:
         return decoding((count, *shape), payload)
 
     def memory_lots(self, lots: Sequence[Lot], dtype: DTypeLike, payload: int, threads: int = 1) -> int:
-        return decoding_lots(lots, np.dtype(dtype).itemsize, payload)
+        return decoding_lots(lots, dtype, payload)
 
     def prepare(self) -> None:
         import_module("bitsback.kinds.adaptive.payload")

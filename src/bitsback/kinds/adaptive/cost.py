@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from numpy.typing import DTypeLike
+
 from bitsback.kinds.base import Lot
+from bitsback.kinds.lots import memory_shapes
 
 Whole = tuple[int, int, int, int]
 """Shape of images: (n, height, width, channels)."""
@@ -77,13 +80,10 @@ def decoding(whole: Whole, payload: int) -> int:
     return images + max(learned, regressed, drawn) + slots + slabs + 2 * payload + (10 << 20)
 
 
-def decoding_lots(lots: Sequence[Lot], sample_bytes: int, payload: int) -> int:
+def decoding_lots(lots: Sequence[Lot], dtype: DTypeLike, payload: int) -> int:
     """The same for lots of images of several shapes: shape by shape, or together."""
     samples = sum(n * shape[0] * shape[1] * shape[2] for n, shape in lots)
-    alike: dict[tuple[int, int, int], int] = {}
-    for n, shape in lots:
-        alike[shape] = alike.get(shape, 0) + n
-    apart = samples * sample_bytes + payload + max(decoding((n, *shape), payload) for shape, n in alike.items())
+    apart = memory_shapes(lambda lot: decoding((lot.n, *lot.shape), payload), lots, dtype, payload)
     # all of them in a row, as when they are painted, and how they are drawn
     pixels = samples // lots[0].shape[2]
     return max(apart, decoding((1, 1, pixels, lots[0].shape[2]), payload) + _drawing(lots) + 4 * samples)
