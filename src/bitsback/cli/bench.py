@@ -5,7 +5,7 @@ import gzip
 import io
 import lzma
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any
@@ -95,12 +95,7 @@ def bench_command(
         ("WebP", lambda: _each("WebP", groups)),
         ("JPEG XL", lambda: _each("JPEG XL", groups)),
     ]
-    for name, measure in codecs:
-        found = measure()
-        if found is None:
-            say(f"{name}: not for these images, or not installed")
-            continue
-        size, encode, decode = found
+    for name, (size, encode, decode) in _measured(codecs, "not for these images, or not installed"):
         rate = 8 * size / samples
         rows.append(Row(name, size, rate, raw / size, raw / encode / 1e6, raw / decode / 1e6))
     if as_json:
@@ -111,6 +106,17 @@ def bench_command(
         speeds = f"{row.encode:>9.2f} {row.decode:>9.2f}"
         click.echo(f"{row.codec:<10} {row.bytes:>12,} {row.bits_per_dim:>9.4f} {row.ratio:>7.2f} {speeds}")
     return 0
+
+
+def _measured(
+    codecs: Iterable[tuple[str, Callable[[], Measured | None]]], without: str
+) -> Iterator[tuple[str, Measured]]:
+    """Measure one codec after the other; say of those that there are not why they are left out."""
+    for name, measure in codecs:
+        if (found := measure()) is None:
+            say(f"{name}: {without}")
+        else:
+            yield name, found
 
 
 def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int, list[bytes]]:
@@ -156,12 +162,7 @@ def _bench_files(files: list[bytes], library: Any, effort: Any, threads: int, as
         ("Lepton", lambda: _transcoded(files, "lepton_jpeg_python", "compress_bytes", "decompress_bytes")),
     ]
     rows = []
-    for name, measure in codecs:
-        found = measure()
-        if found is None:
-            say(f"{name}: not installed")
-            continue
-        size, encode, decode = found
+    for name, (size, encode, decode) in _measured(codecs, "not installed"):
         rows.append(FileRow(name, size, total / size, total / encode / 1e6, total / decode / 1e6))
     if as_json:
         write_json({"files": len(files), "file_bytes": total, "file_rows": [asdict(row) for row in rows]})
