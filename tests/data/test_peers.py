@@ -1,3 +1,4 @@
+import io
 import sys
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from PIL import Image as Pillow
 
 from bitsback.data import peers
 from bitsback.errors import ImageError
@@ -126,3 +128,20 @@ def test_two_values_take_a_bit_each(name: str) -> None:
     assert sizes[name] is not None and sizes[name] < 3 * (64 * 64 // 8 + 200)
     third = images[0] + noise((64, 64, 1), bool, 9)
     assert (peers.file_sizes([third] * 3, [name])[name] or 0) > 1.2 * sizes[name]
+
+
+@pytest.mark.parametrize("name", peers.TRANSCODERS)
+def test_transcoders_give_the_same_file_or_refuse(name: str) -> None:
+    other = peers.transcoder(name)
+    if other is None:
+        pytest.skip("not installed")
+    stream = io.BytesIO()
+    Pillow.fromarray(np.arange(1024, dtype=np.uint8).reshape(32, 32)).save(stream, "JPEG")
+    data = stream.getvalue()
+    assert (coded := other.encode(data)) is not None and other.decode(coded) == data
+    assert other.encode(b"no such file") is None
+
+
+def test_a_transcoder_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(peers.TRANSCODERS, "Lepton", ("no_such_module", "a", "b"))
+    assert peers.transcoder("Lepton") is None

@@ -7,7 +7,7 @@ import lzma
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from importlib import import_module
+from functools import partial
 from typing import Any
 
 import click
@@ -153,13 +153,14 @@ def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int, list[bytes]]:
 
 def _bench_files(files: list[bytes], library: Any, effort: Any, threads: int, as_json: bool) -> None:
     """The table of JPEG files."""
+    from bitsback.data.peers import TRANSCODERS
+
     total = sum(map(len, files))
     say(f"{count_words(len(files), 'JPEG file')}, {size_words(total)}")
     _archive_of_files(files[:1], library, effort, 1)
     codecs: list[tuple[str, Callable[[], Measured | None]]] = [
         ("bitsback", lambda: _archive_of_files(files, library, effort, threads)),
-        ("JPEG XL", lambda: _transcoded(files, "imagecodecs", "jpegxl_encode_jpeg", "jpegxl_decode_jpeg")),
-        ("Lepton", lambda: _transcoded(files, "lepton_jpeg_python", "compress_bytes", "decompress_bytes")),
+        *((name, partial(_transcoded, name, files)) for name in TRANSCODERS),
     ]
     rows = []
     for name, (size, encode, decode) in _measured(codecs, "not installed"):
@@ -191,25 +192,21 @@ def _archive_of_files(files: list[bytes], library: Any, effort: Any, threads: in
     return report.bytes_out, encode, decode
 
 
-def _transcoded(files: list[bytes], module: str, encoder: str, decoder: str) -> Measured | None:
+def _transcoded(name: str, files: list[bytes]) -> Measured | None:
     """Another program, file by file; None if it is not installed. What it refuses counts as it is."""
-    try:
-        package = import_module(module)
-    except ModuleNotFoundError:
+    from bitsback.data.peers import transcoder
+
+    other = transcoder(name)
+    if other is None:
         return None
-    coded: list[bytes | None] = []
     began = time.perf_counter()
-    for data in files:
-        try:
-            coded.append(bytes(getattr(package, encoder)(data)))
-        except Exception:  # each has errors of its own
-            coded.append(None)
+    coded = [other.encode(data) for data in files]
     encode = time.perf_counter() - began
     began = time.perf_counter()
-    decoded = [None if one is None else bytes(getattr(package, decoder)(one)) for one in coded]
+    decoded = [None if one is None else other.decode(one) for one in coded]
     decode = time.perf_counter() - began
     if any(again not in (None, data) for again, data in zip(decoded, files, strict=True)):
-        raise BitsBackError(f"{module} did not give the same files")
+        raise BitsBackError(f"{name} did not give the same files")
     return sum(len(data if one is None else one) for one, data in zip(coded, files, strict=True)), encode, decode
 
 

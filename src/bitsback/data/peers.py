@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,42 @@ EFFORT = 7
 
 PEERS = ("PNG", "WebP", f"{JPEG_XL} 9")
 """The best that each format offers."""
+
+
+TRANSCODERS = {
+    JPEG_XL: ("imagecodecs", "jpegxl_encode_jpeg", "jpegxl_decode_jpeg"),
+    "Lepton": ("lepton_jpeg_python", "compress_bytes", "decompress_bytes"),
+}
+"""What makes JPEG files smaller, byte for byte: where from, and its functions."""
+
+
+@dataclass(frozen=True)
+class Transcoder:
+    """One of :data:`TRANSCODERS`."""
+
+    compress: Callable[[bytes], bytes]
+    decompress: Callable[[bytes], bytes]
+
+    def encode(self, data: bytes) -> bytes | None:
+        """A JPEG file made smaller; None if this one is refused."""
+        try:
+            return bytes(self.compress(data))
+        except Exception:  # each has errors of its own
+            return None
+
+    def decode(self, data: bytes) -> bytes:
+        """The inverse."""
+        return bytes(self.decompress(data))
+
+
+def transcoder(name: str) -> Transcoder | None:
+    """One of :data:`TRANSCODERS` by its name. None: not installed."""
+    module, encoder, decoder = TRANSCODERS[name]
+    try:
+        package = import_module(module)
+    except ModuleNotFoundError:
+        return None
+    return Transcoder(getattr(package, encoder), getattr(package, decoder))
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,14 @@ import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.archive import Library, Settings, write_archive
 from bitsback.archive.intake import data_item
+from bitsback.data.peers import TRANSCODERS, transcoder
 from bitsback.errors import BitsBackError, ImageError
 from bitsback.files import jpeg
 from bitsback.kinds.jpeg import coding, payload
@@ -185,22 +184,10 @@ def others(files: Sequence[bytes]) -> dict[str, int]:
     """Bytes of JPEG files by JPEG XL's transcoding and by Lepton, if they are installed. What one refuses counts as it
     is."""
     found = {}
-    for name, module, function in (
-        ("JPEG XL", "imagecodecs", "jpegxl_encode_jpeg"), ("Lepton", "lepton_jpeg_python", "compress_bytes")
-    ):  # fmt: skip
-        try:
-            encode = getattr(import_module(module), function)
-        except ModuleNotFoundError:
-            continue
-        found[name] = sum(_size(encode, data) for data in files)
+    for name in TRANSCODERS:
+        if (other := transcoder(name)) is not None:
+            found[name] = sum(min(len(other.encode(data) or data), len(data)) for data in files)
     return found
-
-
-def _size(encode: Any, data: bytes) -> int:
-    try:
-        return min(len(encode(data)), len(data))
-    except Exception:  # each has errors of its own
-        return len(data)
 
 
 __all__ = ["Trained", "fit", "go_through", "new_counter", "others"]
