@@ -29,7 +29,7 @@ from bitsback.errors import CodecError, FormatError, TruncatedError
 from bitsback.kinds.adaptive import colours, known, mixing, regressed, serial, smooth
 from bitsback.kinds.adaptive.cost import Whole, drawable
 from bitsback.kinds.base import Lot
-from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_of
+from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_by_shape, lots_of
 from bitsback.kinds.varint import read_varint, varint
 
 Images = NDArray[Any]
@@ -55,6 +55,10 @@ _CLOSE, _TRIED = 1.2, 3
 _GAIN = 0.99
 """What takes longer must be smaller by this factor."""
 
+_LOST = 2
+"""Where smooth images take so many times as much as the best, least squares do not come close; but in the light of an
+image before that is much like this one they might."""
+
 _PATIENCE = 1 << 21
 """... if these have no more samples than this."""
 
@@ -63,6 +67,10 @@ _APART_IMAGES, _APART_SAMPLES = 16, 1 << 12
 
 _APART = 0.9
 """What images one by one are expected to take must be so much of what they take together: both are guesses."""
+
+_MAYBE = 0.7
+"""Lots that take less than this part shape by shape of what they take as drawings together, on some of the shapes, are
+no drawings; and those that take more than all of it are: from all shapes drawings learn more yet."""
 
 _MIXED_LEVELS = 1 << 12
 """Grey images of more values than this are not drawn."""
@@ -111,12 +119,32 @@ def decode(payload: bytes, count: int, shape: tuple[int, int, int], dtype: DType
 def encode_lots(lots: Sequence[Images]) -> bytes:
     """Code lots of images (n, H, W, C) of one type and number of channels: shape by shape, or as drawings together."""
     lots = [np.ascontiguousarray(images) for images in lots if images.size]
-    payload = bytes([SHAPES]) + encode_shapes(encode, lots) if lots else b""
-    found = _form_of_lots(lots) if lots and lots[0].size else None
+    if not lots:
+        return b""
+    found = _form_of_lots(lots)
     if found is None or not drawable([Lot(n, (*shape[:2], 1)) for n, shape in lots_of(found.lots)]):
-        return payload
+        return bytes([SHAPES]) + encode_shapes(encode, lots)
     known.prove_encoding(known.group(MIXING, found.lots[0].dtype), encode_as)
-    return min(payload, found.prefix + bytes([MIXING]) + mixing.encode(found.lots), key=len)
+    some = _some_shapes(lots_of(lots))
+    ratio = _MAYBE
+    if some:
+        apart = encode_shapes(encode, [lots[number] for number in some])
+        ratio = len(apart) / len(mixing.encode([found.lots[number] for number in some]))
+    payloads = []
+    if ratio < 1:
+        payloads.append(bytes([SHAPES]) + encode_shapes(encode, lots))
+    if ratio >= _MAYBE:
+        payloads.append(found.prefix + bytes([MIXING]) + mixing.encode(found.lots))
+    return min(payloads, key=len)
+
+
+def _some_shapes(lots: Sequence[Lot]) -> list[int]:
+    """All lots of some of the shapes, which are a sample of lots; none if that were half of them."""
+    by_shape = list(lots_by_shape(lots).values())
+    sizes = [n * height * width for n, (height, width, _) in lots]
+    places = np.linspace(0, len(by_shape) - 1, max(1, len(by_shape) * _SAMPLE // sum(sizes))).round().astype(int)
+    some = [number for place in dict.fromkeys(places.tolist()) for number in by_shape[place]]
+    return some if 2 * sum(sizes[number] for number in some) < sum(sizes) else []
 
 
 def decode_lots(payload: bytes, lots: Sequence[Lot], dtype: DTypeLike) -> list[Images]:
@@ -282,7 +310,15 @@ def _estimates(form: _Form) -> list[_Choice]:
 
     found = [estimate(tag) for tag in _variants(form.images, sample)]
     smooths = [one for one in found if SMOOTH <= one.tag < REGRESSED]
-    return found + _regressed(form, min(smooths)) if smooths else found
+    if not smooths or (min(smooths).size > _LOST * min(found).size and not _goes_on(_series(form.images))):
+        return found
+    return found + _regressed(form, min(smooths))
+
+
+def _goes_on(images: Images) -> bool:
+    """Whether pixels are more like those at their places in the image before than like those to the left."""
+    before, left = (np.abs(np.diff(images.astype(np.int32), axis=axis)).sum() for axis in (0, 2))
+    return bool(before * images.size < left * (images.size - images[0].size))
 
 
 def _regressed(form: _Form, smooth_one: _Choice) -> list[_Choice]:
