@@ -207,9 +207,7 @@ class Writer:
     def _add(self, items: list[Item]) -> None:
         batch = self._contents(items)
         groups = plan.group(batch.facts, self._apart(batch.facts))
-        began = time.perf_counter()
         choices = self._choose(batch, groups)
-        self._report.choosing += time.perf_counter() - began
         coded = self._code(batch, groups, choices)
         coded = self._keep_smaller(batch, groups, coded)
         self._report.groups += starmap(_told, zip(groups, coded, choices, strict=True))
@@ -317,7 +315,11 @@ class Writer:
                 self._report.warnings.append(f"{coder.name} was not used: {error}")
                 broken.add(id(coder))
 
+        began = time.perf_counter()
+        tried: list[tuple[float, float]] = []  # seconds of each choice, and of these such as made what is kept
+
         def one(job: tuple[Group, tuple[list[Coder], str]], threads: int) -> Choice:
+            begun = time.perf_counter()
             group, (coders, why) = job
             lots = batch.images(group)
             fronts = [()] if group.key.coefficients else front.candidates(lots, group.key.levels, group.key.few)
@@ -327,10 +329,13 @@ class Writer:
             choice = choose(lots, offers, cut, self._settings.effort, threads)
             choice.fallback = fronts[0]
             choice.why, choice.without = (why, "") if why in (_ASKED, _COEFFICIENTS) else ("", why)
+            tried.append((time.perf_counter() - begun, choice.used))
             return choice
 
         with closing(ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
             choices = list(work)
+        lost = 1 - sum(used for _, used in tried) / (sum(took for took, _ in tried) or 1)
+        self._report.choosing += max(0.0, lost) * (time.perf_counter() - began)
         self._weigh_models(groups, choices)
         return choices
 
