@@ -20,6 +20,7 @@ from bitsback.files.formats import claimed as claimed
 from bitsback.files.formats import coefficient_runs as coefficient_runs
 from bitsback.files.formats import coefficients as coefficients
 from bitsback.files.formats import is_corrected as is_corrected
+from bitsback.files.formats import nests as nests
 from bitsback.files.formats import prepare as prepare
 from bitsback.files.formats import recognise as recognise
 from bitsback.files.formats import shown as shown

@@ -69,7 +69,7 @@ def check_bulk(recipe: Recipe, parts: Sequence[Shape], size: int, exact: bool = 
         raise FormatError(f"what makes {found.size:,} bytes is no file of {size:,}")
     if found.coded > MOST_CODED:
         raise FormatError(f"{found.coded:,} bytes are more than is coded in a file")
-    if found.pieces > PIECES + found.size // PIECE:
+    if found.pieces > PIECES + max(found.size, size) // PIECE:
         raise FormatError(f"{found.pieces:,} pieces are too many for {found.size:,} bytes")
     return found
 
@@ -131,7 +131,9 @@ def _of_files(one: Recipe, left: Iterator[Shape]) -> Bulk:
         if len(shapes) != each:
             raise ValueError("a file in a file lacks arrays")
         inner = _bulk(one["files"], shapes) if one["files"] else Bulk()
-        found.append(inner._replace(pieces=inner.pieces + 1))
+        if one.get("codec"):
+            inner = inner._replace(coded=inner.coded + inner.size, at_once=max(inner.at_once, inner.size))
+        found.append(inner)
     return _sum(found)
 
 
