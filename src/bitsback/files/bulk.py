@@ -96,9 +96,7 @@ def _bulk(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
     if name == "jpeg":
         return Bulk()  # no more than the part, and how many scans there are is bounded where they are read
     left = iter(parts)
-    found = [
-        _of_files(one, left) if "files" in one else _of_array(one, next(left)) for one in recipe.get("arrays", [recipe])
-    ]
+    found = [_of_places(one, left) for one in recipe.get("arrays", [recipe])]
     if next(left, None) is not None:
         raise ValueError("arrays are left over")
     return _sum(found)
@@ -114,6 +112,17 @@ def _sum(several: Sequence[Bulk]) -> Bulk:
 
 def _coded(size: int, pieces: int) -> Bulk:
     return Bulk(size, pieces, size, size)
+
+
+def _of_places(one: Recipe, left: Iterator[Shape]) -> Bulk:
+    """Of an array, or files, at places."""
+    if "files" in one:
+        return _of_files(one, left)
+    if "words" not in one:
+        return _of_array(one, next(left))
+    found = _of_words({"layout": one["words"]}, list(islice(left, one.get("parts", 1))))
+    pieces = 1 + len(one["at"]) // 2
+    return _coded(found.size, pieces) if one.get("codec") else Bulk(found.size, pieces)
 
 
 def _of_array(one: Recipe, shape: Shape) -> Bulk:

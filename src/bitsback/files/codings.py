@@ -6,12 +6,15 @@ for all pieces of a file, and by *choices* where they do not say it.
 
 from __future__ import annotations
 
+import struct
 import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from bitsback.errors import ImageError
-from bitsback.files.packed import Sections, varint, varints
+from bitsback.files.packed import Sections, section, varint, varints
 
 
 class Codec(NamedTuple):
@@ -122,43 +125,71 @@ def _runs(how: list[int], chosen: bytes, most: int) -> list[int]:
 
 
 def _unpackbits(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-    """The bytes between the runs are what an encoder chose: kept, and packed with all others of a chunk."""
-    plain, heads = bytearray(), bytearray()
-    at = 0
-    while len(plain) < limit:
-        if at >= len(data):
-            raise ImageError("damaged PackBits data")
-        head = data[at]
-        heads.append(head)
-        if head < 128:
-            plain += data[at + 1 : at + 2 + head]
-            at += 2 + head
-        else:
-            if head > 128:
-                plain += bytes(data[at + 1 : at + 2]) * (257 - head)
-            at += 2 if head > 128 else 1
-        if at > len(data) or len(plain) > limit or len(heads) > 2 * len(plain) + _IDLE:
-            raise ImageError("damaged PackBits data")
-    return bytes(plain), 0, bytes(heads), at
+    """What leads the runs is told by the rules of an encoder, if one of ours makes the same; else it is kept."""
+    from bitsback.files import packbits
+
+    plain, heads, size = packbits.decode(data, limit)
+    rule = packbits.explain(plain, heads)
+    return plain, rule, b"" if rule else heads, size
 
 
 def _packbits(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
-    out, at = bytearray(), 0
-    if len(chosen) > 2 * len(plain) + _IDLE:  # cannot be, as in reading
-        raise ValueError("PackBits data of nothing")
-    for head in chosen:
-        out.append(head)
-        if head < 128:
-            out += plain[at : at + 1 + head]
-            at += 1 + head
-        elif head > 128:
-            out += plain[at : at + 1]
-            at += 257 - head
-    return bytes(out)
+    from bitsback.files import packbits
+
+    return packbits.encode(plain, packbits.heads(plain, how) if how else chosen)
 
 
-_IDLE = 64
-"""Heads of PackBits that may stand for nothing, besides one for each byte."""
+def _unrle(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """DICOM's RLE: a head of sixteen numbers, how many segments there are and where; and each a plane of bytes.
+
+    (DICOM PS3.5, annex G.) Each is told as PackBits is, and what follows up to the next one.
+    """
+    count, *starts = struct.unpack_from("<16I", data)
+    if not 1 <= count <= 15 or limit % count or starts[:count] != sorted(starts[:count]) or any(starts[count:]):
+        raise ImageError("an unusual head of RLE")
+    ends = [*starts[1:count], len(data)]
+    if starts[0] != 64 or ends[-1] < starts[count - 1]:
+        raise ImageError("RLE that does not follow its head")
+    plains, hows, choices = [], [], []
+    for start, end in zip(starts, ends, strict=False):
+        plain, how, chosen, used = _unpackbits(data[start:end], limit // count)
+        plains.append(plain)
+        hows.append(how)
+        choices += [section(chosen), section(bytes(data[start + used : end]))]
+    return b"".join(plains), hows, b"".join(choices), len(data)
+
+
+def _rle(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    count = len(how)
+    if not 1 <= count <= 15 or len(plain) % count:
+        raise ValueError("impossible RLE segments")
+    sections, each = Sections(chosen), len(plain) // count
+    segments = []
+    for number, rule in enumerate(how):
+        heads, following = sections.section(), sections.section()
+        segments.append(_packbits(plain[number * each :][:each], rule, heads, size) + following)
+    starts = [64 + sum(map(len, segments[:number])) for number in range(count)]
+    return struct.pack("<16I", count, *starts, *[0] * (15 - count)) + b"".join(segments)
+
+
+def _rle_of(each: int) -> Codec:
+    """The same, where so many planes are the bytes of samples, from high to low."""
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        planes, how, choices, size = _unrle(data, limit)
+        if len(how) % each:
+            raise ImageError("RLE of some of a sample")
+        bytes_ = np.frombuffer(planes, np.uint8).reshape(len(how) // each, each, -1)
+        return bytes_[:, ::-1].transpose(0, 2, 1).tobytes(), how, choices, size
+
+    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+        if len(how) % each:
+            raise ValueError("RLE of some of a sample")
+        bytes_ = np.frombuffer(plain, np.uint8).reshape(len(how) // each, -1, each)
+        return _rle(bytes_.transpose(0, 2, 1)[:, ::-1].tobytes(), how, chosen, size)
+
+    return Codec(decode, encode)
+
 
 CODECS = {
     "deflate": Codec(_raw_inflate, _raw_deflate),
@@ -166,6 +197,9 @@ CODECS = {
     "lzw": Codec(_unlzw, _lzw),
     "gif": Codec(_ungif, _gif),
     "packbits": Codec(_unpackbits, _packbits),
+    "rle": Codec(_unrle, _rle),
+    "rle16": _rle_of(2),
+    "rle32": _rle_of(4),
 }
 
 __all__ = ["CODECS", "Codec"]

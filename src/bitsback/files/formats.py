@@ -59,7 +59,7 @@ _DEFLATED, _CODED = 1032, 4096
 
 FORMATS = {
     row.name: row
-    for row in (
+    for row in (  # a DICOM file may begin like a TIFF file, and be one, too
         Format(
             "png",
             (b"\x89PNG\r\n\x1a\n",),
@@ -72,6 +72,7 @@ FORMATS = {
         ),
         Format("npy", (b"\x93NUMPY",), (".npy",), ("arrays", "read_npy")),
         Format("idx", (b"\x00\x00\x08\x03", b"\x00\x00\x08\x04"), (), ("arrays", "read_idx")),
+        Format("dicom", (b"DICM",), (".dcm", ".dicom"), ("dicom", "read"), _PLACES, ratio=_CODED, at=128, nests=True),
         Format(
             "tiff",
             (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
@@ -106,7 +107,6 @@ FORMATS = {
             ratio=_DEFLATED,
         ),
         Format("gif", (b"GIF87a", b"GIF89a"), (".gif",), ("gif", "read"), _PLACES, also=("lzw",), ratio=_CODED),
-        Format("dicom", (b"DICM",), (".dcm", ".dicom"), ("dicom", "read"), _PLACES, ratio=_CODED, at=128),
         Format("nifti", (b"n+1\0",), (".nii",), ("nifti", "read"), _PLACES, ratio=_CODED, at=344),
         Format("nifti2", (b"n+2\0\r\n\x1a\n",), (), ("nifti", "read"), _PLACES, ratio=_CODED, at=4),
         Format("fits", (b"SIMPLE  =",), (".fits", ".fit", ".fts"), ("fits", "read"), _PLACES, ratio=_CODED),
@@ -189,11 +189,9 @@ def _coefficient_runs(recipe: Recipe, count: int) -> Iterator[tuple[int, bool]]:
         return
     for one in recipe["arrays"]:
         if "files" not in one:
-            yield 1, False
+            yield _parts(one), False
             continue
-        inner, times = one["files"], len(one["at"]) // 2
-        if not isinstance(each := one.get("parts", 1), int) or not 0 <= each <= MOST_PARTS:
-            raise ValueError("an impossible number of parts")
+        inner, times, each = one["files"], len(one["at"]) // 2, _parts(one)
         if inner and each:
             runs = coefficient_runs(inner, each)
             if len({of for _, of in runs}) == 1:
@@ -202,6 +200,14 @@ def _coefficient_runs(recipe: Recipe, count: int) -> Iterator[tuple[int, bool]]:
                 yield from runs * times
             else:
                 raise ValueError("more parts than a file has")
+
+
+def _parts(one: Recipe) -> int:
+    """Of a file within a file, or of an array of numbers."""
+    count = one.get("parts", 1)
+    if not isinstance(count, int) or not 0 <= count <= MOST_PARTS:
+        raise ValueError("an impossible number of parts")
+    return count
 
 
 MOST_PARTS = 1 << 16

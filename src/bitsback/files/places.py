@@ -11,14 +11,16 @@ files; then all bytes that belong to no span, in the order of the file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from bitsback.errors import ImageError
-from bitsback.files import formats
+from bitsback.files import formats, words
 from bitsback.files.codings import CODECS
 from bitsback.files.packed import Sections, section
 from bitsback.files.picture import Budget, Buffer, Content, Images, NoImageError, Recipe
@@ -55,6 +57,24 @@ class Samples(NamedTuple):
     page: int = 0
 
 
+class Numbers(NamedTuple):
+    """An array of numbers in a file that are no samples, as :mod:`bitsback.files.words` takes them.
+
+    ``axes``: slowest first; ``of_type`` and ``big``: as for :func:`bitsback.files.numbers.read_numbers`. ``codec``,
+    ``step`` and ``page`` as of :class:`Samples`; ``planes``: bytes of a row and channels, where TIFF's predictor 3 was
+    applied to the raster.
+    """
+
+    spans: Sequence[Span]
+    axes: list[int]
+    of_type: str
+    big: bool = False
+    codec: str = ""
+    step: int = 0
+    page: int = 0
+    planes: tuple[int, int] = (0, 0)
+
+
 class Files(NamedTuple):
     """Files in a file, one in each span: by ``read``, or as their first bytes announce.
 
@@ -80,7 +100,12 @@ class _Taken(NamedTuple):
 
 
 def read_places(
-    kind: str, data: Buffer, arrays: Sequence[Samples | Files], budget: Budget | None = None, *, sparse: bool = False
+    kind: str,
+    data: Buffer,
+    arrays: Sequence[Samples | Numbers | Files],
+    budget: Budget | None = None,
+    *,
+    sparse: bool = False,
 ) -> Content:
     """The content of a file whose samples, and files, were found.
 
@@ -88,13 +113,16 @@ def read_places(
     """
     view = memoryview(data)
     budget = budget or Budget()
-    arrays = [
-        one._replace(spans=_joined(one.spans)) if isinstance(one, Samples) and not one.codec else one for one in arrays
-    ]
+    arrays = [one if isinstance(one, Files) or one.codec else one._replace(spans=_joined(one.spans)) for one in arrays]
     _check_order(sorted(span for one in arrays for span in one.spans), len(view))
     taken: list[_Taken] = []
     for one in arrays:
-        taken += [_of_samples(view, one, budget)] if isinstance(one, Samples) else _of_files(view, one, budget)
+        if isinstance(one, Files):
+            taken += _of_files(view, one, budget)
+        elif isinstance(one, Numbers):
+            taken.append(_of_numbers(view, one, budget))
+        else:
+            taken.append(_of_samples(view, one, budget))
     parts = [part for one in taken for part in one.parts]
     if not parts:
         raise NoImageError("no pixels")
@@ -120,7 +148,7 @@ def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     pieces: list[tuple[Span, bytes]] = []
     for one in recipe["arrays"]:
         spans = _spans(one["at"])
-        made = _files(one, spans, sections, left) if "files" in one else _samples(one, spans, sections, left)
+        made = (_files if "files" in one else _numbers if "words" in one else _samples)(one, spans, sections, left)
         for span, some in zip(spans, made, strict=True):
             if len(some) != span.size:
                 raise ValueError("a piece of another size than its place")
@@ -215,6 +243,56 @@ def _samples(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator
     return _coded(raster, one, spans, sections) if one.get("codec") else _scattered(raster, spans)
 
 
+def _of_numbers(view: memoryview, one: Numbers, budget: Budget) -> _Taken:
+    shape, order = words.place(one.axes, 1)
+    layout = words.Layout(8 * int(one.of_type[1:]), one.of_type[0], one.big, order)
+    size = math.prod(shape) * layout.bits // 8
+    if size < words.MIN_BYTES:
+        raise ImageError("an array of few numbers")
+    recipe = _places(one.spans)
+    raster: Buffer = b""
+    choices = b""
+    budget.take(size)
+    if one.codec:
+        raster, choices = _decoded(view, one, size, recipe)
+    else:
+        raster = _gathered(view, one.spans)
+    if len(raster) != size:
+        raise ImageError(f"{len(raster)} bytes of numbers where {size} are due")
+    if one.planes[0]:
+        recipe["planes"] = list(one.planes)
+        raster = from_planes(raster, *one.planes, layout.bits // 8)
+    content = words.read(raster, 0, shape, layout)
+    recipe |= {"words": content.recipe["layout"]} | ({"parts": len(content.parts)} if len(content.parts) > 1 else {})
+    return _Taken(recipe, list(one.spans), content.parts, [section(content.blob), choices])
+
+
+def _numbers(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[bytes]:
+    recipe = {"format": "words", "head": 0, "layout": one["words"]}
+    raster = words.write(recipe, sections.section(), list(islice(parts, one.get("parts", 1))))
+    if planes := one.get("planes"):
+        raster = to_planes(raster, planes[0], planes[1], one["words"]["bits"] // 8)
+    return _coded(raster, one, spans, sections) if one.get("codec") else _scattered(raster, spans)
+
+
+def from_planes(raster: Buffer, row: int, channels: int, size: int) -> bytes:
+    """Undo TIFF's predictor 3: of each row the differences of bytes, and those of one significance together."""
+    if row < 1 or row % (channels * size) or len(raster) % row:
+        raise ImageError("rows that do not fit their numbers")
+    rows = np.frombuffer(raster, np.uint8).reshape(-1, row // channels, channels)
+    planes = np.cumsum(rows, axis=1, dtype=np.uint8).reshape(len(rows), size, -1)
+    return planes.transpose(0, 2, 1).tobytes()
+
+
+def to_planes(raster: Buffer, row: int, channels: int, size: int) -> bytes:
+    """The inverse of :func:`from_planes`. Raises ValueError."""
+    if min(row, channels) < 1 or row % (channels * size) or len(raster) % row:
+        raise ValueError("rows that do not fit their numbers")
+    rows = np.frombuffer(raster, np.uint8).reshape(-1, row // size, size)
+    planes = rows.transpose(0, 2, 1).reshape(len(rows), row // channels, channels)
+    return np.concatenate([planes[:, :1], np.diff(planes, axis=1)], axis=1).tobytes()
+
+
 def _gathered(view: memoryview, spans: Sequence[Span]) -> Buffer:
     if len(spans) == 1:
         return view[spans[0].start : spans[0].end]
@@ -231,7 +309,7 @@ def _scattered(raster: bytes, spans: Sequence[Span]) -> list[bytes]:
     return out
 
 
-def _decoded(view: memoryview, one: Samples, size: int, recipe: Recipe) -> tuple[bytes, bytes]:
+def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe) -> tuple[bytes, bytes]:
     """The raster, and the choices of all spans; ``recipe`` learns how they were coded."""
     codec = CODECS[one.codec]
     hows: list[list[Any]] = []
@@ -376,7 +454,9 @@ def innermost(recipe: Recipe, blob: bytes, shapes: Sequence[Shape], part: int) -
             sections.take(layout.beside(shapes[start]) if one.get("beside") else 0)
             for _ in one["at"] if one.get("codec") else ():  # two for each span
                 sections.section()
-            start += 1
+            if "words" in one:
+                sections.section()
+            start += one.get("parts", 1)
             continue
         each = one.get("parts", 1)
         for _ in _spans(one["at"]):
@@ -388,4 +468,4 @@ def innermost(recipe: Recipe, blob: bytes, shapes: Sequence[Shape], part: int) -
     raise ValueError("no file has this array")
 
 
-__all__ = ["CODECS", "Files", "Samples", "Span", "innermost", "read_places", "write_places"]
+__all__ = ["CODECS", "Files", "Numbers", "Samples", "Span", "innermost", "read_places", "write_places"]
