@@ -169,6 +169,16 @@ def choose(
     return contest.choice
 
 
+def choose_by_block(lots: Lots, candidates: Sequence[Candidate], cut: Cut, threads: int = 1) -> Choice:
+    """Rank candidates by what they make of one whole block, that in the middle: for images of which no sample can be
+    taken, as the first of them say what the others are."""
+    if len(candidates) < 2:
+        return Choice(list(candidates))
+    contest = _Contest(lots, cut, _RULES["normal"], threads)
+    contest.choice.ranking = contest.middle(candidates)
+    return contest.choice
+
+
 class _Contest:
     """Candidates against each other."""
 
@@ -201,6 +211,12 @@ class _Contest:
         shown = stretches(self.lots, max(one.block or one.coder.pace for one in finalists), finalists)
         return [*self._code(shown, finalists), *(one for one in ranking if one not in finalists)]
 
+    def middle(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Let all code a block. The best first."""
+        blocks = self.cut(candidates[0])
+        number = len(blocks) // 2
+        return self._code(blocks[number], candidates, number)
+
     def larger(self, ranking: list[Candidate]) -> list[Candidate]:
         """If the best learns so much from one image to the next that it pays, give it larger blocks."""
         if not ranking or not ranking[0].coder.learns or len(self.rules.rounds) < 2:
@@ -210,9 +226,11 @@ class _Contest:
         if len(blocks) < 2:
             return ranking
         middle = blocks[len(blocks) // 2]
-        whole, *halves = (len(self._encoded(best, part)) for part in (middle, *_halves(middle)))
-        sizes = [samples for more, samples in LARGER if sum(halves) >= (1 + more) * whole]
+        payload = self._encoded(best, middle)
+        halves = sum(len(self._encoded(best, part)) for part in _halves(middle))
+        sizes = [samples for more, samples in LARGER if halves >= (1 + more) * len(payload)]
         if not sizes:
+            self.choice.known.setdefault(best.key, {})[len(blocks) // 2] = payload
             return ranking
         larger = best._replace(block=sizes[0])
         self.choice.sizes[larger.key] = self.choice.sizes.get(best.key, {})
@@ -260,8 +278,11 @@ class _Contest:
 
     # Coding.
 
-    def _code(self, shown: Lots, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Let candidates code the same images; smallest first, in the order given where they are equal."""
+    def _code(self, shown: Lots, candidates: Sequence[Candidate], block: int | None = None) -> list[Candidate]:
+        """Let candidates code the same images; smallest first, in the order given where they are equal.
+
+        ``block`` is the number of the block that they are, if they are one.
+        """
         samples, done = _size(shown), []
         for one in candidates:
             try:
@@ -270,8 +291,9 @@ class _Contest:
                 self.choice.warnings.append(f"{one.coder.name} was not used: {error}")
                 continue
             self._note(one, samples, len(payload))
-            if shown is self.lots and len(self.cut(one)) == 1:
-                self.choice.known[one.key] = {0: payload}
+            number = 0 if shown is self.lots and len(self.cut(one)) == 1 else block
+            if number is not None:
+                self.choice.known[one.key] = {number: payload}
             done.append(one)
         return sorted(done, key=self._last)
 
