@@ -6,9 +6,17 @@ from archive import plain_deflate, plain_reader
 
 
 def file_of(recipes, blob, arrays):
-    source = plain_reader.Bytes(blob)
+    source, arrays = plain_reader.Bytes(blob), list(arrays)
     pieces = []
-    for recipe, images in zip(recipes, arrays, strict=True):
+    for recipe in recipes:
+        spans, at = [], 0
+        for gap, size in zip(recipe["at"][::2], recipe["at"][1::2], strict=True):
+            spans.append((at + gap, size))
+            at += gap + size
+        if "files" in recipe:
+            pieces += files(recipe, spans, source, arrays)
+            continue
+        images = arrays.pop(0)
         ends = b""
         if recipe.get("beside"):
             layout = recipe["layout"]
@@ -17,10 +25,6 @@ def file_of(recipes, blob, arrays):
             ends = source.take(images.shape[0] * images.shape[1] * size)
         whole, left = plain_reader.with_ends(images, recipe, ends)
         assert not left
-        spans, at = [], 0
-        for gap, size in zip(recipe["at"][::2], recipe["at"][1::2], strict=True):
-            spans.append((at + gap, size))
-            at += gap + size
         if "codec" in recipe:
             pieces += coded(recipe, whole, spans, source)
         else:
@@ -29,10 +33,25 @@ def file_of(recipes, blob, arrays):
                 pieces.append((start, whole[at : at + size]))
                 at += size
             assert at == len(whole)
+    assert not arrays
     out = b""
     for start, piece in sorted(pieces):
         out += source.take(start - len(out)) + piece
     return out + source.take(source.left)
+
+
+def files(recipe, spans, source, arrays):
+    hows = [how for count, how in recipe.get("coded", []) for _ in range(count)]
+    for number, (start, size) in enumerate(spans):
+        some = [arrays.pop(0) for _ in range(recipe.get("parts", 1))]
+        about = [source.take(source.varint()) for _ in range(3 if "codec" in recipe else 1)]
+        data = plain_reader.file_of(recipe["files"], about[-1], some) if recipe["files"] else about[-1]
+        if "codec" in recipe:
+            data = CODECS[recipe["codec"]](data, hows[number], about[0]) + about[1]
+        front = recipe.get("front", 0)
+        data = data[:2] + data[2 + front :]
+        assert len(data) == size
+        yield start, data
 
 
 def coded(recipe, whole, spans, source):
@@ -41,9 +60,7 @@ def coded(recipe, whole, spans, source):
     hows = [how for count, how in recipe["coded"] for _ in range(count)]
     for (start, size), piece, how in zip(spans, plain, hows, strict=True):
         choices, following = source.take(source.varint()), source.take(source.varint())
-        data = {"zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}[recipe["codec"]](
-            piece, how, choices
-        ) + following
+        data = CODECS[recipe["codec"]](piece, how, choices) + following
         assert len(data) == size
         yield start, data
 
@@ -101,3 +118,6 @@ def packbits(piece, how, choices):
         at += taken if head < 128 else (257 - head) * taken
     assert at == len(piece) and how == 0
     return out
+
+
+CODECS = {"deflate": plain_deflate.deflated, "zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}

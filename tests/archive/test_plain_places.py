@@ -9,6 +9,17 @@ from PIL import Image
 
 from archive import plain_reader
 from bitsback.files import parse
+from files.test_tar import FILES, PGM, packed
+from files.test_zips import zipped
+
+
+@pytest.mark.parametrize("pack", [packed, zipped])
+def test_files_in_files(pack):
+    data = pack(FILES | {"inner.zip": zipped({"a.txt": b"words", "b.pgm": PGM})})
+    picture = parse(data, "a")
+    recipe = json.loads(json.dumps(picture.recipe))
+    assert len(picture.parts) == 5
+    assert plain_reader.file_of(recipe, picture.blob, picture.parts) == data
 
 
 def tiff(image, **options):

@@ -254,8 +254,11 @@ class Writer:
                     batch.shares.append(shares)
                     batch.facts.append(item.facts([share is not None for share in shares]))
                     if any(shares):
-                        again = sum(count for count, share in zip(item.counts, shares, strict=True) if share)
-                        kept.images = 1 if item.picture and item.picture.coefficients else again
+                        kept.images = sum(
+                            1 if part.coefficients else part.count
+                            for part, share in zip(batch.facts[-1].parts, shares, strict=True)
+                            if share
+                        )
                         kept.how = "shared"
                         kept.reason = "the same images as in another file"
                     if item.sha256:

@@ -138,7 +138,7 @@ def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int, list[bytes]]:
     for file in files:
         picture = parse(data := read_whole(file), file.name)
         parts += picture.images
-        jpegs += [data] if picture.coefficients else []
+        jpegs += [data] if picture.recipe.get("format") == "jpeg" else []
     jpegs = [jpegs[i * len(jpegs) // min(limit, len(jpegs))] for i in range(min(limit, len(jpegs)))]
     total = sum(len(part) for part in parts)
     wanted = np.zeros(total, bool)
