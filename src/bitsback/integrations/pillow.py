@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageSequence
 
-from bitsback import api, files
+from bitsback import api
 from bitsback.archive import Archive
 from bitsback.archive.container import MAGIC
 from bitsback.errors import BitsBackError, FormatError
@@ -73,7 +73,7 @@ class ArchiveFile(ImageFile.ImageFile):
 
     def _show(self, frame: int) -> None:
         member, part, _ = self._archive.locate(frame)
-        if files.holds_coefficients(member.recipe):
+        if member.parts[part].coefficients:
             image = self._decoded(frame)
             shape, dtype = image.shape, image.dtype.name
         else:
