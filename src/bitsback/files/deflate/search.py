@@ -70,6 +70,8 @@ Where the same comes again and again, each byte has thousands of places to be co
 at them."""
 _BYTES_A_TOKEN = 8
 """As many bytes count as a token where a trial ends."""
+_SURPRISE = 2
+"""If corrections to a whole stream are so many times larger than its beginning promised, another encoder is tried."""
 _STEPS_A_BYTE, _STEPS_TRIAL = 64, 1 << 20
 """So many, and those for each byte, are always left for a trial until one has come to its end."""
 _STEPS_ALL = 256
@@ -115,14 +117,19 @@ class _Search:
             self._left -= walk.steps
             if corrections is not None:
                 found[rules] = corrections
-        if not found:
-            return None
-        best = min(found, key=lambda rules: len(found[rules]) * (_DEARER if rules[4] == CHEAPEST else 1))
+        order = sorted(found, key=lambda rules: len(found[rules]) * (_DEARER if rules[4] == CHEAPEST else 1))
         if whole:
-            return Recipe(best, found[best])
-        walk = self._walk(best, _STEPS_ALL * len(self._data) + _STEPS_MORE)
-        corrections = walk.corrections(self._stream, self._most)
-        return None if corrections is None else Recipe(best, corrections)
+            return Recipe(order[0], found[order[0]]) if found else None
+        made: list[Recipe] = []
+        others = [rules for rules in order if (rules[4] == CHEAPEST) != (order[0][4] == CHEAPEST)]
+        for rules in (*order[:1], *others[:1]):
+            walk = self._walk(rules, _STEPS_ALL * len(self._data) + _STEPS_MORE)
+            corrections = walk.corrections(self._stream, self._most)
+            if corrections is not None:
+                made.append(Recipe(rules, corrections))
+                if len(corrections) * len(plain) < _SURPRISE * len(found[rules]) * len(self._data):
+                    break  # as was to be expected
+        return min(made, key=lambda recipe: len(recipe.corrections), default=None)
 
     def _finalists(self, found: dict[Rules, bytes]) -> Iterator[Rules]:
         """Encoders that may come nearest; where others fail often, the cheapest way, too, with other rules if that was
