@@ -216,16 +216,17 @@ def _beginning(plain: NDArray[np.uint8], stream: Stream) -> tuple[NDArray[np.uin
     """The first tokens of a stream, as if it ended there, and the plain bytes that these tell."""
     counts, sizes = stream.blocks[:, COUNT].astype(np.int64), stream.blocks[:, BYTES].astype(np.int64)
     tokens, ends = np.cumsum(counts), np.cumsum(sizes)
-    last = int(np.searchsorted(np.maximum(tokens, ends // _BYTES_A_TOKEN), _LONG_TRIAL))
-    if last >= len(counts) - 1 and tokens[-1] <= 2 * _LONG_TRIAL:
+    if max(tokens[-1], ends[-1] // _BYTES_A_TOKEN) <= 2 * _LONG_TRIAL:
         return plain, stream
-    last = min(last, len(counts) - 1)
+    last = int(np.searchsorted(np.maximum(tokens, ends // _BYTES_A_TOKEN), _LONG_TRIAL))
     blocks = stream.blocks[: last + 1].copy()
     first = int(tokens[last] - counts[last])
     if blocks[last, TYPE] != STORED:
-        blocks[last, COUNT] = min(int(counts[last]), max(_LONG_TRIAL - first, 1))
-        kept = stream.tokens[first : first + int(blocks[last, COUNT])] & LENGTHS
-        blocks[last, BYTES] = int(np.minimum(kept, LONGEST).sum())
+        lengths = np.minimum(stream.tokens[first : tokens[last]] & LENGTHS, LONGEST).astype(np.int64)
+        within = np.cumsum(lengths)
+        done = np.maximum(first + np.arange(len(lengths)), (ends[last] - sizes[last] + within) // _BYTES_A_TOKEN)
+        blocks[last, COUNT] = count = int(np.searchsorted(done, _LONG_TRIAL))
+        blocks[last, BYTES] = within[count - 1] if count else 0
     blocks[last, FINAL] = 1
     stop = first + int(blocks[last, COUNT])
     size = int(blocks[:, BYTES].astype(np.int64).sum())
