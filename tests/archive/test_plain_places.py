@@ -11,6 +11,7 @@ from archive import plain_reader
 from bitsback.files import parse
 from files.test_places import BASELINE, RLE, VOLUME, dicom, encapsulated, jpegs, rle
 from files.test_tar import FILES, PGM, packed
+from files.test_tiff import FAX, jpeg_tiff, page
 from files.test_zips import zipped
 
 
@@ -51,6 +52,25 @@ def test_tiff(mode, compression):
     data = tiff(image, compression=compression, tiffinfo=tags, save_all=True, append_images=[image])
     picture = parse(data, "a.tif")
     assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data
+
+
+@pytest.mark.parametrize(("compression", "options"), FAX)
+def test_fax(compression, options):
+    info = {278: 16} | ({292: options} if options else {})
+    data = tiff(Image.fromarray(page()), compression=compression, tiffinfo=info)
+    picture = parse(data, "a.tif")
+    assert picture.parts
+    assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data
+
+
+def test_numbers_and_jpeg_in_tiff():
+    x = (np.add.outer(np.arange(16), np.arange(40)) * 999.5).astype("f4")
+    file = io.BytesIO()
+    pytest.importorskip("tifffile").imwrite(file, x, compression="zlib", predictor=3, rowsperstrip=5)
+    for data in (file.getvalue(), jpeg_tiff("RGB")):
+        picture = parse(data, "a.tif")
+        assert picture.parts
+        assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data
 
 
 def test_rows_that_end_in_anything():

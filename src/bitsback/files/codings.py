@@ -202,4 +202,31 @@ CODECS = {
     "rle32": _rle_of(4),
 }
 
-__all__ = ["CODECS", "Codec"]
+
+def codec_of(name: str) -> Codec:
+    """The codec of this name: one of :data:`CODECS`, or a fax code, as ``g4 1728``, the second being the width of rows.
+
+    Further words say that the bits of bytes are in ``reverse``, and that rows may be told by those ``above``. Raises
+    KeyError and ValueError.
+    """
+    kind, *words = name.split(" ")
+    if not words:
+        return CODECS[kind]
+    from bitsback.files import fax
+
+    if kind not in fax.KINDS or not set(words[1:]) <= {"reverse", "above"}:
+        raise KeyError(name)
+    width, reverse, above = int(words[0]), "reverse" in words, "above" in words
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, how, choices, size = fax.decode(data, limit, kind, width, reverse, above)
+        return plain, [how.fill, how.ends], choices, size
+
+    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+        fill, ends = how
+        return fax.encode(plain, kind, width, fax.How(int(reverse), fill, int(above), ends), chosen, size)
+
+    return Codec(decode, encode)
+
+
+__all__ = ["CODECS", "Codec", "codec_of"]

@@ -81,6 +81,7 @@ FORMATS = {
             _PLACES,
             also=("lzw", *_DEFLATE),
             ratio=_CODED,
+            nests=True,
         ),
         Format("bmp", (b"BM",), (".bmp", ".dib"), ("bmp", "read"), certain=False),
         Format("pnm", _NETPBM, (".pbm", ".pgm", ".ppm", ".pnm"), ("pnm", "read"), ("pnm", "write"), certain=False),

@@ -21,7 +21,7 @@ import numpy as np
 
 from bitsback.errors import ImageError
 from bitsback.files import formats, words
-from bitsback.files.codings import CODECS
+from bitsback.files.codings import CODECS, codec_of
 from bitsback.files.packed import Sections, section
 from bitsback.files.picture import Budget, Buffer, Content, Images, NoImageError, Recipe
 from bitsback.files.raster import Layout, Shape, kept_beside, pack_beside, unpack, without_defaults
@@ -45,8 +45,8 @@ class Span(NamedTuple):
 class Samples(NamedTuple):
     """An array of images in a file.
 
-    ``codec``: what each span is coded by (a key of :data:`CODECS`), or nothing. With one, ``page``: after so many bytes
-    of the raster a new span begins; and ``step``: so many hold all spans but the last of a page.
+    ``codec``: what each span is coded by (:func:`~bitsback.files.codings.codec_of`), or nothing. With one, ``page``:
+    after so many bytes of the raster a new span begins; and ``step``: so many hold all spans but the last of a page.
     """
 
     spans: Sequence[Span]
@@ -311,7 +311,7 @@ def _scattered(raster: bytes, spans: Sequence[Span]) -> list[bytes]:
 
 def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe) -> tuple[bytes, bytes]:
     """The raster, and the choices of all spans; ``recipe`` learns how they were coded."""
-    codec = CODECS[one.codec]
+    codec = codec_of(one.codec)
     hows: list[list[Any]] = []
     plains: list[bytes] = []
     choices: list[bytes] = []
@@ -330,7 +330,7 @@ def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe
 
 
 def _coded(raster: bytes, one: Recipe, spans: Sequence[Span], sections: Sections) -> list[bytes]:
-    codec, step, page = CODECS[one["codec"]], one["step"], one["page"]
+    codec, step, page = codec_of(one["codec"]), one["step"], one["page"]
     if not 1 <= step <= page:
         raise ValueError("pieces that do not fit their samples")
     out, at = [], 0
@@ -416,7 +416,7 @@ def _found(view: memoryview, one: Files, number: int, budget: Budget) -> _Found 
         plain = b"".join((stored[:2], one.front, stored[2:])) if one.front else stored
         content = attempt(plain, budget, one.read)
         return _Found(span, content) if content else None
-    size, codec = one.sizes[number], CODECS[one.codec]
+    size, codec = one.sizes[number], codec_of(one.codec)
     try:
         budget.take(size)
         plain, how, chosen, used = codec.decode(stored, size)
@@ -430,7 +430,7 @@ def _found(view: memoryview, one: Files, number: int, budget: Budget) -> _Found 
 
 def _files(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> Iterator[bytes]:
     count, front = one.get("parts", 1), one.get("front", 0)
-    codec = CODECS[one["codec"]] if one.get("codec") else None
+    codec = codec_of(one["codec"]) if one.get("codec") else None
     hows = _told(one, len(spans)) if codec else iter([None] * len(spans))
     for span, how in zip(spans, hows, strict=True):
         chosen, trailing = (sections.section(), sections.section()) if codec else (b"", b"")
