@@ -2,7 +2,7 @@
 
 import zlib
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from archive import plain_deflate, plain_reader
 from bitsback.files.fax import BLACK, LONG, WHITE  # tables of T.4
@@ -86,7 +86,9 @@ def coded(recipe, whole, spans, source):
     for (start, size), piece, how in zip(spans, plain, hows, strict=True):
         choices, following = source.take(source.varint()), source.take(source.varint())
         kind, *words = recipe["codec"].split(" ")
-        code = partial(fax, kind, int(words[0]), words[1:]) if words else CODECS[kind]
+        code = CODECS.get(kind)
+        if words:
+            code = partial(SIZED.get(kind, partial(fax, kind)), int(words[0]), words[1:])
         data = code(piece, how, choices) + following
         assert len(data) == size
         yield start, data
@@ -240,4 +242,55 @@ def line(changes, above, width):
 
 
 CODECS = {"deflate": plain_deflate.deflated, "zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}
+
+
+def tga(unit, _, piece, how, choices):
+    pixels = [piece[at : at + unit] for at in range(0, len(piece), unit)]
+    led = heads(pixels, how[0] // unit, how[1]) if how else choices
+    out, at = b"", 0
+    for head in led:
+        count = 1 + head if head < 128 else 257 - head
+        out += bytes([head if head < 128 else 384 - head]) + b"".join(pixels[at : at + (count if head < 128 else 1)])
+        at += count
+    assert at == len(pixels)
+    return out
+
+
+def pcx(row, _, piece, how, choices):
+    out = b""
+    cuts = [cut for at in range(0, len(piece), row) for cut in (at, at + row - how)] + [len(piece)]
+    for at, stop in pairwise(cuts):
+        for byte, same in groupby(piece[at:stop]):
+            size = len(list(same))
+            for run in [63] * (size // 63) + [size % 63] * (size % 63 > 0):
+                out += (bytes([192 + run]) if run > 1 or byte >= 192 else b"") + bytes([byte])
+    return out
+
+
+def qoi(channels, _, piece, how, choices):
+    seen, last, out, run = {}, (0, 0, 0, 255), b"", 0
+    for at in range(0, len(piece), channels):
+        now = (*piece[at : at + channels], 255)[:4]
+        if now == last:
+            run += 1
+        if run and (now != last or run == 62 or at + channels == len(piece)):
+            out, run = out + bytes([191 + run]), 0
+        if now != last:
+            place = (3 * now[0] + 5 * now[1] + 7 * now[2] + 11 * now[3]) % 64
+            r, g, b = ((x - y + 128) % 256 - 128 for x, y in zip(now[:3], last[:3], strict=True))
+            if seen.get(place, (0, 0, 0, 0)) == now:
+                out += bytes([place])
+            elif now[3] != last[3]:
+                out += bytes([255, *now])
+            elif all(-2 <= x <= 1 for x in (r, g, b)):
+                out += bytes([64 + 16 * (r + 2) + 4 * (g + 2) + b + 2])
+            elif -32 <= g <= 31 and -8 <= r - g <= 7 and -8 <= b - g <= 7:
+                out += bytes([160 + g, 16 * (r - g + 8) + b - g + 8])
+            else:
+                out += bytes([254, *now[:3]])
+            seen[place] = last = now
+    return out
+
+
+SIZED = {"tga": tga, "pcx": pcx, "qoi": qoi}
 CODECS |= {"rle": rle, "rle16": partial(rle, each=2), "rle32": partial(rle, each=4)}

@@ -15,7 +15,7 @@ import msgspec
 
 from bitsback.errors import FormatError
 from bitsback.files import formats
-from bitsback.files.picture import MAX_SAMPLES, Recipe
+from bitsback.files.picture import MAX_PLAIN, MAX_SAMPLES, Recipe
 from bitsback.files.raster import Layout, Shape
 
 SLACK = 1 << 16
@@ -88,9 +88,7 @@ def _bulk(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
     if name == "png":
         return _of_png(recipe, parts)
     if name == "pnm" and "plain" in recipe:
-        from bitsback.files.pnm import MAX_PLAIN
-
-        if (samples := math.prod(parts[0])) > MAX_PLAIN:
+        if (samples := math.prod(parts[0])) > MAX_PLAIN or recipe.get("gaps", 0) > 256:
             raise ValueError("an image of too many samples in plain text")
         return Bulk(2 * samples, 1, 10 * samples, 10 * samples)  # numbers and words, one by one
     if name == "jpeg":

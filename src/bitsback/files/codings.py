@@ -204,19 +204,26 @@ CODECS = {
 
 
 def codec_of(name: str) -> Codec:
-    """The codec of this name: one of :data:`CODECS`, or a fax code, as ``g4 1728``, the second being the width of rows.
+    """The codec of this name: one of :data:`CODECS`, or one with a number, as ``g4 1728``.
 
-    Further words say that the bits of bytes are in ``reverse``, and that rows may be told by those ``above``. Raises
-    KeyError and ValueError.
+    Of fax codes that is the width of rows. Further words say that the bits of bytes are in ``reverse``, and that rows
+    may be told by those ``above``. Raises KeyError and ValueError.
     """
     kind, *words = name.split(" ")
     if not words:
         return CODECS[kind]
-    from bitsback.files import fax
-
-    if kind not in fax.KINDS or not set(words[1:]) <= {"reverse", "above"}:
+    number = int(words[0])
+    if number < 1:
+        raise ValueError("a codec of less than nothing")
+    if len(words) == 1 and kind in _SIZED:
+        return _SIZED[kind](number)
+    if kind not in ("mh", "g3", "g4") or not set(words[1:]) <= {"reverse", "above"}:
         raise KeyError(name)
-    width, reverse, above = int(words[0]), "reverse" in words, "above" in words
+    return _fax(kind, number, "reverse" in words, "above" in words)
+
+
+def _fax(kind: str, width: int, reverse: bool, above: bool) -> Codec:
+    from bitsback.files import fax
 
     def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
         plain, how, choices, size = fax.decode(data, limit, kind, width, reverse, above)
@@ -227,6 +234,67 @@ def codec_of(name: str) -> Codec:
         return fax.encode(plain, kind, width, fax.How(int(reverse), fill, int(above), ends), chosen, size)
 
     return Codec(decode, encode)
+
+
+def _tga(unit: int) -> Codec:
+    """Runs as PackBits has them, of pixels of so many bytes; their heads go up where those of PackBits go down."""
+    from bitsback.files import packbits
+
+    turned = bytes(byte if byte <= 128 else 384 - byte for byte in range(256))
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, at, found, end = b"", 0, bytearray(), len(data)
+        sizes = 0
+        while sizes < limit and at < end:  # heads first, as they are turned
+            head = data[at]
+            found.append(turned[head])
+            count = (head & 127) + 1
+            sizes += count * unit
+            at += 1 + unit * (count if head < 128 else 1)
+        if sizes != limit or at > end or 128 in found:
+            raise ImageError("damaged TGA data, or unusual")
+        stored = bytearray(data[:at])
+        where = 0
+        for head in found:
+            stored[where] = head
+            where += 1 + unit * (head + 1 if head < 128 else 1)
+        plain, heads, _ = packbits.decode(bytes(stored), limit, unit)
+        rule = packbits.explain(plain, heads, unit)
+        return plain, rule, b"" if rule else heads, at
+
+    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+        heads = packbits.heads(plain, how, unit) if how else chosen
+        out = bytearray(packbits.encode(plain, heads, unit))
+        where = 0
+        for head in heads:
+            out[where] = turned[head]
+            where += 1 + unit * (head + 1 if head < 128 else 1)
+        return bytes(out)
+
+    return Codec(decode, encode)
+
+
+def _qoi(channels: int) -> Codec:
+    from bitsback.files import qoi
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, size = qoi.decode(data, limit, channels)
+        return plain, 0, b"", size
+
+    return Codec(decode, lambda plain, how, chosen, size: qoi.encode(plain, channels))
+
+
+def _pcx(row: int) -> Codec:
+    from bitsback.files import pcx
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, apart, size = pcx.decode(data, limit, row)
+        return plain, apart, b"", size
+
+    return Codec(decode, lambda plain, how, chosen, size: pcx.encode(plain, row, how))
+
+
+_SIZED: dict[str, Callable[[int], Codec]] = {"tga": _tga, "qoi": _qoi, "pcx": _pcx}
 
 
 __all__ = ["CODECS", "Codec", "codec_of"]

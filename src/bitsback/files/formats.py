@@ -50,6 +50,9 @@ class Format:
 
 
 _NETPBM = tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n#")
+_NETPBM += (b"P7\nWIDTH", b"P7\nHEIGHT", b"P7\nDEPTH", b"P7\nMAXVAL", b"P7\nTUPLTYPE", b"P7\n#", b"PF\n", b"Pf\n")
+
+_PCX = tuple(b"\n%c\1" % version for version in (0, 2, 3, 4, 5))
 
 _DEFLATE = ("deflate",)
 _PLACES = ("places", "write_places")
@@ -84,7 +87,14 @@ FORMATS = {
             nests=True,
         ),
         Format("bmp", (b"BM",), (".bmp", ".dib"), ("bmp", "read"), certain=False),
-        Format("pnm", _NETPBM, (".pbm", ".pgm", ".ppm", ".pnm"), ("pnm", "read"), ("pnm", "write"), certain=False),
+        Format(
+            "pnm",
+            _NETPBM,
+            (".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm"),
+            ("pnm", "read"),
+            ("pnm", "write"),
+            certain=False,
+        ),
         Format(
             "npz",
             (b"PK\x03\x04",),
@@ -108,6 +118,26 @@ FORMATS = {
             ratio=_DEFLATED,
         ),
         Format("gif", (b"GIF87a", b"GIF89a"), (".gif",), ("gif", "read"), _PLACES, also=("lzw",), ratio=_CODED),
+        Format(
+            "tga",
+            suffixes=(".tga", ".icb", ".vda", ".vst"),
+            reader=("tga", "read"),
+            writer=_PLACES,
+            certain=False,
+            ratio=_CODED,
+        ),
+        Format("qoi", (b"qoif",), (".qoi",), ("qoi", "read"), _PLACES, certain=False, ratio=_CODED),
+        Format("pcx", _PCX, (".pcx",), ("pcx", "read"), _PLACES, certain=False, ratio=_CODED),
+        Format(
+            "ico",
+            (b"\0\0\1\0", b"\0\0\2\0"),
+            (".ico", ".cur"),
+            ("ico", "read"),
+            _PLACES,
+            certain=False,
+            ratio=_CODED,
+            nests=True,
+        ),
         Format("nifti", (b"n+1\0",), (".nii",), ("nifti", "read"), _PLACES, ratio=_CODED, at=344),
         Format("nifti2", (b"n+2\0\r\n\x1a\n",), (), ("nifti", "read"), _PLACES, ratio=_CODED, at=4),
         Format("fits", (b"SIMPLE  =",), (".fits", ".fit", ".fts"), ("fits", "read"), _PLACES, ratio=_CODED),
@@ -140,9 +170,29 @@ def recognise(data: Buffer) -> str | None:
     if is_tar_header(head):
         return "tar"
     found = next((name for magic, at, name in _BY_MAGIC if head.startswith(magic, at)), None)
+    if (found is None or (found == "ico" and not head[4])) and is_tga_header(head):
+        return "tga"
     if found == "npz" and not head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy"):
         return "zip"
     return found
+
+
+def is_tga_header(head: bytes) -> bool:
+    """Whether 18 bytes can be the header of a TGA file at all: map or none, and what there is then.
+
+    >>> is_tga_header(b"some text that is long")
+    False
+    """
+    if (
+        len(head) < 18
+        or head[2] not in (1, 2, 3, 9, 10, 11)
+        or head[17] & 0xD0
+        or 0 in (any(head[12:14]), any(head[14:16]))
+    ):
+        return False
+    if head[2] & 7 == 1:
+        return head[1] == 1 and head[16] == 8 and head[7] in (15, 16, 24, 32) and any(head[5:7])
+    return head[1] == 0 and not any(head[3:8]) and head[16] in ((8,) if head[2] & 7 == 3 else (15, 16, 24, 32))
 
 
 _OCTAL = re.compile(rb" *([0-7]+)[ \0]*")
