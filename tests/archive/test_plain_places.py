@@ -10,7 +10,7 @@ from PIL import Image
 
 from archive import plain_reader
 from bitsback.files import parse
-from bitsback.files.qoi import encode
+from bitsback.files.qoi_pixels import encode
 from files.test_places import BASELINE, RLE, VOLUME, dicom, encapsulated, jpegs, rle
 from files.test_simple import IMAGES, saved
 from files.test_tar import FILES, PGM, packed

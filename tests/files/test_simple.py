@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bitsback.files import formats, parse, qoi, tga, write
+from bitsback.files import formats, parse, qoi_pixels, tga, write
 from bitsback.files.packbits import RULES, decode, encode, explain, heads
 
 RNG = np.random.default_rng(5)
@@ -51,7 +51,7 @@ def test_qoi(name, check_file):
     steps[3:6], steps[10] = 9, steps[8]
     pixels = steps if name == "rgba" else steps[..., :3].copy()
     data = b"qoif" + struct.pack(">IIBB", 30, 20, pixels.shape[2], 0)
-    data += qoi.encode(pixels.tobytes(), pixels.shape[2]) + bytes(7) + b"\1"
+    data += qoi_pixels.encode(pixels.tobytes(), pixels.shape[2]) + bytes(7) + b"\1"
     with Image.open(io.BytesIO(data)) as image:
         assert np.array_equal(np.asarray(image), pixels)
     assert np.array_equal(check_file(data, "a.qoi", exact=True).parts[0][0], pixels)
@@ -99,7 +99,10 @@ def test_rules_of_runs(rule, unit):
         ("a.tga", saved("tga", IMAGES["rgb"], compression="tga_rle")),
         ("a.pcx", saved("pcx", IMAGES["rgb"])),
         ("a.ico", saved("ico", IMAGES["rgba"], sizes=[(16, 16)], bitmap_format="bmp")),
-        ("a.qoi", b"qoif" + struct.pack(">IIBB", 5, 2, 3, 0) + qoi.encode(bytes(range(30)), 3) + bytes(7) + b"\1"),
+        (
+            "a.qoi",
+            b"qoif" + struct.pack(">IIBB", 5, 2, 3, 0) + qoi_pixels.encode(bytes(range(30)), 3) + bytes(7) + b"\1",
+        ),
     ],
 )
 def test_damaged_files_come_back_as_they_are(name, data):

@@ -275,23 +275,23 @@ def _tga(unit: int) -> Codec:
 
 
 def _qoi(channels: int) -> Codec:
-    from bitsback.files import qoi
+    from bitsback.files import qoi_pixels
 
     def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-        plain, size = qoi.decode(data, limit, channels)
+        plain, size = qoi_pixels.decode(data, limit, channels)
         return plain, 0, b"", size
 
-    return Codec(decode, lambda plain, how, chosen, size: qoi.encode(plain, channels))
+    return Codec(decode, lambda plain, how, chosen, size: qoi_pixels.encode(plain, channels))
 
 
 def _pcx(row: int) -> Codec:
-    from bitsback.files import pcx
+    from bitsback.files import pcx_runs
 
     def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-        plain, apart, size = pcx.decode(data, limit, row)
+        plain, apart, size = pcx_runs.decode(data, limit, row)
         return plain, apart, b"", size
 
-    return Codec(decode, lambda plain, how, chosen, size: pcx.encode(plain, row, how))
+    return Codec(decode, lambda plain, how, chosen, size: pcx_runs.encode(plain, row, how))
 
 
 _SIZED: dict[str, Callable[[int], Codec]] = {"tga": _tga, "qoi": _qoi, "pcx": _pcx}
