@@ -290,15 +290,26 @@ class Archive:
         if member.parts[part].coefficients:
             return self._shown(member, part)
         self.load_models()
+        data, which, at = self._where(member, part, number)
+        image: NDArray[Any] = self._block(data.number, which)[at]
+        return image[..., 0].copy() if image.shape[-1] == 1 else image.copy()
+
+    def _where(self, member: Member, part: int, number: int) -> tuple[DataChunk, int, int]:
+        """The chunk, the block in it and the place in that, of an image of a file's array."""
         for place in self.structure.places[member.content if member.content is not None else -1]:
             piece = place.piece
             if piece.part == part + 1 and piece.start <= number < piece.start + piece.length:
                 at = place.offset + number - piece.start
-                firsts = self.structure.chunks[place.chunk].firsts
-                which = bisect_right(firsts, at) - 1
-                image: NDArray[Any] = self._block(place.chunk, which)[at - firsts[which]]
-                return image[..., 0].copy() if image.shape[-1] == 1 else image.copy()
+                data = self.structure.chunks[place.chunk]
+                which = bisect_right(data.firsts, at) - 1
+                return data, which, at - data.firsts[which]
         raise FormatError(f"{member.name!r}: image {number} is missing")
+
+    def block_of(self, index: int) -> tuple[DataChunk, int]:
+        """The chunk and the block in it that hold image ``index``: what is decoded to read it, but for a JPEG file, of
+        which it is the first."""
+        data, which, _ = self._where(*self.locate(index))
+        return data, which
 
     def _shown(self, member: Member, part: int) -> NDArray[Any]:
         """The image of a JPEG file, or of one within a file, as Pillow decodes it."""

@@ -25,6 +25,7 @@ from bitsback.files.deflate.lists import (
     RUNS,
     WORK,
     agreed,
+    agreed_at_once,
     number,
     signed,
     unsigned,
@@ -396,7 +397,7 @@ def walk(  # type: ignore[no-untyped-def]
                     kind = kind_of_prediction(predicted, best)
                     likely = 2 * kind + missed
                     missed = 0
-                    if not agreed(likely, chosen == predicted, state, events, known):
+                    if not agreed_at_once(likely, chosen == predicted, state, events, known):
                         missed = 1
                         chosen = corrected(
                             plain, at, chosen, predicted, best, kind, end, inserted, chains, state, events, known
