@@ -440,32 +440,71 @@ def _files(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[I
         yield data[:2] + data[2 + front :] if front else data
 
 
+class Inner(NamedTuple):
+    """A file in a file that was taken apart: its recipe, its blob, the shapes of its arrays, the first of these among
+    those of the file around it, its place there, and where in the blob it is told to its end."""
+
+    recipe: Recipe
+    blob: bytes
+    shapes: list[Shape]
+    first: int
+    span: Span
+    end: int
+
+
+def spans_of(recipe: Recipe) -> list[Span]:
+    """All places of a file."""
+    return [span for one in recipe["arrays"] for span in _spans(one["at"])]
+
+
+def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterator[Inner]:
+    """The files in a file, in the order of its recipe.
+
+    Raises ValueError, KeyError, TypeError ... if recipe, blob and shapes do not fit together.
+    """
+    sections, start = Sections(blob), 0
+    for one in recipe["arrays"]:
+        each = one.get("parts", 1)
+        if "files" not in one:
+            if "words" in one:
+                sections.section()
+            else:
+                layout = msgspec.convert(one.get("layout", {}), Layout)
+                sections.take(layout.beside(shapes[start]) if one.get("beside") else 0)
+            for _ in one["at"] if one.get("codec") else ():  # two for each span
+                sections.section()
+            start += each
+            continue
+        for span in _spans(one["at"]):
+            *_, inner = (sections.section() for _ in range(3 if one.get("codec") else 1))
+            yield Inner(one["files"], inner, list(shapes[start : start + each]), start, span, sections.at)
+            start += each
+
+
 def innermost(recipe: Recipe, blob: bytes, shapes: Sequence[Shape], part: int) -> tuple[Recipe, bytes, range]:
-    """Of a file, or the file within it, that has the array ``part``: recipe, blob, and which arrays it has.
+    """Of the file, or the file within it, that has the array ``part``: recipe, blob, and which arrays it has.
 
     Raises ValueError, KeyError, TypeError ... if recipe, blob and shapes do not fit together.
     """
     if not formats.nests(recipe):
         return recipe, blob, range(len(shapes))
-    sections, start = Sections(blob), 0
-    for one in recipe["arrays"]:
-        if "files" not in one:
-            layout = msgspec.convert(one.get("layout", {}), Layout)
-            sections.take(layout.beside(shapes[start]) if one.get("beside") else 0)
-            for _ in one["at"] if one.get("codec") else ():  # two for each span
-                sections.section()
-            if "words" in one:
-                sections.section()
-            start += one.get("parts", 1)
-            continue
-        each = one.get("parts", 1)
-        for _ in _spans(one["at"]):
-            *_, inner = (sections.section() for _ in range(3 if one.get("codec") else 1))
-            if start <= part < start + each:
-                found, inner, which = innermost(one["files"], inner, shapes[start : start + each], part - start)
-                return found, inner, range(which.start + start, which.stop + start)
-            start += each
+    for one in inner_files(recipe, blob, shapes):
+        if one.first <= part < one.first + len(one.shapes):
+            found, inner, which = innermost(one.recipe, one.blob, one.shapes, part - one.first)
+            return found, inner, range(which.start + one.first, which.stop + one.first)
     raise ValueError("no file has this array")
 
 
-__all__ = ["CODECS", "Files", "Numbers", "Samples", "Span", "innermost", "read_places", "write_places"]
+__all__ = [
+    "CODECS",
+    "Files",
+    "Inner",
+    "Numbers",
+    "Samples",
+    "Span",
+    "inner_files",
+    "innermost",
+    "read_places",
+    "spans_of",
+    "write_places",
+]
