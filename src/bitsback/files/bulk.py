@@ -15,7 +15,7 @@ import msgspec
 
 from bitsback.errors import FormatError
 from bitsback.files import formats
-from bitsback.files.picture import MAX_PLAIN, MAX_SAMPLES, Recipe
+from bitsback.files.picture import MAX_PCX, MAX_PLAIN, MAX_SAMPLES, Recipe
 from bitsback.files.raster import Layout, Shape
 
 SLACK = 1 << 16
@@ -126,7 +126,10 @@ def _of_places(one: Recipe, left: Iterator[Shape]) -> Bulk:
 def _of_array(one: Recipe, shape: Shape) -> Bulk:
     size = msgspec.convert(one.get("layout", {}), Layout).size(shape)
     pieces = 1 + len(one.get("at", ())) // 2
-    return _coded(size, pieces) if one.get("codec") else Bulk(size, pieces)
+    codec = one.get("codec", "")
+    if codec.startswith("pcx ") and size > MAX_PCX:
+        raise ValueError("a PCX file of many pixels")
+    return _coded(size, pieces) if codec else Bulk(size, pieces)
 
 
 def _of_files(one: Recipe, left: Iterator[Shape]) -> Bulk:

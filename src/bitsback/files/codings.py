@@ -240,36 +240,14 @@ def _tga(unit: int) -> Codec:
     """Runs as PackBits has them, of pixels of so many bytes; their heads go up where those of PackBits go down."""
     from bitsback.files import packbits
 
-    turned = bytes(byte if byte <= 128 else 384 - byte for byte in range(256))
-
     def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-        plain, at, found, end = b"", 0, bytearray(), len(data)
-        sizes = 0
-        while sizes < limit and at < end:  # heads first, as they are turned
-            head = data[at]
-            found.append(turned[head])
-            count = (head & 127) + 1
-            sizes += count * unit
-            at += 1 + unit * (count if head < 128 else 1)
-        if sizes != limit or at > end or 128 in found:
-            raise ImageError("damaged TGA data, or unusual")
-        stored = bytearray(data[:at])
-        where = 0
-        for head in found:
-            stored[where] = head
-            where += 1 + unit * (head + 1 if head < 128 else 1)
-        plain, heads, _ = packbits.decode(bytes(stored), limit, unit)
+        plain, heads, size = packbits.decode(data, limit, unit, turned=True)
         rule = packbits.explain(plain, heads, unit)
-        return plain, rule, b"" if rule else heads, at
+        return plain, rule, b"" if rule else heads, size
 
     def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
         heads = packbits.heads(plain, how, unit) if how else chosen
-        out = bytearray(packbits.encode(plain, heads, unit))
-        where = 0
-        for head in heads:
-            out[where] = turned[head]
-            where += 1 + unit * (head + 1 if head < 128 else 1)
-        return bytes(out)
+        return packbits.encode(plain, heads, unit, turned=True)
 
     return Codec(decode, encode)
 

@@ -7,6 +7,9 @@ writer does with two equal bytes that stand between others (:data:`RULES`).
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import islice
+
 import numpy as np
 
 from bitsback.errors import ImageError
@@ -24,13 +27,17 @@ DAMAGED = -1
 
 
 @kernel
-def _decode(data, unit, plain, heads, ends):  # type: ignore[no-untyped-def]
+def _decode(data, unit, turned, plain, heads, ends):  # type: ignore[no-untyped-def]
     """Decode until ``plain`` is full; return how many heads there were, or a negative number if that fails."""
     at, size, count = np.int64(0), np.int64(0), 0
     while size < plain.size:
         if at >= data.size or count >= heads.size:
             return DAMAGED
         head = np.int64(data[at])
+        if turned > 0 and head >= 128:
+            if head == 128:
+                return DAMAGED
+            head = 384 - head
         heads[count] = head
         count += 1
         at += 1
@@ -47,7 +54,7 @@ def _decode(data, unit, plain, heads, ends):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _encode(plain, unit, heads, data):  # type: ignore[no-untyped-def]
+def _encode(plain, unit, turned, heads, data):  # type: ignore[no-untyped-def]
     """The inverse; return the bytes written, or -1 if the heads do not fit."""
     at, size = np.int64(0), np.int64(0)
     for i in range(heads.size):
@@ -56,7 +63,7 @@ def _encode(plain, unit, heads, data):  # type: ignore[no-untyped-def]
         kept = count if head < 128 else np.int64(head > 128)
         if size + count * unit > plain.size or at + 1 + kept * unit > data.size:
             return DAMAGED
-        data[at] = head
+        data[at] = 384 - head if turned > 0 and head > 128 else head
         for k in range(kept * unit):
             data[at + 1 + k] = plain[size + k]
         at += 1 + kept * unit
@@ -105,23 +112,26 @@ def _heads(plain, unit, row, rule, heads):  # type: ignore[no-untyped-def]
     return count
 
 
-def decode(data: Buffer, limit: int, unit: int = 1) -> tuple[bytes, bytes, int]:
-    """``limit`` plain bytes, in units of so many, the heads, and the size of what was decoded. Raises ImageError if it
-    is damaged."""
+def decode(data: Buffer, limit: int, unit: int = 1, turned: bool = False) -> tuple[bytes, bytes, int]:
+    """``limit`` plain bytes, in units of so many, the heads, and the size of what was decoded.
+
+    ``turned``: heads above 128 go up with the length of runs, as in TGA, which has runs of one, too; these are unusual.
+    Raises ImageError if the data are damaged, or unusual.
+    """
     plain, room = np.empty(limit, np.uint8), np.empty(2 * limit + IDLE, np.uint8)
     ends = np.zeros(1, np.int64)
-    count = _decode(np.frombuffer(data, np.uint8), unit, plain, room, ends)
+    count = _decode(np.frombuffer(data, np.uint8), unit, int(turned), plain, room, ends)
     if count < 0:
         raise ImageError("damaged runs of bytes")
     return plain.tobytes(), room[:count].tobytes(), int(ends[0])
 
 
-def encode(plain: Buffer, heads: bytes, unit: int = 1) -> bytes:
+def encode(plain: Buffer, heads: bytes, unit: int = 1, turned: bool = False) -> bytes:
     """The inverse. Raises ValueError if the heads do not fit."""
     if len(heads) > 2 * len(plain) + IDLE:  # cannot be, as in reading
         raise ValueError("runs of nothing")
     data = np.empty(len(plain) + len(heads), np.uint8)
-    size = _encode(np.frombuffer(plain, np.uint8), unit, np.frombuffer(heads, np.uint8), data)
+    size = _encode(np.frombuffer(plain, np.uint8), unit, int(turned), np.frombuffer(heads, np.uint8), data)
     if size < 0:
         raise ValueError("runs that do not fit their data")
     return data[:size].tobytes()
@@ -155,7 +165,12 @@ def _rows(found: bytes, size: int) -> list[int]:
     ends = np.cumsum(np.where(numbers < 128, numbers + 1, np.where(numbers > 128, 257 - numbers, 0)))
     at = np.zeros(size + 1, bool)
     at[ends[ends <= size]] = True
-    return [row for row in range(2, min(size, 1 << 16)) if size % row == 0 and at[row::row].all()][:4]
+    return list(islice((row for row in _divisors(size) if at[row::row].all()), 4))
+
+
+@lru_cache(64)
+def _divisors(size: int) -> list[int]:
+    return [row for row in range(2, min(size, 1 << 16)) if size % row == 0]
 
 
 __all__ = ["decode", "encode", "explain", "heads"]

@@ -6,7 +6,7 @@ import struct
 
 from bitsback.errors import ImageError
 from bitsback.files.pcx_runs import MOST
-from bitsback.files.picture import Buffer, Content
+from bitsback.files.picture import MAX_PCX, Buffer, Content
 from bitsback.files.places import Samples, Span, read_places
 from bitsback.files.raster import Layout
 
@@ -23,6 +23,8 @@ def read(data: Buffer) -> Content:
     if bits not in (1, 2, 4, 8) or not 1 <= planes <= 4 or row < 1 or height < 1 or right < left:
         raise ImageError("a damaged PCX header")
     size = height * planes * row
+    if size > MAX_PCX:
+        raise ImageError("a PCX file of many pixels")
     if size > MOST * len(data):
         raise ImageError("a PCX file that promises more than it can hold")
     span = Span(_HEADER, len(data) - _HEADER)

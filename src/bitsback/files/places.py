@@ -222,7 +222,7 @@ def _of_samples(view: memoryview, one: Samples, budget: Budget) -> _Taken:
         recipe["layout"] = layout
     raster: Buffer
     if one.codec:
-        budget.take(size)
+        budget.take(max(size, math.prod(one.shape)))  # of single bits, samples take more than the raster
         raster, choices = _decoded(view, one, size, recipe)
     else:
         raster, choices = _gathered(view, one.spans), b""
@@ -384,6 +384,8 @@ class _Found(NamedTuple):
 
 def _of_files(view: memoryview, one: Files, budget: Budget) -> list[_Taken]:
     """What can be taken apart; those that follow each other and have a recipe in common stand together."""
+    if len(one.front) * len(one.spans) > 4 * len(view) + (1 << 20):
+        raise ImageError("much that goes in front of little")
     out: list[_Taken] = []
     inner = budget.within()
     last: Recipe | None = None

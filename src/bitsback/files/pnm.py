@@ -25,6 +25,8 @@ _HEADER = {
 _FLOATS = re.compile(rb"P[Ff]\s(\d{1,9})\s(\d{1,9})\s(-?[\d.eE+]{1,20})\s")
 _DIGIT, _NUMBER = re.compile(rb"(\s*)([01])"), re.compile(rb"(\s*)(\d+)")
 _MAX_HEADER = 1 << 16
+MAX_GAPS = 1 << 20
+"""Numbers in plain text of which it is kept what stands between them."""
 
 
 def read(data: Buffer) -> Content:
@@ -100,8 +102,8 @@ def _read_plain(data: Buffer, start: int, kind: int, shape: tuple[int, int, int,
         raise ImageError("the file ends before its pixels do")
     if re.search(rb"[^0-9 \t\r\n\v\f]|\d{6}", text):
         raise ImageError("something other than numbers among the pixels")
-    found = (_DIGIT if kind == 1 else _NUMBER).findall(text)
-    samples = np.fromiter((int(number) for _, number in found), np.int32)
+    words = re.findall(rb"\d", text) if kind == 1 else text.split()
+    samples = np.fromiter(map(int, words), np.int32, len(words))
     if samples.size < size or int(samples[:size].max()) > maximum:
         raise ImageError("wrong number of pixels, or a value above the maximum")
     part = samples[:size].astype(np.uint8 if maximum < 256 else np.uint16).reshape(shape)
@@ -109,6 +111,9 @@ def _read_plain(data: Buffer, start: int, kind: int, shape: tuple[int, int, int,
     plain = Content([part], {"format": "pnm", "plain": kind}, head)
     if write(plain.recipe, head, [part]) == data:
         return plain._replace(sure=True)
+    if len(words) > MAX_GAPS:
+        raise ImageError("many pixels in plain text, in unusual lines")
+    found = (_DIGIT if kind == 1 else _NUMBER).findall(text)
     between = [gap for gap, _ in found[:size]]
     gaps = {gap: place for place, gap in enumerate(dict.fromkeys(between))}
     if len(gaps) > 256:
