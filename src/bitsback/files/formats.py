@@ -55,6 +55,7 @@ _NETPBM += (b"P7\nWIDTH", b"P7\nHEIGHT", b"P7\nDEPTH", b"P7\nMAXVAL", b"P7\nTUPL
 _PCX = tuple(b"\n%c\1" % version for version in (0, 2, 3, 4, 5))
 
 _DEFLATE = ("deflate",)
+_DICOM = ("packbits", "jpeg", *_DEFLATE)
 _PLACES = ("places", "write_places")
 TAR_HEADER = 512
 _DEFLATED, _CODED = 1032, 4096
@@ -75,14 +76,24 @@ FORMATS = {
         ),
         Format("npy", (b"\x93NUMPY",), (".npy",), ("arrays", "read_npy")),
         Format("idx", (b"\x00\x00\x08\x03", b"\x00\x00\x08\x04"), (), ("arrays", "read_idx")),
-        Format("dicom", (b"DICM",), (".dcm", ".dicom"), ("dicom", "read"), _PLACES, ratio=_CODED, at=128, nests=True),
+        Format(
+            "dicom",
+            (b"DICM",),
+            (".dcm", ".dicom"),
+            ("dicom", "read"),
+            _PLACES,
+            also=_DICOM,
+            ratio=_CODED,
+            at=128,
+            nests=True,
+        ),
         Format(
             "tiff",
             (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
             (".tif", ".tiff"),
             ("tiff", "read"),
             _PLACES,
-            also=("lzw", *_DEFLATE),
+            also=("lzw", "fax", "packbits", "jpeg", *_DEFLATE),
             ratio=_CODED,
             nests=True,
         ),
@@ -124,9 +135,10 @@ FORMATS = {
             reader=("tga", "read"),
             writer=_PLACES,
             certain=False,
+            also=("packbits",),
             ratio=_CODED,
         ),
-        Format("qoi", (b"qoif",), (".qoi",), ("qoi", "read"), _PLACES, certain=False, ratio=_CODED),
+        Format("qoi", (b"qoif",), (".qoi",), ("qoi", "read"), _PLACES, False, ("qoi_pixels",), ratio=_CODED),
         Format("pcx", _PCX, (".pcx",), ("pcx", "read"), _PLACES, certain=False, ratio=_CODED),
         Format(
             "ico",
@@ -134,7 +146,8 @@ FORMATS = {
             (".ico", ".cur"),
             ("ico", "read"),
             _PLACES,
-            certain=False,
+            False,
+            ("png", "filters", "png_rows", *_DEFLATE),
             ratio=_CODED,
             nests=True,
         ),
@@ -146,11 +159,13 @@ FORMATS = {
         Format(
             "jpeg",
             (b"\xff\xd8\xff",),
-            (".jpg", ".jpeg", ".jpe", ".jfif"),
-            ("jpeg", "read"),
+            (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+            ("mpo", "read"),
             ("jpeg", "write"),
             coefficients=True,
+            nests=True,
         ),
+        Format("mpo", writer=_PLACES),
         Format("tar", suffixes=(".tar",), reader=("tar", "read"), writer=_PLACES, ratio=_CODED, nests=True),
         Format("zip", suffixes=(".zip", ".cbz"), reader=("zips", "read"), writer=_PLACES, ratio=_CODED, nests=True),
         Format("words", writer=("words", "write")),
@@ -316,7 +331,7 @@ def is_corrected(recipe: Recipe) -> bool:
 def prepare(names: Iterable[str]) -> None:
     """Import now what reading and writing these formats will need; names that are unknown need nothing."""
     names = set(names)
-    if any(name in FORMATS and FORMATS[name].nests for name in names):
+    if names & {"tar", "zip"}:  # which hold anything
         names = set(FORMATS)
     for name in sorted(names):
         if (row := FORMATS.get(name)) is not None:
