@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import ceil
 from typing import NamedTuple
 
 import msgspec
@@ -39,6 +40,9 @@ CHUNK_BLOCKS = 4 * KIB
 
 MIN_BLOCK, MAX_BLOCK = KIB, 16 * MIB
 """Samples of a block, whatever is asked for; a single image may have more."""
+
+OVER = 0.25
+"""What blocks may have more than is asked for, so that little more than one is not cut in halves."""
 
 ALONE = 256 * KIB
 """Samples with which images of one shape are a group of their own, and so are those of two levels."""
@@ -228,7 +232,7 @@ def _key(array: PartFacts, known: Iterable[Key]) -> Key:
 
 
 def split(group: Group, samples: int) -> list[Group]:
-    """A group cut into blocks of about so many samples and at least one image, as equal as can be.
+    """A group cut into blocks of so many samples, a quarter more at most, and at least one image, as equal as can be.
 
     Coefficients of a file stay together.
     """
@@ -236,7 +240,7 @@ def split(group: Group, samples: int) -> list[Group]:
         return _split_between(group, samples)
     count, whole = group.count, group.samples
     per_block = max(1, min(max(samples, MIN_BLOCK), MAX_BLOCK) * count // whole)
-    blocks = max(1, round(count / per_block)) if count > per_block else 1
+    blocks = max(1, ceil(count / per_block - OVER))
     out: list[Group] = []
     runs: list[tuple[Run, Shape]] = []
     done, end = 0, whole // blocks  # samples, of all runs so far, and with which the block is full
