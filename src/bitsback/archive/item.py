@@ -124,7 +124,8 @@ def sketch(image: Images) -> bytes:
     sums = np.add.reduceat(image.sum(axis=2, dtype=np.int64), rows, axis=0)
     sums = np.add.reduceat(sums, columns, axis=1) * (16 if image.itemsize == 1 else 1)
     areas = np.diff(rows, append=height)[:, None] * np.diff(columns, append=width) * channels
-    return (sums // areas).astype("<u2").tobytes()
+    means: bytes = (sums // areas).astype("<u2").tobytes()
+    return means
 
 
 def array_hashes(picture: Picture) -> tuple[bytes, ...]:
