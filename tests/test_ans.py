@@ -47,7 +47,7 @@ words_strategy = st.lists(st.integers(0, 2**32 - 1), min_size=60, max_size=60)
 
 def make(heads, words):
     data = b"".join(h.to_bytes(8, "little") for h in heads) + b"".join(w.to_bytes(4, "little") for w in words)
-    return Stack.from_bytes(data, len(heads))
+    return Stack.unpack(data, len(heads))
 
 
 @st.composite
@@ -95,10 +95,10 @@ def intervals(n, precision):
 def test_golden_words():
     stack = Stack(lanes=2)
     stack.push(*intervals(12, 16), 16)
-    assert stack.to_bytes().hex() == "2a38f9c536c89b01b56fcc3fff6e2201ecbc6170cf8426ca"
+    assert stack.pack().hex() == "2a38f9c536c89b01b56fcc3fff6e2201ecbc6170cf8426ca"
     stack = make([2**63, 2**64 - 1], [1])
     stack.push(*intervals(5, 24), 24)
-    assert stack.to_bytes().hex() == "91379e5c53af0800f46e3cd60a0000000100000000000000ffffffffe9dd78c719a7da99"
+    assert stack.pack().hex() == "91379e5c53af0800f46e3cd60a0000000100000000000000ffffffffe9dd78c719a7da99"
 
 
 def test_a_new_stack_is_initial_and_returns_to_it():
@@ -170,8 +170,8 @@ def test_read_only_and_strided_intervals_are_taken():
 
 def test_bytes_round_trip_and_a_copy_is_independent():
     stack = random_stack(7, 3)
-    assert Stack.from_bytes(stack.to_bytes(), 3) == stack
-    assert len(stack.to_bytes()) == 3 * 8 + 7 * 4
+    assert Stack.from_bytes(stack.to_bytes()) == stack == Stack.unpack(stack.pack(), 3)
+    assert len(stack.to_bytes()) == 8 + 3 * 8 + 7 * 4
     twin = stack.copy()
     twin.push(*intervals(100, 16), 16)
     assert twin != stack and len(stack) == 7
@@ -181,16 +181,76 @@ def test_bytes_round_trip_and_a_copy_is_independent():
 
 
 def test_malformed_bytes_are_refused():
-    good = random_stack(2, 2).to_bytes()
+    good = random_stack(2, 2).pack()
     with pytest.raises(TruncatedError):
-        Stack.from_bytes(good[:15], 2)
+        Stack.unpack(good[:15], 2)
     with pytest.raises(FormatError, match="inside a word"):
-        Stack.from_bytes(good[:-1], 2)
+        Stack.unpack(good[:-1], 2)
     with pytest.raises(FormatError, match="lowest"):
-        Stack.from_bytes(bytes(8) + good[8:], 2)
+        Stack.unpack(bytes(8) + good[8:], 2)
     for lanes in (0, -1, 1 << 20):
         with pytest.raises(CodecError):
             Stack(lanes)
+
+
+def test_bytes_say_of_how_many_lanes_they_are():
+    for lanes in (1, 2, 8):
+        stack = random_stack(5, lanes)
+        assert Stack.from_bytes(stack.to_bytes()) == Stack.from_bytes(stack.to_bytes(), lanes) == stack
+        with pytest.raises(FormatError, match=f"a stack of {lanes} lanes, not 3"):
+            Stack.from_bytes(stack.to_bytes(), 3)
+    with pytest.raises(TruncatedError):
+        Stack.from_bytes(b"\2" + bytes(7))
+
+
+@settings(deadline=None, max_examples=20)
+@given(heads_strategy, st.integers(1, 9))
+def test_lanes_change_and_change_back(heads, lanes):
+    stack = make(heads, range(60))
+    before, bits = stack.copy(), stack.bits()
+    stack.reshape(lanes)
+    assert stack.lanes == lanes
+    assert stack.bits() < bits + 37.1 * max(0, len(heads) - lanes) + 0.1
+    Uniform(8, (9,)).push(stack, np.arange(9))
+    assert np.array_equal(Uniform(8, (9,)).pop(stack), np.arange(9))
+    stack.reshape(len(heads))
+    assert stack == before
+
+
+def test_a_new_stack_has_nothing_to_make_lanes_of():
+    stack = Stack(2)
+    before = stack.copy()
+    with pytest.raises(EmptyStackError):
+        stack.reshape(3)
+    with pytest.raises(CodecError):
+        stack.reshape(0)
+    assert stack == before
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 24), st.integers(1, 5))
+def test_popping_in_two_steps_undoes_pushing(precision, lanes):
+    starts, freqs = intervals(lanes, precision)
+    stack = random_stack(9, lanes)
+    before = stack.copy()
+    stack.push(starts, freqs, precision)
+    slots = stack.peek(precision)
+    assert np.all((starts <= slots) & (slots.astype(int) < starts.astype(int) + freqs))
+    with pytest.raises(CodecError, match="the symbols on the stack are others"):
+        stack.drop(slots ^ np.uint32(1), np.ones(lanes, np.uint32), precision)
+    stack.drop(starts, freqs, precision)
+    assert stack == before
+
+
+def test_dropping_from_too_little_changes_nothing():
+    stack = Stack()
+    with pytest.raises(EmptyStackError):
+        stack.drop(np.zeros(9, np.uint32), np.ones(9, np.uint32), 24)
+    with pytest.raises(CodecError, match="beyond"):
+        stack.drop(np.ones(1, np.uint32), np.ones(1, np.uint32) * np.uint32(2), 1)
+    with pytest.raises(CodecError, match="no 2 symbols"):
+        stack.peek(8, 2)
+    assert stack.is_initial()
 
 
 @settings(deadline=None, max_examples=20)
@@ -201,7 +261,7 @@ def test_a_part_is_read_from_its_place(sizes, lanes, data):
     stack, places = Stack(lanes), []
     for part in parts:
         Uniform.of_size(200, part.shape).push(stack, part)
-        places.append(stack.position())
+        places.append(stack.pos())
     for number in data.draw(st.permutations(range(len(parts)))):
         reader = stack.copy()
         reader.seek(places[number])
@@ -211,7 +271,7 @@ def test_a_part_is_read_from_its_place(sizes, lanes, data):
 def test_places_that_are_none():
     stack, long = Stack(2), Stack(2)
     Uniform(16, (40,)).push(long, np.zeros(40, int))
-    for place in (long.position(), Stack().position(), (0, (0, 1 << 32)), (-1, stack.position().heads)):
+    for place in (long.pos(), Stack().pos(), (0, (0, 1 << 32)), (-1, stack.pos().heads)):
         with pytest.raises(CodecError):
             stack.seek(place)
     assert stack.is_initial()

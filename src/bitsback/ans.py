@@ -49,7 +49,7 @@ class Encoder(NamedTuple):
 
 
 class Position(NamedTuple):
-    """A place in a message, to go back to: what :meth:`Stack.position` returns and :meth:`Stack.seek` takes."""
+    """A place in a message, to go back to: what :meth:`Stack.pos` returns and :meth:`Stack.seek` takes."""
 
     words: int
     heads: tuple[int, ...]
@@ -116,12 +116,36 @@ def _push(heads, tail, length, starts, freqs, precision):  # type: ignore[no-unt
     return length
 
 
+@kernel
+def _drop(heads, tail, length, starts, freqs, precision, fits):  # type: ignore[no-untyped-def]
+    """Take off all symbols, first to last; ``fits[0]`` is 0 if one is not there."""
+    lanes = heads.size
+    lane = 0
+    for i in range(starts.size):
+        start, stop = np.int64(starts[i]), np.int64(starts[i]) + np.int64(freqs[i])
+        slot = peek(heads[lane], precision)
+        if slot < start or slot >= stop:
+            fits[0] = 0
+            return length
+        length = take(heads, tail, length, lane, start, stop, precision)
+        if length < 0:
+            return -1
+        lane = 0 if lane + 1 == lanes else lane + 1
+    return length
+
+
+def _pieces(value: int, bits: int) -> list[tuple[int, int]]:
+    """A number in pieces of at most 16 bits, lowest first: (value, bits) of each."""
+    return [(value >> first & 0xFFFF, min(16, bits - first)) for first in range(0, bits, 16)]
+
+
 class Stack:
     """A message on which symbols are pushed and popped, last in, first out.
 
     Args:
         lanes: number of interleaved heads. More lanes let the processor work on several symbols at once; each
-            costs 8 bytes in :meth:`to_bytes` less the up to 32 bits that its head holds beyond the initial state.
+            costs 8 bytes in :meth:`to_bytes` less the up to 32 bits that its head holds beyond the initial state;
+            :meth:`reshape` makes them few in the end.
 
     >>> import numpy as np
     >>> stack = Stack()
@@ -166,10 +190,7 @@ class Stack:
         Raises:
             CodecError: an interval is empty or leaves the range, or the arguments disagree. The stack is unchanged.
         """
-        if not 1 <= precision <= MAX_PRECISION:
-            raise CodecError(f"precision must be 1 to {MAX_PRECISION} bits, not {precision}")
-        if starts.size != freqs.size or starts.dtype != np.uint32 or freqs.dtype != np.uint32:
-            raise CodecError("starts and freqs must be uint32 arrays of one size")
+        self._check(starts, freqs, precision)
         if not starts.size:
             return
         self._reserve(starts.size)
@@ -195,6 +216,104 @@ class Stack:
             raise EmptyStackError("a pop needs more bits than the stack holds")
         self._heads, self._length = heads, length
 
+    def peek(self, precision: int, count: int | None = None) -> npt.NDArray[np.uint32]:
+        """Return the slots of the next symbols, one of each lane: pop in two steps, without a kernel.
+
+        A slot lies in the interval of the symbol that is there. Find it, then :meth:`drop` it.
+
+        Args:
+            precision: 1 to 24.
+            count: of the first lanes only.
+
+        Returns:
+            uint32 (count,), or (lanes,), below ``2**precision``.
+
+        >>> stack = Stack()
+        >>> stack.push(np.array([5], np.uint32), np.array([2], np.uint32), precision=3)
+        >>> stack.peek(3)  # in [5, 7)
+        array([5], dtype=uint32)
+        >>> stack.drop(np.array([5], np.uint32), np.array([2], np.uint32), precision=3)
+        >>> stack.is_initial()
+        True
+        """
+        self._check_precision(precision)
+        count = self.lanes if count is None else count
+        if not 0 <= count <= self.lanes:
+            raise CodecError(f"a stack of {self.lanes} lanes shows no {count} symbols at once")
+        return (self._heads[:count] & np.uint64((1 << precision) - 1)).astype(np.uint32)
+
+    def drop(self, starts: npt.NDArray[np.uint32], freqs: npt.NDArray[np.uint32], precision: int) -> None:
+        """Take off the symbols of these intervals, first to last: what :meth:`push` with the same arguments put there.
+
+        Raises:
+            CodecError: the arguments disagree, or are not those of the symbols that are there. The stack is unchanged.
+            EmptyStackError: the stack holds too few bits. It is unchanged.
+        """
+        self._check(starts, freqs, precision)
+        starts, freqs = (np.require(a, None, ["C", "A", "W"]).reshape(-1) for a in (starts, freqs))
+        if not np.all((freqs > 0) & (starts.astype(np.int64) + freqs <= 1 << precision)):
+            raise CodecError(f"an interval is empty or beyond 2**{precision}")
+        fits = np.ones(1, np.uint8)
+        before = self.pos()
+        self.pull(_drop, starts, freqs, precision, fits)
+        if not fits[0]:
+            self._heads, self._length = np.array(before.heads, np.uint64), before.words
+            raise CodecError("the symbols on the stack are others")
+
+    def reshape(self, lanes: int) -> None:
+        """Go on with another number of lanes, in mid-stream; with the old number again, everything is as it was.
+
+        With fewer, those that go are pushed on the others: the 32 to 63 bits of each below its highest, and five that
+        say how many. With more, they are popped from what is there, so that they cost next to nothing: code the first
+        symbols on one lane, many on many, and fold these into one in the end. (A new stack has nothing to make more
+        lanes of.)
+
+        Raises:
+            EmptyStackError: there are not the bits to make more lanes of. The stack is unchanged.
+
+        >>> stack = Stack(lanes=64)
+        >>> stack.reshape(1)
+        >>> len(stack.to_bytes())  # not 520
+        296
+        >>> stack.reshape(64)
+        >>> stack.is_initial()
+        True
+        """
+        if not 1 <= lanes <= MAX_LANES:
+            raise CodecError(f"a stack has 1 to {MAX_LANES} lanes, not {lanes}")
+        before = self.copy()
+        try:
+            while self.lanes > lanes:
+                self._fold()
+            while self.lanes < lanes:
+                self._unfold()
+        except EmptyStackError:
+            self.become(before)
+            raise
+
+    def _fold(self) -> None:
+        """Push the last head on the others: its low word, the bits of its high word below the highest, their number."""
+        head = int(self._heads[-1])
+        self._heads = self._heads[:-1].copy()
+        high = head >> 32
+        size = high.bit_length() - 1
+        for value, bits in _pieces(head & 0xFFFFFFFF, 32) + _pieces(high - (1 << size), size) + [(size, 5)]:
+            self.push(np.array([value], np.uint32), np.ones(1, np.uint32), bits)
+
+    def _unfold(self) -> None:
+        def pop(bits: int) -> int:
+            value = 0
+            for part in [min(16, bits - first) for first in range(0, bits, 16)][::-1]:
+                (slot,) = self.peek(part, 1)
+                self.drop(np.array([slot], np.uint32), np.ones(1, np.uint32), part)
+                value = value << part | int(slot)
+            return value
+
+        size = pop(5)
+        high = (1 << size) + pop(size)
+        low = pop(32)
+        self._heads = np.append(self._heads, np.uint64(high << 32 | low))
+
     def copy(self) -> Stack:
         """Return an independent copy; keep one to go back to a state."""
         twin = Stack.__new__(Stack)
@@ -204,12 +323,16 @@ class Stack:
         twin._length = self._length
         return twin
 
-    def position(self) -> Position:
+    def become(self, other: Stack) -> None:
+        """Be as the other stack is, which must not be used any more: back to a :meth:`copy` made before."""
+        self._heads, self._tail, self._length = other._heads, other._tail, other._length
+
+    def pos(self) -> Position:
         """Return the place that the message has reached: what is pushed from here on lies above it."""
         return Position(self._length, tuple(int(head) for head in self._heads))
 
     def seek(self, position: Position) -> None:
-        """Go back to a place that :meth:`position` told, without popping what lies above it.
+        """Go back to a place that :meth:`pos` told, without popping what lies above it.
 
         Whoever kept the places between the parts of a long message reads any part without decoding those above. The
         words below a place must be as they were then, so not after more was popped than was pushed since; what is
@@ -220,7 +343,7 @@ class Stack:
                 unchanged.
 
         >>> stack = Stack()
-        >>> place = stack.position()
+        >>> place = stack.pos()
         >>> stack.push(np.array([1], np.uint32), np.array([1], np.uint32), precision=8)
         >>> stack.seek(place)
         >>> stack.is_initial()
@@ -267,12 +390,41 @@ class Stack:
         return self._length == 0 and bool(np.all(self._heads == _LOWEST))
 
     def to_bytes(self) -> bytes:
-        """Return the heads (8 bytes each), then the words (4 each, bottom first), all little-endian."""
+        """Return the message: the number of lanes in 8 bytes, if it is not 1, and what :meth:`pack` gives.
+
+        All is little-endian. No head is below 2^32, so the first 8 bytes tell whether they are a number of lanes.
+        """
+        return (b"" if self.lanes == 1 else self.lanes.to_bytes(8, "little")) + self.pack()
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview, lanes: int | None = None) -> Stack:
+        """Return the stack that :meth:`to_bytes` wrote.
+
+        Args:
+            data: all its bytes.
+            lanes: how many lanes it must have; None: as many as it had.
+
+        Raises:
+            TruncatedError: fewer bytes than the heads take.
+            FormatError: a part of a word is left over, a head is below ``2**32``, or the stack had other lanes.
+        """
+        view = memoryview(data).cast("B")
+        first = int.from_bytes(view[:8], "little")
+        found, skip = (first, 8) if len(view) >= 8 and 1 < first <= MAX_LANES else (1, 0)
+        if lanes is not None and lanes != found:
+            raise FormatError(f"these are the bytes of a stack of {found} lanes, not {lanes}")
+        return cls.unpack(view[skip:], found)
+
+    def pack(self) -> bytes:
+        """Return the heads (8 bytes each), then the words (4 each, bottom first), all little-endian.
+
+        For formats that know the number of lanes: :meth:`unpack` must be told.
+        """
         return self._heads.astype("<u8").tobytes() + self._tail[: self._length].astype("<u4").tobytes()
 
     @classmethod
-    def from_bytes(cls, data: bytes | bytearray | memoryview, lanes: int = 1) -> Stack:
-        """Return the stack that :meth:`to_bytes` wrote.
+    def unpack(cls, data: bytes | bytearray | memoryview, lanes: int) -> Stack:
+        """Return the stack that :meth:`pack` wrote; of other lanes than it had, it is another one.
 
         Raises:
             TruncatedError: fewer bytes than the heads take.
@@ -311,6 +463,16 @@ class Stack:
 
     def __repr__(self) -> str:
         return f"<Stack: {self.lanes} lanes, {len(self)} words, {self.bits():.1f} bits>"
+
+    @staticmethod
+    def _check_precision(precision: int) -> None:
+        if not 1 <= precision <= MAX_PRECISION:
+            raise CodecError(f"precision must be 1 to {MAX_PRECISION} bits, not {precision}")
+
+    def _check(self, starts: npt.NDArray[np.uint32], freqs: npt.NDArray[np.uint32], precision: int) -> None:
+        self._check_precision(precision)
+        if starts.size != freqs.size or starts.dtype != np.uint32 or freqs.dtype != np.uint32:
+            raise CodecError("starts and freqs must be uint32 arrays of one size")
 
     def _reserve(self, words: int) -> None:
         """Make room for so many more words and the spare slot that :func:`refill` relies on."""

@@ -1,14 +1,26 @@
 """Samples at places, by docs/format.md alone: LZW and PackBits in plain Python."""
 
 import zlib
+from functools import partial
 
 from archive import plain_deflate, plain_reader
 
 
 def file_of(recipes, blob, arrays):
-    source = plain_reader.Bytes(blob)
+    source, arrays = plain_reader.Bytes(blob), list(arrays)
     pieces = []
-    for recipe, images in zip(recipes, arrays, strict=True):
+    for recipe in recipes:
+        spans, at = [], 0
+        for gap, size in zip(recipe["at"][::2], recipe["at"][1::2], strict=True):
+            spans.append((at + gap, size))
+            at += gap + size
+        if "files" in recipe:
+            pieces += files(recipe, spans, source, arrays)
+            continue
+        if "words" in recipe:
+            pieces += words(recipe, spans, source, arrays)
+            continue
+        images = arrays.pop(0)
         ends = b""
         if recipe.get("beside"):
             layout = recipe["layout"]
@@ -17,10 +29,6 @@ def file_of(recipes, blob, arrays):
             ends = source.take(images.shape[0] * images.shape[1] * size)
         whole, left = plain_reader.with_ends(images, recipe, ends)
         assert not left
-        spans, at = [], 0
-        for gap, size in zip(recipe["at"][::2], recipe["at"][1::2], strict=True):
-            spans.append((at + gap, size))
-            at += gap + size
         if "codec" in recipe:
             pieces += coded(recipe, whole, spans, source)
         else:
@@ -29,10 +37,44 @@ def file_of(recipes, blob, arrays):
                 pieces.append((start, whole[at : at + size]))
                 at += size
             assert at == len(whole)
+    assert not arrays
     out = b""
     for start, piece in sorted(pieces):
         out += source.take(start - len(out)) + piece
     return out + source.take(source.left)
+
+
+def files(recipe, spans, source, arrays):
+    hows = [how for count, how in recipe.get("coded", []) for _ in range(count)]
+    for number, (start, size) in enumerate(spans):
+        some = [arrays.pop(0) for _ in range(recipe.get("parts", 1))]
+        about = [source.take(source.varint()) for _ in range(3 if "codec" in recipe else 1)]
+        data = plain_reader.file_of(recipe["files"], about[-1], some) if recipe["files"] else about[-1]
+        if "codec" in recipe:
+            data = CODECS[recipe["codec"]](data, hows[number], about[0]) + about[1]
+        front = recipe.get("front", 0)
+        data = data[:2] + data[2 + front :]
+        assert len(data) == size
+        yield start, data
+
+
+def words(recipe, spans, source, arrays):
+    some = [arrays.pop(0) for _ in range(recipe.get("parts", 1))]
+    layout = recipe["words"]
+    whole = plain_reader.words({"head": 0, "layout": layout}, source.take(source.varint()), some)
+    if "planes" in recipe:
+        (row, step), each = recipe["planes"], layout["bits"] // 8
+        rows = [whole[at : at + row] for at in range(0, len(whole), row)]
+        rows = [b"".join(line[k::each] for k in range(each)) for line in rows]
+        lines = [
+            bytes((byte - (line[at - step] if at >= step else 0)) % 256 for at, byte in enumerate(line))
+            for line in rows
+        ]
+        whole = b"".join(lines)
+    if "codec" in recipe:
+        return list(coded(recipe, whole, spans, source))
+    ends = [sum(size for _, size in spans[:number]) for number in range(len(spans))]
+    return [(start, whole[at : at + size]) for (start, size), at in zip(spans, ends, strict=True)]
 
 
 def coded(recipe, whole, spans, source):
@@ -41,9 +83,7 @@ def coded(recipe, whole, spans, source):
     hows = [how for count, how in recipe["coded"] for _ in range(count)]
     for (start, size), piece, how in zip(spans, plain, hows, strict=True):
         choices, following = source.take(source.varint()), source.take(source.varint())
-        data = {"zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}[recipe["codec"]](
-            piece, how, choices
-        ) + following
+        data = CODECS[recipe["codec"]](piece, how, choices) + following
         assert len(data) == size
         yield start, data
 
@@ -95,9 +135,59 @@ def lzw_codes(piece, how, choices, bits, early):
 
 def packbits(piece, how, choices):
     out, at = b"", 0
-    for head in choices:
+    for head in heads(piece, *how) if how else choices:
         taken = 1 + head if head < 128 else int(head > 128)
         out += bytes([head]) + piece[at : at + taken]
         at += taken if head < 128 else (257 - head) * taken
-    assert at == len(piece) and how == 0
+    assert at == len(piece)
     return out
+
+
+def heads(piece, row, rule):
+    """Rows as lists of runs and others: (bytes, whether they are a run)."""
+    found = []
+    for start in range(0, len(piece), row):
+        line, at, out = piece[start : start + row], 0, []
+        while at < len(line):
+            same = 1
+            while same < 128 and at + same < len(line) and line[at + same] == line[at]:
+                same += 1
+            alone = out and not out[-1][1]
+            if (
+                rule == 2
+                and same == 1
+                and len(out) > 1
+                and out[-1] == [2, True]
+                and not out[-2][1]
+                and out[-2][0] < 127
+            ):
+                out[-2:] = [[out[-2][0] + 2, False]]
+                alone = True
+            if same == 1 or (rule == 1 and same == 2 and alone and out[-1][0] < 127):
+                if alone and out[-1][0] < 128:
+                    out[-1][0] += same
+                else:
+                    out.append([same, False])
+            else:
+                out.append([same, True])
+            at += same
+        found += [257 - size if run else size - 1 for size, run in out]
+    return bytes(found)
+
+
+def rle(piece, how, choices, each=1):
+    source, size = plain_reader.Bytes(choices), len(piece) // len(how)
+    planes = []
+    for at in range(0, len(piece), size * each):
+        planes += [piece[at : at + size * each][each - 1 - k :: each] for k in range(each)]
+    out, starts = b"", []
+    for plane, rule in zip(planes, how, strict=True):
+        starts.append(64 + len(out))
+        chosen, following = (source.take(source.varint()) for _ in range(2))
+        out += packbits(plane, rule, chosen) + following
+    head = [len(planes), *starts] + [0] * (15 - len(planes))
+    return b"".join(number.to_bytes(4, "little") for number in head) + out
+
+
+CODECS = {"deflate": plain_deflate.deflated, "zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}
+CODECS |= {"rle": rle, "rle16": partial(rle, each=2), "rle32": partial(rle, each=4)}

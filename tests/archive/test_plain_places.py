@@ -9,6 +9,30 @@ from PIL import Image
 
 from archive import plain_reader
 from bitsback.files import parse
+from files.test_places import BASELINE, RLE, VOLUME, dicom, encapsulated, jpegs, rle
+from files.test_tar import FILES, PGM, packed
+from files.test_zips import zipped
+
+
+@pytest.mark.parametrize("pack", [packed, zipped])
+def test_files_in_files(pack):
+    data = pack(FILES | {"inner.zip": zipped({"a.txt": b"words", "b.pgm": PGM})})
+    picture = parse(data, "a")
+    recipe = json.loads(json.dumps(picture.recipe))
+    assert len(picture.parts) == 5
+    assert plain_reader.file_of(recipe, picture.blob, picture.parts) == data
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4"])
+def test_dicom(dtype):
+    x = (VOLUME.astype(np.int64) + 90).astype(dtype)
+    for data in (
+        encapsulated(RLE, *map(rle, x), bits=8 * x.itemsize, signed=0),
+        encapsulated(BASELINE, *jpegs()[:2], bits=8),
+        dicom(pixels=(x.astype(np.int64) * 70_001).astype("<u4").tobytes(), bits=32),
+    ):
+        picture = parse(data, "a.dcm")
+        assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data
 
 
 def tiff(image, **options):

@@ -49,7 +49,7 @@ def check_family():
         assert codec.bits(symbols).shape == codec.shape
         if codec.size > 1:  # the first lane has enough for a symbol, the second has nothing
             heads = [2**64 - 1, 2**32]
-            short = Stack.from_bytes(b"".join(head.to_bytes(8, "little") for head in heads), lanes=2)
+            short = Stack.unpack(b"".join(head.to_bytes(8, "little") for head in heads), lanes=2)
             with pytest.raises(EmptyStackError):
                 codec.pop(short)
             assert short.heads.tolist() == heads and len(short) == 0
@@ -66,6 +66,6 @@ def digest():
         symbols = (np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
         stack = Stack(lanes=2)
         codec.push(stack, (symbols % np.uint64(codec.size)).reshape(codec.shape))
-        return hashlib.sha256(stack.to_bytes()).hexdigest()[:32]
+        return hashlib.sha256(stack.pack()).hexdigest()[:32]
 
     return digest

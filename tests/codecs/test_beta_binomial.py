@@ -36,7 +36,7 @@ def test_frequencies_are_those_of_the_formula(a, b):
 
 
 def test_bad_parameters():
-    for a, b in (([32], [0]), ([0], [-1]), ([0, 1], [0]), ([0.5], [0])):
+    for a, b in (([32], [0]), ([0], [-1]), ([0, 1], [0, 0, 0]), ([0.5], [0])):
         with pytest.raises(CodecError):
             BetaBinomial(np.array(a), np.array(b))
 

@@ -89,6 +89,33 @@ def test_pmfs_that_are_none_are_refused():
             quantise_pmf(p, precision)
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.integers(9, 24), st.sampled_from([1, 2, 17, 300]), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_rows_of_their_own_are_restored_and_cost_what_they_should(precision, symbols, lanes, seed):
+    rng = np.random.default_rng(seed)
+    p = rng.gamma(0.05, size=(3, 5, symbols)) + 1e-12
+    codec, x = Categorical.from_floats(p, precision), rng.integers(0, symbols, (3, 5))
+    check_codec(codec, x, lanes, seed)
+    share = np.take_along_axis(p, x[..., None], -1)[..., 0] / p.sum(-1)
+    kept = 1 - symbols / (1 << precision)
+    assert np.all(np.exp2(-codec.bits(x)) >= share * kept - 2.0 ** (1 - precision))
+
+
+def test_rows_of_their_own_are_a_family(check_family):
+    rng = np.random.default_rng(0)
+    for symbols, precision in ((1, 3), (7, 5), (256, 16), (2000, 24)):
+        check_family(Categorical.from_floats(rng.random((4, symbols)), precision))
+    check_family(Categorical.from_floats([0.2, 0.3, 0.5]).expand(4))
+    assert Categorical.from_floats(np.empty((0, 3))).shape == (0,)
+
+
+def test_rows_that_are_none_are_refused():
+    nan, inf = np.nan, np.inf
+    for p in ([-1, 2], [0, 0], [nan, 1], [1, nan, 1, 1, 1], [inf, 1], [1] * 300, 1, ["a"], [1, 1, 1, 1, -1e-300]):
+        with pytest.raises(CodecError):
+            Categorical.from_floats(p, 8)
+
+
 def test_golden(digest):
     table = CdfTable.from_freqs([[1, 2, 1000, 20, 1], [200, 24, 300, 400, 100]])
     assert digest(Categorical(table, np.arange(40) % 2)) == "0ae383ba902372e2b5615732b3148e0d"

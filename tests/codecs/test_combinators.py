@@ -11,6 +11,7 @@ from bitsback.codecs import (
     Bernoulli,
     BitsBack,
     Categorical,
+    Chain,
     Generated,
     Logistic,
     Multiset,
@@ -175,7 +176,7 @@ def test_a_substack_without_heads_and_one_that_runs_dry():
     # The item that was pushed before the error stays, on the stack too
     with pytest.raises(CodecError):
         Substack(Repeat(Uniform(8), 2), slice(1, 2)).push(stack, [np.array(999), np.array(5)])
-    Uniform(8).push(before_head := Stack.from_bytes(before.to_bytes()[8:], 1), np.array(5))
+    Uniform(8).push(before_head := Stack.unpack(before.pack()[8:], 1), np.array(5))
     assert stack.heads[1] == before_head.heads[0] and stack.heads[0] == before.heads[0]
 
 
@@ -183,7 +184,7 @@ def test_golden():
     stack = random_stack(8, lanes=3)
     Repeat(Substack(toy(), slice(0, 2)), 3).push(stack, list(np.arange(18).reshape(3, 6) * 14))
     Substack(autoregression(5), slice(1, 3)).push(stack, [np.array([v]) for v in (0, 9, 90, 200, 255)])
-    assert hashlib.sha256(stack.to_bytes()).hexdigest()[:32] == "24dfe41ccc8e2ec7f808609cf6d3dad0"
+    assert hashlib.sha256(stack.pack()).hexdigest()[:32] == "24dfe41ccc8e2ec7f808609cf6d3dad0"
 
 
 # What is pushed in one form is popped in another: models must see the same on both sides ------------------------------
@@ -327,3 +328,40 @@ def test_all_codecs_at_once():
     assert list(map(int, Generated(start, at_once).pop(other))) == list(map(int, x))
     with pytest.raises(CodecError, match="49 codecs for 50"):
         Generated(start, lambda x: at_once(x)[1:]).push(one, x)
+
+
+# Chains that begin on an empty stack ----------------------------------------------------------------------------------
+
+
+def starting(n):
+    return Chain(toy(), TwoPart(toy().prior, toy().likelihood, lambda x: toy().posterior(x).modes()), n)
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 9), st.integers(0, 30), st.integers(0, 2**32 - 1))
+def test_a_chain_begins_with_any_stack(n, words, seed):
+    x = list(np.random.default_rng(seed).integers(0, 256, (n, 6)))
+    for stack in (Stack(), random_stack(words, 2, seed)):
+        before = stack.copy()
+        starting(n).push(stack, x)
+        assert np.array_equal(np.array(starting(n).pop(stack)).reshape(n, 6), np.array(x).reshape(n, 6))
+        assert stack == before
+
+
+def test_a_chain_starts_with_as_few_as_it_can():
+    calls = []
+
+    class Spy(TwoPart):
+        def push(self, stack, x):
+            calls.append(x)
+            super().push(stack, x)
+
+    chain = Chain(toy(), Spy(toy().prior, toy().likelihood, lambda x: toy().posterior(x).modes()), 6)
+    chain.push(random_stack(99), list(np.zeros((6, 6), int)))
+    assert not calls
+    chain.push(Stack(), list(np.zeros((6, 6), int)))
+    assert 1 <= len(calls) <= 3
+    with pytest.raises(CodecError, match="a chain of 6 cannot code 5 items"):
+        chain.push(Stack(), list(np.zeros((5, 6), int)))
+    with pytest.raises(EmptyStackError):
+        Chain(toy(), toy(), 2).push(Stack(), list(np.zeros((2, 6), int)))

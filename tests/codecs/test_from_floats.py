@@ -83,7 +83,7 @@ def test_weights_count_by_their_ratios():
         (lambda: Categorical.from_floats([[0.0, 0.0]]), "not all zero"),
         (lambda: Categorical.from_floats([[0.5, -0.5]]), "not negative"),
         (lambda: PosteriorBuckets.from_floats([0.0], [0.0], 8), "a standard deviation must be above 0, not 0.0"),
-        (lambda: PosteriorBuckets.from_floats([0.0], [0.5, 0.5], 8), "shape"),
+        (lambda: PosteriorBuckets.from_floats([0.0] * 3, [0.5, 0.5], 8), "shape"),
         (lambda: Gaussian.from_floats([0.0], [-1.0]), "a scale must be above 0, not -1.0"),
         (lambda: Logistic.from_floats([np.nan], [1.0]), "a mean must be a number"),
         (lambda: LogisticMixture.from_floats([[0.0]], [[1.0]], [[0.0]]), "not all 0"),

@@ -69,7 +69,14 @@ def test_shapes_and_dtypes():
 
 @pytest.mark.parametrize(
     ("mean", "scale", "symbols"),
-    [([0], [64], 256), ([0], [-1], 256), ([2**31], [0], 256), ([0.5], [0], 256), ([0, 0], [0], 256), ([0], [0], 1)],
+    [
+        ([0], [64], 256),
+        ([0], [-1], 256),
+        ([2**31], [0], 256),
+        ([0.5], [0], 256),
+        ([0, 0], [0, 0, 0], 256),
+        ([0], [0], 1),
+    ],
 )
 def test_bad_parameters(mean, scale, symbols):
     with pytest.raises(CodecError):

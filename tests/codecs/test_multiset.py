@@ -73,4 +73,4 @@ def test_another_number_of_items_is_refused():
 def test_golden():
     stack = random_stack(8, lanes=2)
     Multiset(Uniform.of_size(77), 60).push(stack, [(i * i * 31) % 77 for i in range(60)])
-    assert hashlib.sha256(stack.to_bytes()).hexdigest()[:32] == "7550c44a962bb351cf979647ea2f363f"
+    assert hashlib.sha256(stack.pack()).hexdigest()[:32] == "7550c44a962bb351cf979647ea2f363f"

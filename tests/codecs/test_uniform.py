@@ -3,9 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bitsback.ans import Stack
 from bitsback.codecs import Uniform
-from bitsback.codecs.testing import check_codec
-from bitsback.errors import CodecError
+from bitsback.codecs.testing import check_codec, random_stack
+from bitsback.errors import CodecError, EmptyStackError
 
 
 @settings(deadline=None, max_examples=60)
@@ -29,7 +30,7 @@ def test_costs():
 def test_sizes_and_dtypes():
     assert Uniform(16).dtype is np.uint16 and Uniform(17).dtype is np.uint32
     assert Uniform.of_size(256).precision == 8 and Uniform.of_size(255).precision == 24
-    for bad in (0, 25):
+    for bad in (0, 65):
         with pytest.raises(CodecError):
             Uniform(bad)
     for bad in (0, (1 << 24) + 1):
@@ -46,5 +47,30 @@ def test_shapes_and_sizes_that_were_meant():
     assert Uniform(8, 3).shape == (3,) and Uniform.of_size(6, 3).shape == (3,)
     with pytest.raises(CodecError, match="of_size takes a number of symbols, as 256"):
         Uniform(256)
-    with pytest.raises(CodecError, match="one integer for all symbols, not ndarray"):
-        Uniform(np.array([3, 4]), (2,))
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(0, 64), min_size=1, max_size=9), st.integers(1, 3), st.data())
+def test_each_symbol_may_have_bits_of_its_own(bits, lanes, data):
+    x = [data.draw(st.integers(0, (1 << width) - 1)) for width in bits]
+    codec = Uniform(np.array(bits))
+    check_codec(codec, np.array(x, np.uint64), lanes)
+    assert codec.bits(np.array(x, np.uint64)).tolist() == bits
+    stack = random_stack(99)
+    before = stack.bits()
+    codec.push(stack, np.array(x, np.uint64))
+    assert stack.bits() - before == pytest.approx(sum(bits), abs=0.1)
+
+
+def test_bits_of_each_symbol_are_checked():
+    check_codec(Uniform(40, (3,)), np.array([0, 1, (1 << 40) - 1]))
+    assert Uniform([3, 4], (2, 2)).shape == (2, 2)
+    for bad in (lambda: Uniform([1, 65]), lambda: Uniform([1, 2], (3,)), lambda: Uniform(0.5)):
+        with pytest.raises(CodecError):
+            bad()
+    with pytest.raises(CodecError, match="more bits than it may"):
+        Uniform([3, 4]).push(Stack(), np.array([8, 8]))
+    stack = random_stack(1)
+    with pytest.raises(EmptyStackError):
+        Uniform([64, 64]).pop(stack)
+    assert stack == random_stack(1)

@@ -1,10 +1,7 @@
 """The site builds without a warning, whole, and fetches nothing from elsewhere."""
 
 import importlib.util
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import click
@@ -12,17 +9,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="the site needs the extra docs")
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert not re.search("warning|error", done.stdout + done.stderr, re.IGNORECASE), done.stderr
-    return folder
 
 
 def test_nothing_comes_from_other_hosts(site: Path) -> None:

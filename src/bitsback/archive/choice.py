@@ -183,6 +183,16 @@ def choose(
     return contest.choice
 
 
+def choose_by_block(lots: Lots, candidates: Sequence[Candidate], cut: Cut, threads: int = 1) -> Choice:
+    """Rank candidates by what they make of one whole block, that in the middle: for images of which no sample can be
+    taken, as the first of them say what the others are."""
+    if len(candidates) < 2:
+        return Choice(list(candidates))
+    contest = _Contest(lots, cut, _RULES["normal"], threads)
+    contest.choice.ranking = contest.middle(candidates)
+    return contest.choice
+
+
 class _Contest:
     """Candidates against each other."""
 
@@ -217,6 +227,14 @@ class _Contest:
             return ranking
         shown = stretches(self.lots, max(one.block or one.coder.pace for one in finalists), finalists)
         return [*self._code(shown, finalists), *(one for one in ranking if one not in finalists)]
+
+    def middle(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Let all code a block. The best first."""
+        blocks = self.cut(candidates[0])
+        for one in candidates:
+            size = len(self._block(one, blocks, len(blocks) // 2))
+            self._note(one, _size(blocks[len(blocks) // 2]), size)
+        return sorted(candidates, key=self._last)
 
     def larger(self, ranking: list[Candidate]) -> list[Candidate]:
         """Give the best larger blocks if it learns so much from one to the next that it pays, by two in the middle."""
@@ -344,24 +362,6 @@ class _Contest:
 
 def _size(lots: Lots) -> int:
     return sum(images.size for images in lots)
-
-
-def _halves(lots: Lots) -> list[list[Images]]:
-    """Images in two parts of about as many samples; an image that is alone, by its rows."""
-    if len(lots) == len(lots[0]) == 1:
-        middle = lots[0].shape[1] // 2
-        parts = [lots[0][:, :middle], lots[0][:, middle:]]
-        return [[np.ascontiguousarray(part)] for part in parts if part.size]
-    first: list[Images] = []
-    second: list[Images] = []
-    left = _size(lots) // 2
-    for images in lots:
-        count = min(len(images), max(left // images[0].size, 0 if first else 1))
-        left -= count * images[0].size
-        first += [images[:count]] if count else []
-        second += [images[count:]] if count < len(images) else []
-        left = left if count == len(images) else 0
-    return [part for part in (first, second) if part]
 
 
 # Samples --------------------------------------------------------------------------------------------------------------

@@ -75,19 +75,10 @@ class Item:
         """What planning needs to know; ``shared``: which of its arrays are another's (none, if there are none)."""
         if self.picture is None:
             return Facts(self.entry.size, (), worth_packing(self.start))
-        coefficients = self.picture.coefficients
+        shared = shared or [False] * len(self.picture.parts)
         parts = tuple(
-            PartFacts(
-                len(part),
-                (part.shape[1], part.shape[2], part.shape[3]),
-                part.dtype.name,
-                None if coefficients else levels(part),
-                coefficients,
-                same,
-                not coefficients and few_colours(part),
-                b"" if coefficients or len(part) > 1 else sketch(part[0]),
-            )
-            for part, same in zip(self.picture.parts, shared or [False] * len(self.picture.parts), strict=True)
+            _facts_of(part, number in self.picture.coefficients, same)
+            for number, (part, same) in enumerate(zip(self.picture.parts, shared, strict=True))
         )
         blob = self.blob
         return Facts(len(blob), parts, bool(parts) or worth_packing(blob[: 1 << 16]))
@@ -128,9 +119,25 @@ def sketch(image: Images) -> bytes:
     return means
 
 
+def _facts_of(part: Images, coefficients: bool, shared: bool) -> PartFacts:
+    return PartFacts(
+        len(part),
+        (part.shape[1], part.shape[2], part.shape[3]),
+        part.dtype.name,
+        None if coefficients else levels(part),
+        coefficients,
+        shared,
+        not coefficients and few_colours(part),
+        b"" if coefficients or len(part) > 1 else sketch(part[0]),
+    )
+
+
 def array_hashes(picture: Picture) -> tuple[bytes, ...]:
     """SHA-256 of each array of a picture, with shape, type, and what it is of: those of one hash are the same."""
-    of = [repr((part.shape, part.dtype.name, picture.coefficients)).encode() for part in picture.parts]
+    of = [
+        repr((part.shape, part.dtype.name, number in picture.coefficients)).encode()
+        for number, part in enumerate(picture.parts)
+    ]
     return tuple(
         hashlib.sha256(head + little_endian(part)).digest() for head, part in zip(of, picture.parts, strict=True)
     )

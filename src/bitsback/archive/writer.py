@@ -14,7 +14,7 @@ from typing import BinaryIO, overload
 from msgspec import structs
 
 from bitsback.archive import front, plan
-from bitsback.archive.choice import Candidate, Choice, Effort, choose
+from bitsback.archive.choice import Candidate, Choice, Effort, choose, choose_by_block
 from bitsback.archive.coding import CodedBlock, encode_block, pack_bytes, worth
 from bitsback.archive.container import COPY, DRAFT, HERE, ContainerWriter, End, Header, Kind
 from bitsback.archive.directory import Content, Directory, Row, Share, decode, name_bytes, read_head
@@ -253,8 +253,11 @@ class Writer:
                     batch.shares.append(shares)
                     batch.facts.append(item.facts([share is not None for share in shares]))
                     if any(shares):
-                        again = sum(count for count, share in zip(item.counts, shares, strict=True) if share)
-                        kept.images = 1 if item.picture and item.picture.coefficients else again
+                        kept.images = sum(
+                            1 if part.coefficients else part.count
+                            for part, share in zip(batch.facts[-1].parts, shares, strict=True)
+                            if share
+                        )
                         kept.how = "shared"
                         kept.reason = "the same images as in another file"
                     if item.sha256:
@@ -327,7 +330,10 @@ class Writer:
             sound = [coder for coder in coders if id(coder) not in broken]
             offers = [Candidate(coder, before) for before in fronts for coder in sound if _fits(coder, before, lots)]
             cut = partial(self._blocks, batch, group)
-            choice = choose(lots, offers, cut, self._settings.effort, threads)
+            if group.key.coefficients:
+                choice = choose_by_block(lots, offers, cut, threads)
+            else:
+                choice = choose(lots, offers, cut, self._settings.effort, threads)
             choice.fallback = fronts[0]
             choice.why, choice.without = (why, "") if why in (_ASKED, _COEFFICIENTS) else ("", why)
             tried.append((time.perf_counter() - begun, choice.used))
@@ -352,8 +358,11 @@ class Writer:
         """What may be tried on such images; and, if there is no choice, why not."""
         library, key = self._library, group.key
         if key.coefficients:
-            fitting = [one for one in library.given if one.tag == JPEG.tag] if library.forced else []
-            return ([fitting[0]], _ASKED) if fitting else ([JPEG], _COEFFICIENTS)
+            trained = library.candidates(group.shapes[0], key.dtype, None, self._settings.effort)
+            fitting = [one for one in trained if one.tag == JPEG.tag]
+            if fitting and library.forced:
+                return [fitting[0]], _ASKED
+            return [*fitting, JPEG], "" if fitting else _COEFFICIENTS
         shapes = list(dict.fromkeys(group.shapes))
         levels = 2 if key.levels else None
         found = self._models(shapes[0], levels is not None)

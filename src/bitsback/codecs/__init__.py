@@ -28,12 +28,14 @@ Combinators, codecs made of codecs:
 :class:`Substack`                 a codec on some heads of the stack
 :class:`Multiset`                 items whose order does not count, and costs nothing
 :class:`BitsBack`                 a model with latents at the price of its ELBO
-:class:`TwoPart`                  the same without bits back, to start a chain with
+:class:`TwoPart`                  the same without bits back
+:class:`Chain`                    many data with bits back, the first ones without
 :func:`bit_swap`                  a chain of latents, bits back within bits back
 :func:`top_down`                  a ladder of latents, drawn from the top
 ================================  ========================================================================
 
-:func:`bitsback.codecs.testing.check_codec` checks a codec of your own.
+:func:`measure` says what a codec costs on data, and where. :func:`bitsback.codecs.testing.check_codec` checks a codec
+of your own, :func:`bitsback.codecs.testing.check_batches` whether a network gives the same in any batch.
 """
 
 from bitsback.codecs.base import Codec as Codec
@@ -47,6 +49,7 @@ from bitsback.codecs.categorical import CdfTable as CdfTable
 from bitsback.codecs.categorical import quantise_pmf as quantise_pmf
 from bitsback.codecs.combinators import Autoregressive as Autoregressive
 from bitsback.codecs.combinators import BitsBack as BitsBack
+from bitsback.codecs.combinators import Chain as Chain
 from bitsback.codecs.combinators import Generated as Generated
 from bitsback.codecs.combinators import Repeat as Repeat
 from bitsback.codecs.combinators import Serial as Serial
@@ -59,6 +62,8 @@ from bitsback.codecs.logistic import Logistic as Logistic
 from bitsback.codecs.logistic import LogisticMixture as LogisticMixture
 from bitsback.codecs.logistic import NetworkMixture as NetworkMixture
 from bitsback.codecs.logistic import quarter as quarter
+from bitsback.codecs.measuring import Measurement as Measurement
+from bitsback.codecs.measuring import measure as measure
 from bitsback.codecs.multiset import Multiset as Multiset
 from bitsback.codecs.quantised import Quantised as Quantised
 from bitsback.codecs.shifted import Shifted as Shifted

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,9 @@ class Family(ABC):
     precision: int
     dtype: npt.DTypeLike
 
+    expandable: ClassVar[tuple[str, ...] | None] = None
+    """The arrays of parameters that :meth:`expand` repeats; None: this family cannot be expanded."""
+
     def push(self, stack: Stack, x: npt.NDArray[Any]) -> None:
         """Push an array of symbols.
 
@@ -62,9 +66,39 @@ class Family(ABC):
         Raises:
             EmptyStackError: the stack holds too few bits. It is unchanged.
         """
-        out = np.empty(self.shape, self.dtype)
+        out = np.empty(self.shape, np.uint16 if self.low else self.dtype)
         self._pop(stack, out.reshape(-1))
-        return out
+        return (out.astype(np.int64) + self.low).astype(self.dtype) if self.low else out
+
+    def expand(self, shape: Shape | int) -> Self:
+        """Return the same distributions for arrays of another shape, to which this one is broadcast.
+
+        >>> import numpy as np
+        >>> from bitsback.codecs import Categorical
+        >>> three = Categorical.from_floats([0.25, 0.5, 0.25])  # one distribution, for a single symbol
+        >>> three.expand(5).bits(np.array([0, 1, 1, 2, 1])).round(2)
+        array([2., 1., 1., 2., 1.])
+
+        Raises:
+            CodecError: the shape is none to broadcast to, or the family has no parameters to repeat.
+        """
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        if self.expandable is None:
+            raise CodecError(f"{type(self).__name__} cannot be expanded: make one of shape {shape}")
+        twin = copy.copy(self)
+        for name in self.expandable:
+            array = getattr(self, name)
+            try:
+                wide = np.broadcast_to(array, shape + array.shape[len(self.shape) :])
+            except ValueError:
+                raise CodecError(f"parameters of shape {self.shape} cannot be expanded to {shape}") from None
+            setattr(twin, name, np.require(wide, None, ["C", "A", "W"]))
+        twin.shape = shape
+        twin._ready()
+        return twin
+
+    def _ready(self) -> None:  # noqa: B027
+        """Set what follows from the parameters; called when these are there, or have been expanded."""
 
     def form(self, x: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return ``x`` as :meth:`pop` would: an array of :attr:`dtype`, of the same numbers.
@@ -72,14 +106,16 @@ class Family(ABC):
         Raises:
             CodecError: wrong shape or type, or a symbol out of range.
         """
-        array = np.asarray(x)
+        array = np.asarray(here(x))
         if array.shape != self.shape:
-            raise CodecError(f"symbols have shape {array.shape}, their parameters {self.shape}")
+            more = "; expand() repeats these" if self.expandable is not None and array.ndim > len(self.shape) else ""
+            raise CodecError(f"symbols have shape {array.shape}, their parameters {self.shape}{more}")
         return whole(array, self.dtype, self.low + self.size, "a symbol", start=self.low)
 
     def intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         """Return the flat ``starts`` and ``freqs`` of the symbols ``x``: what :meth:`Stack.push` takes."""
-        return self._intervals(self.form(x).reshape(-1))
+        symbols = self.form(x).reshape(-1)
+        return self._intervals((symbols.astype(np.int64) - self.low).astype(np.uint16) if self.low else symbols)
 
     def bits(self, x: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the ideal code length of each symbol in bits, float64 of ``x``'s shape. For reports only."""
@@ -88,11 +124,11 @@ class Family(ABC):
 
     @abstractmethod
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-        """Return starts and freqs of flat, checked symbols of :attr:`dtype`."""
+        """Return starts and freqs of flat, checked symbols, counted from :attr:`low`."""
 
     @abstractmethod
     def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
-        """Pop into the flat array ``out``."""
+        """Pop into the flat array ``out``, counting from :attr:`low`."""
 
 
 def formed(codec: Codec[T], x: T) -> T:
@@ -142,10 +178,7 @@ def reals(values: npt.ArrayLike, what: str, positive: bool = False) -> npt.NDArr
     Raises:
         CodecError: one is not a number, or not above 0 where ``positive``; the message begins with ``what``.
     """
-    try:
-        array = np.asarray(here(values), np.float64)
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise CodecError(f"{what} must be a number: {error}") from None
+    array = floats(values, what)
     if np.isnan(array).any():
         raise CodecError(f"{what} must be a number, not nan")
     if positive and not np.all(array > 0):
@@ -153,13 +186,53 @@ def reals(values: npt.ArrayLike, what: str, positive: bool = False) -> npt.NDArr
     return array
 
 
+def floats(values: npt.ArrayLike, what: str) -> npt.NDArray[np.float64]:
+    """Return ``values`` as float64. Raises CodecError: they are no numbers; the message begins with ``what``."""
+    try:
+        return np.asarray(here(values), np.float64)
+    except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise CodecError(f"{what} must be a number: {error}") from None
+
+
 def here(values: Any) -> Any:
-    """Tensors as NumPy can read them: without their gradients, on the CPU, in a type that it knows."""
+    """Tensors as NumPy can read them: without their gradients, on the CPU, in a type that it knows.
+
+    What has ``__array__`` (JAX) or takes part in DLPack only is read as it is.
+    """
     if hasattr(values, "detach") and hasattr(values, "cpu"):
         values = values.detach().cpu()
         if "bfloat16" in str(values.dtype):
             values = values.float()
+    elif hasattr(values, "__dlpack__") and not hasattr(values, "__array__"):
+        values = np.from_dlpack(values)
     return values
+
+
+def together(**arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Return parameters broadcast to one shape, in the form of :func:`whole`.
+
+    Raises:
+        CodecError: they have shapes that do not go together; the message names them.
+    """
+    shapes = {array.shape for array in arrays.values()}
+    if len(shapes) == 1:
+        return list(arrays.values())
+    try:
+        shape = np.broadcast_shapes(*shapes)
+        return [np.require(np.broadcast_to(array, shape), None, ["C", "A", "W"]) for array in arrays.values()]
+    except ValueError:
+        told = ", ".join(f"{name} has shape {array.shape}" for name, array in arrays.items())
+        raise CodecError(f"{told}: they do not go together") from None
+
+
+def type_of(low: int, size: int) -> npt.DTypeLike:
+    """Return the dtype of symbols ``low .. low + size - 1``: unsigned where none is negative, and 16 bits where one is.
+
+    (Not 8, which overflow as soon as one computes with them.)
+    """
+    if low >= 0:
+        return np.uint8 if low + size <= 1 << 8 else np.uint16 if low + size <= 1 << 16 else np.int32
+    return np.int16 if low >= -(1 << 15) and low + size <= 1 << 15 else np.int32
 
 
 def nearest(values: npt.NDArray[np.float64], low: int, high: int) -> npt.NDArray[np.int64]:

@@ -53,6 +53,7 @@ class Bernoulli(Family):
 
     size = 2
     dtype = np.uint8
+    expandable = ("p",)
 
     def __init__(self, p: npt.ArrayLike, precision: int = 16) -> None:
         if not 1 <= precision <= MAX_PRECISION:

@@ -11,10 +11,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.codecs.base import nearest, reals, whole
+from bitsback.codecs.base import nearest, reals, together, whole
 from bitsback.codecs.categorical import Categorical, CdfTable
 from bitsback.codecs.tables import load
-from bitsback.errors import CodecError
 
 GRID = 32
 """Values of either parameter."""
@@ -34,11 +33,12 @@ class BetaBinomial(Categorical):
     array([8.])
     """
 
+    expandable = ("a_index", "b_index", "index")
+
     def __init__(self, a_index: npt.ArrayLike, b_index: npt.ArrayLike) -> None:
-        self.a_index = whole(a_index, np.uint8, GRID, "a_index")
-        self.b_index = whole(b_index, np.uint8, GRID, "b_index")
-        if self.a_index.shape != self.b_index.shape:
-            raise CodecError(f"a_index has shape {self.a_index.shape}, b_index {self.b_index.shape}")
+        self.a_index, self.b_index = together(
+            a_index=whole(a_index, np.uint8, GRID, "a_index"), b_index=whole(b_index, np.uint8, GRID, "b_index")
+        )
         super().__init__(_table(), self.a_index.astype(np.uint32) * np.uint32(GRID) + self.b_index)
 
     @classmethod
@@ -49,7 +49,7 @@ class BetaBinomial(Categorical):
         very same floats: inside one environment they do, between machines they may not.
 
         Raises:
-            CodecError: a number is not above 0, or the shapes differ.
+            CodecError: a number is not above 0, or the shapes do not go together.
 
         >>> BetaBinomial.from_floats([1.0], [4.0]).b_index
         array([16], dtype=uint8)

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsback.ans import Stack, peek, take
-from bitsback.codecs.base import Family, nearest, reals, whole
+from bitsback.codecs.base import Family, nearest, reals, together, whole
 from bitsback.codecs.search import search
 from bitsback.codecs.tables import ORIGIN, STEPS, load, sigmoid
 from bitsback.errors import CodecError
@@ -117,15 +117,15 @@ class PosteriorBuckets(Family):
 
     dtype = np.uint16
     precision = PRECISION
+    expandable = ("delta", "rho")
 
     def __init__(self, delta: npt.ArrayLike, rho: npt.ArrayLike, bits: int) -> None:
         self._edges = _bucket_edges(bits)
         self.bits_per_symbol = bits
         self.size = 1 << bits
-        self.delta = whole(delta, np.uint8, None, "delta")
-        self.rho = whole(rho, np.uint8, 64, "rho")
-        if self.delta.shape != self.rho.shape:
-            raise CodecError(f"delta has shape {self.delta.shape}, rho {self.rho.shape}")
+        self.delta, self.rho = together(
+            delta=whole(delta, np.uint8, None, "delta"), rho=whole(rho, np.uint8, 64, "rho")
+        )
         self.shape = self.delta.shape
 
     @classmethod
@@ -141,7 +141,7 @@ class PosteriorBuckets(Family):
         environment they do, between machines they may not.
 
         Raises:
-            CodecError: a standard deviation is not above 0, something is not a number, or the shapes differ.
+            CodecError: a standard deviation is not above 0, something is no number, or shapes do not go together.
 
         >>> posterior = PosteriorBuckets.from_floats(mean=[-0.5], std=[0.25], bits=8)
         >>> posterior.delta, posterior.rho

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsback.ans import MAX_PRECISION, Stack, peek, take
-from bitsback.codecs.base import Family, here, whole
+from bitsback.codecs.base import Family, floats, whole
 from bitsback.errors import CodecError
-from bitsback.kernels import kernel
+from bitsback.kernels import helper, kernel
 
 GUIDE_BITS = 8
 
 SLAB = 1 << 14
 """Probabilities that are quantised at a time."""
+
+UNIT = 36
+"""Bits in which the share of a float probability is an integer: times the 24 of a precision it stays below 2^63."""
+
+WHOLE = 2.0**UNIT
+LARGEST = 1.7e308
+BLOCK = 16
 
 
 @kernel
@@ -97,6 +104,86 @@ def _quantise(pmf, scales, largest, precision, cdfs):  # type: ignore[no-untyped
     return negative
 
 
+@kernel
+def _scales(p, scales):  # type: ignore[no-untyped-def]
+    """Set what each row is multiplied by to be of sum ``2**UNIT``; return whether one cannot be."""
+    bad = False
+    n = p[0].size
+    for i in range(p.shape[0]):
+        row = p[i]
+        a, b, c, d = 0.0, 0.0, 0.0, 0.0  # four sums, as one would wait for itself at every step
+        least = 0.0
+        for k in range(0, n - 3, 4):
+            w, x, y, z = row[k], row[k + 1], row[k + 2], row[k + 3]
+            a, b, c, d = a + w, b + x, c + y, d + z
+            least = min(least, min(min(w, x), min(y, z)))
+        for k in range(n - n % 4, n):
+            a += row[k]
+            least = min(least, row[k])
+        total = (a + b) + (c + d)
+        bad |= least < 0.0 or not (total > 0.0 and total < LARGEST)
+        scales[i] = WHOLE / total
+    return bad
+
+
+@helper
+def _share(row, first, stop, scale):  # type: ignore[no-untyped-def]
+    """The share of the symbols ``first .. stop - 1`` in ``2**-UNIT``: an integer, so the same in whatever parts."""
+    share = np.int64(0)
+    for k in range(first, stop):
+        share += np.int64(row[k] * scale)
+    return share
+
+
+@kernel
+def _own_intervals(p, scales, index, x, free, starts, freqs):  # type: ignore[no-untyped-def]
+    """Each symbol under a row of probabilities, of which no more is computed than it takes.
+
+    ``free`` is what precision leaves when every symbol has 1.
+    """
+    n = p[0].size
+    for i in range(x.size):
+        row, scale, k = p[index[i]], scales[index[i]], np.int64(x[i])
+        share = _share(row, 0, k, scale)
+        start = ((share * free) >> UNIT) + k
+        share += np.int64(row[k] * scale)
+        stop = ((share * free) >> UNIT) + k + 1 if k + 1 < n else free + n
+        starts[i], freqs[i] = start, stop - start
+
+
+@kernel
+def _own_pop(heads, tail, length, p, scales, index, free, precision, out):  # type: ignore[no-untyped-def]
+    n = p[0].size
+    lanes = heads.size
+    lane = 0
+    for i in range(out.size):
+        row, scale = p[index[i]], scales[index[i]]
+        slot = peek(heads[lane], precision)
+        # Whole blocks first, then symbol by symbol in the one that holds the slot
+        share, k = np.int64(0), 0
+        while k + BLOCK < n:
+            more = share + _share(row, k, k + BLOCK, scale)
+            if ((more * free) >> UNIT) + k + BLOCK > slot:
+                break
+            share = more
+            k += BLOCK
+        start = ((share * free) >> UNIT) + k
+        stop = start
+        while True:
+            share += np.int64(row[k] * scale)
+            stop = ((share * free) >> UNIT) + k + 1 if k + 1 < n else free + n
+            if stop > slot:
+                break
+            start = stop
+            k += 1
+        length = take(heads, tail, length, lane, start, stop, precision)
+        if length < 0:
+            return -1
+        out[i] = k
+        lane = 0 if lane + 1 == lanes else lane + 1
+    return length
+
+
 class CdfTable:
     """Cumulative frequencies, one distribution a row, checked and made ready for fast popping.
 
@@ -119,9 +206,6 @@ class CdfTable:
             raise CodecError(f"a row of cdfs does not go from 0 to 2**{precision}")
         if np.any(self.cdfs[:, 1:] <= self.cdfs[:, :-1]):
             raise CodecError("a row of cdfs does not rise strictly: every symbol needs a frequency of 1 or more")
-        self._measure()
-
-    def _measure(self) -> None:
         self.rows, self.size = self.cdfs.shape[0], self.cdfs.shape[1] - 1
         self.shift = max(0, self.precision - GUIDE_BITS)
 
@@ -131,14 +215,6 @@ class CdfTable:
         slots = np.arange((1 << (self.precision - self.shift)) + 1) << self.shift
         slots = np.minimum(slots, (1 << self.precision) - 1)
         return np.stack([np.searchsorted(row, slots, side="right") - 1 for row in self.cdfs]).astype(np.uint16)
-
-    @classmethod
-    def from_floats(cls, p: npt.ArrayLike, precision: int = 16) -> Self:
-        """Return the table of the rows of ``p`` (rows, symbols), as :func:`quantise_pmf` makes their frequencies."""
-        self = cls.__new__(cls)
-        self.cdfs, self.precision = _cdfs(p, precision), precision
-        self._measure()
-        return self
 
     @classmethod
     def from_freqs(cls, freqs: npt.ArrayLike) -> CdfTable:
@@ -167,6 +243,8 @@ class Categorical(Family):
     array([1., 2., 4.])
     """
 
+    expandable: ClassVar[tuple[str, ...]] = ("index",)
+
     def __init__(self, cdfs: CdfTable | npt.ArrayLike, index: npt.ArrayLike, precision: int | None = None) -> None:
         if not isinstance(cdfs, CdfTable):
             if precision is None:
@@ -179,16 +257,17 @@ class Categorical(Family):
         self.shape = self.index.shape
         self.dtype = np.uint8 if self.size <= 256 else np.uint16
 
-    @classmethod
-    def from_floats(cls, p: npt.ArrayLike, precision: int = 16) -> Self:
-        """Return the codec of symbols with a distribution each, ``p`` (..., symbols), by way of :func:`quantise_pmf`.
+    @staticmethod
+    def from_floats(p: npt.ArrayLike, precision: int = 16) -> OwnCategorical:
+        """Return the codec of symbols with a distribution each, ``p`` (..., symbols).
 
         Encoder and decoder must see the very same floats: inside one environment they do, between machines they may
-        not. A table of one row a symbol is made; where few distributions serve many symbols, make a
-        :class:`CdfTable` of those once.
+        not. Of each row no more is computed than its symbol takes; where few distributions serve many symbols, make a
+        :class:`CdfTable` of those once (:func:`quantise_pmf`), or :meth:`~Family.expand` one.
 
         Args:
-            p: non-negative numbers; each row is scaled to sum 1.
+            p: non-negative numbers; each row is scaled to sum 1. A float64 array is kept as it is, not copied: leave
+                it alone as long as the codec is used.
             precision: 1 to 24, with ``2**precision >= symbols``.
 
         Raises:
@@ -198,8 +277,7 @@ class Categorical(Family):
         >>> Categorical.from_floats([[0.5, 0.5], [0.0, 1.0]], precision=8).bits(np.array([0, 0]))
         array([1., 8.])
         """
-        table = CdfTable.from_floats(p, precision)
-        return cls(table, np.arange(table.rows).reshape(np.shape(p)[:-1]))
+        return OwnCategorical(p, precision)
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
@@ -208,10 +286,54 @@ class Categorical(Family):
 
     def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
         table = self.table
-        if table.rows == out.size and np.array_equal(self.index.reshape(-1), np.arange(out.size)):
-            stack.pull(pop_once, table.cdfs, 0, self.precision, out)
-            return
         stack.pull(_pop, table.cdfs, table.guide, self.index.reshape(-1), self.precision, table.shift, out)
+
+
+class OwnCategorical(Family):
+    """What :meth:`Categorical.from_floats` returns: symbols with a row of float probabilities each.
+
+    The interval of k begins at ``floor(share * (2**precision - symbols) / 2**36) + k``, where ``share`` is the sum of
+    the probabilities before k, each in ``2**-36`` and rounded down: integers, so that pushing, which adds them up to
+    one symbol, and popping, which looks for it in steps, agree. The last symbol takes what is left.
+    """
+
+    expandable = ("index",)
+
+    def __init__(self, p: npt.ArrayLike, precision: int = 16) -> None:
+        pmf = _probabilities(p, precision)
+        if pmf.shape[-1] > 1 << 16:
+            raise CodecError(f"a row must have 65536 symbols at most, not {pmf.shape[-1]}")
+        self.shape, self.size, self.precision = pmf.shape[:-1], pmf.shape[-1], precision
+        self.dtype = np.uint8 if self.size <= 256 else np.uint16
+        self._p = np.require(pmf.reshape(-1, self.size), np.float64, ["C", "A"])
+        self._scales = np.empty(len(self._p))
+        if _scales(self._p, self._scales):
+            raise CodecError(NO_PROBABILITIES)
+        self.index = np.arange(len(self._p), dtype=np.uint32).reshape(self.shape)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return self._p, self._scales, np.ascontiguousarray(self.index).reshape(-1)
+
+    def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
+        _own_intervals(*self._arguments(), x, (1 << self.precision) - self.size, starts, freqs)
+        return starts, freqs
+
+    def _pop(self, stack: Stack, out: npt.NDArray[Any]) -> None:
+        stack.pull(_own_pop, *self._arguments(), (1 << self.precision) - self.size, self.precision, out)
+
+
+NO_PROBABILITIES = "probabilities must be finite, not negative, and not all zero"
+
+
+def _probabilities(p: npt.ArrayLike, precision: int) -> npt.NDArray[np.float64]:
+    """``p`` as float64 (..., symbols). Raises CodecError: it is not numbers, or has too many symbols."""
+    pmf = floats(p, "a probability")
+    if not 1 <= precision <= MAX_PRECISION:
+        raise CodecError(f"precision must be 1 to {MAX_PRECISION} bits, not {precision}")
+    if not pmf.ndim or not 1 <= pmf.shape[-1] <= 1 << precision:
+        raise CodecError(f"a row must have 1 to 2**{precision} symbols")
+    return pmf
 
 
 def quantise_pmf(p: npt.ArrayLike, precision: int) -> npt.NDArray[np.uint32]:
@@ -239,11 +361,7 @@ def quantise_pmf(p: npt.ArrayLike, precision: int) -> npt.NDArray[np.uint32]:
 
 def _cdfs(p: npt.ArrayLike, precision: int) -> npt.NDArray[np.uint32]:
     """Cumulative frequencies, uint32[rows, symbols + 1], for :func:`quantise_pmf`."""
-    pmf = np.asarray(here(p), np.float64)
-    if not 1 <= precision <= MAX_PRECISION:
-        raise CodecError(f"precision must be 1 to {MAX_PRECISION} bits, not {precision}")
-    if not pmf.ndim or not 1 <= pmf.shape[-1] <= 1 << precision:
-        raise CodecError(f"a row must have 1 to 2**{precision} symbols")
+    pmf = _probabilities(p, precision)
     rows = np.ascontiguousarray(pmf).reshape(-1, pmf.shape[-1])
     cdfs = np.empty((len(rows), pmf.shape[-1] + 1), np.uint32)
     step = max(1, SLAB // rows.shape[1])
@@ -251,7 +369,7 @@ def _cdfs(p: npt.ArrayLike, precision: int) -> npt.NDArray[np.uint32]:
         some = rows[first : first + step]
         sums = some.sum(axis=1)
         if not (some.min() >= 0 and sums.min() > 0 and sums.max() < np.inf):
-            raise CodecError("probabilities must be finite, not negative, and not all zero")
+            raise CodecError(NO_PROBABILITIES)
         scales = ((1 << precision) - rows.shape[1]) / sums
         _quantise(some, scales, some.argmax(axis=1), precision, cdfs[first : first + step])
     return cdfs

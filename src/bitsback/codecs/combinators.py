@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from bitsback.ans import Stack
 from bitsback.codecs.base import Codec, formed, same_form
+from bitsback.codecs.uniform import Uniform
+from bitsback.codecs.watch import part
 from bitsback.errors import CodecError, EmptyStackError
 
 X = TypeVar("X")
@@ -96,6 +100,7 @@ class Autoregressive:
 
     Args:
         steps: for each item a function from the tuple of all items before it to its codec.
+        label: of the items, for errors and :func:`measure`, which then tell them apart by their numbers, from 1 on.
 
     >>> import numpy as np
     >>> from bitsback.ans import Stack
@@ -111,14 +116,16 @@ class Autoregressive:
     """
 
     steps: Sequence[Step]
+    label: str = ""
 
     def push(self, stack: Stack, x: Sequence[Any]) -> None:
         """Push one item for each step, the last one first."""
         if len(x) != len(self.steps):
             raise CodecError(f"{len(self.steps)} autoregressive steps cannot code {len(x)} items")
         codecs, items = self._codecs(x)
-        for codec, item in zip(reversed(codecs), reversed(items), strict=True):
-            codec.push(stack, item)
+        for number in reversed(range(len(items))):
+            with self._item(number):
+                codecs[number].push(stack, items[number])
 
     def form(self, x: Sequence[Any]) -> tuple[Any, ...]:
         """Return the items as they will be popped."""
@@ -127,17 +134,22 @@ class Autoregressive:
     def _codecs(self, x: Sequence[Any]) -> tuple[list[Codec[Any]], tuple[Any, ...]]:
         codecs: list[Codec[Any]] = []
         items: tuple[Any, ...] = ()
-        for step, item in zip(self.steps, x, strict=True):
-            codecs.append(step(items))
-            items += (formed(codecs[-1], item),)
+        for number, (step, item) in enumerate(zip(self.steps, x, strict=True)):
+            with self._item(number):
+                codecs.append(step(items))
+                items += (formed(codecs[-1], item),)
         return codecs, items
 
     def pop(self, stack: Stack) -> tuple[Any, ...]:
         """Pop one item for each step, each given those before it."""
         items: tuple[Any, ...] = ()
-        for step in self.steps:
-            items += (step(items).pop(stack),)
+        for number, step in enumerate(self.steps):
+            with self._item(number):
+                items += (step(items).pop(stack),)
         return items
+
+    def _item(self, number: int) -> AbstractContextManager[None]:
+        return part(f"{self.label} {number + 1}") if self.label else nullcontext()
 
 
 @dataclass(frozen=True)
@@ -331,15 +343,6 @@ def infer(
     return z, below, plain
 
 
-@contextmanager
-def part(name: str) -> Iterator[None]:
-    """Say of a model's errors which part of it they come from."""
-    try:
-        yield
-    except (CodecError, EmptyStackError) as error:
-        raise type(error)(f"{name}: {error}") from error
-
-
 @dataclass(frozen=True)
 class TwoPart(Generic[X, Z]):
     """The same model without bits back: z is chosen outright and paid for in full.
@@ -359,9 +362,73 @@ class TwoPart(Generic[X, Z]):
     def push(self, stack: Stack, x: X) -> None:
         """Push x given its best latent, then that latent."""
         z = self.best(x)
-        self.likelihood(z).push(stack, x)
-        self.prior.push(stack, z)
+        with part("likelihood"):
+            self.likelihood(z).push(stack, x)
+        with part("prior"):
+            self.prior.push(stack, z)
 
     def pop(self, stack: Stack) -> X:
         """Pop the latent, then x."""
-        return self.likelihood(self.prior.pop(stack)).pop(stack)
+        with part("prior"):
+            z = self.prior.pop(stack)
+        with part("likelihood"):
+            return self.likelihood(z).pop(stack)
+
+
+@dataclass(frozen=True)
+class Chain(Generic[X]):
+    """``n`` data under a codec that needs bits on the stack, from an empty one on: the first ones go without.
+
+    Bits back borrows bits that have to be there. Random ones would have to be sent; instead the data that are pushed
+    first, as many as it takes, go by another codec, which needs none: by :class:`TwoPart`, with coarser latents, for
+    instance. A number on top of the stack says how many those are. Like :class:`Repeat` otherwise.
+
+    Args:
+        codec: of a datum, with bits back.
+        first: of a datum, without.
+        n: how many.
+
+    >>> import numpy as np
+    >>> from bitsback.ans import Stack
+    >>> from bitsback.codecs import Bernoulli, BitsBack, PosteriorBuckets, TwoPart, Uniform
+    >>> def model(bits):
+    ...     likelihood = lambda z: Bernoulli(np.where(z >> (bits - 1), 60000, 5536).repeat(40))
+    ...     posterior = lambda x: PosteriorBuckets(np.where(x[:1] == 1, 160, 96), np.array([6]), bits)
+    ...     return Uniform(bits, (1,)), likelihood, posterior
+    >>> prior, likelihood, posterior = model(bits=1)
+    >>> first = TwoPart(prior, likelihood, lambda x: posterior(x).modes())
+    >>> stack, codec = Stack(), Chain(BitsBack(*model(bits=8)), first, 3)
+    >>> codec.push(stack, [np.zeros(40, int), np.ones(40, int), np.ones(40, int)])
+    >>> [int(x.sum()) for x in codec.pop(stack)], stack.is_initial()
+    ([0, 40, 40], True)
+    """
+
+    codec: Codec[X]
+    first: Codec[X]
+    n: int
+
+    def push(self, stack: Stack, x: Sequence[X]) -> None:
+        """Push n data, the last one first, and how many of them went without bits back."""
+        if len(x) != self.n:
+            raise CodecError(f"a chain of {self.n} cannot code {len(x)} items")
+        before, without = stack.copy(), 0
+        while (pushed := self._try(stack, x, without)) < self.n:
+            stack.become(before.copy())
+            without = pushed + 1
+        Uniform.of_size(self.n + 1).push(stack, np.array(without))
+
+    def _try(self, stack: Stack, x: Sequence[X], without: int) -> int:
+        """Push the data, so many of them without bits back; return how many it went well for."""
+        for number, item in enumerate(reversed(x)):
+            try:
+                (self.first if number < without else self.codec).push(stack, item)
+            except EmptyStackError:
+                if number < without:
+                    raise
+                return number
+        return self.n
+
+    def pop(self, stack: Stack) -> list[X]:
+        """Pop n data."""
+        with_bits_back = self.n - int(Uniform.of_size(self.n + 1).pop(stack))
+        return [(self.codec if number < with_bits_back else self.first).pop(stack) for number in range(self.n)]

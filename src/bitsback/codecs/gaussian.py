@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsback.ans import Stack, peek, take
-from bitsback.codecs.base import Family, whole
-from bitsback.codecs.logistic import on_grid
+from bitsback.codecs.base import Family, together, type_of, whole
+from bitsback.codecs.logistic import checked_low, from_low, on_grid
 from bitsback.codecs.search import search
 from bitsback.codecs.tables import ORIGIN, load, sigmoid
 from bitsback.errors import CodecError
@@ -86,16 +86,17 @@ class Gaussian(Family):
     all below it and the last all above. Every level can be coded, however unlikely: none costs more than 24 bits.
 
     Next to a :class:`Logistic` of the same spread it is rounder and its tails are far lighter. For latents, whose prior
-    is a Gaussian too, use :class:`PosteriorBuckets`. For integers from another range than 0.., add an offset to both
-    ``x`` and ``mean``.
+    is a Gaussian too, use :class:`PosteriorBuckets`.
 
     Args:
         mean: int32, any shape, in sixteenths of a level.
         scale: uint8 in 0..63, same shape: a standard deviation of ``2**((scale - 16) / 6)`` levels, 0.16 to 228.
-        symbols: 2 to 65536. Symbols come out as uint8, or as uint16 if there are more than 256.
+        symbols: 2 to 65536. They come out as uint8, or as uint16 if 8 bits do not hold them, and signed if ``low`` is
+            below 0.
+        low: the least level, maybe a negative one: levels are ``low .. low + symbols - 1``.
 
     Raises:
-        CodecError: a parameter is out of range, or the shapes differ.
+        CodecError: a parameter is out of range, or their shapes do not go together.
 
     >>> import numpy as np
     >>> levels = Gaussian([16 * 100, 16 * 100], [16, 16])  # mean 100 and standard deviation 1
@@ -104,34 +105,34 @@ class Gaussian(Family):
     """
 
     precision = PRECISION
+    expandable = ("mean", "scale")
 
-    def __init__(self, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256) -> None:
+    def __init__(self, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256, low: int = 0) -> None:
         if not 2 <= symbols <= 1 << 16:
             raise CodecError(f"a Gaussian has 2 to 65536 levels, not {symbols}")
-        self.mean = whole(mean, np.int32, None, "a mean", start=-(1 << 31))
-        self.scale = whole(scale, np.uint8, 64, "a scale")
-        if self.mean.shape != self.scale.shape:
-            raise CodecError(f"mean has shape {self.mean.shape}, scale {self.scale.shape}")
-        self.shape, self.size = self.mean.shape, symbols
-        self.dtype = np.uint8 if symbols <= 256 else np.uint16
+        self.mean, self.scale = together(
+            mean=whole(mean, np.int32, None, "a mean", start=-(1 << 31)), scale=whole(scale, np.uint8, 64, "a scale")
+        )
+        self.shape, self.size, self.low = self.mean.shape, symbols, checked_low(low)
+        self.dtype = type_of(low, symbols)
 
     @classmethod
-    def from_floats(cls, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256) -> Self:
+    def from_floats(cls, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256, low: int = 0) -> Self:
         """Return the codec for float means and standard deviations in levels, moved to the grids above.
 
         The rounding is done in floating point: encoder and decoder must see the very same floats. Inside one
         environment they do, between machines they may not.
 
         Raises:
-            CodecError: a scale is not above 0, something is not a number, or the shapes differ.
+            CodecError: a scale is not above 0, something is not a number, or the shapes do not go together.
 
         >>> Gaussian.from_floats([99.7], [2.0]).mean
         array([1595], dtype=int32)
         """
-        return cls(*on_grid(mean, scale), symbols)
+        return cls(*on_grid(mean, scale), symbols, low)
 
     def _parameters(self) -> tuple[Any, ...]:
-        flat = self.mean.reshape(-1), self.scale.reshape(-1)
+        flat = from_low(self.mean, self.low).reshape(-1), self.scale.reshape(-1)
         return *flat, load("inverse_scales"), load("normal"), self.size
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:

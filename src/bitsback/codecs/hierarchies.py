@@ -8,7 +8,8 @@ from typing import Any
 
 from bitsback.ans import Stack
 from bitsback.codecs.base import Codec
-from bitsback.codecs.combinators import Autoregressive, BitsBack, Step, infer, part
+from bitsback.codecs.combinators import Autoregressive, BitsBack, Step, infer
+from bitsback.codecs.watch import part
 
 Conditional = Callable[[Any], Codec[Any]]
 """From the value of one variable to the codec of another."""
@@ -68,7 +69,8 @@ class BitSwap:
         for number, (likelihood, posterior) in enumerate(self.layers, 1):
             with part(f"layer {number}"):
                 z, codec, x = infer(stack, x, likelihood, posterior)
-                codec.push(stack, x)
+                with part("likelihood"):
+                    codec.push(stack, x)
             x = z
         with part("prior"):
             self.prior.push(stack, x)
@@ -80,8 +82,10 @@ class BitSwap:
         for number, (likelihood, posterior) in reversed([*enumerate(self.layers, 1)]):
             z = x
             with part(f"layer {number}"):
-                x = likelihood(z).pop(stack)
-                posterior(x).push(stack, z)
+                with part("likelihood"):
+                    x = likelihood(z).pop(stack)
+                with part("posterior"):
+                    posterior(x).push(stack, z)
         return x
 
 
@@ -126,4 +130,4 @@ def top_down(prior: Sequence[Step], likelihood: Conditional, posterior: Callable
     >>> codec.pop(stack), stack == random_stack(4)
     (array([0], dtype=uint8), True)
     """
-    return BitsBack(Autoregressive(prior), likelihood, lambda x: Autoregressive(posterior(x)))
+    return BitsBack(Autoregressive(prior, "layer"), likelihood, lambda x: Autoregressive(posterior(x), "layer"))

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bitsback.ans import Stack, peek, take
-from bitsback.codecs.base import Family, Shape, nearest, reals, whole
+from bitsback.codecs.base import Family, Shape, here, nearest, reals, together, type_of, whole
 from bitsback.codecs.tables import FRACTION, ORIGIN, load, sigmoid
 from bitsback.errors import CodecError
 from bitsback.kernels import helper, kernel
@@ -304,7 +304,9 @@ class LogisticMixture(_Mixture):
         mean: int32, shape (..., K), in sixteenths of a level.
         scale: uint8 in 0..63, same shape: scale ``2**((scale - 16) / 6)`` levels, 0.16 to 228.
         weight: uint8, same shape: a weight in proportion to ``2**((weight - 128) / 16)``.
-        symbols: 2 to 65536. Symbols come out as uint8, or as uint16 if there are more than 256.
+        symbols: 2 to 65536. They come out as uint8, or as uint16 if 8 bits do not hold them, and signed if ``low`` is
+            below 0.
+        low: the least level, maybe a negative one: levels are ``low .. low + symbols - 1``.
 
     >>> import numpy as np
     >>> pixels = LogisticMixture([[16 * 100]], [[16]], [[128]])  # one component of mean 100 and scale 1
@@ -313,26 +315,34 @@ class LogisticMixture(_Mixture):
     """
 
     step, zero = 1, 0
+    expandable = ("mean", "scale", "weight")
 
-    def __init__(self, mean: npt.ArrayLike, scale: npt.ArrayLike, weight: npt.ArrayLike, symbols: int = 256) -> None:
+    def __init__(
+        self, mean: npt.ArrayLike, scale: npt.ArrayLike, weight: npt.ArrayLike, symbols: int = 256, low: int = 0
+    ) -> None:
         if not 2 <= symbols <= 1 << 16:
             raise CodecError(f"a logistic mixture has 2 to 65536 levels, not {symbols}")
-        self.mean = whole(mean, np.int32, None, "a mean", start=-(1 << 31))
-        self.scale = whole(scale, np.uint8, 64, "a scale")
-        self.weight = whole(weight, np.uint8, None, "a weight")
-        if not self.mean.shape == self.scale.shape == self.weight.shape:
-            shapes = self.mean.shape, self.scale.shape, self.weight.shape
-            raise CodecError(f"mean, scale and weight differ in shape: {shapes}")
+        self.mean, self.scale, self.weight = together(
+            mean=whole(mean, np.int32, None, "a mean", start=-(1 << 31)),
+            scale=whole(scale, np.uint8, 64, "a scale"),
+            weight=whole(weight, np.uint8, None, "a weight"),
+        )
         if not self.mean.ndim or not 1 <= self.mean.shape[-1] <= MAX_COMPONENTS:
             raise CodecError(f"the last axis must hold 1 to {MAX_COMPONENTS} components")
-        self.shape, self.size = self.mean.shape[:-1], symbols
-        self.dtype = np.uint8 if symbols <= 256 else np.uint16
+        self.shape, self.size, self.low = self.mean.shape[:-1], symbols, checked_low(low)
+        self.dtype = type_of(low, symbols)
+        self._ready()
+
+    def _ready(self) -> None:
         components = self.mean.shape[-1]
-        parts = [part.reshape(-1, components).astype(np.int32) for part in (self.mean, self.scale, self.weight)]
+        means = from_low(self.mean, self.low)
+        parts = [part.reshape(-1, components).astype(np.int32) for part in (means, self.scale, self.weight)]
         self.codes, self.order = np.concatenate(parts, 1)[:, :, None], np.zeros(1, np.int64)
 
     @classmethod
-    def from_floats(cls, mean: npt.ArrayLike, scale: npt.ArrayLike, weight: npt.ArrayLike, symbols: int = 256) -> Self:
+    def from_floats(
+        cls, mean: npt.ArrayLike, scale: npt.ArrayLike, weight: npt.ArrayLike, symbols: int = 256, low: int = 0
+    ) -> Self:
         """Return the codec for float parameters of shape (..., K), moved to the grids above.
 
         The rounding is done in floating point: encoder and decoder must see the very same floats. Inside one
@@ -343,9 +353,10 @@ class LogisticMixture(_Mixture):
             scale: in levels, above 0; moved by ratio to the nearest of 0.16 to 228.
             weight: not negative and not all 0 in a mixture; only ratios matter, and none below 2**-16 is told apart.
             symbols: 2 to 65536.
+            low: the least level.
 
         Raises:
-            CodecError: a parameter is out of range or not a number, or the shapes differ.
+            CodecError: a parameter is out of range or not a number, or the shapes do not go together.
 
         >>> two = LogisticMixture.from_floats([[10.0, 99.5]], [[1.0, 4.0]], [[0.25, 0.75]])
         >>> two.mean, two.scale, two.weight
@@ -357,7 +368,21 @@ class LogisticMixture(_Mixture):
             raise CodecError("weights must be finite, not negative, and not all 0 in a mixture")
         with np.errstate(divide="ignore"):
             indices = nearest(255 + 16 * np.log2(weights / largest), 0, 255)
-        return cls(*on_grid(mean, scale), indices, symbols)
+        return cls(*on_grid(mean, scale), indices, symbols, low)
+
+
+def checked_low(low: int) -> int:
+    """Return the least level of a family, if it can be one."""
+    if not -(1 << 26) <= low <= 1 << 26:
+        raise CodecError(f"the least level is -2**26 to 2**26, not {low}")
+    return int(low)
+
+
+def from_low(mean: npt.NDArray[np.int32], low: int) -> npt.NDArray[np.int32]:
+    """Return means in sixteenths of a level, counted from the least level."""
+    if not low:
+        return mean
+    return np.clip(mean.astype(np.int64) - 16 * low, -(1 << 31), (1 << 31) - 1).astype(np.int32)
 
 
 def on_grid(mean: npt.ArrayLike, scale: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -420,15 +445,17 @@ def quarter(u: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 class Logistic(LogisticMixture):
     """Levels under one discretised logistic distribution each: a mixture of one, without the last axis."""
 
-    def __init__(self, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256) -> None:
-        mean, scale = np.asarray(mean)[..., None], np.asarray(scale)[..., None]
-        super().__init__(mean, scale, np.zeros(mean.shape, np.uint8), symbols)
+    def __init__(self, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256, low: int = 0) -> None:
+        mean, scale = np.asarray(here(mean))[..., None], np.asarray(here(scale))[..., None]
+        super().__init__(mean, scale, np.zeros(1, np.uint8), symbols, low)
 
     @classmethod
-    def from_floats(cls, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256) -> Self:  # type: ignore[override]
+    def from_floats(  # type: ignore[override]
+        cls, mean: npt.ArrayLike, scale: npt.ArrayLike, symbols: int = 256, low: int = 0
+    ) -> Self:
         """Return the codec for float means and scales in levels: see :meth:`LogisticMixture.from_floats`.
 
         >>> Logistic.from_floats([100.0], [1.0]).mean
         array([[1600]], dtype=int32)
         """
-        return cls(*on_grid(mean, scale), symbols)
+        return cls(*on_grid(mean, scale), symbols, low)

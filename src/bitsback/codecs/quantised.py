@@ -84,7 +84,7 @@ class Quantised(Family):
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
         for part, cdfs in self._slabs():
-            rows, columns = np.arange(len(cdfs)), x[part].astype(np.int64) - self.low
+            rows, columns = np.arange(len(cdfs)), x[part].astype(np.int64)
             starts[part] = cdfs[rows, columns]
             freqs[part] = cdfs[rows, columns + 1] - starts[part]
         return starts, freqs
@@ -96,7 +96,7 @@ class Quantised(Family):
                 length = pop_once(heads, tail, length, cdfs, part.start, self.precision, found)
                 if length < 0:
                     break
-                np.add(found, self.low, out=out[part], dtype=np.int64, casting="unsafe")
+                out[part] = found
             return length
 
         stack.pull(pop)

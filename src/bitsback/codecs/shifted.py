@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bitsback.ans import Stack
+from bitsback.ans import MAX_PRECISION, Stack
 from bitsback.codecs.base import Shape
 from bitsback.codecs.uniform import Uniform
 from bitsback.errors import CodecError
@@ -44,6 +44,8 @@ class Shifted(Uniform):
     """
 
     def __init__(self, bits: int, shape: Shape | int = (), number: int = 0) -> None:
+        if not 1 <= bits <= MAX_PRECISION:
+            raise CodecError(f"shifted symbols have 1 to {MAX_PRECISION} bits, not {bits}")
         super().__init__(bits, shape)
         if not 0 <= number < 1 << 64:
             raise CodecError(f"the number of a datum is 0 to 2**64 - 1, not {number}")

@@ -24,7 +24,8 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``bits`` of a sample in the file (1, 2, 4: packed, first sample in the high bits; 8; 16), ``big``-endian 16 bits,
     rows padded to a multiple of ``align`` bytes, rows bottom-up (``flip``), colours as BGR(A) (``swap``), the order of
     the ``axes`` in the file, slowest first ("nhwc": the images as they are), ``signed`` samples of 8 or 16 bits (the
-    lowest is sample 0), and each as its difference to that of its channel to the left (``differences``).
+    lowest is sample 0), and each as its difference to that of its channel to the left (``differences``); the bits of
+    each byte of the file in ``reverse``.
     """
 
     bits: int = 8
@@ -35,6 +36,7 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     axes: str = "nhwc"
     signed: bool = False
     differences: bool = False
+    reverse: bool = False
 
     def __post_init__(self) -> None:
         if self.bits not in (1, 2, 4, 8, 16) or self.align not in (1, 4) or sorted(self.axes) != sorted("nhwc"):
@@ -82,6 +84,8 @@ def unpack(raster: Buffer, shape: Shape, layout: Layout) -> Images:
     """The images of a raster of exactly ``layout.size(shape)`` bytes; a read-only view of it where that is possible."""
     count, height, width, channels = shape
     images: Images
+    if layout.reverse:
+        raster = bytes(raster).translate(_REVERSED)
     if layout.bits < 8:
         rows = np.frombuffer(raster, np.uint8).reshape(count * height, -1)
         images = unpack_bits(rows, width * channels, layout.bits).reshape(shape)
@@ -102,8 +106,13 @@ def unpack(raster: Buffer, shape: Shape, layout: Layout) -> Images:
     return images ^ images.dtype.type(1 << layout.bits - 1) if layout.signed else images
 
 
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+
 def pack(images: Images, layout: Layout) -> bytes:
     """The raster of ``images``: the inverse of :func:`unpack`."""
+    if layout.reverse:
+        return pack(images, msgspec.structs.replace(layout, reverse=False)).translate(_REVERSED)
     count, height, width, channels = images.shape
     if images.dtype != layout.dtype.newbyteorder("="):
         raise ValueError("the samples do not fit the layout")

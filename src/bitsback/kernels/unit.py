@@ -17,12 +17,14 @@ class Unit:
     """A module of LLVM's, and the place in it where code is put next: ``build``, a builder of llvmlite's."""
 
     def __init__(self, name: str, triple: str) -> None:
-        self.module = ir.Module(name)
+        self.module = ir.Module(name, context=ir.Context())
         self.module.triple = triple
         self.build: Any = None
         self._rooms: Any = None
         self.within: list[Part] = []
         """The parts that the present place is in, the outermost first."""
+        self.routines: dict[Any, Any] = {}
+        """Functions that are there already."""
 
     def begin(self, function: Any) -> None:
         """Go on at the beginning of a function of LLVM's, an empty one."""
@@ -32,6 +34,15 @@ class Unit:
     def end(self) -> None:
         """The function is complete."""
         self._rooms.branch(self._rooms.function.basic_blocks[1])
+
+    @contextmanager
+    def another(self, function: Any) -> Iterator[None]:
+        """Put code into another function of LLVM's, an empty one, and then go on where the unit stands."""
+        here = self._rooms, self.build
+        self.begin(function)
+        yield
+        self.end()
+        self._rooms, self.build = here
 
     def room(self, kind: Any, count: int = 1) -> Any:
         """A pointer to room for ``count`` of a type of LLVM's, until the function returns."""

@@ -43,7 +43,7 @@ def encode(
         part = np.ascontiguousarray(images[piece][..., there])
         stack = Stack(lanes)
         coding(part.shape).push(stack, part)
-        return stack.to_bytes()
+        return stack.pack()
 
     with ThreadPoolExecutor(threads) as pool:
         stacks = list(pool.map(one, cut) if threads > 1 else map(one, cut))
@@ -77,7 +77,7 @@ def decode(
 
     def one(job: tuple[Piece, memoryview]) -> None:
         piece, data = job
-        stack = Stack.from_bytes(data, lanes)
+        stack = Stack.unpack(data, lanes)
         part = coding(images[piece].shape).pop(stack)
         if not stack.is_initial():
             raise FormatError("a payload holds more than its images")

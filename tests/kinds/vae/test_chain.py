@@ -97,7 +97,7 @@ def test_lanes_follow_the_amount_of_data() -> None:
     model = tiny_model()
     for n, lanes in ((10, 1), (-(-chain.MANY_SAMPLES // 96), chain.LANES)):
         payload = model.encode(drawn_images(model, n))
-        assert Stack.from_bytes(payload[2 + 2 * payload[1] :], lanes).lanes == lanes
+        assert Stack.unpack(payload[2 + 2 * payload[1] :], lanes).lanes == lanes
         np.testing.assert_array_equal(model.decode(payload, n), drawn_images(model, n))
 
 

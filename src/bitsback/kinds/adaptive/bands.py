@@ -36,7 +36,7 @@ def encode(code: Kernel, job: Any, rows: int, row_symbols: int, symbols: int, pr
         count = code(starts, freqs, first, last, job)
         stack = Stack()
         stack.push(starts[:count], freqs[:count], precision)
-        out += [varint(len(stack)), stack.to_bytes()]
+        out += [varint(len(stack)), stack.pack()]
     return b"".join(out)
 
 
@@ -47,7 +47,7 @@ def decode(code: Kernel, job: Any, rows: int, row_symbols: int, data: memoryview
         size = 8 + 4 * words
         if size > len(data):
             raise TruncatedError("the payload ends within a band of rows")
-        stack = Stack.from_bytes(data[:size])
+        stack = Stack.unpack(data[:size], 1)
         data = data[size:]
         stack.pull(code, first, last, job)
         if not stack.is_initial():

@@ -237,7 +237,7 @@ def _encode_stretch(coefficients: Coefficients, parts: list[Part], start: Start)
             length = coding.encode(starts, freqs, length, rows.first, rows.last, job_of(rows.plane, model, start, room))
         stack = Stack()
         stack.push(starts[:length], freqs[:length], PRECISION)
-        out += [varint(len(stack)), stack.to_bytes()]
+        out += [varint(len(stack)), stack.pack()]
     return b"".join(out)
 
 
@@ -248,7 +248,7 @@ def _decode_stretch(coefficients: Coefficients, parts: list[Part], data: memoryv
         size = 8 + 4 * words
         if size > len(data):
             raise TruncatedError("the payload ends within a band of rows")
-        stack = Stack.from_bytes(data[:size])
+        stack = Stack.unpack(data[:size], 1)
         data = data[size:]
         for rows in band:
             stack.pull(coding.decode, rows.first, rows.last, job_of(rows.plane, model, start, room))

@@ -120,11 +120,7 @@ def encode(model: Links, images: Images) -> bytes:
     runs = [(step, min(count - done, 255)) for step, count in counted for done in range(0, count, 255)]
     if len(runs) > MAX_RUNS:
         raise FormatError("the schedule of a chain is too irregular to store")
-    return (
-        bytes([primer_bits | SORTED * rest.sorted, len(runs)])
-        + bytes(b for run in runs for b in run)
-        + stack.to_bytes()
-    )
+    return bytes([primer_bits | SORTED * rest.sorted, len(runs)]) + bytes(b for run in runs for b in run) + stack.pack()
 
 
 def decode(model: Links, payload: bytes, count: int) -> Images:
@@ -144,7 +140,7 @@ def decode(model: Links, payload: bytes, count: int) -> Images:
         raise FormatError("a payload has more sorted images than there may be")
     shelf: list[bytes] = []
     images = np.empty((count, *model.shape), np.uint8)
-    stack = Stack.from_bytes(memoryview(payload)[2 + len(runs) :], _lanes(images.size))
+    stack = Stack.unpack(memoryview(payload)[2 + len(runs) :], _lanes(images.size))
     position = 0
     for size, times in reversed(schedule):
         codec = model.codec(size) if size else model.primer(primer_bits)
