@@ -214,7 +214,7 @@ SAMPLINGS = ("444", "422", "420")
 def jpeg(rows: dict[str, Any], files: dict[str, Any]) -> str:
     """JPEG files: sets of photos as they came, and versions by encoder, quality and sampling; and what was rebuilt."""
     head = ["of the files' bytes", "files", "**bitsback**", "JPEG XL", "Lepton", "against the smaller of these"]
-    lines = [[name, str(row["files"]), *_shares(row)] for name, row in rows.items() if not _made(name)]
+    lines = _sets(rows)
     grid: dict[str, dict[str, str]] = {}
     for name, row in rows.items():
         if made := _made(name):
@@ -235,6 +235,15 @@ def jpeg(rows: dict[str, Any], files: dict[str, Any]) -> str:
     return "\n\n".join([table(head, lines), table(names, versions), told])
 
 
+def jpeg_sets(rows: dict[str, Any]) -> str:
+    """JPEG files: sets of photos as they came."""
+    return table(["JPEG files", "files", "**bitsback**", "JPEG XL", "Lepton"], [line[:-1] for line in _sets(rows)])
+
+
+def _sets(rows: dict[str, Any]) -> list[list[str]]:
+    return [[name, str(row["files"]), *_shares(row)] for name, row in rows.items() if not _made(name)]
+
+
 def _made(name: str) -> tuple[str, str] | None:
     """Encoder and quality, and sampling, of a version."""
     start, _, sampling = name.rpartition(" ")
@@ -249,8 +258,9 @@ def _shares(row: dict[str, Any]) -> list[str]:
 
 
 def _reasons(found: dict[str, int]) -> str:
-    kept = [(why.removeprefix("a JPEG file "), count) for why, count in found.items() if not why.startswith("rebuilt")]
-    return ", ".join(f"{count} {why}" for why, count in kept[:5]) + (" ..." if len(kept) > 5 else "")
+    kept = [(why.removeprefix("a JPEG "), count) for why, count in found.items() if not why.startswith("rebuilt")]
+    shown = [f"a {why} ({count})" for why, count in kept[:5]]
+    return ", ".join([*shown, "and others"] if len(kept) > len(shown) else shown)
 
 
 def encoders(measured: dict[str, Any]) -> str:
@@ -301,7 +311,7 @@ def cards(found: list[dict[str, Any]]) -> str:
 
 
 PAGES = {
-    "README.md": ("folders", "results", "photos"),
+    "README.md": ("folders", "jpeg-sets", "results", "photos"),
     "docs/index.md": ("results",),
     "docs/benchmarks.md": ("benchmarks", "photos", "graphics", "encoders", "jpeg"),
     "docs/guides/train.md": ("training",),
@@ -321,6 +331,7 @@ def parts() -> dict[str, dict[str, str]]:
         "training": training(measured["train"]),
         "graphics": graphics(measured["graphics"]),
         "jpeg": jpeg(measured["jpeg"], measured["jpeg_files"]),
+        "jpeg-sets": jpeg_sets(measured["jpeg"]),
         "cards": cards(shipped),
         "folders": folders(measured["folders"]),
         "encoders": encoders(measured["exactness_of_png"]),

@@ -14,7 +14,7 @@ ROOT = Path(bitsback.__file__).parent
 
 ROOMS = (
     *("errors", "threads", "kernels", "ans", "codecs", "nets", "kinds", "models", "files", "data", "archive"),
-    *("report", "lab", "training", "api", "integrations", "cli"),
+    *("report", "lab", "training", "api", "integrations", "view", "cli"),
 )
 """From the ground up."""
 

@@ -1,14 +1,28 @@
 """Samples at places, by docs/format.md alone: LZW and PackBits in plain Python."""
 
 import zlib
+from functools import partial
+from itertools import groupby, pairwise
 
 from archive import plain_deflate, plain_reader
+from bitsback.files.fax import BLACK, LONG, WHITE  # tables of T.4
 
 
 def file_of(recipes, blob, arrays):
-    source = plain_reader.Bytes(blob)
+    source, arrays = plain_reader.Bytes(blob), list(arrays)
     pieces = []
-    for recipe, images in zip(recipes, arrays, strict=True):
+    for recipe in recipes:
+        spans, at = [], 0
+        for gap, size in zip(recipe["at"][::2], recipe["at"][1::2], strict=True):
+            spans.append((at + gap, size))
+            at += gap + size
+        if "files" in recipe:
+            pieces += files(recipe, spans, source, arrays)
+            continue
+        if "words" in recipe:
+            pieces += words(recipe, spans, source, arrays)
+            continue
+        images = arrays.pop(0)
         ends = b""
         if recipe.get("beside"):
             layout = recipe["layout"]
@@ -17,10 +31,6 @@ def file_of(recipes, blob, arrays):
             ends = source.take(images.shape[0] * images.shape[1] * size)
         whole, left = plain_reader.with_ends(images, recipe, ends)
         assert not left
-        spans, at = [], 0
-        for gap, size in zip(recipe["at"][::2], recipe["at"][1::2], strict=True):
-            spans.append((at + gap, size))
-            at += gap + size
         if "codec" in recipe:
             pieces += coded(recipe, whole, spans, source)
         else:
@@ -29,10 +39,44 @@ def file_of(recipes, blob, arrays):
                 pieces.append((start, whole[at : at + size]))
                 at += size
             assert at == len(whole)
+    assert not arrays
     out = b""
     for start, piece in sorted(pieces):
         out += source.take(start - len(out)) + piece
     return out + source.take(source.left)
+
+
+def files(recipe, spans, source, arrays):
+    hows = [how for count, how in recipe.get("coded", []) for _ in range(count)]
+    for number, (start, size) in enumerate(spans):
+        some = [arrays.pop(0) for _ in range(recipe.get("parts", 1))]
+        about = [source.take(source.varint()) for _ in range(3 if "codec" in recipe else 1)]
+        data = plain_reader.file_of(recipe["files"], about[-1], some) if recipe["files"] else about[-1]
+        if "codec" in recipe:
+            data = CODECS[recipe["codec"]](data, hows[number], about[0]) + about[1]
+        front = recipe.get("front", 0)
+        data = data[:2] + data[2 + front :]
+        assert len(data) == size
+        yield start, data
+
+
+def words(recipe, spans, source, arrays):
+    some = [arrays.pop(0) for _ in range(recipe.get("parts", 1))]
+    layout = recipe["words"]
+    whole = plain_reader.words({"head": 0, "layout": layout}, source.take(source.varint()), some)
+    if "planes" in recipe:
+        (row, step), each = recipe["planes"], layout["bits"] // 8
+        rows = [whole[at : at + row] for at in range(0, len(whole), row)]
+        rows = [b"".join(line[k::each] for k in range(each)) for line in rows]
+        lines = [
+            bytes((byte - (line[at - step] if at >= step else 0)) % 256 for at, byte in enumerate(line))
+            for line in rows
+        ]
+        whole = b"".join(lines)
+    if "codec" in recipe:
+        return list(coded(recipe, whole, spans, source))
+    ends = [sum(size for _, size in spans[:number]) for number in range(len(spans))]
+    return [(start, whole[at : at + size]) for (start, size), at in zip(spans, ends, strict=True)]
 
 
 def coded(recipe, whole, spans, source):
@@ -41,9 +85,11 @@ def coded(recipe, whole, spans, source):
     hows = [how for count, how in recipe["coded"] for _ in range(count)]
     for (start, size), piece, how in zip(spans, plain, hows, strict=True):
         choices, following = source.take(source.varint()), source.take(source.varint())
-        data = {"zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}[recipe["codec"]](
-            piece, how, choices
-        ) + following
+        kind, *words = recipe["codec"].split(" ")
+        code = CODECS.get(kind)
+        if words:
+            code = partial(SIZED.get(kind, partial(fax, kind)), int(words[0]), words[1:])
+        data = code(piece, how, choices) + following
         assert len(data) == size
         yield start, data
 
@@ -95,9 +141,156 @@ def lzw_codes(piece, how, choices, bits, early):
 
 def packbits(piece, how, choices):
     out, at = b"", 0
-    for head in choices:
+    for head in heads(piece, *how) if how else choices:
         taken = 1 + head if head < 128 else int(head > 128)
         out += bytes([head]) + piece[at : at + taken]
         at += taken if head < 128 else (257 - head) * taken
-    assert at == len(piece) and how == 0
+    assert at == len(piece)
     return out
+
+
+def heads(piece, row, rule):
+    """Rows as lists of runs and others: (bytes, whether they are a run)."""
+    found = []
+    for start in range(0, len(piece), row):
+        line, at, out = piece[start : start + row], 0, []
+        while at < len(line):
+            same = 1
+            while same < 128 and at + same < len(line) and line[at + same] == line[at]:
+                same += 1
+            alone = out and not out[-1][1]
+            if (
+                rule == 2
+                and same == 1
+                and len(out) > 1
+                and out[-1] == [2, True]
+                and not out[-2][1]
+                and out[-2][0] < 127
+            ):
+                out[-2:] = [[out[-2][0] + 2, False]]
+                alone = True
+            if same == 1 or (rule == 1 and same == 2 and alone and out[-1][0] < 127):
+                if alone and out[-1][0] < 128:
+                    out[-1][0] += same
+                else:
+                    out.append([same, False])
+            else:
+                out.append([same, True])
+            at += same
+        found += [257 - size if run else size - 1 for size, run in out]
+    return bytes(found)
+
+
+def rle(piece, how, choices, each=1):
+    source, size = plain_reader.Bytes(choices), len(piece) // len(how)
+    planes = []
+    for at in range(0, len(piece), size * each):
+        planes += [piece[at : at + size * each][each - 1 - k :: each] for k in range(each)]
+    out, starts = b"", []
+    for plane, rule in zip(planes, how, strict=True):
+        starts.append(64 + len(out))
+        chosen, following = (source.take(source.varint()) for _ in range(2))
+        out += packbits(plane, rule, chosen) + following
+    head = [len(planes), *starts] + [0] * (15 - len(planes))
+    return b"".join(number.to_bytes(4, "little") for number in head) + out
+
+
+def fax(kind, width, words, piece, how, choices):
+    stride, out, above = -(-width // 8), "", []
+    eol = "000000000001"
+    for number, at in enumerate(range(0, len(piece), stride)):
+        bits = "".join(f"{byte:08b}" for byte in piece[at : at + stride])[:width]
+        changes = [x for x in range(width) if bits[x] != ("0" + bits)[x]]
+        two = kind == "g4" or ("above" in words and choices[number >> 3] >> (7 - number % 8) & 1)
+        if kind == "mh":
+            out += "0" * (-len(out) % 8)
+        if kind == "g3":
+            out += "0" * ((-len(out) - 12) % 8 if how[0] else 0) + eol + str(1 - int(two)) * ("above" in words)
+        out += line(changes, above, width) if two else runs([0, *changes, width], 0)
+        above = changes
+    out += (eol + "1" * ("above" in words)) * how[1]
+    out += "0" * (-len(out) % 8)
+    data = int(out, 2).to_bytes(len(out) // 8, "big")
+    return bytes(int(f"{byte:08b}"[::-1], 2) for byte in data) if "reverse" in words else data
+
+
+def runs(edges, colour):
+    out = ""
+    for start, stop in pairwise(edges):
+        codes, size = ((WHITE, BLACK)[colour] + LONG).split(), stop - start
+        while size >= 2624:
+            out, size = out + codes[103], size - 2560
+        out += (codes[63 + size // 64] if size >= 64 else "") + codes[size % 64]
+        colour = 1 - colour
+    return out
+
+
+def line(changes, above, width):
+    out, at, colour = "", -1, 0
+    while at < width:
+        a1, a2 = ([x for x in changes if x > at] + [width] * 2)[:2]
+        b1, b2 = ([x for k, x in enumerate(above) if x > at and k % 2 == colour] + [width])[0], width
+        b2 = min([x for x in above if x > b1] + [width])
+        if b2 < a1:
+            out, at = out + "0001", b2
+        elif abs(a1 - b1) <= 3:
+            names = {0: "1", 1: "011", 2: "000011", 3: "0000011", -1: "010", -2: "000010", -3: "0000010"}
+            out, at, colour = out + names[a1 - b1], a1, 1 - colour
+        else:
+            out, at = out + "001" + runs([max(at, 0), a1, a2], colour), a2
+    return out
+
+
+CODECS = {"deflate": plain_deflate.deflated, "zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}
+
+
+def tga(unit, _, piece, how, choices):
+    pixels = [piece[at : at + unit] for at in range(0, len(piece), unit)]
+    led = heads(pixels, how[0] // unit, how[1]) if how else choices
+    out, at = b"", 0
+    for head in led:
+        count = 1 + head if head < 128 else 257 - head
+        out += bytes([head if head < 128 else 384 - head]) + b"".join(pixels[at : at + (count if head < 128 else 1)])
+        at += count
+    assert at == len(pixels)
+    return out
+
+
+def pcx(row, _, piece, how, choices):
+    out = b""
+    cuts = [cut for at in range(0, len(piece), row) for cut in (at, at + row - how)] + [len(piece)]
+    for at, stop in pairwise(cuts):
+        for byte, same in groupby(piece[at:stop]):
+            size = len(list(same))
+            for run in [63] * (size // 63) + [size % 63] * (size % 63 > 0):
+                out += (bytes([192 + run]) if run > 1 or byte >= 192 else b"") + bytes([byte])
+    return out
+
+
+def qoi(channels, _, piece, how, choices):
+    seen, last, out, run = {}, (0, 0, 0, 255), b"", 0
+    for at in range(0, len(piece), channels):
+        now = (*piece[at : at + channels], 255)[:4]
+        if now == last:
+            run += 1
+        if run and (now != last or run == 62 or at + channels == len(piece)):
+            out, run = out + bytes([191 + run]), 0
+        if now != last:
+            place = (3 * now[0] + 5 * now[1] + 7 * now[2] + 11 * now[3]) % 64
+            r, g, b = ((x - y + 128) % 256 - 128 for x, y in zip(now[:3], last[:3], strict=True))
+            if seen.get(place, (0, 0, 0, 0)) == now:
+                out += bytes([place])
+            elif now[3] != last[3]:
+                out += bytes([255, *now])
+            elif all(-2 <= x <= 1 for x in (r, g, b)):
+                out += bytes([64 + 16 * (r + 2) + 4 * (g + 2) + b + 2])
+            elif -32 <= g <= 31 and -8 <= r - g <= 7 and -8 <= b - g <= 7:
+                out += bytes([160 + g, 16 * (r - g + 8) + b - g + 8])
+            else:
+                out += bytes([254, *now[:3]])
+            seen[place] = last = now
+    return out
+
+
+SIZED = {"tga": tga, "pcx": pcx, "qoi": qoi}
+CODECS |= {"rle": rle, "rle16": partial(rle, each=2), "rle32": partial(rle, each=4)}

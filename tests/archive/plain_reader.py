@@ -635,6 +635,8 @@ def raster(images, layout):
         rows = images.reshape(*images.shape[:2], -1).astype("u1")
         spread = (rows[..., None] >> np.arange(bits - 1, -1, -1)) & 1
         data = np.packbits(spread.reshape(*rows.shape[:2], -1).astype("u1"), axis=-1)
+    if layout.get("reverse"):
+        data = np.packbits(np.unpackbits(data.view("u1"), axis=-1, bitorder="little"), axis=-1)
     if layout.get("align", 1) > 1:
         rows = data.reshape(images.shape[0], images.shape[1], -1).view("u1")
         data = np.pad(rows, ((0, 0), (0, 0), (0, -rows.shape[2] % layout["align"])))
@@ -690,6 +692,13 @@ def words(recipe, blob, arrays):
 
 def file_of(recipe, blob, arrays):
     """The file that a recipe makes, if it makes the same everywhere."""
+    if "gaps" in recipe:
+        (images,) = arrays
+        source = Bytes(blob)
+        head = source.take(recipe["head"])
+        gaps = [source.take(source.varint()) for _ in range(recipe["gaps"])]
+        places = source.take(images.size)
+        return head + b"".join(gaps[k] + b"%d" % v for k, v in zip(places, images.ravel(), strict=True)) + source.rest()
     if "head" in recipe and recipe["format"] != "words":
         (images,) = arrays
         middle, blob = with_ends(images, recipe, blob)

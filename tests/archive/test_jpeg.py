@@ -13,6 +13,8 @@ from bitsback.archive import Archive, Settings, write_archive
 from bitsback.archive.edit import rebuild
 from bitsback.archive.item import Item
 from bitsback.files import parse
+from files.test_tar import packed as tar
+from files.test_zips import zipped
 
 
 def jpeg(seed: int, height: int = 40, width: int = 48, **options: object) -> bytes:
@@ -84,3 +86,21 @@ def test_some_of_a_block_can_be_taken_out() -> None:
 def test_an_archive_of_jpeg_files_is_smaller_than_they_are() -> None:
     data, _ = packed()
     assert len(data) < 0.95 * sum(map(len, FILES.values()))
+
+
+def test_files_within_files_are_images_like_others() -> None:
+    """JPEG and PGM in a tar and in a zip file: a content whose arrays are partly coefficients."""
+    pixels = np.random.default_rng(0).integers(0, 9, (2, 10, 12)).astype(np.uint8)
+    small = [jpeg(4, 16, 16), jpeg(5, 9, 9)]
+    files = {"0.pgm": b"P5 12 10 255 " + pixels[0].tobytes(), "a.jpg": small[0], "t.txt": b"words"}
+    files |= {"1.pgm": b"P5 12 10 255 " + pixels[1].tobytes(), "b.jpg": small[1]}
+    held = {"a.tar": tar(files), "b.zip": zipped(files | {"inner.tar": tar(files)})}
+    stream = io.BytesIO()
+    report = write_archive(stream, [item(name, data) for name, data in held.items()], bare(), Settings())
+    assert [kept.images for kept in report.members] == [4, 8]
+    with Archive(stream.getvalue(), library=bare()) as archive:
+        assert archive.test() == [] and [member.images for member in archive.members] == [4, 8]
+        assert all(archive.read(name) == file for name, file in held.items())
+        shown = [np.asarray(Image.open(io.BytesIO(data))) for data in small]
+        for number, image in enumerate(archive):
+            np.testing.assert_array_equal(image, [pixels[0], shown[0], pixels[1], shown[1]][number % 4])

@@ -47,7 +47,9 @@ def test_jpeg_files(run: Run, tmp_path: Path) -> None:
     done = run("bench", "a.jpg")
     assert done.code == 0 and done.err[0].startswith("1 JPEG file, ")
     assert [line.split()[0] for line in done.out.decode().splitlines()[:2]] == ["codec", "bitsback"]
-    facts = json.loads(run("bench", "a.jpg", "--json").out)
+    np.save(tmp_path / "b.npy", levels)
+    facts = json.loads(run("bench", "a.jpg", "b.npy", "--json").out)
+    assert facts["images"] == 1 and facts["rows"]
     assert facts["file_bytes"] == (tmp_path / "a.jpg").stat().st_size
     peers = {"JPEG XL"} if find_spec("imagecodecs") else set()  # of the extra "bench"
     assert {"bitsback", *peers} <= {row["codec"] for row in facts["file_rows"]}

@@ -241,6 +241,17 @@ def test_exclude(run: Run, folder: Path, tmp_path: Path) -> None:
     assert run("compress", "in", "--exclude", "", "-o", "b.bba").code == 1
 
 
+def test_a_dry_run_writes_nothing(run: Run, folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    done = run("compress", "in", "--dry-run", "--exclude", "*.npy", "--rm")
+    assert done.code == 3 and done.err[0] == "skipped in/pipe: a pipe" and done.err[1].endswith("nothing was written")
+    assert not (tmp_path / "in.bba").exists() and (folder / "text.txt").exists()
+    assert run("compress", "in", "--exclude", "*.npy").code == 3
+    with bitsback.open(tmp_path / "in.bba") as archive:
+        assert done.out.decode().splitlines() == [member.name for member in archive.members]
+    assert run("compress", "-", "--dry-run").code == 2
+
+
 def test_blocks_of_a_chosen_size(run: Run, tmp_path: Path) -> None:
     from bitsback.archive import plan
     from bitsback.cli.options import MAX_BLOCK, MIN_BLOCK

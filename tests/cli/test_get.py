@@ -81,3 +81,17 @@ def test_little_is_imported(archive: Path, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     assert done.stderr.decode().strip() == "[]"
     assert done.stdout == (tmp_path / "in" / "0.npy").read_bytes()
+
+
+def test_the_shell_completes_names(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("one", "other", "two"):
+        (tmp_path / "in" / name).write_text(name)
+    assert run("compress", "in").code == 0
+    monkeypatch.setenv("_BITSBACK_COMPLETE", "bash_complete")
+    every = ["in/", "in/one", "in/other", "in/two"]
+    for words, wanted in (("in.bba in/o", every[1:3]), ("in.bba i", every), ("nowhere.bba i", [])):
+        monkeypatch.setenv("COMP_WORDS", f"bitsback get {words}")
+        monkeypatch.setenv("COMP_CWORD", "3")
+        lines = run("get").out.decode().split()
+        assert [line.split(",")[1] for line in lines] == wanted

@@ -32,6 +32,10 @@ def places(shape: Shape, spans: int, **more: Any) -> dict[str, Any]:
     return {"format": "tiff", "arrays": [{"at": [0, 1] * spans, **more}]}
 
 
+def within(at: list[int], recipe: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"format": "tar", "arrays": [{"at": at, "files": recipe, **more}]}
+
+
 LIES: dict[str, tuple[dict[str, Any], list[Shape]]] = {
     "words": (WORDS, [MEGA]),
     "wide words": ({**WORDS, "layout": {"bits": 1 << 40, "kind": "u"}}, [MEGA]),
@@ -51,6 +55,12 @@ LIES: dict[str, tuple[dict[str, Any], list[Shape]]] = {
     ),
     "spans": (places(MEGA, 9000, codec="zlib"), [(1, 8, 8, 1)]),
     "a codec": (places(MEGA, 1, codec="lzw"), [(1, 1 << 14, 1 << 14, 1)]),
+    "files in files": (within([0, 1] * 9000, {"format": "npy", "head": 0, "layout": {}}), [(1, 1, 1, 1)] * 9000),
+    "files without arrays": (within([0, 1] * 9000, {}, parts=0), []),
+    "too few arrays": (within([0, 1, 0, 1], NPY), [MEGA]),
+    "bytes in files in files": (within([0, 1], within([0, 1], NPY)), [(1, 1 << 14, 1 << 10, 1)]),
+    "a file in a file, deflated": (within([0, 1], NPY, codec="deflate"), [(1, 1 << 14, 1 << 15, 1)]),
+    "less than no arrays": (within([0, 1], NPY, parts=-1), [MEGA]),
     "too many arrays": ({"format": "tiff", "arrays": [{"at": [0, 1]}]}, [MEGA, MEGA]),
     "no format": ({"head": 3}, [MEGA]),
     "an unknown format": ({"format": "xyz"}, [MEGA]),
@@ -82,7 +92,7 @@ def test_files_that_only_keep_their_pixels_may_be_larger_than_they_were() -> Non
 
 def test_what_is_coded_takes_more_memory() -> None:
     found = bulk.bulk({"format": "png", "depth": 4, "colour": 0, "images": [{}]}, [(3, 10, 5, 1)])
-    assert found == (3 * 10 * (1 + 3), 3, 120) and found.memory == (1 + CODED) * 120
+    assert found == (3 * 10 * (1 + 3), 3, 120, 120) and found.memory == (1 + CODED) * 120
 
 
 # What goes on within a size that is honest.

@@ -11,7 +11,9 @@ from bitsback.files import formats
     [
         (b"\x89PNG\r\n\x1a\n", "png"),
         (b"\x93NUMPY\x01\x00", "npy"),
-        (b"PK\x03\x04", "npz"),
+        (b"PK\x03\x04", "zip"),
+        (b"PK\x03\x04".ljust(26, b"\0") + b"\5\0\0\0a.npy", "npz"),
+        (b"PK\x03\x04".ljust(26, b"\0") + b"\5\0\0\0a.png", "zip"),
         (b"\x1f\x8b\x08", "gzip"),
         (b"II*\x00", "tiff"),
         (b"MM\x00*", "tiff"),

@@ -3,6 +3,7 @@
 import gzip
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -149,11 +150,98 @@ def test_colours_and_planes(check_file):
     assert np.array_equal(rgb.parts[0], x)
 
 
+def fragments(*frames):
+    """Encapsulated pixels: a table of offsets, which is empty, and a fragment for each frame."""
+    frames = [frame + b"\0" * (len(frame) % 2) for frame in frames]
+    items = b"".join(b"\xfe\xff\x00\xe0" + struct.pack("<I", len(frame)) + frame for frame in [b"", *frames])
+    return items + b"\xfe\xff\xdd\xe0\0\0\0\0"
+
+
+def encapsulated(syntax, *frames, **more):
+    """A DICOM file whose pixels have no defined length."""
+    data = dicom(syntax, pixels=b"mark", **more)
+    head, tail = data.split(struct.pack("<HH", 0x7FE0, 0x10) + b"OW\0\0\4\0\0\0mark")
+    return head + struct.pack("<HH", 0x7FE0, 0x10) + b"OB\0\0\xff\xff\xff\xff" + fragments(*frames) + tail
+
+
+def rle(image):
+    """Planes of bytes, high ones first, each as an encoder for which a run begins with two has them."""
+    image = image[..., None] if image.ndim == 2 else image
+    channels = [image[..., c].astype(f">u{image.itemsize}").view(np.uint8) for c in range(image.shape[2])]
+    planes = [channel[:, k :: image.itemsize] for channel in channels for k in range(image.itemsize)]
+    segments = []
+    for plane in planes:
+        out = b""
+        for row in plane:
+            for start in range(0, len(row), 128):
+                some = row[start : start + 128]
+                same = bool((some == some[0]).all()) and len(some) > 1
+                out += bytes([257 - len(some), some[0]]) if same else bytes([len(some) - 1]) + some.tobytes()
+        segments.append(out + b"\0" * (len(out) % 2))
+    starts = np.cumsum([64, *map(len, segments[:-1])]).tolist()
+    return struct.pack("<16I", len(segments), *starts, *[0] * (15 - len(segments))) + b"".join(segments)
+
+
+RLE, BASELINE, DEFLATED = b"1.2.840.10008.1.2.5", b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.1.99"
+
+
+def jpegs():
+    out = []
+    for k in range(3):
+        file = io.BytesIO()
+        Image.fromarray((VOLUME[k] + 90).astype(np.uint8)).save(file, "jpeg")
+        out.append(file.getvalue())
+    return out
+
+
+def test_rle_of_dicom(check_file):
+    for dtype in ("u1", "u2", "u4"):
+        x = (VOLUME.astype(np.int64) + 90).astype(dtype)
+        data = encapsulated(RLE, *map(rle, x), bits=8 * x.itemsize, signed=0)
+        picture = check_file(data, "a.dcm", exact=True)
+        if dtype != "u4":
+            assert np.array_equal(picture.parts[0][..., 0], x)
+    colours = RNG.integers(0, 3, (3, 20, 30, 3)).astype(np.uint8)
+    data = encapsulated(RLE, *map(rle, colours), bits=8, channels=3, signed=0)
+    assert np.array_equal(check_file(data, "a.dcm", exact=True).parts[0], colours)
+
+
+def test_jpeg_of_dicom_is_files_in_a_file(check_file):
+    frames = jpegs()
+    picture = check_file(encapsulated(BASELINE, *frames, bits=8), "a.dcm", exact=True)
+    assert picture.coefficients == {0, 1, 2} and not picture.images
+    alone = [parse(frame).parts[0] for frame in frames]
+    assert all(map(np.array_equal, picture.parts, alone))
+
+
+def test_deflated_dicom_is_a_file_in_a_file(check_file):
+    inner = dicom(b"1.2.840.10008.1.2.1")
+    at = 132 + len(element(0x00020010, b"UI", b"1.2.840.10008.1.2.1"))
+    deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
+    body = deflate.compress(inner[at:]) + deflate.flush()
+    data = bytes(128) + b"DICM" + element(0x00020010, b"UI", DEFLATED) + body + b"\0" * (len(body) % 2)
+    assert np.array_equal(check_file(data, "a.dcm", exact=True).parts[0][..., 0].astype(int) - 32768, VOLUME)
+
+
+def test_single_bits_and_wide_numbers_of_dicom(check_file):
+    bits = RNG.integers(0, 2, (3, 20, 32)).astype(np.uint8)
+    packed = np.packbits(bits, axis=-1, bitorder="little").tobytes()
+    data = dicom(pixels=packed, bits=1, signed=0).replace(
+        struct.pack("<HH", 0x28, 0x11) + b"US\2\0\x1e", struct.pack("<HH", 0x28, 0x11) + b"US\2\0\x20"
+    )
+    assert np.array_equal(check_file(data, "a.dcm", exact=True).parts[0][..., 0], bits)
+    wide = (VOLUME.astype(np.int64) * 70_001).astype("<i4")
+    assert "words" in check_file(dicom(pixels=wide.tobytes(), bits=32), "a.dcm", exact=True).recipe["arrays"][0]
+
+
+def test_a_file_that_is_tiff_and_dicom(check_file):
+    assert check_file(b"II*\0" + dicom()[4:], "a.dcm", exact=True).recipe["format"] == "dicom"
+
+
 def test_other_numbers(check_file):
     floats = VOLUME.astype("<f4")
     for data, name in (
         (nifti(16, data=floats.tobytes()), "a.nii"),
-        (fits(floats), "a.fits"),
         (mrc(1)[:12] + struct.pack("<i", 2) + mrc(1)[16:1104] + floats.tobytes(), "a.mrc"),
     ):
         assert check_file(data, name, exact=True).recipe["format"] == "words"
@@ -164,7 +252,8 @@ def test_other_numbers(check_file):
 def test_extensions_of_fits(check_file):
     x = RNG.integers(0, 256, (25, 31)).astype(np.uint8)
     picture = check_file(fits(VOLUME, x, VOLUME.astype("f4")[0]), "a.fits", exact=True)
-    assert [part.shape for part in picture.parts] == [(3, 20, 30, 1), (1, 25, 31, 1)]
+    assert [part.shape for part in picture.parts] == [(3, 20, 30, 1), (1, 25, 31, 1), (1, 20, 30, 1)]
+    assert "words" in check_file(fits(VOLUME.astype("f8")), "a.fits", exact=True).recipe["arrays"][0]
 
 
 def test_within_gzip(check_file):
@@ -172,10 +261,14 @@ def test_within_gzip(check_file):
         assert check_file(gzip.compress(FILES[name], mtime=0), name + ".gz", exact=True).recipe["format"] == "gzip"
 
 
-@pytest.mark.parametrize("name", FILES)
+MORE = {"r.dcm": encapsulated(RLE, *(rle((VOLUME[k] + 90).astype(np.uint16)) for k in range(3)))}
+MORE |= {"j.dcm": encapsulated(BASELINE, *jpegs()[:2], bits=8)}
+
+
+@pytest.mark.parametrize("name", [*FILES, *MORE])
 def test_damaged_files_come_back_as_they_are(name):
     rng = np.random.default_rng(1)
-    good = FILES[name]
+    good = (FILES | MORE)[name]
     for _ in range(60):
         data = bytearray(good)
         for _ in range(rng.integers(1, 5)):
@@ -187,9 +280,12 @@ def test_damaged_files_come_back_as_they_are(name):
 
 
 def test_what_is_kept(kept):
-    kept(dicom(b"1.2.840.10008.1.2.4.50"), "transfer syntax 1.2.840.10008.1.2.4.50", "a.dcm")
+    kept(dicom(b"1.2.840.10008.1.2.4.90"), "transfer syntax 1.2.840.10008.1.2.4.90", "a.dcm")
+    kept(dicom(b"1.2.840.10008.1.2.4.50"), "damaged DICOM fragments", "a.dcm")
     kept(dicom()[:140], "ends within a DICOM element", "a.dcm")
-    kept(dicom(bits=32), "32 bits", "a.dcm")
+    kept(dicom(bits=32), "another size", "a.dcm")
+    kept(dicom(bits=24), "24 bits", "a.dcm")
+    kept(dicom(channels=9), "16 bits", "a.dcm")
     kept(dicom(pixels=b"few "), "another size", "a.dcm")
     kept(nifti(sizes=(30, 20, 9)), "ends before its numbers", "a.nii")
     kept(nifti(kind=1), "type 1", "a.nii")

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsback.kernels import KernelError, helper, kernel
+from bitsback.kernels import KernelError, compiled, helper, kernel, routine
+from bitsback.kernels.calls import form_of
 
 LIMIT = 7
 
@@ -401,3 +402,52 @@ def test_what_kernels_cannot_say_without_arguments() -> None:
         too_long()
     with pytest.raises(KernelError, match="takes 2 arguments, not 1"):
         too_few()
+
+
+@routine
+def counted(array, place, by):
+    array[place] += by
+    if by > 2:
+        return array[place], by * 0.5
+    return array[place], 0.0
+
+
+@routine
+def tripled(pair, table):
+    first, second = pair
+    total, half = counted(table, first, second)
+    total += counted(table, 0, 3)[0]
+    return total + half
+
+
+def with_routines(table, other, n):
+    total = 0.0
+    for i in range(n):
+        total += tripled((i % 3, i), table) + tripled((1, 2), table)
+    counted(other[1:], 0, n)
+    return total
+
+
+def test_routines_are_functions_of_their_own_once_for_each_form_of_arguments() -> None:
+    made = []
+    for function in (with_routines, kernel(with_routines)):
+        table, other = np.zeros(3, np.int32), np.zeros(2, np.int16)
+        made.append((function(table, other, 7), table.tolist(), other.tolist()))
+    assert made[0] == made[1] and made[0][2] == [0, 7]
+    text = compiled.assembly(kernel(with_routines), "it", tuple(map(form_of, (table, other, 7))))
+    assert text.count("define ") == 4  # the entry, one for all calls of tripled, and one for each type of array
+    other.flags.writeable = False
+    with pytest.raises(KernelError, match="read-only"):
+        kernel(with_routines)(table, other, 7)
+
+
+def test_routines_return_no_arrays() -> None:
+    @routine
+    def rest(array):
+        return array[1:]
+
+    def use(array):
+        return rest(array)[0]
+
+    with pytest.raises(KernelError, match="returns an array"):
+        kernel(use)(np.zeros(3))

@@ -10,6 +10,7 @@ depends on the images and the candidates alone, so an archive does not depend on
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from bitsback.archive.front import Form, Front, apply, encode_behind, forms
+from bitsback.archive.front import Form, Front, Seen, encode_behind, encode_seen, forms, see
 from bitsback.errors import BitsBackError
 from bitsback.kinds import lots as kinds
 from bitsback.kinds.base import Coder, Estimates, Images, Shape
@@ -77,6 +78,12 @@ _RULES: dict[Effort, _Rules] = {
 HOPE = 0.75
 """What an estimate may be too large by, as a factor."""
 
+CLOSER = 0.92
+"""The same, of a closer look."""
+
+SHARED = 1 << 23
+"""Samples that are kept as they look behind a front, for the next candidate."""
+
 SAID = 3
 """How many others are named beside the best."""
 
@@ -86,9 +93,9 @@ SLACK = 64
 GOES_ON = 0.75
 """What a learner gains from four times as many samples is expected to be this part of what it gained the last time."""
 
-LARGER: tuple[tuple[float, int], ...] = ((0.02, 1 << 22), (0.008, 1 << 21))
-"""Where the halves of a block take this part more than the block, its coder learns so much while it codes that blocks
-have so many samples: a cold start costs more than slow access."""
+DOUBLED, LARGEST = 0.01, 1 << 22
+"""Blocks are made twice as large, up to so many samples, as long as that saves this part: it doubles what one image
+takes to decode. The first doubling is tried, and each further one expected to save half as much as the one before."""
 
 STRETCHES = 4
 """From how many places images come that are a fair sample of all."""
@@ -115,12 +122,19 @@ class Choice:
     known: dict[Key, dict[int, bytes]] = field(default_factory=dict)
     """Payloads of blocks that were coded, by their number."""
     warnings: list[str] = field(default_factory=list)
+    spent: dict[Key, float] = field(default_factory=dict)
+    """Seconds that these payloads took."""
     fallback: Front = ()
     """What may stand in front of anything."""
     why: str = ""
     """Why there was no choice, if there was none."""
     without: str = ""
     """Why there were no models to choose from."""
+
+    @property
+    def used(self) -> float:
+        """Seconds that went into payloads of the best, which are coded anyway."""
+        return self.spent.get(self.ranking[0].key, 0.0) if self.ranking else 0.0
 
     def excess(self, other: Candidate) -> float | None:
         """What another candidate takes more than the best, as a part of that, on the most samples that both coded."""
@@ -169,12 +183,25 @@ def choose(
     return contest.choice
 
 
+def choose_by_block(lots: Lots, candidates: Sequence[Candidate], cut: Cut, threads: int = 1) -> Choice:
+    """Rank candidates by what they make of one whole block, that in the middle: for images of which no sample can be
+    taken, as the first of them say what the others are."""
+    if len(candidates) < 2:
+        return Choice(list(candidates))
+    contest = _Contest(lots, cut, _RULES["normal"], threads)
+    contest.choice.ranking = contest.middle(candidates)
+    return contest.choice
+
+
 class _Contest:
     """Candidates against each other."""
 
     def __init__(self, lots: Lots, cut: Cut, rules: _Rules, threads: int) -> None:
         self.lots, self.cut, self.rules, self.threads = lots, cut, rules, threads
         self.choice = Choice(samples=_size(lots))
+        self._shown: Lots = ()
+        self._seen: dict[Front, Seen] = {}
+        self._estimates: dict[Key, int] = {}
 
     def rounds(self, candidates: list[Candidate]) -> tuple[list[Candidate], int]:
         """Let candidates code samples. The best first, and how many of them no round put out."""
@@ -201,31 +228,42 @@ class _Contest:
         shown = stretches(self.lots, max(one.block or one.coder.pace for one in finalists), finalists)
         return [*self._code(shown, finalists), *(one for one in ranking if one not in finalists)]
 
+    def middle(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Let all code a block. The best first."""
+        blocks = self.cut(candidates[0])
+        for one in candidates:
+            size = len(self._block(one, blocks, len(blocks) // 2))
+            self._note(one, _size(blocks[len(blocks) // 2]), size)
+        return sorted(candidates, key=self._last)
+
     def larger(self, ranking: list[Candidate]) -> list[Candidate]:
-        """If the best learns so much from one image to the next that it pays, give it larger blocks."""
+        """Give the best larger blocks if it learns so much from one to the next that it pays, by two in the middle."""
         if not ranking or not ranking[0].coder.learns or len(self.rules.rounds) < 2:
             return ranking
         best = ranking[0]
         blocks = self.cut(best)
-        if len(blocks) < 2:
+        if len(blocks) == len(self.cut(best._replace(block=LARGEST))):  # as many as was asked for
             return ranking
-        middle = blocks[len(blocks) // 2]
-        whole, *halves = (len(self._encoded(best, part)) for part in (middle, *_halves(middle)))
-        sizes = [samples for more, samples in LARGER if sum(halves) >= (1 + more) * whole]
-        if not sizes:
+        numbers = ((len(blocks) - 1) // 2, (len(blocks) - 1) // 2 + 1)
+        apart = sum(len(self._block(best, blocks, number)) for number in numbers)
+        pair = kinds.by_shape(images for number in numbers for images in blocks[number])
+        together = encode_behind(best.front, best.coder, pair, self.threads)
+        doublings, gain = 0, 1 - len(together) / apart
+        while gain >= DOUBLED and _size(pair) << doublings <= LARGEST * 5 // 4:
+            doublings, gain = doublings + 1, gain / 2
+        if not doublings:
             return ranking
-        larger = best._replace(block=sizes[0])
+        larger = best._replace(block=_size(pair) << doublings >> 1)
+        if len(self.cut(larger)) == 1 and len(blocks) == 2:
+            self.choice.known[larger.key] = {0: together}
         self.choice.sizes[larger.key] = self.choice.sizes.get(best.key, {})
         self.choice.expected[larger.key] = self.choice.expected.get(best.key, 0.0)
         return [larger, *ranking[1:]]
 
     def everything(self, ranking: list[Candidate], looking: list[Candidate]) -> list[Candidate]:
         """Let those that have looked at all images code them, and so the best of the others, if they may be smaller."""
-        for one in looking:
-            assert isinstance(one.coder, Estimates)
-            self.choice.expected[one.key] = estimate = one.coder.estimate(apply(one.front, self.lots))
-            estimate = int(HOPE * estimate)
-            if not ranking or (self._is_hopeful(estimate, ranking[0]) and self._all(one) < self._all(ranking[0])):
+        for one in sorted(looking, key=self._estimate):
+            if not ranking or (self._is_hopeful(one, ranking[0]) and self._all(one) < self._all(ranking[0])):
                 ranking = [one, *ranking]
             else:
                 ranking = [*ranking, one]
@@ -233,9 +271,11 @@ class _Contest:
 
     # How they are judged.
 
-    def _is_hopeful(self, estimate: int, best: Candidate) -> bool:
-        """Whether what is estimated is less than what the best so far takes; it codes everything to find out."""
-        return estimate < self.choice.expected[best.key] and estimate < self._all(best)
+    def _is_hopeful(self, one: Candidate, best: Candidate) -> bool:
+        """Whether who looks at everything may take less than the best so far, which codes everything to find out."""
+        if HOPE * self._estimate(one) >= self.choice.expected[best.key]:
+            return False
+        return HOPE * self._estimate(one) < self._all(best) and CLOSER * self._estimate(one, True) < self._all(best)
 
     def _stays(self, one: Candidate, best: Candidate) -> bool:
         factor = self.rules.learners if one.coder.learns else self.rules.near
@@ -265,29 +305,55 @@ class _Contest:
         samples, done = _size(shown), []
         for one in candidates:
             try:
-                payload = self._encoded(one, shown)
+                if shown is self.lots and len(self.cut(one)) == 1:
+                    size = self._all(one)
+                else:
+                    size = len(encode_seen(self._see(one.front, shown), one.coder, self.threads))
             except BitsBackError as error:
                 self.choice.warnings.append(f"{one.coder.name} was not used: {error}")
                 continue
-            self._note(one, samples, len(payload))
-            if shown is self.lots and len(self.cut(one)) == 1:
-                self.choice.known[one.key] = {0: payload}
+            self._note(one, samples, size)
             done.append(one)
         return sorted(done, key=self._last)
 
     def _all(self, one: Candidate) -> int:
         """Let a candidate code all blocks, if it has not: how many bytes that takes."""
-        known = self.choice.known.setdefault(one.key, {})
         blocks = self.cut(one)
-        missing = [number for number in range(len(blocks)) if number not in known]
-        with closing(ordered_map(lambda number, _: self._encoded(one, blocks[number]), missing, self.threads)) as work:
-            known |= zip(missing, work, strict=True)
-        size = sum(map(len, known.values()))
+        missing = [number for number in range(len(blocks)) if number not in self.choice.known.get(one.key, {})]
+        with closing(ordered_map(lambda number, _: self._block(one, blocks, number), missing, self.threads)) as work:
+            list(work)
+        size = sum(map(len, self.choice.known[one.key].values()))
         self._note(one, self.choice.samples, size)
         return size
 
-    def _encoded(self, one: Candidate, lots: Lots) -> bytes:
-        return encode_behind(one.front, one.coder, lots, self.threads)
+    def _block(self, one: Candidate, blocks: Sequence[Lots], number: int) -> bytes:
+        """Let a candidate code a block, and remember it."""
+        began = time.perf_counter()
+        seen = self._see(one.front, self.lots) if len(blocks) == 1 else see(one.front, blocks[number])
+        payload = encode_seen(seen, one.coder, self.threads)
+        self.choice.known.setdefault(one.key, {})[number] = payload
+        self.choice.spent[one.key] = self.choice.spent.get(one.key, 0.0) + time.perf_counter() - began
+        return payload
+
+    def _estimate(self, one: Candidate, closely: bool = False) -> int:
+        """What a candidate says that it would take."""
+        assert isinstance(one.coder, Estimates)
+        if closely or one.key not in self._estimates:
+            seen = self._see(one.front, self.lots)
+            size = len(seen.before) + sum(one.coder.estimate(lots, closely) for lots in seen.parts)
+            self._estimates[one.key] = self.choice.expected[one.key] = size
+        return self._estimates[one.key]
+
+    def _see(self, before: Front, shown: Lots) -> Seen:
+        """Images behind a front, once for all candidates, if they do not take much memory."""
+        if shown is not self._shown:
+            self._shown, self._seen = shown, {}
+        if before not in self._seen:
+            seen = see(before, shown)
+            if _size(shown) > SHARED:
+                return seen
+            self._seen[before] = seen
+        return self._seen[before]
 
     def _note(self, one: Candidate, samples: int, size: int) -> None:
         self.choice.sizes.setdefault(one.key, {})[samples] = size
@@ -296,24 +362,6 @@ class _Contest:
 
 def _size(lots: Lots) -> int:
     return sum(images.size for images in lots)
-
-
-def _halves(lots: Lots) -> list[list[Images]]:
-    """Images in two parts of about as many samples; an image that is alone, by its rows."""
-    if len(lots) == len(lots[0]) == 1:
-        middle = lots[0].shape[1] // 2
-        parts = [lots[0][:, :middle], lots[0][:, middle:]]
-        return [[np.ascontiguousarray(part)] for part in parts if part.size]
-    first: list[Images] = []
-    second: list[Images] = []
-    left = _size(lots) // 2
-    for images in lots:
-        count = min(len(images), max(left // images[0].size, 0 if first else 1))
-        left -= count * images[0].size
-        first += [images[:count]] if count else []
-        second += [images[count:]] if count < len(images) else []
-        left = left if count == len(images) else 0
-    return [part for part in (first, second) if part]
 
 
 # Samples --------------------------------------------------------------------------------------------------------------

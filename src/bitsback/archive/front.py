@@ -335,21 +335,39 @@ def undo(front: Front, lots: Sequence[Images], form: Form) -> list[Images]:
     return out
 
 
-def encode_behind(front: Front, coder: Coder, lots: Sequence[Images], threads: int = 1) -> bytes:
-    """Lots of images coded behind a front: a payload of the coder; of channels apart, one for each with its size; of
-    colours, after their tables."""
+class Seen(NamedTuple):
+    """Lots of images behind a front, as a coder is to see them: what several coders may share."""
+
+    before: bytes
+    """What a payload begins with: tables of colours."""
+    parts: tuple[tuple[Images, ...], ...]
+    """The lots; of channels apart, those of each channel."""
+    apart: bool = False
+
+
+def see(front: Front, lots: Sequence[Images]) -> Seen:
+    """Lots of images behind a front. CodecError if it does not apply to such."""
     last = front[-1] if front else None
     if isinstance(last, Colours):
         tables, places, listed = last.split(apply(front[:-1], lots))
-        return last.encode_tables(tables, listed) + kinds.encode(coder, places, threads)
+        return Seen(last.encode_tables(tables, listed), (tuple(places),))
     coded = apply(front, lots)
     if not isinstance(last, Planes):
-        return kinds.encode(coder, coded, threads)
-    payloads = []
-    for channel in range(coded[0].shape[3]):
-        planes = [np.ascontiguousarray(images[..., channel : channel + 1]) for images in coded]
-        payloads.append(kinds.encode(coder, planes, threads))
-    return b"".join(varint(len(payload)) + payload for payload in payloads)
+        return Seen(b"", (tuple(coded),))
+    channels = range(coded[0].shape[3])
+    planes = (tuple(np.ascontiguousarray(images[..., c : c + 1]) for images in coded) for c in channels)
+    return Seen(b"", tuple(planes), apart=True)
+
+
+def encode_seen(seen: Seen, coder: Coder, threads: int = 1) -> bytes:
+    """A payload of a coder; of channels apart, one for each with its size; of colours, after their tables."""
+    payloads = [kinds.encode(coder, lots, threads) for lots in seen.parts]
+    return seen.before + b"".join(varint(len(one)) + one if seen.apart else one for one in payloads)
+
+
+def encode_behind(front: Front, coder: Coder, lots: Sequence[Images], threads: int = 1) -> bytes:
+    """Lots of images coded behind a front: see :func:`encode_seen`."""
+    return encode_seen(see(front, lots), coder, threads)
 
 
 def decode_behind(
@@ -521,16 +539,19 @@ __all__ = [
     "Less",
     "Levels",
     "Planes",
+    "Seen",
     "Step",
     "apply",
     "candidates",
     "decode_behind",
     "encode",
     "encode_behind",
+    "encode_seen",
     "few_colours",
     "form_of",
     "forms",
     "memory_behind",
     "read",
+    "see",
     "undo",
 ]

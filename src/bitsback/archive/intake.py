@@ -19,6 +19,7 @@ from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.archive.member import Entry, Type
 from bitsback.errors import BitsBackError, InputError, LimitError
 from bitsback.files import Picture, Skipped
+from bitsback.files.bulk import bulk
 from bitsback.threads import ordered_map, thread_count
 
 
@@ -93,7 +94,9 @@ def _beyond(picture: Picture, limits: Limits) -> str:
     if not picture.parts:
         return ""
     pixels = max(part.shape[1] * part.shape[2] for part in picture.parts)
+    shapes = [part.shape for part in picture.parts]
     needed = len(picture.blob) + 2 * sum(part.nbytes for part in picture.parts)
+    needed += bulk(picture.recipe, shapes).memory if files.nests(picture.recipe) else 0
     recipe = len(recipe_text(picture.recipe).encode())
     largest = max(part[0].nbytes for part in picture.parts)
     if pixels > limits.pixels:

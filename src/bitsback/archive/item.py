@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bitsback.archive.front import few_colours
 from bitsback.archive.member import Entry, Type
@@ -75,18 +76,10 @@ class Item:
         """What planning needs to know; ``shared``: which of its arrays are another's (none, if there are none)."""
         if self.picture is None:
             return Facts(self.entry.size, (), worth_packing(self.start))
-        coefficients = self.picture.coefficients
+        shared = shared or [False] * len(self.picture.parts)
         parts = tuple(
-            PartFacts(
-                len(part),
-                (part.shape[1], part.shape[2], part.shape[3]),
-                part.dtype.name,
-                None if coefficients else levels(part),
-                coefficients,
-                same,
-                not coefficients and few_colours(part),
-            )
-            for part, same in zip(self.picture.parts, shared or [False] * len(self.picture.parts), strict=True)
+            _facts_of(part, number in self.picture.coefficients, same)
+            for number, (part, same) in enumerate(zip(self.picture.parts, shared, strict=True))
         )
         blob = self.blob
         return Facts(len(blob), parts, bool(parts) or worth_packing(blob[: 1 << 16]))
@@ -106,9 +99,46 @@ class Item:
         return data if data is not None and hashlib.sha256(data).digest() == self.sha256 else None
 
 
+def _facts_of(part: Images, coefficients: bool, shared: bool) -> PartFacts:
+    return PartFacts(
+        len(part),
+        (part.shape[1], part.shape[2], part.shape[3]),
+        part.dtype.name,
+        None if coefficients else levels(part),
+        coefficients,
+        shared,
+        not coefficients and few_colours(part),
+        b"" if coefficients or len(part) > 1 else sketch(part[0]),
+    )
+
+
+SKETCHED = 1 << 14
+"""Samples of an image that is worth a sketch."""
+
+PARTS = 16
+"""Of its height, and of its width."""
+
+
+def sketch(image: Images) -> bytes:
+    """What an image (H, W, C) looks like from afar: means of 16 x 16 parts, in sixteenths, uint16, little-endian; of 16
+    bits, in whole levels. Nothing of a small one."""
+    height, width, channels = image.shape
+    if image.size < SKETCHED or min(height, width) < PARTS:
+        return b""
+    rows, columns = (np.arange(PARTS) * size // PARTS for size in (height, width))
+    sums = np.add.reduceat(image.sum(axis=2, dtype=np.int64), rows, axis=0)
+    sums = np.add.reduceat(sums, columns, axis=1) * (16 if image.itemsize == 1 else 1)
+    areas = np.diff(rows, append=height)[:, None] * np.diff(columns, append=width) * channels
+    means: NDArray[np.uint16] = (sums // areas).astype("<u2")
+    return means.tobytes()
+
+
 def array_hashes(picture: Picture) -> tuple[bytes, ...]:
     """SHA-256 of each array of a picture, with shape, type, and what it is of: those of one hash are the same."""
-    of = [repr((part.shape, part.dtype.name, picture.coefficients)).encode() for part in picture.parts]
+    of = [
+        repr((part.shape, part.dtype.name, number in picture.coefficients)).encode()
+        for number, part in enumerate(picture.parts)
+    ]
     return tuple(
         hashlib.sha256(head + little_endian(part)).digest() for head, part in zip(of, picture.parts, strict=True)
     )

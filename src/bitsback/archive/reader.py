@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from bitsback.archive.structure import DataChunk, Held, Member, Part, Place, Str
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, ModelNotFoundError
 from bitsback.kinds.base import Images
 from bitsback.threads import ordered_map, thread_count
+
+if TYPE_CHECKING:
+    from bitsback.files.listing import Inside
 
 CACHE_BYTES = 128 << 20
 """Decoded images that are kept for the next one asked for; the block in use is kept whatever its size."""
@@ -108,6 +111,7 @@ class Archive:
         self._locks: dict[int, threading.RLock] = {}
         self._models_loaded = False
         self._broken: dict[bytes, BitsBackError] = {}
+        self._last_blob: tuple[int, bytes] = (-1, b"")
 
     def __getstate__(self) -> dict[str, Any]:
         if self._given is None:
@@ -286,23 +290,73 @@ class Archive:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         member, part, number = self.locate(index)
-        if files.holds_coefficients(member.recipe):
-            return self._shown(member)
+        if member.parts[part].coefficients:
+            return self._shown(member, part)
         self.load_models()
+        data, which, at = self._where(member, part, number)
+        image: NDArray[Any] = self._block(data.number, which)[at]
+        return image[..., 0].copy() if image.shape[-1] == 1 else image.copy()
+
+    def _where(self, member: Member, part: int, number: int) -> tuple[DataChunk, int, int]:
+        """The chunk, the block in it and the place in that, of an image of a file's array."""
         for place in self.structure.places[member.content if member.content is not None else -1]:
             piece = place.piece
             if piece.part == part + 1 and piece.start <= number < piece.start + piece.length:
                 at = place.offset + number - piece.start
-                firsts = self.structure.chunks[place.chunk].firsts
-                which = bisect_right(firsts, at) - 1
-                image: NDArray[Any] = self._block(place.chunk, which)[at - firsts[which]]
-                return image[..., 0].copy() if image.shape[-1] == 1 else image.copy()
+                data = self.structure.chunks[place.chunk]
+                which = bisect_right(data.firsts, at) - 1
+                return data, which, at - data.firsts[which]
         raise FormatError(f"{member.name!r}: image {number} is missing")
 
-    def _shown(self, member: Member) -> NDArray[Any]:
-        """The image of a JPEG file, as Pillow decodes it."""
-        (_, data), *_ = self.contents([member], 1)
-        return files.shown(b"".join(taken(data)))
+    def block_of(self, index: int) -> tuple[DataChunk, int]:
+        """The chunk and the block in it that hold image ``index``: what is decoded to read it, but for a JPEG file, of
+        which it is the first."""
+        data, which, _ = self._where(*self.locate(index))
+        return data, which
+
+    def _shown(self, member: Member, part: int) -> NDArray[Any]:
+        """The image of a JPEG file, or of one within a file, as Pillow decodes it."""
+        shapes = [(one.count, *one.shape) for one in member.parts]
+        recipe, blob, which = files.innermost(member.recipe or {}, self._blob(member), shapes, part)
+        parts = [self._array(member, number) for number in which]
+        files.check_bulk(recipe, [array.shape for array in parts], sum(array.nbytes for array in parts) + len(blob))
+        return files.shown(files.write(recipe, blob, parts))
+
+    def _blob(self, member: Member) -> bytes:
+        """A file's metadata, kept as its other images may be asked for next."""
+        content = -1 if member.content is None else member.content
+        number, blob = self._last_blob
+        if number != content:
+            sections = _Sections(self, _Work(self.structure))
+            blob = b"".join(sections.of(place) for place in self._places(content) if not place.piece.part)
+            self._last_blob = content, blob
+        return blob
+
+    def inside(self, member: Member) -> list[Inside]:
+        """What is in a member that is a tar or zip file, and in such files within it; nothing for others, or if it is
+        kept as bytes. Nothing but its metadata is decoded.
+
+        Raises FormatError or another BitsBackError if it is damaged.
+        """
+        if member.recipe is None or member.problem or member.recipe.get("format") not in ("tar", "zip"):
+            return []
+        if member.size + member.blob > self.limits.memory:
+            raise LimitError(f"{member.name}: {member.size:,} bytes are over the memory limit")
+        return files.inside(member.recipe, self._blob(member), [(one.count, *one.shape) for one in member.parts])
+
+    def _array(self, member: Member, part: int) -> Images:
+        """One of a file's arrays."""
+        about = member.parts[part]
+        array = np.empty((about.count, *about.shape), about.dtype)
+        for place in self._places(-1 if member.content is None else member.content):
+            if place.piece.part == part + 1:
+                firsts = self.structure.chunks[place.chunk].firsts
+                for which, use in _uses(firsts, 0, place):
+                    at = use.start
+                    for some in self._block(place.chunk, which).parts(use.first, use.last):
+                        array[at : at + len(some)] = some
+                        at += len(some)
+        return array
 
     def locate(self, index: int) -> tuple[Member, int, int]:
         """The member that image ``index`` belongs to, which of its arrays it is in, and its place in there."""
@@ -311,8 +365,8 @@ class Archive:
         member = self.members[row]
         number = index - (self._ends[row] - member.images)
         part = 0
-        while not files.holds_coefficients(member.recipe) and number >= member.parts[part].count:
-            number -= member.parts[part].count
+        while number >= member.parts[part].images:
+            number -= member.parts[part].images
             part += 1
         return member, part, number
 

@@ -19,11 +19,11 @@ from bitsback.archive.container import Chunk, ContainerReader, End, File, Header
 from bitsback.archive.directory import Content, Directory, Row, Share
 from bitsback.archive.head import Block, DataHead, Piece, decode_head
 from bitsback.archive.library import kind_name
-from bitsback.archive.limits import CHUNK, CONTENT, MEMBER, PIECE, Allowance, Limits
+from bitsback.archive.limits import AGAIN_ARRAYS, CHUNK, CONTENT, MEMBER, PIECE, Allowance, Limits
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.recovery import salvage
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
-from bitsback.files import holds_coefficients
+from bitsback.files import coefficients
 from bitsback.kinds.base import Shape
 
 
@@ -33,6 +33,13 @@ class Part(msgspec.Struct, frozen=True, gc=False):
     count: int
     shape: Shape
     dtype: str
+    coefficients: bool = False
+    """Whether it is no images, but coefficients of one."""
+
+    @property
+    def images(self) -> int:
+        """How many images it is."""
+        return 1 if self.coefficients else self.count
 
     @property
     def nbytes(self) -> int:
@@ -59,7 +66,7 @@ class Held(msgspec.Struct, frozen=True):
     problem: str = ""
     """In a damaged archive: what is missing of it."""
     images: int = 0
-    """In all its parts; one, if these are coefficients."""
+    """In all its parts."""
     nbytes: int = 0
     """Bytes of its blob and its decoded arrays."""
 
@@ -144,8 +151,8 @@ class Member(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def arrays(self) -> tuple[Part, ...]:
-        """Its parts, if they are images."""
-        return () if holds_coefficients(self.recipe) else self.parts
+        """Its parts that are images."""
+        return tuple(part for part in self.parts if not part.coefficients)
 
     @property
     def nbytes(self) -> int:
@@ -443,6 +450,7 @@ class Structure:
                 members.append(Member(ordinal, row.entry))
                 continue
             held = self.held(row.content)
+            self._allowance.take(len(held.parts) // AGAIN_ARRAYS)
             if held.problem and not self.damaged:
                 raise FormatError(f"{row.entry.name!r}: {held.problem}")
             entry = directories.sized(row, self.contents.get(row.content))
@@ -484,8 +492,11 @@ class Structure:
             elif content.recipe is None and (section := self.chunks[place.chunk].head.data):
                 how["packed" if section.packing else "stored"] = None
         problem = "" if whole and at == [content.blob, *content.counts] else "a piece of it is missing"
-        parts = tuple(Part(count, *kinds[part]) for part, count in enumerate(content.counts, 1)) if not problem else ()
         recipe = self._recipe(content)
+        parts: tuple[Part, ...] = ()
+        if not problem:
+            apart = coefficients(recipe or {}, len(content.counts))
+            parts = tuple(Part(count, *kinds[part + 1], part in apart) for part, count in enumerate(content.counts))
         return Held(
             recipe,
             content.blob,
@@ -495,7 +506,7 @@ class Structure:
             tuple(models),
             (content.sha256 or b"").hex(),
             problem,
-            (1 if holds_coefficients(recipe) else sum(content.counts)) if parts else 0,
+            sum(part.images for part in parts),
             content.blob + sum(part.nbytes for part in parts),
         )
 

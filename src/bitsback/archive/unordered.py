@@ -65,7 +65,7 @@ def _picture(source: Source) -> Picture | None:
         return None
     try:
         data = read_image(source, DEFAULT_LIMITS.memory // 4)
-        return None if data is None else files.parse(data, source.name)
+        return None if data is None else files.parse(data, source.name, pixels=True)
     except BitsBackError:
         return None
 

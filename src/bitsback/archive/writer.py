@@ -14,7 +14,7 @@ from typing import BinaryIO, overload
 from msgspec import structs
 
 from bitsback.archive import front, plan
-from bitsback.archive.choice import Candidate, Choice, Effort, choose
+from bitsback.archive.choice import Candidate, Choice, Effort, choose, choose_by_block
 from bitsback.archive.coding import CodedBlock, encode_block, pack_bytes, worth
 from bitsback.archive.container import COPY, DRAFT, HERE, ContainerWriter, End, Header, Kind
 from bitsback.archive.directory import Content, Directory, Row, Share, decode, name_bytes, read_head
@@ -207,9 +207,8 @@ class Writer:
     def _add(self, items: list[Item]) -> None:
         batch = self._contents(items)
         groups = plan.group(batch.facts, self._apart(batch.facts))
-        began = time.perf_counter()
+        groups = [plan.arranged(group, batch.facts) for group in groups]
         choices = self._choose(batch, groups)
-        self._report.choosing += time.perf_counter() - began
         coded = self._code(batch, groups, choices)
         coded = self._keep_smaller(batch, groups, coded)
         self._report.groups += starmap(_told, zip(groups, coded, choices, strict=True))
@@ -254,8 +253,11 @@ class Writer:
                     batch.shares.append(shares)
                     batch.facts.append(item.facts([share is not None for share in shares]))
                     if any(shares):
-                        again = sum(count for count, share in zip(item.counts, shares, strict=True) if share)
-                        kept.images = 1 if item.picture and item.picture.coefficients else again
+                        kept.images = sum(
+                            1 if part.coefficients else part.count
+                            for part, share in zip(batch.facts[-1].parts, shares, strict=True)
+                            if share
+                        )
                         kept.how = "shared"
                         kept.reason = "the same images as in another file"
                     if item.sha256:
@@ -317,20 +319,30 @@ class Writer:
                 self._report.warnings.append(f"{coder.name} was not used: {error}")
                 broken.add(id(coder))
 
+        began = time.perf_counter()
+        tried: list[tuple[float, float]] = []  # seconds of each choice, and of these such as made what is kept
+
         def one(job: tuple[Group, tuple[list[Coder], str]], threads: int) -> Choice:
+            begun = time.perf_counter()
             group, (coders, why) = job
             lots = batch.images(group)
             fronts = [()] if group.key.coefficients else front.candidates(lots, group.key.levels, group.key.few)
             sound = [coder for coder in coders if id(coder) not in broken]
             offers = [Candidate(coder, before) for before in fronts for coder in sound if _fits(coder, before, lots)]
             cut = partial(self._blocks, batch, group)
-            choice = choose(lots, offers, cut, self._settings.effort, threads)
+            if group.key.coefficients:
+                choice = choose_by_block(lots, offers, cut, threads)
+            else:
+                choice = choose(lots, offers, cut, self._settings.effort, threads)
             choice.fallback = fronts[0]
             choice.why, choice.without = (why, "") if why in (_ASKED, _COEFFICIENTS) else ("", why)
+            tried.append((time.perf_counter() - begun, choice.used))
             return choice
 
         with closing(ordered_map(one, zip(groups, offered, strict=True), self._threads)) as work:
             choices = list(work)
+        lost = 1 - sum(used for _, used in tried) / (sum(took for took, _ in tried) or 1)
+        self._report.choosing += max(0.0, lost) * (time.perf_counter() - began)
         self._weigh_models(groups, choices)
         return choices
 
@@ -346,8 +358,11 @@ class Writer:
         """What may be tried on such images; and, if there is no choice, why not."""
         library, key = self._library, group.key
         if key.coefficients:
-            fitting = [one for one in library.given if one.tag == JPEG.tag] if library.forced else []
-            return ([fitting[0]], _ASKED) if fitting else ([JPEG], _COEFFICIENTS)
+            trained = library.candidates(group.shapes[0], key.dtype, None, self._settings.effort)
+            fitting = [one for one in trained if one.tag == JPEG.tag]
+            if fitting and library.forced:
+                return [fitting[0]], _ASKED
+            return [*fitting, JPEG], "" if fitting else _COEFFICIENTS
         shapes = list(dict.fromkeys(group.shapes))
         levels = 2 if key.levels else None
         found = self._models(shapes[0], levels is not None)

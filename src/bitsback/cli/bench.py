@@ -72,10 +72,11 @@ def bench_command(
     from bitsback import api
 
     groups, total, jpegs = _load(inputs, limit)
-    if jpegs:
-        _bench_files(jpegs, api.library_for(model), effort, threads, as_json)
-        if not groups:
-            return 0
+    told = _bench_files(jpegs, api.library_for(model), effort, threads, as_json) if jpegs else {}
+    if told and not groups:
+        if as_json:
+            write_json(told)
+        return 0
     samples = sum(group.size for group in groups)
     raw = sum(group.nbytes for group in groups)
     if not samples:
@@ -99,7 +100,8 @@ def bench_command(
         rate = 8 * size / samples
         rows.append(Row(name, size, rate, raw / size, raw / encode / 1e6, raw / decode / 1e6))
     if as_json:
-        write_json({"images": count, "samples": samples, "raw_bytes": raw, "rows": [asdict(row) for row in rows]})
+        found = {"images": count, "samples": samples, "raw_bytes": raw, "rows": [asdict(row) for row in rows]}
+        write_json(found | told)
         return 0
     click.echo(f"{'codec':<10} {'bytes':>12} {'bits/dim':>9} {'ratio':>7} {'enc MB/s':>9} {'dec MB/s':>9}")
     for row in rows:
@@ -136,7 +138,7 @@ def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int, list[bytes]]:
     for file in files:
         picture = parse(data := read_whole(file), file.name)
         parts += picture.images
-        jpegs += [data] if picture.coefficients else []
+        jpegs += [data] if picture.recipe.get("format") == "jpeg" else []
     jpegs = [jpegs[i * len(jpegs) // min(limit, len(jpegs))] for i in range(min(limit, len(jpegs)))]
     total = sum(len(part) for part in parts)
     wanted = np.zeros(total, bool)
@@ -151,8 +153,8 @@ def _load(inputs: Iterable[str], limit: int) -> tuple[Groups, int, list[bytes]]:
     return [np.concatenate(one) for one in kinds.values()], total, jpegs
 
 
-def _bench_files(files: list[bytes], library: Any, effort: Any, threads: int, as_json: bool) -> None:
-    """The table of JPEG files."""
+def _bench_files(files: list[bytes], library: Any, effort: Any, threads: int, quiet: bool) -> dict[str, Any]:
+    """The table of JPEG files: printed, unless ``quiet``, and for JSON."""
     from bitsback.data.peers import TRANSCODERS
 
     total = sum(map(len, files))
@@ -165,13 +167,14 @@ def _bench_files(files: list[bytes], library: Any, effort: Any, threads: int, as
     rows = []
     for name, (size, encode, decode) in _measured(codecs, "not installed"):
         rows.append(FileRow(name, size, total / size, total / encode / 1e6, total / decode / 1e6))
-    if as_json:
-        write_json({"files": len(files), "file_bytes": total, "file_rows": [asdict(row) for row in rows]})
-        return
+    told = {"files": len(files), "file_bytes": total, "file_rows": [asdict(row) for row in rows]}
+    if quiet:
+        return told
     click.echo(f"{'codec':<10} {'bytes':>12} {'of files':>9} {'ratio':>7} {'enc MB/s':>9} {'dec MB/s':>9}")
     for row in rows:
         speeds = f"{row.encode:>9.2f} {row.decode:>9.2f}"
         click.echo(f"{row.codec:<10} {row.bytes:>12,} {row.bytes / total:>9.4f} {row.ratio:>7.2f} {speeds}")
+    return told
 
 
 def _archive_of_files(files: list[bytes], library: Any, effort: Any, threads: int) -> Measured:

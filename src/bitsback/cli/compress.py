@@ -15,7 +15,16 @@ import click
 
 from bitsback.cli import options
 from bitsback.cli.exits import OK, SKIPPED
-from bitsback.cli.output import progress_bar, say, standard_output, write_json
+from bitsback.cli.output import (
+    count_words,
+    printable,
+    progress_bar,
+    say,
+    size_words,
+    standard_output,
+    write_json,
+    write_line,
+)
 from bitsback.cli.source import spool_into
 from bitsback.cli.stored import facts, tell, tell_models
 
@@ -43,6 +52,9 @@ ONE_BLOCK = 1 << 24
 )
 @click.option("--any-order", is_flag=True,
               help="Order means nothing: sort the images of arrays, name those of folders by number.")  # fmt: skip
+@click.option(
+    "-n", "--dry-run", is_flag=True, help="Only print the names that the archive would have, and what is left out."
+)
 @click.option("--stdin-name", default="stdin", metavar="NAME", help="What input from - is called. Default: stdin.")
 @options.decoding
 @options.common
@@ -63,6 +75,7 @@ def compress_command(
     parity: float,
     files0_from: Any,
     any_order: bool,
+    dry_run: bool,
     stdin_name: str,
     memory_limit: int,
     max_pixels: int,
@@ -90,6 +103,8 @@ def compress_command(
         raise click.UsageError(
             "--any-order goes with neither --rm nor standard input: what it stores is no longer there"
         )
+    if dry_run:
+        return _only_look(inputs, exclude)
     _check_output(output, remove, as_json, parity)
 
     from bitsback import api
@@ -118,6 +133,22 @@ def compress_command(
         say(f"{one.name}: {one.reason}")
     tell_models(report, embed_model)
     return SKIPPED if report.skipped or left else OK
+
+
+def _only_look(inputs: Sequence[str], exclude: Sequence[str]) -> int:
+    """Print the names of what there is to store, and say what is left out."""
+    from bitsback.archive import gather
+
+    if "-" in inputs:
+        raise click.UsageError("--dry-run needs inputs on disk")
+    sources, skipped = gather.gather(inputs, exclude=exclude, tell=say)
+    for source in sources:
+        write_line(printable(source.name))
+    for one in skipped:
+        say(f"skipped {one.name}: {one.reason}")
+    size = size_words(sum(source.size for source in sources))
+    say(f"{count_words(len(sources), 'member')}, {size}; nothing was written")
+    return SKIPPED if skipped else OK
 
 
 def _compress(

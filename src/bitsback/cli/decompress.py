@@ -9,7 +9,7 @@ import click
 from bitsback.cli import options
 from bitsback.cli.exits import FAILED, OK, SKIPPED
 from bitsback.cli.output import count_words, progress_bar, say, size_words, write_json
-from bitsback.cli.source import archive_input, check_models, warn_of_tail
+from bitsback.cli.source import archive_input, check_models, complete_members, warn_of_tail
 from bitsback.errors import BitsBackError, FormatError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("decompress")
 @click.argument("archive")
-@click.argument("members", nargs=-1, metavar="[MEMBER...]")
+@click.argument("members", nargs=-1, metavar="[MEMBER...]", shell_complete=complete_members)
 @options.directory
 @click.option("-o", "--output", metavar="FILE", help="Write one file under this name; - is standard output.")
 @options.force

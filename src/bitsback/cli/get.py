@@ -5,12 +5,12 @@ import click
 from bitsback.cli import options
 from bitsback.cli.exits import OK, SKIPPED
 from bitsback.cli.output import say
-from bitsback.cli.source import archive_input, warn_of_tail
+from bitsback.cli.source import archive_input, complete_members, warn_of_tail
 
 
 @click.command("get")
 @click.argument("archive")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_members)
 @click.option("-o", "--output", metavar="FILE", help="Write one file under this name; - is standard output.")
 @options.force
 @options.models

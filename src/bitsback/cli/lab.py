@@ -9,8 +9,9 @@ import click
 
 from bitsback.cli import options
 from bitsback.cli.exits import OK, SKIPPED
+from bitsback.cli.extras import need
 from bitsback.cli.output import count_words, say
-from bitsback.errors import BitsBackError, ImageError, OutputExistsError
+from bitsback.errors import ImageError, OutputExistsError
 
 if TYPE_CHECKING:
     from bitsback.models import Model
@@ -70,7 +71,7 @@ def model_command(
         raise click.UsageError(f"the page's name must end in {SUFFIX}")
     if page.exists() and not force:
         raise OutputExistsError(f"{page}: is already there (--force overwrites)")
-    need("matplotlib", "lab")
+    need("matplotlib", "lab", "the lab")
     from bitsback.lab.model import figures as drawn
     from bitsback.lab.model import html, look
     from bitsback.models import Model
@@ -119,14 +120,6 @@ def _read(model: "Model", inputs: Sequence[str]) -> tuple[list[Any], list[str], 
     return [images[k] for k in chosen], [names[k] for k in chosen], left_out
 
 
-def need(module: str, extra: str) -> None:
-    """Refuse to begin without a module that an extra brings."""
-    try:
-        import_module(module)
-    except ModuleNotFoundError:
-        raise BitsBackError(f"the lab needs {module}: pip install 'bitsback[{extra}]'") from None
-
-
 def write_all(files: dict[Path, bytes], force: bool) -> None:
     """Write all files, each whole or not at all; none, if one of them is there already."""
     from bitsback.archive import atomic
@@ -140,4 +133,4 @@ def write_all(files: dict[Path, bytes], force: bool) -> None:
             file.write(data)
 
 
-__all__ = ["lab_command", "model_command", "need", "write_all"]
+__all__ = ["lab_command", "model_command", "write_all"]

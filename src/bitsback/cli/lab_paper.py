@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from bitsback.cli import options
-from bitsback.cli.lab import need, write_all
+from bitsback.cli.extras import need
+from bitsback.cli.lab import write_all
 from bitsback.cli.output import say, write_json
 from bitsback.errors import OutputExistsError
 
@@ -46,7 +47,7 @@ def paper_command(
     """
     if (folder / RESULTS).exists() and not force:
         raise OutputExistsError(f"{folder / RESULTS}: is already there (--force measures again, with the same weights)")
-    need("matplotlib", "lab")
+    need("matplotlib", "lab", "the lab")
     from bitsback.lab import paper, paper_page
 
     extent = paper.QUICK if quick else paper.Extent(paper.EPOCHS)

@@ -96,8 +96,8 @@ embed_model = click.option(
 )  # fmt: skip
 block = click.option(
     "--block", type=Samples(), default=0, metavar="SAMPLES",
-    help="How many samples are coded together, and decoded to read one image: 64Ki, 1Mi ... Default: what takes about "
-    "a tenth of a second.",
+    help="How many samples are coded together, and decoded to read one image: 64Ki, 1Mi ... Default: what takes 0.1 "
+    "to 0.5 seconds, and more where images tell much of each other.",
 )  # fmt: skip
 store_sha256 = click.option(
     "--store-sha256", is_flag=True, help="Keep the SHA-256 of each file, 32 bytes each, for list --sha256."

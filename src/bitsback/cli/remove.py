@@ -5,11 +5,12 @@ import click
 from bitsback.cli import options
 from bitsback.cli.exits import OK
 from bitsback.cli.output import count_words, say, size_words, write_json
+from bitsback.cli.source import archive_input, complete_members
 
 
 @click.command("remove")
 @click.argument("archive")
-@click.argument("members", nargs=-1, required=True, metavar="MEMBER...")
+@click.argument("members", nargs=-1, required=True, metavar="MEMBER...", shell_complete=complete_members)
 @click.option("-o", "--output", metavar="FILE", help="Write the new archive there, and leave the old one alone.")
 @options.force
 @options.no_verify_anew
@@ -36,7 +37,6 @@ def remove_command(
     """
     from bitsback import api
     from bitsback.archive.patterns import select
-    from bitsback.cli.source import archive_input
 
     with archive_input(archive, models=models) as opened:
         gone = select(opened.members, members)

@@ -12,6 +12,8 @@ from bitsback.cli.output import say
 from bitsback.errors import BitsBackError, OutputExistsError
 
 if TYPE_CHECKING:
+    import click
+
     from bitsback.archive import Archive, Library, Member
 
 STDIN = "standard input"
@@ -62,6 +64,18 @@ def archive_input(
         Archive(file, library=library, limits=limits, damaged=damaged) as archive,
     ):
         yield archive
+
+
+def complete_members(context: "click.Context", parameter: "click.Parameter", start: str) -> list[str]:
+    """For the completion of the shell: names in the archive that was given that begin so; folders with a slash."""
+    from bitsback.archive.member import Type
+
+    try:
+        with archive_input(context.params["archive"], spool=False) as archive:
+            names = [member.name + "/" * (member.type == Type.FOLDER) for member in archive.members]
+    except (BitsBackError, OSError, KeyError, TypeError):
+        return []
+    return [name for name in names if name.startswith(start)]
 
 
 def library_of(models: Sequence[str]) -> "Library":

@@ -89,7 +89,7 @@ def train_command(
         raise BitsBackError(f"there is no run to resume: no {folder}")
     jpegs, others = _jpegs(inputs)
     if kind in WITHOUT_TORCH or (kind == "auto" and len(jpegs) > others):
-        _train_on_coefficients(jpegs, path, minutes, seed, threads, as_json)
+        _train_on_coefficients(jpegs, path, minutes, threads, as_json)
         return 0
     try:
         from bitsback.training import Regime, fit
@@ -147,12 +147,10 @@ def _jpegs(inputs: tuple[str, ...]) -> tuple[list[Path], int]:
     return found, others
 
 
-def _train_on_coefficients(
-    jpegs: list[Path], path: Path, minutes: float, seed: int, threads: int, as_json: bool
-) -> None:
+def _train_on_coefficients(jpegs: list[Path], path: Path, minutes: float, threads: int, as_json: bool) -> None:
     from bitsback.training.coefficients import fit
 
-    done = fit(jpegs, path.stem, minutes, seed, say, max(threads, 1))
+    done = fit(jpegs, path.stem, minutes, say, max(threads, 1))
     _write(path, done.model.data)
     _write(path.with_suffix(".json"), (json.dumps(done.card, indent=1) + "\n").encode())
     if as_json:

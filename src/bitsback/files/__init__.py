@@ -12,12 +12,16 @@ is put together again when it is read, and unless the result is the same, the fi
 from bitsback.files.arrays import npy_bytes as npy_bytes
 from bitsback.files.bulk import check_bulk as check_bulk
 from bitsback.files.files import from_array as from_array
+from bitsback.files.files import innermost as innermost
+from bitsback.files.files import inside as inside
 from bitsback.files.files import parse as parse
 from bitsback.files.files import write as write
 from bitsback.files.formats import MAGIC_BYTES as MAGIC_BYTES
 from bitsback.files.formats import claimed as claimed
-from bitsback.files.formats import holds_coefficients as holds_coefficients
+from bitsback.files.formats import coefficient_runs as coefficient_runs
+from bitsback.files.formats import coefficients as coefficients
 from bitsback.files.formats import is_corrected as is_corrected
+from bitsback.files.formats import nests as nests
 from bitsback.files.formats import prepare as prepare
 from bitsback.files.formats import recognise as recognise
 from bitsback.files.formats import shown as shown

@@ -7,7 +7,7 @@ refused when a file is taken apart, too, and kept as its bytes, so that nothing 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import msgspec
 
 from bitsback.errors import FormatError
 from bitsback.files import formats
-from bitsback.files.picture import MAX_SAMPLES, Recipe
+from bitsback.files.picture import MAX_PCX, MAX_PLAIN, MAX_SAMPLES, Recipe
 from bitsback.files.raster import Layout, Shape
 
 SLACK = 1 << 16
@@ -33,23 +33,24 @@ CODED = 5
 
 class Bulk(NamedTuple):
     """What a recipe makes: bytes of samples, and what pads them, before they are coded in the file again; in how many
-    pieces; and the bytes that are coded."""
+    pieces; and the bytes that are coded, in all and at a time."""
 
     size: int = 0
     pieces: int = 1
     coded: int = 0
+    at_once: int = 0
 
     @property
     def memory(self) -> int:
         """Bytes that making it takes, besides parts, blob and the file."""
-        return self.size + CODED * self.coded
+        return self.size + CODED * self.at_once
 
 
 def bulk(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
     """What a recipe makes of parts of such shapes. FormatError if they do not fit together.
 
     >>> bulk({"format": "bmp", "head": 54, "layout": {"align": 4}}, [(1, 10, 3, 1)])
-    Bulk(size=40, pieces=1, coded=0)
+    Bulk(size=40, pieces=1, coded=0, at_once=0)
     """
     try:
         return _bulk(recipe, parts)
@@ -68,7 +69,7 @@ def check_bulk(recipe: Recipe, parts: Sequence[Shape], size: int, exact: bool = 
         raise FormatError(f"what makes {found.size:,} bytes is no file of {size:,}")
     if found.coded > MOST_CODED:
         raise FormatError(f"{found.coded:,} bytes are more than is coded in a file")
-    if found.pieces > PIECES + found.size // PIECE:
+    if found.pieces > PIECES + max(found.size, size) // PIECE:
         raise FormatError(f"{found.pieces:,} pieces are too many for {found.size:,} bytes")
     return found
 
@@ -81,30 +82,69 @@ def _bulk(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
         return _of_words(recipe, parts)
     if name == "gzip":
         inner = _bulk(recipe["inner"], parts)
-        return Bulk(inner.size, inner.pieces + len(recipe.get("members", ())), inner.size)
+        return _coded(inner.size, inner.pieces + len(recipe.get("members", ())))
     if name == "npz":
         return _of_members(recipe, parts)
     if name == "png":
         return _of_png(recipe, parts)
     if name == "pnm" and "plain" in recipe:
-        from bitsback.files.pnm import MAX_PLAIN
-
-        if (samples := math.prod(parts[0])) > MAX_PLAIN:
+        if (samples := math.prod(parts[0])) > MAX_PLAIN or recipe.get("gaps", 0) > 256:
             raise ValueError("an image of too many samples in plain text")
-        return Bulk(2 * samples, 1, 10 * samples)  # numbers and words, one by one
+        return Bulk(2 * samples, 1, 10 * samples, 10 * samples)  # numbers and words, one by one
     if name == "jpeg":
         return Bulk()  # no more than the part, and how many scans there are is bounded where they are read
-    arrays = recipe.get("arrays", [recipe])
-    return _sum([_of_array(one, shape) for one, shape in zip(arrays, parts, strict=True)])
+    left = iter(parts)
+    found = [_of_places(one, left) for one in recipe.get("arrays", [recipe])]
+    if next(left, None) is not None:
+        raise ValueError("arrays are left over")
+    return _sum(found)
 
 
 def _sum(several: Sequence[Bulk]) -> Bulk:
-    return Bulk(*map(sum, zip(*several, strict=True))) if several else Bulk()
+    """All, one after the other."""
+    if not several:
+        return Bulk()
+    size, pieces, coded, at_once = zip(*several, strict=True)
+    return Bulk(sum(size), sum(pieces), sum(coded), max(at_once))
+
+
+def _coded(size: int, pieces: int) -> Bulk:
+    return Bulk(size, pieces, size, size)
+
+
+def _of_places(one: Recipe, left: Iterator[Shape]) -> Bulk:
+    """Of an array, or files, at places."""
+    if "files" in one:
+        return _of_files(one, left)
+    if "words" not in one:
+        return _of_array(one, next(left))
+    found = _of_words({"layout": one["words"]}, list(islice(left, one.get("parts", 1))))
+    pieces = 1 + len(one["at"]) // 2
+    return _coded(found.size, pieces) if one.get("codec") else Bulk(found.size, pieces)
 
 
 def _of_array(one: Recipe, shape: Shape) -> Bulk:
     size = msgspec.convert(one.get("layout", {}), Layout).size(shape)
-    return Bulk(size, 1 + len(one.get("at", ())) // 2, size if one.get("codec") else 0)
+    pieces = 1 + len(one.get("at", ())) // 2
+    codec = one.get("codec", "")
+    if codec.startswith("pcx ") and size > MAX_PCX:
+        raise ValueError("a PCX file of many pixels")
+    return _coded(size, pieces) if codec else Bulk(size, pieces)
+
+
+def _of_files(one: Recipe, left: Iterator[Shape]) -> Bulk:
+    """Of files within a file."""
+    spans, each = len(one["at"]) // 2, one.get("parts", 1)
+    found: list[Bulk] = []
+    for _ in range(spans):
+        shapes = list(islice(left, each))
+        if len(shapes) != each:
+            raise ValueError("a file in a file lacks arrays")
+        inner = _bulk(one["files"], shapes) if one["files"] else Bulk()
+        if one.get("codec"):
+            inner = inner._replace(coded=inner.coded + inner.size, at_once=max(inner.at_once, inner.size))
+        found.append(inner)
+    return _sum(found)
 
 
 def _of_words(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
@@ -125,7 +165,7 @@ def _of_png(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
     size = sum(
         count * height * (1 + -(-width * channels * recipe["depth"] // 8)) for count, height, width, channels in parts
     )
-    return Bulk(size, frames + recipe.get("chunks", "").count(" ") // 8, size)
+    return _coded(size, frames + recipe.get("chunks", "").count(" ") // 8)
 
 
 def _of_members(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
@@ -138,7 +178,8 @@ def _of_members(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
         inner = Bulk(kept)
         if array := entry.get("array"):
             inner = _bulk(array, list(islice(arrays, part_count(array) if array["format"] == "words" else 1)))
-        found.append(inner._replace(coded=inner.size if "deflate" in entry else 0))
+        coded = inner.size if "deflate" in entry else 0
+        found.append(inner._replace(coded=coded, at_once=coded))
     return _sum(found)
 
 

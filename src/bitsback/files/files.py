@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.errors import BitsBackError, FormatError, ImageError, InexactEngineError, KernelError
+from bitsback.errors import BitsBackError, FormatError, ImageError
 from bitsback.files import arrays, formats
 from bitsback.files.bulk import check_bulk
 from bitsback.files.picture import Buffer, Images, NoImageError, Picture, Recipe, UnexplainedError
+from bitsback.files.raster import Shape
+from bitsback.files.within import NO_FAULT_OF_A_FILE as NO_FAULT_OF_A_FILE
 
-NO_FAULT_OF_A_FILE = (MemoryError, OSError, ImportError, KernelError, InexactEngineError)
-"""Errors of this machine, or of ours: whatever meets them must not go on as if a file were damaged."""
+if TYPE_CHECKING:
+    from bitsback.files.listing import Inside
 
 
 def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
@@ -41,16 +43,15 @@ def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
         try:
             content = formats.read(found, data, pixels)
             check_bulk(content.recipe, [part.shape for part in content.parts], len(data), not pixels)
-            if content.sure:
-                coefficients = formats.holds_coefficients(content.recipe)
-                return Picture(
-                    content.parts, content.recipe, content.blob, exact=content.exact, coefficients=coefficients
-                )
-            again = formats.write(content.recipe, content.blob, content.parts)
+            again = data if content.sure else formats.write(content.recipe, content.blob, content.parts)
             if (exact := again == data) or (pixels and formats.read(found, again, pixels).same(content)):
-                exact = exact and content.exact
                 return Picture(
-                    content.parts, content.recipe, content.blob, exact=exact, corrections=content.corrections
+                    content.parts,
+                    content.recipe,
+                    content.blob,
+                    exact=exact and content.exact,
+                    corrections=content.corrections,
+                    coefficients=formats.coefficients(content.recipe, len(content.parts)),
                 )
             note = "it would not come back unchanged"
         except NoImageError:
@@ -82,6 +83,40 @@ def from_array(array: NDArray[Any]) -> Picture:
     if content is not None:
         return Picture(content.parts, content.recipe, content.blob)
     return parse(arrays.npy_bytes(array))
+
+
+def innermost(recipe: Recipe, blob: bytes, shapes: list[Shape], part: int) -> tuple[Recipe, bytes, range]:
+    """Of a file, or the file within it, that has the array ``part``: recipe, blob, and which of ``shapes`` it has.
+
+    Raises FormatError if recipe, blob and shapes do not fit together.
+    """
+    if not formats.nests(recipe):
+        return recipe, blob, range(len(shapes))
+    from bitsback.files import places
+
+    try:
+        return places.innermost(recipe, blob, shapes, part)
+    except NO_FAULT_OF_A_FILE:
+        raise
+    except Exception as error:
+        raise FormatError(f"the recipe of a file cannot be followed ({type(error).__name__}: {error})") from None
+
+
+def inside(recipe: Recipe, blob: bytes, shapes: list[Shape]) -> list[Inside]:
+    """What is in a tar or zip file, and in those within; nothing in other files.
+
+    Raises FormatError if recipe, blob and shapes do not fit together.
+    """
+    if recipe.get("format") not in ("tar", "zip"):
+        return []
+    from bitsback.files import listing
+
+    try:
+        return list(listing.inside(recipe, blob, shapes))
+    except NO_FAULT_OF_A_FILE:
+        raise
+    except Exception as error:
+        raise FormatError(f"the recipe of a file cannot be followed ({type(error).__name__}: {error})") from None
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:

@@ -7,17 +7,19 @@ here. Modules are imported when they are needed, so that a folder of text never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
-from bitsback.files.picture import Buffer, Content, Images, Recipe
+from bitsback.files.picture import Budget, Buffer, Content, Images, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Format:
     ``P5``, too. ``at``: where in the file it stands. ``also``: modules that reading and writing import later.
     ``deflated``: the reader takes a second argument, whether pixels and metadata are all that is asked for.
     ``coefficients``: what is read is not images, but what :mod:`bitsback.kinds.jpeg` codes. ``ratio``: how many times
-    as large as the file its samples may be, since they are coded in there.
+    as large as the file its samples may be, since they are coded in there. ``nests``: the reader takes a last argument,
+    the budget of files within the file.
     """
 
     name: str
@@ -43,18 +46,24 @@ class Format:
     at: int = 0
     coefficients: bool = False
     ratio: int = 1
+    nests: bool = False
 
 
 _NETPBM = tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n#")
+_NETPBM += (b"P7\nWIDTH", b"P7\nHEIGHT", b"P7\nDEPTH", b"P7\nMAXVAL", b"P7\nTUPLTYPE", b"P7\n#", b"PF\n", b"Pf\n")
+
+_PCX = tuple(b"\n%c\1" % version for version in (0, 2, 3, 4, 5))
 
 _DEFLATE = ("deflate",)
+_DICOM = ("packbits", "jpeg", *_DEFLATE)
 _PLACES = ("places", "write_places")
+TAR_HEADER = 512
 _DEFLATED, _CODED = 1032, 4096
 """The most that deflate, and any codec of places, can make of a byte."""
 
 FORMATS = {
     row.name: row
-    for row in (
+    for row in (  # a DICOM file may begin like a TIFF file, and be one, too
         Format(
             "png",
             (b"\x89PNG\r\n\x1a\n",),
@@ -68,16 +77,35 @@ FORMATS = {
         Format("npy", (b"\x93NUMPY",), (".npy",), ("arrays", "read_npy")),
         Format("idx", (b"\x00\x00\x08\x03", b"\x00\x00\x08\x04"), (), ("arrays", "read_idx")),
         Format(
+            "dicom",
+            (b"DICM",),
+            (".dcm", ".dicom"),
+            ("dicom", "read"),
+            _PLACES,
+            also=_DICOM,
+            ratio=_CODED,
+            at=128,
+            nests=True,
+        ),
+        Format(
             "tiff",
             (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
             (".tif", ".tiff"),
             ("tiff", "read"),
             _PLACES,
-            also=("lzw", *_DEFLATE),
+            also=("lzw", "fax", "packbits", "jpeg", *_DEFLATE),
             ratio=_CODED,
+            nests=True,
         ),
         Format("bmp", (b"BM",), (".bmp", ".dib"), ("bmp", "read"), certain=False),
-        Format("pnm", _NETPBM, (".pbm", ".pgm", ".ppm", ".pnm"), ("pnm", "read"), ("pnm", "write"), certain=False),
+        Format(
+            "pnm",
+            _NETPBM,
+            (".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm"),
+            ("pnm", "read"),
+            ("pnm", "write"),
+            certain=False,
+        ),
         Format(
             "npz",
             (b"PK\x03\x04",),
@@ -101,7 +129,28 @@ FORMATS = {
             ratio=_DEFLATED,
         ),
         Format("gif", (b"GIF87a", b"GIF89a"), (".gif",), ("gif", "read"), _PLACES, also=("lzw",), ratio=_CODED),
-        Format("dicom", (b"DICM",), (".dcm", ".dicom"), ("dicom", "read"), _PLACES, ratio=_CODED, at=128),
+        Format(
+            "tga",
+            suffixes=(".tga", ".icb", ".vda", ".vst"),
+            reader=("tga", "read"),
+            writer=_PLACES,
+            certain=False,
+            also=("packbits",),
+            ratio=_CODED,
+        ),
+        Format("qoi", (b"qoif",), (".qoi",), ("qoi", "read"), _PLACES, False, ("qoi_pixels",), ratio=_CODED),
+        Format("pcx", _PCX, (".pcx",), ("pcx", "read"), _PLACES, certain=False, ratio=_CODED),
+        Format(
+            "ico",
+            (b"\0\0\1\0", b"\0\0\2\0"),
+            (".ico", ".cur"),
+            ("ico", "read"),
+            _PLACES,
+            False,
+            ("png", "filters", "png_rows", *_DEFLATE),
+            ratio=_CODED,
+            nests=True,
+        ),
         Format("nifti", (b"n+1\0",), (".nii",), ("nifti", "read"), _PLACES, ratio=_CODED, at=344),
         Format("nifti2", (b"n+2\0\r\n\x1a\n",), (), ("nifti", "read"), _PLACES, ratio=_CODED, at=4),
         Format("fits", (b"SIMPLE  =",), (".fits", ".fit", ".fts"), ("fits", "read"), _PLACES, ratio=_CODED),
@@ -110,16 +159,20 @@ FORMATS = {
         Format(
             "jpeg",
             (b"\xff\xd8\xff",),
-            (".jpg", ".jpeg", ".jpe", ".jfif"),
-            ("jpeg", "read"),
+            (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+            ("mpo", "read"),
             ("jpeg", "write"),
             coefficients=True,
+            nests=True,
         ),
+        Format("mpo", writer=_PLACES),
+        Format("tar", suffixes=(".tar",), reader=("tar", "read"), writer=_PLACES, ratio=_CODED, nests=True),
+        Format("zip", suffixes=(".zip", ".cbz"), reader=("zips", "read"), writer=_PLACES, ratio=_CODED, nests=True),
         Format("words", writer=("words", "write")),
     )
 }
 
-MAGIC_BYTES = max(row.at + len(magic) for row in FORMATS.values() for magic in row.magic)
+MAGIC_BYTES = max(TAR_HEADER, *(row.at + len(magic) for row in FORMATS.values() for magic in row.magic))
 """First bytes of a file that :func:`recognise` looks at."""
 
 _BY_MAGIC = [(magic, row.at, row.name) for row in FORMATS.values() for magic in row.magic]
@@ -129,7 +182,47 @@ _BY_SUFFIX = {suffix: row.name for row in FORMATS.values() for suffix in row.suf
 def recognise(data: Buffer) -> str | None:
     """The format that the first bytes announce."""
     head = bytes(data[:MAGIC_BYTES])
-    return next((name for magic, at, name in _BY_MAGIC if head.startswith(magic, at)), None)
+    if is_tar_header(head):
+        return "tar"
+    found = next((name for magic, at, name in _BY_MAGIC if head.startswith(magic, at)), None)
+    if (found is None or (found == "ico" and not head[4])) and is_tga_header(head):
+        return "tga"
+    if found == "npz" and not head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy"):
+        return "zip"
+    return found
+
+
+def is_tga_header(head: bytes) -> bool:
+    """Whether 18 bytes can be the header of a TGA file at all: map or none, and what there is then.
+
+    >>> is_tga_header(b"some text that is long")
+    False
+    """
+    if (
+        len(head) < 18
+        or head[2] not in (1, 2, 3, 9, 10, 11)
+        or head[17] & 0xD0
+        or 0 in (any(head[12:14]), any(head[14:16]))
+    ):
+        return False
+    if head[2] & 7 == 1:
+        return head[1] == 1 and head[16] == 8 and head[7] in (15, 16, 24, 32) and any(head[5:7])
+    return head[1] == 0 and not any(head[3:8]) and head[16] in ((8,) if head[2] & 7 == 3 else (15, 16, 24, 32))
+
+
+_OCTAL = re.compile(rb" *([0-7]+)[ \0]*")
+
+
+def is_tar_header(head: bytes) -> bool:
+    """Whether 512 bytes describe a member of a tar file: of any dialect, as they all have the sum of its bytes.
+
+    >>> is_tar_header(b"some text".ljust(512))
+    False
+    """
+    match = _OCTAL.fullmatch(head, 148, 156)
+    if match is None or len(head) < TAR_HEADER:
+        return False
+    return int(match[1], 8) == sum(head[:148]) + 8 * 32 + sum(head[156:TAR_HEADER])
 
 
 def claimed(suffix: str) -> str | None:
@@ -137,14 +230,63 @@ def claimed(suffix: str) -> str | None:
     return _BY_SUFFIX.get(suffix.lower())
 
 
-def holds_coefficients(recipe: Recipe | None) -> bool:
-    """Whether the parts of such a file are no images, but coefficients of one."""
-    row = FORMATS.get(recipe.get("format", "")) if recipe else None
-    return row is not None and row.coefficients
+def coefficients(recipe: Recipe, count: int) -> frozenset[int]:
+    """Which of ``count`` parts are no images, but coefficients of one; none of a recipe that has not so many."""
+    runs = coefficient_runs(recipe, count)
+    if sum(size for size, _ in runs) != count:
+        return frozenset()
+    ends = accumulate(size for size, _ in runs)
+    return frozenset(k for end, (size, of) in zip(ends, runs, strict=True) if of for k in range(end - size, end))
+
+
+def coefficient_runs(recipe: Recipe, count: int) -> list[tuple[int, bool]]:
+    """How many parts in a row are of coefficients, and how many are not; ``count``, of a recipe that does not say how
+    many it has. Nothing if it cannot be followed."""
+    try:
+        return list(_coefficient_runs(recipe, count))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return []
+
+
+def _coefficient_runs(recipe: Recipe, count: int) -> Iterator[tuple[int, bool]]:
+    row = FORMATS.get(recipe.get("format", ""))
+    if not nests(recipe):
+        yield count, row is not None and row.coefficients
+        return
+    for one in recipe["arrays"]:
+        if "files" not in one:
+            yield _parts(one), False
+            continue
+        inner, times, each = one["files"], len(one["at"]) // 2, _parts(one)
+        if inner and each:
+            runs = coefficient_runs(inner, each)
+            if len({of for _, of in runs}) == 1:
+                yield times * each, runs[0][1]
+            elif len(runs) * times <= MOST_PARTS:
+                yield from runs * times
+            else:
+                raise ValueError("more parts than a file has")
+
+
+def _parts(one: Recipe) -> int:
+    """Of a file within a file, or of an array of numbers."""
+    count = one.get("parts", 1)
+    if not isinstance(count, int) or not 0 <= count <= MOST_PARTS:
+        raise ValueError("an impossible number of parts")
+    return count
+
+
+MOST_PARTS = 1 << 16
+"""Of a file."""
+
+
+def nests(recipe: Recipe) -> bool:
+    """Whether such a file has parts that are files'."""
+    return "arrays" in recipe and any("files" in one for one in recipe["arrays"])
 
 
 def shown(data: bytes) -> NDArray[Any]:
-    """The image of a file that holds coefficients, as Pillow decodes it: uint8 (height, width) or (height, width,
+    """The image of a JPEG file, as Pillow decodes it: uint8 (height, width) or (height, width,
     channels). Raises ImageError if Pillow cannot."""
     from PIL import Image, UnidentifiedImageError
 
@@ -155,15 +297,17 @@ def shown(data: bytes) -> NDArray[Any]:
         raise ImageError(f"Pillow cannot decode it ({error})") from None
 
 
-def read(name: str, data: Buffer, pixels: bool = False) -> Content:
-    """Take apart a file of the format ``name``; ``pixels``: only pixels and metadata are asked for.
+def read(name: str, data: Buffer, pixels: bool = False, budget: Budget | None = None) -> Content:
+    """Take apart a file of the format ``name``; ``pixels``: only pixels and metadata are asked for; ``budget``: what
+    files within it may still unpack.
 
     Raises ImageError; on damaged files also the errors of parsing (ValueError, IndexError, struct.error ...).
     """
     row = FORMATS[name]
     if row.reader is None:
         raise ValueError(f"no files are of the format {name!r}")
-    content: Content = _function(*row.reader)(data, *([pixels] if row.deflated else []))
+    extra = ([pixels] if row.deflated else []) + ([budget or Budget()] if row.nests else [])
+    content: Content = _function(*row.reader)(data, *extra)
     return content
 
 
@@ -178,13 +322,18 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
 
 def is_corrected(recipe: Recipe) -> bool:
     """Whether a file takes corrections to the rules of its deflate encoder, so that it comes back byte for byte."""
+    if nests(recipe):
+        return any(is_corrected(one["files"]) for one in recipe["arrays"] if one.get("files"))
     streams = recipe.get("images", recipe.get("members"))
     return isinstance(streams, list) and any(isinstance(one, dict) and "corrected" in one for one in streams)
 
 
 def prepare(names: Iterable[str]) -> None:
     """Import now what reading and writing these formats will need; names that are unknown need nothing."""
-    for name in names:
+    names = set(names)
+    if names & {"tar", "zip"}:  # which hold anything
+        names = set(FORMATS)
+    for name in sorted(names):
         if (row := FORMATS.get(name)) is not None:
             for module in (*(row.reader or ())[:1], row.writer[0], *row.also):
                 import_module(f"bitsback.files.{module}")

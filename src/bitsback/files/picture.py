@@ -28,6 +28,13 @@ MAX_SAMPLES = 1 << 28
 """The largest picture that is *inflated* (PNG, gzip, npz): 2^28 bytes. What is larger stays as its file's bytes."""
 
 
+MAX_PCX = 1 << 24
+"""Bytes of pixels of a PCX file, whose runs are written one by one."""
+
+MAX_PLAIN = 1 << 22
+"""Samples of an image in plain text, which is slow to write: larger ones are kept as their file's bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """Something that is not stored, and why, in words for the user."""
@@ -45,7 +52,7 @@ class Picture:
 
     ``exact`` says that the file comes back byte for byte, on any machine (and not "only" the same pixels and metadata,
     compressed anew). ``note`` is empty, or one line about why what seems to be an image file was kept raw.
-    ``coefficients``: the parts are no images, but blocks of coefficients (:mod:`bitsback.kinds.jpeg`).
+    ``coefficients``: numbers of parts that are no images, but blocks of coefficients (:mod:`bitsback.kinds.jpeg`).
 
     What exactness costs: ``corrections``, the bytes of the blob that are there for the file's very bytes only; or
     ``unexplained``, the file was kept raw since they would be too many.
@@ -59,12 +66,12 @@ class Picture:
     note: str = ""
     corrections: int = 0
     unexplained: bool = False
-    coefficients: bool = False
+    coefficients: frozenset[int] = frozenset()
 
     @property
     def images(self) -> list[Images]:
-        """The parts, if they are images."""
-        return [] if self.coefficients else self.parts
+        """The parts that are images."""
+        return [part for number, part in enumerate(self.parts) if number not in self.coefficients]
 
 
 class NoImageError(ImageError):
@@ -73,6 +80,37 @@ class NoImageError(ImageError):
 
 class UnexplainedError(ImageError):
     """The file can be taken apart, but bringing back its very bytes would take too many of them."""
+
+
+DEEPEST = 3
+"""Files within files within files of a file are taken apart, and none deeper."""
+
+
+class Budget:
+    """What may still be unpacked of a file, in bytes, in all files within it; and how deep.
+
+    >>> budget = Budget()
+    >>> budget.take(MAX_SAMPLES)
+    >>> budget.take(1)
+    Traceback (most recent call last):
+        ...
+    bitsback.errors.ImageError: more pixels than are unpacked here
+    """
+
+    def __init__(self, left: int = MAX_SAMPLES, depth: int = 0) -> None:
+        self.left, self.depth = left, depth
+
+    def take(self, size: int) -> None:
+        """Raise ImageError if that is too much; then nothing was taken."""
+        if size > self.left:
+            raise ImageError("more pixels than are unpacked here")
+        self.left -= size
+
+    def within(self) -> Budget:
+        """For the files in a file, which share it. Raises ImageError if that is too deep."""
+        if self.depth == DEEPEST:
+            raise ImageError("too many files within one another")
+        return Budget(self.left, self.depth + 1)
 
 
 class Content(NamedTuple):

@@ -1,26 +1,31 @@
-"""Samples of this shape and type lie at these places of a file, through this codec: what most formats come to.
+"""Samples, or files, lie at these places of a file, through this codec: what most formats come to.
 
-A format module reads headers until it can say that, as :class:`Samples`; what is not samples stays as it is, byte for
-byte. A *span* is a run of bytes of the file. The bytes of the spans of an array, decoded by its codec and one after the
-other, are a raster (:mod:`bitsback.files.raster`).
+A format module reads headers until it can say that, as :class:`Samples`, :class:`Whole` or :class:`Files`; what is
+neither stays as it is, byte for byte. A *span* is a run of bytes of the file. The bytes of the spans of an array,
+decoded by its codec and one after the other, are a raster (:mod:`bitsback.files.raster`), or a file that is taken apart
+as any other is, down to a few files in files; what cannot be stays bytes.
 
-The blob holds, array by array, what stands where rows are padded and what the codec was free to choose; then all bytes
-that belong to no span, in the order of the file.
+The blob holds, array by array, what stands where rows are padded, what the codec was free to choose, and the blobs of
+files; then all bytes that belong to no span, in the order of the file.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterable, Sequence
-from itertools import pairwise
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
 from bitsback.errors import ImageError
-from bitsback.files.packed import Sections, section, varint, varints
-from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, Recipe
+from bitsback.files import formats, words
+from bitsback.files.codings import CODECS, codec_of
+from bitsback.files.packed import Sections, section
+from bitsback.files.picture import Budget, Buffer, Content, Images, NoImageError, Recipe
 from bitsback.files.raster import Layout, Shape, kept_beside, pack_beside, unpack, without_defaults
+from bitsback.files.within import Read, attempt, write_inner
 
 MAX_SPANS = 1 << 16
 """In a file."""
@@ -40,8 +45,8 @@ class Span(NamedTuple):
 class Samples(NamedTuple):
     """An array of images in a file.
 
-    ``codec``: what each span is coded by (a key of :data:`CODECS`), or nothing. With one, ``page``: after so many bytes
-    of the raster a new span begins; and ``step``: so many hold all spans but the last of a page.
+    ``codec``: what each span is coded by (:func:`~bitsback.files.codings.codec_of`), or nothing. With one, ``page``:
+    after so many bytes of the raster a new span begins; and ``step``: so many hold all spans but the last of a page.
     """
 
     spans: Sequence[Span]
@@ -52,69 +57,104 @@ class Samples(NamedTuple):
     page: int = 0
 
 
-def read_places(kind: str, data: Buffer, arrays: Sequence[Samples]) -> Content:
-    """The content of a file whose samples were found. Raises ImageError where they are not what was said."""
+class Numbers(NamedTuple):
+    """An array of numbers in a file that are no samples, as :mod:`bitsback.files.words` takes them.
+
+    ``axes``: slowest first; ``of_type`` and ``big``: as for :func:`bitsback.files.numbers.read_numbers`. ``codec``,
+    ``step`` and ``page`` as of :class:`Samples`; ``planes``: bytes of a row and channels, where TIFF's predictor 3 was
+    applied to the raster.
+    """
+
+    spans: Sequence[Span]
+    axes: list[int]
+    of_type: str
+    big: bool = False
+    codec: str = ""
+    step: int = 0
+    page: int = 0
+    planes: tuple[int, int] = (0, 0)
+
+
+class Files(NamedTuple):
+    """Files in a file, one in each span: by ``read``, or as their first bytes announce.
+
+    ``sizes``: bytes of each, where there is a codec. ``front``: what stands behind the first two bytes of each when it
+    is taken apart, but not in the span.
+    """
+
+    spans: Sequence[Span]
+    codec: str = ""
+    sizes: Sequence[int] = ()
+    read: Read | None = None
+    front: bytes = b""
+
+
+class _Taken(NamedTuple):
+    """What was made of an array, or of files: of all spans together."""
+
+    recipe: Recipe
+    spans: list[Span]
+    parts: list[Images]
+    blob: list[bytes]
+    corrections: int = 0
+
+
+def read_places(
+    kind: str,
+    data: Buffer,
+    arrays: Sequence[Samples | Numbers | Files],
+    budget: Budget | None = None,
+    *,
+    sparse: bool = False,
+) -> Content:
+    """The content of a file whose samples, and files, were found.
+
+    ``sparse``: it may hold anything besides. Raises ImageError where they are not what was said.
+    """
     view = memoryview(data)
-    arrays = [one._replace(spans=_joined(one.spans)) if not one.codec else one for one in arrays]
-    order = sorted(span for one in arrays for span in one.spans)
-    if not order or len(order) > MAX_SPANS:
-        raise ImageError("no pixels" if not order else f"pixels in {len(order)} pieces")
-    if order[0].start < 0 or any(one.end > other.start for one, other in pairwise(order)):
-        raise ImageError("pixels that share bytes")
-    if order[-1].end > len(view):
-        raise ImageError(f"the file ends {order[-1].end - len(view)} bytes before its pixels do")
-    rest = len(view) - sum(span.size for span in order)
-    if rest > (1 << 16) + sum(one.layout.size(one.shape) for one in arrays):
-        raise ImageError("most of the file is not images")
-    parts: list[Images] = []
-    recipes: list[Recipe] = []
-    blob: list[bytes] = []
-    left = MAX_SAMPLES
-    raster: Buffer
+    budget = budget or Budget()
+    arrays = [one if isinstance(one, Files) or one.codec else one._replace(spans=_joined(one.spans)) for one in arrays]
+    _check_order(sorted(span for one in arrays for span in one.spans), len(view))
+    taken: list[_Taken] = []
     for one in arrays:
-        size = one.layout.size(one.shape)
-        if not size:
-            raise ImageError("no pixels")
-        recipe = _without_codec(one)
-        if one.codec:
-            left -= size
-            if left < 0:
-                raise ImageError("more pixels than are unpacked here")
-            raster, choices = _decoded(view, one, size, recipe)
+        if isinstance(one, Files):
+            taken += _of_files(view, one, budget)
+        elif isinstance(one, Numbers):
+            taken.append(_of_numbers(view, one, budget))
         else:
-            raster, choices = _gathered(view, one.spans), b""
-        if len(raster) != size:
-            raise ImageError(f"{len(raster)} bytes of pixels where {size} are due")
-        part = unpack(raster, one.shape, one.layout)
-        beside = kept_beside(raster, part, one.layout)
-        if beside:
-            recipe["beside"] = 1
-            blob.append(beside)
-        blob.append(choices)
-        parts.append(part)
-        recipes.append(recipe)
+            taken.append(_of_samples(view, one, budget))
+    parts = [part for one in taken for part in one.parts]
+    if not parts:
+        raise NoImageError("no pixels")
+    order = sorted(span for one in taken for span in one.spans)
+    rest = len(view) - sum(span.size for span in order)
+    if not sparse and rest > (1 << 16) + sum(part.nbytes for part in parts):
+        raise ImageError("most of the file is not images")
+    blob = [piece for one in taken for piece in one.blob]
     at = 0
     for span in order:
         blob.append(bytes(view[at : span.start]))
         at = span.end
     blob.append(bytes(view[at:]))
-    return Content(parts, {"format": kind, "arrays": recipes}, b"".join(blob))
+    recipe: Recipe = {"format": kind, "arrays": [one.recipe for one in taken]}
+    sure = all(isinstance(one, Files) for one in arrays)  # each of which was put together again
+    corrections = sum(one.corrections for one in taken)
+    return Content(parts, recipe, b"".join(blob), sure, corrections=corrections)
 
 
 def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     """The file again."""
-    sections = Sections(blob)
+    sections, left = Sections(blob), iter(parts)
     pieces: list[tuple[Span, bytes]] = []
-    for one, part in zip(recipe["arrays"], parts, strict=True):
-        layout = msgspec.convert(one.get("layout", {}), Layout)
-        beside = sections.take(layout.beside(part.shape)) if one.get("beside") else b""
-        raster = pack_beside(part, layout, beside)
+    for one in recipe["arrays"]:
         spans = _spans(one["at"])
-        coded = _coded(raster, one, spans, sections) if one.get("codec") else _scattered(raster, spans)
-        for span, some in zip(spans, coded, strict=True):
+        made = (_files if "files" in one else _numbers if "words" in one else _samples)(one, spans, sections, left)
+        for span, some in zip(spans, made, strict=True):
             if len(some) != span.size:
                 raise ValueError("a piece of another size than its place")
             pieces.append((span, some))
+    if next(left, None) is not None:
+        raise ValueError("arrays are left over")
     pieces.sort(key=lambda piece: piece[0])
     out: list[bytes] = []
     at = 0
@@ -125,6 +165,17 @@ def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
 
 
 # Places ---------------------------------------------------------------------------------------------------------------
+
+
+def _check_order(order: Sequence[Span], size: int) -> None:
+    if not order:
+        raise NoImageError("no pixels")
+    if len(order) > MAX_SPANS:
+        raise ImageError(f"pixels in {len(order)} pieces")
+    if order[0].start < 0 or any(one.end > other.start for one, other in pairwise(order)):
+        raise ImageError("pixels that share bytes")
+    if order[-1].end > size:
+        raise ImageError(f"the file ends {order[-1].end - size} bytes before its pixels do")
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
@@ -138,16 +189,13 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
     return out
 
 
-def _without_codec(one: Samples) -> Recipe:
-    """Where, and in which layout: each span as the distance from the one before, and its size."""
+def _places(spans: Sequence[Span]) -> Recipe:
+    """Each span as the distance from the one before, and its size."""
     numbers, at = [], 0
-    for span in one.spans:
+    for span in spans:
         numbers += [span.start - at, span.size]
         at = span.end
-    recipe: Recipe = {"at": numbers}
-    if layout := without_defaults(one.layout):
-        recipe["layout"] = layout
-    return recipe
+    return {"at": numbers}
 
 
 def _spans(numbers: list[int]) -> list[Span]:
@@ -160,6 +208,89 @@ def _spans(numbers: list[int]) -> list[Span]:
         spans.append(Span(at + gap, size))
         at = spans[-1].end
     return spans
+
+
+# Samples --------------------------------------------------------------------------------------------------------------
+
+
+def _of_samples(view: memoryview, one: Samples, budget: Budget) -> _Taken:
+    size = one.layout.size(one.shape)
+    if not size:
+        raise ImageError("no pixels")
+    recipe = _places(one.spans)
+    if layout := without_defaults(one.layout):
+        recipe["layout"] = layout
+    raster: Buffer
+    if one.codec:
+        budget.take(max(size, math.prod(one.shape)))  # of single bits, samples take more than the raster
+        raster, choices = _decoded(view, one, size, recipe)
+    else:
+        raster, choices = _gathered(view, one.spans), b""
+    if len(raster) != size:
+        raise ImageError(f"{len(raster)} bytes of pixels where {size} are due")
+    part = unpack(raster, one.shape, one.layout)
+    beside = kept_beside(raster, part, one.layout)
+    if beside:
+        recipe["beside"] = 1
+    return _Taken(recipe, list(one.spans), [part], [beside, choices])
+
+
+def _samples(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[bytes]:
+    part = next(parts)
+    layout = msgspec.convert(one.get("layout", {}), Layout)
+    beside = sections.take(layout.beside(part.shape)) if one.get("beside") else b""
+    raster = pack_beside(part, layout, beside)
+    return _coded(raster, one, spans, sections) if one.get("codec") else _scattered(raster, spans)
+
+
+def _of_numbers(view: memoryview, one: Numbers, budget: Budget) -> _Taken:
+    shape, order = words.place(one.axes, 1)
+    layout = words.Layout(8 * int(one.of_type[1:]), one.of_type[0], one.big, order)
+    size = math.prod(shape) * layout.bits // 8
+    if size < words.MIN_BYTES:
+        raise ImageError("an array of few numbers")
+    recipe = _places(one.spans)
+    raster: Buffer = b""
+    choices = b""
+    budget.take(size)
+    if one.codec:
+        raster, choices = _decoded(view, one, size, recipe)
+    else:
+        raster = _gathered(view, one.spans)
+    if len(raster) != size:
+        raise ImageError(f"{len(raster)} bytes of numbers where {size} are due")
+    if one.planes[0]:
+        recipe["planes"] = list(one.planes)
+        raster = from_planes(raster, *one.planes, layout.bits // 8)
+    content = words.read(raster, 0, shape, layout)
+    recipe |= {"words": content.recipe["layout"]} | ({"parts": len(content.parts)} if len(content.parts) > 1 else {})
+    return _Taken(recipe, list(one.spans), content.parts, [section(content.blob), choices])
+
+
+def _numbers(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[bytes]:
+    recipe = {"format": "words", "head": 0, "layout": one["words"]}
+    raster = words.write(recipe, sections.section(), list(islice(parts, one.get("parts", 1))))
+    if planes := one.get("planes"):
+        raster = to_planes(raster, planes[0], planes[1], one["words"]["bits"] // 8)
+    return _coded(raster, one, spans, sections) if one.get("codec") else _scattered(raster, spans)
+
+
+def from_planes(raster: Buffer, row: int, channels: int, size: int) -> bytes:
+    """Undo TIFF's predictor 3: of each row the differences of bytes, and those of one significance together."""
+    if row < 1 or row % (channels * size) or len(raster) % row:
+        raise ImageError("rows that do not fit their numbers")
+    rows = np.frombuffer(raster, np.uint8).reshape(-1, row // channels, channels)
+    planes = np.cumsum(rows, axis=1, dtype=np.uint8).reshape(len(rows), size, -1)
+    return planes.transpose(0, 2, 1).tobytes()
+
+
+def to_planes(raster: Buffer, row: int, channels: int, size: int) -> bytes:
+    """The inverse of :func:`from_planes`. Raises ValueError."""
+    if min(row, channels) < 1 or row % (channels * size) or len(raster) % row:
+        raise ValueError("rows that do not fit their numbers")
+    rows = np.frombuffer(raster, np.uint8).reshape(-1, row // size, size)
+    planes = rows.transpose(0, 2, 1).reshape(len(rows), row // channels, channels)
+    return np.concatenate([planes[:, :1], np.diff(planes, axis=1)], axis=1).tobytes()
 
 
 def _gathered(view: memoryview, spans: Sequence[Span]) -> Buffer:
@@ -178,21 +309,9 @@ def _scattered(raster: bytes, spans: Sequence[Span]) -> list[bytes]:
     return out
 
 
-# Codecs ---------------------------------------------------------------------------------------------------------------
-
-
-class _Codec(NamedTuple):
-    """``decode(data, limit)`` gives plain bytes, what says how they were coded (for JSON, mostly the same for all
-    spans), choices that it does not say, and the size of what was decoded; ``encode(plain, how, choices, size)`` gives
-    that again, ``size`` being the largest that it may be."""
-
-    decode: Callable[[memoryview, int], tuple[bytes, Any, bytes, int]]
-    encode: Callable[[bytes, Any, bytes, int], bytes]
-
-
-def _decoded(view: memoryview, one: Samples, size: int, recipe: Recipe) -> tuple[bytes, bytes]:
+def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe) -> tuple[bytes, bytes]:
     """The raster, and the choices of all spans; ``recipe`` learns how they were coded."""
-    codec = CODECS[one.codec]
+    codec = codec_of(one.codec)
     hows: list[list[Any]] = []
     plains: list[bytes] = []
     choices: list[bytes] = []
@@ -201,10 +320,7 @@ def _decoded(view: memoryview, one: Samples, size: int, recipe: Recipe) -> tuple
         plain, how, chosen, used = codec.decode(view[span.start : span.end], due)
         if len(plain) != due:
             raise ImageError(f"a piece of {len(plain)} bytes where {due} are due")
-        if hows and hows[-1][1] == how:
-            hows[-1][0] += 1
-        else:
-            hows.append([1, how])
+        _tell(hows, how)
         plains.append(plain)
         choices += [section(chosen), section(bytes(view[span.start + used : span.end]))]
     if len(one.spans) * one.page != size * -(-one.page // one.step):
@@ -214,12 +330,11 @@ def _decoded(view: memoryview, one: Samples, size: int, recipe: Recipe) -> tuple
 
 
 def _coded(raster: bytes, one: Recipe, spans: Sequence[Span], sections: Sections) -> list[bytes]:
-    codec, step, page = CODECS[one["codec"]], one["step"], one["page"]
-    if not 1 <= step <= page or sum(count for count, _ in one["coded"]) != len(spans):
+    codec, step, page = codec_of(one["codec"]), one["step"], one["page"]
+    if not 1 <= step <= page:
         raise ValueError("pieces that do not fit their samples")
-    hows = (how for count, how in one["coded"] for _ in range(count))
     out, at = [], 0
-    for number, (span, how) in enumerate(zip(spans, hows, strict=True)):
+    for number, (span, how) in enumerate(zip(spans, _told(one, len(spans)), strict=True)):
         chosen, trailing = sections.section(), sections.section()
         plain = raster[at : at + _due(number, step, page)]
         at += len(plain)
@@ -234,134 +349,164 @@ def _due(number: int, step: int, page: int) -> int:
     return min(step, page - number % -(-page // step) * step)
 
 
-def _inflate(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-    """A stream as RFC 1950 has it: its two first bytes are the same in most; a right checksum goes without saying."""
-    from bitsback.files.deflate import take_apart  # here, so that other files never wait for the compiler
-
-    if len(data) < 6 or data[0] & 15 != 8 or data[1] & 32:
-        raise ImageError("no zlib stream")
-    plain, rules, corrections, size = take_apart(data[2:], limit)
-    right = bytes(data[2 + size : 6 + size]) == zlib.adler32(plain).to_bytes(4, "big")
-    how = [data[0], data[1], int(right), *rules]
-    return plain, how, corrections, size + (6 if right else 2)
+def _tell(hows: list[list[Any]], how: Any) -> None:
+    """Add to pairs of a number and what holds for so many."""
+    if hows and hows[-1][1] == how:
+        hows[-1][0] += 1
+    else:
+        hows.append([1, how])
 
 
-def _deflate(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
-    from bitsback.files.deflate import put_together
-
-    first, second, right, *rules = how
-    ending = zlib.adler32(plain).to_bytes(4, "big") if right else b""
-    return bytes([first, second]) + put_together(plain, rules, chosen) + ending
-
-
-def _unlzw(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-    from bitsback.files import lzw
-
-    plain, runs, size = lzw.take_apart(data, limit)
-    how, choices = _told(runs)
-    return plain, how, choices, size
+def _told(one: Recipe, spans: int) -> Iterator[Any]:
+    """The inverse of :func:`_tell`."""
+    if sum(count for count, _ in one["coded"]) != spans:
+        raise ValueError("there are not as many pieces as places")
+    return (how for count, how in one["coded"] for _ in range(count))
 
 
-def _lzw(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
-    from bitsback.files import lzw
-
-    return lzw.put_together(plain, _runs(how, chosen, len(plain)), size)
+# Files ----------------------------------------------------------------------------------------------------------------
 
 
-def _ungif(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-    """The bits of a symbol, then LZW in blocks of one size, the last shorter perhaps, and an empty one."""
-    from bitsback.files import lzw
+class _Found(NamedTuple):
+    """A file in a file: its recipe (nothing, if it is bytes that were coded), and how it is coded there."""
 
-    bits, blocks, at = data[0], [], 1
-    while data[at]:
-        blocks.append(data[at + 1 : at + 1 + data[at]])
-        at += 1 + data[at]
-    coded = b"".join(blocks)
-    size = len(blocks[0]) if blocks else 0
-    if not 1 <= bits <= 8 or any(len(block) != size for block in blocks[:-1]) or (blocks and len(blocks[-1]) > size):
-        raise ImageError("GIF data in unusual blocks")
-    plain, runs, used = lzw.take_apart(coded, limit, lzw.Dialect(bits, False, 0))
-    if used != len(coded):
-        raise ImageError("GIF data that go on after their end")
-    how, choices = _told(runs)
-    return plain, [bits, 255 if len(blocks) == 1 else size, *how], varint(used) + choices, at + 1
+    span: Span
+    content: Content
+    how: Any = None
+    chosen: tuple[bytes, bytes] = b"", b""
+
+    @property
+    def key(self) -> Recipe:
+        """What files that stand together have in common."""
+        count = len(self.content.parts)
+        return {"files": self.content.recipe} | ({"parts": count} if count != 1 else {})
 
 
-def _gif(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
-    from bitsback.files import lzw
-
-    bits, block, *rest = how
-    if not 1 <= bits <= 8 or not 1 <= block <= 255:
-        raise ValueError("impossible GIF symbols or blocks")
-    sections = Sections(chosen)
-    used = sections.varint()
-    data = lzw.put_together(plain, _runs(rest, sections.rest(), len(plain)), used, lzw.Dialect(bits, False, 0))
-    blocks = [data[at : at + block] for at in range(0, len(data), block)]
-    return b"".join([bytes([bits]), *(bytes([len(block)]) + block for block in blocks), b"\0"])
-
-
-def _told(runs: list[int]) -> tuple[list[int], bytes]:
-    """LZW's runs in short: those between clear codes are mostly of one length, but for the last."""
-    usual = max(runs[1:-1], default=0)
-    if len(runs) > 1 and runs == [0, *[usual] * (len(runs) - 2), runs[-1]]:
-        return [len(runs) - 2, usual], varint(runs[-1])
-    return [], varints(runs)
-
-
-def _runs(how: list[int], chosen: bytes, most: int) -> list[int]:
-    """The inverse of :func:`_told`."""
-    if not how:
-        return Sections(chosen).varints(most + 2)
-    count, usual = how
-    if not 0 <= count <= most:
-        raise ValueError("impossible LZW runs")
-    return [0, *[usual] * count, Sections(chosen).varint()]
+def _of_files(view: memoryview, one: Files, budget: Budget) -> list[_Taken]:
+    """What can be taken apart; those that follow each other and have a recipe in common stand together."""
+    if len(one.front) * len(one.spans) > 4 * len(view) + (1 << 20):
+        raise ImageError("much that goes in front of little")
+    out: list[_Taken] = []
+    inner = budget.within()
+    last: Recipe | None = None
+    for number, span in enumerate(one.spans):
+        found = _found(view, one, number, inner)
+        if found is None:
+            continue
+        if last != found.key:
+            last = found.key
+            extra: Recipe = {"codec": one.codec, "coded": []} if one.codec else {}
+            extra |= {"front": len(one.front)} if one.front else {}
+            out.append(_Taken(last | extra, [], [], []))
+        if one.codec:
+            _tell(out[-1].recipe["coded"], found.how)
+            out[-1].blob.extend(map(section, found.chosen))
+        out[-1].spans.append(span)
+        out[-1].parts.extend(found.content.parts)
+        out[-1].blob.append(section(found.content.blob))
+        corrections = out[-1].corrections + found.content.corrections + len(found.chosen[0])
+        out[-1] = out[-1]._replace(corrections=corrections)
+    budget.left = inner.left
+    return [taken._replace(recipe=taken.recipe | _places(taken.spans)) for taken in out]
 
 
-def _unpackbits(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-    """The bytes between the runs are what an encoder chose: kept, and packed with all others of a chunk."""
-    plain, heads = bytearray(), bytearray()
-    at = 0
-    while len(plain) < limit:
-        if at >= len(data):
-            raise ImageError("damaged PackBits data")
-        head = data[at]
-        heads.append(head)
-        if head < 128:
-            plain += data[at + 1 : at + 2 + head]
-            at += 2 + head
-        else:
-            if head > 128:
-                plain += bytes(data[at + 1 : at + 2]) * (257 - head)
-            at += 2 if head > 128 else 1
-        if at > len(data) or len(plain) > limit or len(heads) > 2 * len(plain) + _IDLE:
-            raise ImageError("damaged PackBits data")
-    return bytes(plain), 0, bytes(heads), at
+def _found(view: memoryview, one: Files, number: int, budget: Budget) -> _Found | None:
+    """One file, if it, and its codec, can be followed."""
+    span = one.spans[number]
+    stored = view[span.start : span.end]
+    if not one.codec:
+        plain = b"".join((stored[:2], one.front, stored[2:])) if one.front else stored
+        content = attempt(plain, budget, one.read)
+        return _Found(span, content) if content else None
+    size, codec = one.sizes[number], codec_of(one.codec)
+    try:
+        budget.take(size)
+        plain, how, chosen, used = codec.decode(stored, size)
+        if len(plain) != size or codec.encode(plain, how, chosen, used) != stored[:used]:
+            return None
+    except (ImageError, ValueError, IndexError):
+        return None
+    content = attempt(plain, budget, one.read) or Content([], {}, plain)
+    return _Found(span, content, how, (chosen, bytes(stored[used:])))
 
 
-def _packbits(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
-    out, at = bytearray(), 0
-    if len(chosen) > 2 * len(plain) + _IDLE:  # cannot be, as in reading
-        raise ValueError("PackBits data of nothing")
-    for head in chosen:
-        out.append(head)
-        if head < 128:
-            out += plain[at : at + 1 + head]
-            at += 1 + head
-        elif head > 128:
-            out += plain[at : at + 1]
-            at += 257 - head
-    return bytes(out)
+def _files(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> Iterator[bytes]:
+    count, front = one.get("parts", 1), one.get("front", 0)
+    codec = codec_of(one["codec"]) if one.get("codec") else None
+    hows = _told(one, len(spans)) if codec else iter([None] * len(spans))
+    for span, how in zip(spans, hows, strict=True):
+        chosen, trailing = (sections.section(), sections.section()) if codec else (b"", b"")
+        data = write_inner(one["files"], sections.section(), list(islice(parts, count)))
+        if codec:
+            data = codec.encode(data, how, chosen, span.size - len(trailing)) + trailing
+        yield data[:2] + data[2 + front :] if front else data
 
 
-_IDLE = 64
-"""Heads of PackBits that may stand for nothing, besides one for each byte."""
+class Inner(NamedTuple):
+    """A file in a file that was taken apart: its recipe, its blob, the shapes of its arrays, the first of these among
+    those of the file around it, its place there, and where in the blob it is told to its end."""
 
-CODECS = {
-    "zlib": _Codec(_inflate, _deflate),
-    "lzw": _Codec(_unlzw, _lzw),
-    "gif": _Codec(_ungif, _gif),
-    "packbits": _Codec(_unpackbits, _packbits),
-}
+    recipe: Recipe
+    blob: bytes
+    shapes: list[Shape]
+    first: int
+    span: Span
+    end: int
 
-__all__ = ["CODECS", "Samples", "Span", "read_places", "write_places"]
+
+def spans_of(recipe: Recipe) -> list[Span]:
+    """All places of a file."""
+    return [span for one in recipe["arrays"] for span in _spans(one["at"])]
+
+
+def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterator[Inner]:
+    """The files in a file, in the order of its recipe.
+
+    Raises ValueError, KeyError, TypeError ... if recipe, blob and shapes do not fit together.
+    """
+    sections, start = Sections(blob), 0
+    for one in recipe["arrays"]:
+        each = one.get("parts", 1)
+        if "files" not in one:
+            if "words" in one:
+                sections.section()
+            else:
+                layout = msgspec.convert(one.get("layout", {}), Layout)
+                sections.take(layout.beside(shapes[start]) if one.get("beside") else 0)
+            for _ in one["at"] if one.get("codec") else ():  # two for each span
+                sections.section()
+            start += each
+            continue
+        for span in _spans(one["at"]):
+            *_, inner = (sections.section() for _ in range(3 if one.get("codec") else 1))
+            yield Inner(one["files"], inner, list(shapes[start : start + each]), start, span, sections.at)
+            start += each
+
+
+def innermost(recipe: Recipe, blob: bytes, shapes: Sequence[Shape], part: int) -> tuple[Recipe, bytes, range]:
+    """Of the file, or the file within it, that has the array ``part``: recipe, blob, and which arrays it has.
+
+    Raises ValueError, KeyError, TypeError ... if recipe, blob and shapes do not fit together.
+    """
+    if not formats.nests(recipe):
+        return recipe, blob, range(len(shapes))
+    for one in inner_files(recipe, blob, shapes):
+        if one.first <= part < one.first + len(one.shapes):
+            found, inner, which = innermost(one.recipe, one.blob, one.shapes, part - one.first)
+            return found, inner, range(which.start + one.first, which.stop + one.first)
+    raise ValueError("no file has this array")
+
+
+__all__ = [
+    "CODECS",
+    "Files",
+    "Inner",
+    "Numbers",
+    "Samples",
+    "Span",
+    "inner_files",
+    "innermost",
+    "read_places",
+    "spans_of",
+    "write_places",
+]

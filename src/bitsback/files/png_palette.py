@@ -75,8 +75,12 @@ def paint(parts: Sequence[Images], palette: Palette) -> tuple[list[Images], byte
         return None
     rank = np.full(len(table), -1)
     rank[places[order]] = np.arange(len(places))
-    ways = [_tokens(rank, _order(used, rule)) for rule in range(len(_RULES))]
-    rule = min(range(len(_RULES)), key=lambda rule: sum(map(bool, ways[rule])))
+    ways: list[list[int]] = []
+    for rule in range(len(_RULES)):
+        ways.append(_tokens(rank, _order(used, rule)))
+        if not ways[-1]:
+            break
+    rule = min(range(len(ways)), key=lambda rule: sum(map(bool, ways[rule])))
     return pixels, _said(palette, table, rank, ways[rule], rule)
 
 

@@ -30,7 +30,7 @@ from bitsback.errors import KernelError
 from bitsback.kernels import cache
 from bitsback.kernels.cache import CacheWarning
 from bitsback.kernels.compiled import Kernel
-from bitsback.kernels.language import Helper
+from bitsback.kernels.language import Helper, Routine
 from bitsback.kernels.vectors import vectorised
 
 
@@ -48,6 +48,11 @@ def helper(function: Callable[..., Any]) -> Any:
     return Helper(function)
 
 
+def routine(function: Callable[..., Any]) -> Any:
+    """Make a function a :class:`Routine`, which stands once in each kernel that calls it."""
+    return Routine(function)
+
+
 def folder() -> Path | None:
     """Where the compiled kernels of this set are kept: of these sources, this processor, and all versions that matter.
 
@@ -58,4 +63,4 @@ def folder() -> Path | None:
     return kept.folder if kept and kept.ready() else None
 
 
-__all__ = ["CacheWarning", "Helper", "Kernel", "KernelError", "folder", "helper", "kernel", "vectorised"]
+__all__ = ["CacheWarning", "Helper", "Kernel", "KernelError", "folder", "helper", "kernel", "routine", "vectorised"]

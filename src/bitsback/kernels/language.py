@@ -7,8 +7,8 @@
 * of arrays elements, parts by their first indices, slices of the axis after these, ``shape``, ``size``, ``len``,
   ``view`` and ``reshape(-1)``; of tuples and named tuples items, fields, and of which class they are;
 * ``np.zeros`` and ``np.empty`` of a few elements, which are there until the kernel returns;
-* helpers and vectorised functions, which become part of the kernel at each place where they are called. A helper may
-  take helpers as arguments.
+* helpers and vectorised functions, which become part of the kernel at each place where they are called, and routines,
+  which stand in it once. A helper may take helpers as arguments.
 
 A name is of one kind from its first assignment on. One that is assigned once, and what is known then, stays known:
 where a tuple is of some class, or ``job.map is None``, what depends on it being otherwise is not compiled at all. This
@@ -34,6 +34,7 @@ from llvmlite import ir
 
 from bitsback.errors import KernelError
 from bitsback.kernels import values
+from bitsback.kernels.builder import Function
 from bitsback.kernels.source import source
 from bitsback.kernels.unit import Part, Slot, Unit
 from bitsback.kernels.values import INTEGER, LONG, REAL, Array, Number
@@ -56,6 +57,47 @@ class Helper(Part):
             return Body(unit, self.function, arguments).result()
         finally:
             unit.within.pop()
+
+
+class Routine(Helper):
+    """A helper that a kernel has once for each form of arguments, however often it is called: less to compile, for what
+    is long or called from many places, and a few nanoseconds a call.
+
+    Within it, numbers that were constants are none any more. It cannot return arrays.
+    """
+
+    def put(self, unit: Unit, arguments: tuple[Any, ...]) -> Any:
+        given = values.as_numbers(arguments)
+        key = self, values.form(given)
+        if key not in unit.routines:
+            unit.routines[key] = self._made(unit, given)
+        function, model, written = unit.routines[key]
+        arrays = values.arrays(given)
+        for place in written:
+            arrays[place].written()
+        result = unit.build.call(function, values.codes(given))
+        parts = (unit.build.extract_value(result, place) for place in range(len(values.codes(model))))
+        return values.rebuilt(model, parts)
+
+    def _made(self, unit: Unit, given: tuple[Any, ...]) -> tuple[Any, Any, set[int]]:
+        """A function, the form of its result, and which of the arrays it gets it writes to."""
+        name = f"{self.name}.{len(unit.module.defined)}"
+        result = unit.module.context.get_identified_type(f"{name}.result")
+        kinds = [code.type for code in values.codes(given)]
+        function = Function(unit.module, result, kinds, name, seen=False)
+        written: set[int] = set()
+        inner = values.watched(values.rebuilt(given, iter(function.args)), written)
+        with unit.another(function):
+            model = values.as_numbers(super().put(unit, inner))
+            if values.arrays(model):
+                raise KernelError(f"{self.name}, a routine, returns an array")
+            found = values.codes(model)
+            result.set_body(*(code.type for code in found))
+            whole = ir.Constant(result, ir.Undefined)
+            for place, code in enumerate(found):
+                whole = unit.build.insert_value(whole, code, place)
+            unit.build.ret(whole)
+        return function, model, written
 
 
 @dataclass(slots=True)

@@ -97,7 +97,7 @@ def meaning(part: Part) -> str:
 
 def _mentioned(value: Any, known: dict[FunctionType, int]) -> Any:
     if isinstance(value, Part):
-        value = value.function
+        return type(value).__name__, _mentioned(value.function, known)
     if isinstance(value, FunctionType):
         if value in known:
             return known[value]

@@ -86,6 +86,35 @@ def rebuilt(value: Any, new: Iterator[Any]) -> Any:
     return like(value, [rebuilt(part, new) for part in value]) if isinstance(value, tuple) else value
 
 
+def arrays(value: Any) -> list[Array]:
+    """All arrays in a value."""
+    if isinstance(value, Array):
+        return [value]
+    return [array for part in value for array in arrays(part)] if isinstance(value, tuple) else []
+
+
+def watched(value: Any, written: set[int]) -> Any:
+    """The value, with which of its :func:`arrays` are stored in told to ``written``."""
+    count = iter(range(len(arrays(value))))
+
+    def watch(part: Any) -> Any:
+        if isinstance(part, Array):
+            place = next(count)
+            return replace(part, written=lambda: written.add(place))
+        return like(part, list(map(watch, part))) if isinstance(part, tuple) else part
+
+    return watch(value)
+
+
+def form(value: Any) -> Any:
+    """What the code that is made for a value depends on; values of one form are equal in it."""
+    if isinstance(value, Number):
+        return value.kind
+    if isinstance(value, Array):
+        return value.dtype.str, len(value.shape)
+    return (type(value), *map(form, value)) if isinstance(value, tuple) else value
+
+
 def like(value: tuple[Any, ...], parts: list[Any]) -> tuple[Any, ...]:
     """A tuple of the same kind, named or not."""
     return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)

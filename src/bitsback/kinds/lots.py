@@ -57,7 +57,7 @@ def encode(coder: Coder, arrays: Sequence[Images], threads: int = 1) -> bytes:
 def encode_shapes(code: Callable[[Images], bytes], arrays: Sequence[Images]) -> bytes:
     """Code lots of images shape by shape."""
     payloads = []
-    for numbers in _alike(lots_of(arrays)).values():
+    for numbers in lots_by_shape(lots_of(arrays)).values():
         payload = code(np.concatenate([arrays[number] for number in numbers]))
         payloads.append(varint(len(payload)) + payload)
     return b"".join(payloads)
@@ -78,7 +78,7 @@ def decode_shapes(code: Callable[[bytes, Lot], Images], payload: bytes, lots: Se
     """The inverse of :func:`encode_shapes`; FormatError, and what ``code`` raises."""
     out: list[Images] = [np.empty(0)] * len(lots)
     rest = memoryview(payload)
-    for shape, numbers in _alike(lots).items():
+    for shape, numbers in lots_by_shape(lots).items():
         size, rest = read_varint(rest)
         if size > len(rest):
             raise FormatError("the payload ends within the images of a shape")
@@ -103,13 +103,13 @@ def memory(coder: Coder, lots: Sequence[Lot], dtype: DTypeLike, payload: int, th
 
 def memory_shapes(needs: Callable[[Lot], int], lots: Sequence[Lot], dtype: DTypeLike, payload: int) -> int:
     """Bytes that :func:`decode_shapes` takes, where the images of a shape take what ``needs`` says."""
-    alike = {shape: sum(lots[number].n for number in numbers) for shape, numbers in _alike(lots).items()}
+    alike = {shape: sum(lots[number].n for number in numbers) for shape, numbers in lots_by_shape(lots).items()}
     held = sum(count * shape[0] * shape[1] * shape[2] for count, shape in lots) * np.dtype(dtype).itemsize
     return held + max(needs(Lot(count, shape)) for shape, count in alike.items()) + payload
 
 
-def _alike(lots: Sequence[Lot]) -> dict[Shape, list[int]]:
-    """Numbers of lots by their shape."""
+def lots_by_shape(lots: Sequence[Lot]) -> dict[Shape, list[int]]:
+    """Numbers of lots by their shape, in the order in which shapes first come up."""
     found: dict[Shape, list[int]] = {}
     for number, lot in enumerate(lots):
         found.setdefault(lot.shape, []).append(number)
@@ -123,6 +123,7 @@ __all__ = [
     "decode_shapes",
     "encode",
     "encode_shapes",
+    "lots_by_shape",
     "lots_of",
     "memory",
     "memory_shapes",

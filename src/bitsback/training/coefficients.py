@@ -101,7 +101,6 @@ def fit(
     paths: Sequence[Path],
     name: str,
     minutes: float = 20.0,
-    seed: int = 0,
     note: Callable[[str], None] = lambda text: None,
     threads: int = 1,
 ) -> Trained:
@@ -117,7 +116,7 @@ def fit(
         notes.append(text)
         note(text)
 
-    learned, held_out = _split(_sound(paths, say), seed)
+    learned, held_out = _split(_sound(paths, say))
     say(f"{len(learned):,} JPEG files to learn from, {len(held_out):,} held out")
     start, counter = shipped(), new_counter()
     model, done = start.fresh(), 0
@@ -140,13 +139,13 @@ def fit(
     card: dict[str, object] = {
         "name": name, "sha256": made.id, "bytes": len(made.data), "kind": "jpeg",
         "data": {"files": done, "held_out": len(held_out)}, "held_out_bytes": table,
-        "training": {"seed": seed, "seconds": round(time.monotonic() - began, 1)},
+        "training": {"seconds": round(time.monotonic() - began, 1)},
     }  # fmt: skip
     return Trained(made, card, table, notes)
 
 
-def _sound(paths: Sequence[Path], say: Callable[[str], None]) -> list[Path]:
-    """Those that can be taken apart, each content once."""
+def _sound(paths: Sequence[Path], say: Callable[[str], None]) -> dict[bytes, Path]:
+    """Those that can be taken apart, each content once, by their hash."""
     found: dict[bytes, Path] = {}
     refused = 0
     for path in sorted(paths):
@@ -161,13 +160,17 @@ def _sound(paths: Sequence[Path], say: Callable[[str], None]) -> list[Path]:
         say(f"{refused:,} files cannot be taken apart, and are not learned from")
     if len(found) < 2:
         raise ImageError("there are fewer than two JPEG files that can be learned from")
-    return list(found.values())
+    return found
 
 
-def _split(paths: list[Path], seed: int) -> tuple[list[Path], list[Path]]:
-    order = np.random.default_rng(seed).permutation(len(paths))
-    count = min(max(1, len(paths) // HELD_OUT), MOST_HELD_OUT)
-    return [paths[i] for i in order[count:]], [paths[i] for i in order[:count]]
+def _split(files: dict[bytes, Path]) -> tuple[list[Path], list[Path]]:
+    """Files to learn from, and files to measure on: those with the least hashes, so that a model is never measured on
+    what it, or one that it began with, has learned from when there were fewer (as `bitsback.data.split` does it)."""
+    ordered = sorted(files)
+    held_out = [digest for digest in ordered if int.from_bytes(digest) * HELD_OUT < 1 << 256]
+    held_out = held_out[: min(MOST_HELD_OUT, len(files) // 2)] or ordered[:1]
+    learned = [path for digest, path in files.items() if digest not in set(held_out)]
+    return learned, [files[digest] for digest in held_out]
 
 
 def _table(paths: list[Path], model: Model, threads: int) -> dict[str, int]:

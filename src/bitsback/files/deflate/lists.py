@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bitsback.kernels import helper
+from bitsback.kernels import helper, routine
 
 KINDS = 20
 """Kinds of predictions of tokens, one list each."""
@@ -58,7 +58,7 @@ STATE = 3 * LISTS + 3
 ENOUGH = 1 << 40
 
 
-@helper
+@routine
 def agreed(name, truth, state, events, known):  # type: ignore[no-untyped-def]
     """Whether prediction and choice agree: ``truth``, where that is known, or else what the list says."""
     left = state[RUNNING + name]
@@ -78,7 +78,11 @@ def agreed(name, truth, state, events, known):  # type: ignore[no-untyped-def]
     return left > 0
 
 
-@helper
+agreed_at_once = helper(agreed.function)
+"""The same, for where it is asked all the time."""
+
+
+@routine
 def number(name, value, state, events, known):  # type: ignore[no-untyped-def]
     """``value``, appended to the list, where it is known; or else the next one (0, and a fault, if there is none)."""
     if known:

@@ -133,18 +133,23 @@ MANY = 1 << 40
 """More tokens, or numbers, than there ever are."""
 
 
+def most_steps(size: int) -> int:
+    """More steps than zlib takes at any level for so many plain bytes, but where its searches are at their worst."""
+    return 2_000 * size + (1 << 24)
+
+
 def _most_blocks(size: int) -> int:
     """More blocks than a stream of so many plain bytes can have: it has 15 bits for each, and a block in 16 bytes."""
     return 1024 + size // 8
 
 
 class Walk:
-    """A prediction by some rules; to be used once."""
+    """A prediction by some rules, of no more than so many ``steps``; to be used once."""
 
-    def __init__(self, plain: NDArray[np.uint8], flushes: Integers, rules: Integers) -> None:
+    def __init__(self, plain: NDArray[np.uint8], flushes: Integers, rules: Integers, steps: int = MANY) -> None:
         self.plain, self.flushes, self.rules = plain, flushes, rules
         self.state = np.zeros(STATE, np.int64)
-        self.state[WORK] = self._work = 2_000 * len(plain) + (1 << 24)
+        self.state[WORK] = self._work = min(steps, most_steps(len(plain)))
         self.planned = int(rules[walks.SEARCH]) == PLANNED
         self._choice, self._codes = np.empty(0, np.int32), np.empty((0, CODES), np.uint8)
 

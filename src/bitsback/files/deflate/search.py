@@ -21,6 +21,7 @@ from bitsback.files.deflate.recipe import (
     Recipe,
     Rules,
     Walk,
+    most_steps,
     read_only,
     rules_of,
 )
@@ -32,6 +33,7 @@ from bitsback.files.deflate.symbols import (
     FIXED,
     LENGTHS,
     LONGEST,
+    OPS,
     STORED,
     TOKEN_BITS,
     TYPE,
@@ -47,22 +49,33 @@ _STB: list[Rules] = [(quality, 8, ONLY_FIXED, 15, STB) for quality in (8, 5, 6, 
 _CHEAPEST: list[Rules] = [(9, 8, DEFAULT, 15, CHEAPEST), (7, 8, DEFAULT, 15, CHEAPEST), (6, 8, FILTERED, 15, CHEAPEST)]
 _TINY = 256
 """Tokens of which stb and zlib are likely to make the same."""
-_MANY_WRONG, _SURELY, _LIKELY, _HARDLY = 16, 50, 16, 8
-"""If there is more than one correction for so many tokens, maybe the cheapest way was looked for; surely, if there is
-less than one byte of them for so many tokens then; likely, so that no others are compared, for so many; hardly, so that
-it is not tried with other rules, if there is more than one for so many."""
+_MANY_WRONG, _SURELY = 16, 50
+"""If there is more than one correction for so many tokens, maybe the cheapest way was looked for; surely, so that other
+rules for it are not tried, if there is less than one byte of them for so many tokens then."""
+_DEARER = 1.25
+"""The cheapest way takes ten times as long to find as others, each time: it must save so much of the corrections."""
 _SHORT_TRIAL, _LONG_TRIAL = 1 << 11, 1 << 14
-"""Tokens on which encoders are compared, if none explains them all."""
+"""Tokens on which encoders are compared, if none explains them all; and those that come near, by what their corrections
+take, if these are not more than so many bytes, four times."""
 _FEW = 16
 """Numbers that may correct what counts as explained: an unusual end, blocks that were flushed."""
 _ALIKE, _FAR = 32, 1 << 16
 """Encoders that may need a few numbers, and a quarter of that that may fail after so many steps, before no others are
 looked for."""
-_FINALISTS = 2
-"""Encoders that are compared on all tokens, if none explains them."""
+_FINALISTS = 4
+"""Encoders that are compared by bytes, if none explains all tokens."""
 _STEPS, _STEPS_MORE = 16, 1 << 22
-"""So many steps for each byte, and these: when they are gone, what was found until then has to do. Where the same comes
-again and again, each byte has thousands of places to be compared with, and each encoder would look at them."""
+"""So many steps for each byte, and these, to compare encoders: when they are gone, what was found until then has to do.
+Where the same comes again and again, each byte has thousands of places to be compared with, and each encoder would look
+at them."""
+_BYTES_A_TOKEN = 8
+"""As many bytes count as a token where a trial ends."""
+_SURPRISE = 2
+"""If corrections to a whole stream are so many times larger than its beginning promised, another encoder is tried."""
+_STEPS_A_BYTE, _STEPS_TRIAL = 64, 1 << 20
+"""So many, and those for each byte, are always left for a trial until one has come to its end."""
+_STEPS_ALL = 256
+"""So many steps for each byte, and as many more, for the corrections of one encoder to the whole stream."""
 
 
 def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None:
@@ -92,35 +105,54 @@ class _Search:
         explained = self._explained()
         if explained is not None:
             return explained
+        plain, beginning = _beginning(self._data, self._stream)
+        whole = len(plain) == len(self._data)
+        found: dict[Rules, bytes] = {}
+        for rules in self._finalists(found):
+            most = _STEPS_A_BYTE * len(plain) + _STEPS_TRIAL
+            if found and rules != _CHEAPEST[0]:
+                most = min(most, self._left)
+            walk = self._walk(rules, most, plain)
+            corrections = walk.corrections(beginning, self._most if whole else len(plain))
+            self._left -= walk.steps
+            if corrections is not None:
+                found[rules] = corrections
+        order = sorted(found, key=lambda rules: len(found[rules]) * (_DEARER if rules[4] == CHEAPEST else 1))
+        if whole:
+            return Recipe(order[0], found[order[0]]) if found else None
+        made: list[Recipe] = []
+        others = [rules for rules in order if (rules[4] == CHEAPEST) != (order[0][4] == CHEAPEST)]
+        for rules in (*order[:1], *others[:1]):
+            walk = self._walk(rules, _STEPS_ALL * len(self._data) + _STEPS_MORE)
+            corrections = walk.corrections(self._stream, self._most)
+            if corrections is not None:
+                made.append(Recipe(rules, corrections))
+                if len(corrections) * len(plain) < _SURPRISE * len(found[rules]) * len(self._data):
+                    break  # as was to be expected
+        return min(made, key=lambda recipe: len(recipe.corrections), default=None)
+
+    def _finalists(self, found: dict[Rules, bytes]) -> Iterator[Rules]:
+        """Encoders that may come nearest; where others fail often, the cheapest way, too, with other rules if that was
+        ``found`` to gain something."""
         costs = self._near()
-        found: list[Recipe] = []
-        tokens = len(self._stream.tokens)
-        if min(costs.values()) * _MANY_WRONG > min(_SHORT_TRIAL, tokens):
-            for rules in _CHEAPEST if self._left > 0 else ():
-                found += self._corrected(rules)
-                if found and len(found[-1].corrections) * _SURELY < tokens:
-                    return found[-1]
-                if not found or len(found[0].corrections) * _HARDLY > tokens or self._left < 0:
-                    break
-            if any(len(recipe.corrections) * _LIKELY < tokens for recipe in found):
-                return min(found, key=lambda recipe: len(recipe.corrections))
-        for rules in self._nearest(costs):
-            if self._left > 0 or not found:
-                found += self._corrected(rules)
-        return min(found, key=lambda recipe: len(recipe.corrections), default=None)
+        yield from sorted(costs, key=costs.__getitem__)[:_FINALISTS]
+        if min(costs.values()) * _MANY_WRONG > min(_SHORT_TRIAL, len(self._stream.tokens)):
+            least = min(map(len, found.values()), default=self._most)
+            yield _CHEAPEST[0]
+            size = len(found.get(_CHEAPEST[0], b""))
+            if size * _SURELY > len(self._stream.tokens) and size * _DEARER < least:
+                yield from _CHEAPEST[1:]
 
-    def _walk(self, rules: Rules) -> Walk:
-        return Walk(self._data, self._flushes if rules[4] != CHEAPEST else self._flushes[:0], rules_of(*rules))
-
-    def _corrected(self, rules: Rules) -> list[Recipe]:
-        walk = self._walk(rules)
-        corrections = walk.corrections(self._stream, self._most)
-        self._left -= walk.steps
-        return [] if corrections is None else [Recipe(rules, corrections)]
+    def _walk(self, rules: Rules, steps: int, plain: NDArray[np.uint8] | None = None) -> Walk:
+        """A walk through ``plain``, or all, of no more than so many ``steps``."""
+        flushes = self._flushes if rules[4] != CHEAPEST else self._flushes[:0]
+        if plain is not None:
+            flushes = flushes[flushes < 2 * len(plain)]
+        return Walk(self._data if plain is None else plain, flushes, rules_of(*rules), steps)
 
     def _cost(self, rules: Rules, limit: int, room: int) -> int:
         """How many numbers correct the first tokens."""
-        walk = self._walk(rules)
+        walk = self._walk(rules, max(self._left, _STEPS_TRIAL))
         cost = walk.cost(self._stream, limit, room)
         self._left -= walk.steps
         return cost
@@ -128,16 +160,17 @@ class _Search:
     def _explained(self) -> Recipe | None:
         """The best of what explains all, or nearly so."""
         found: list[Recipe] = []
-        alike = 0
+        alike, left = 0, most_steps(len(self._data))
         for rules in self._encoders():
-            walk = self._walk(rules)
+            walk = self._walk(rules, left)
             corrections = walk.corrections(self._stream, self._most, _FEW)
+            left -= walk.steps
             if corrections == b"":
                 return Recipe(rules)
             if corrections is not None:
                 found.append(Recipe(rules, corrections))
             alike += 1 if corrections is not None else 4 * (walk.steps > _FAR)
-            if alike >= _ALIKE:
+            if alike >= _ALIKE or left < 0:
                 break
         return min(found, key=lambda recipe: len(recipe.corrections), default=None)
 
@@ -178,23 +211,36 @@ class _Search:
             least = compare(near)
         return {rules: cost for rules, cost in costs.items() if cost <= least * 5 // 4 + 8}
 
-    def _nearest(self, costs: dict[Rules, int]) -> list[Rules]:
-        """Those that need the fewest corrections."""
-        if len(self._stream.tokens) > _SHORT_TRIAL:
-            shorter, costs = costs, {}
-            for rules in sorted(shorter, key=shorter.__getitem__):
-                if costs and self._left < 0:
-                    break
-                costs[rules] = self._cost(rules, _LONG_TRIAL, 4 * _LONG_TRIAL)
-        return sorted(costs, key=costs.__getitem__)[:_FINALISTS]
+
+def _beginning(plain: NDArray[np.uint8], stream: Stream) -> tuple[NDArray[np.uint8], Stream]:
+    """The first tokens of a stream, as if it ended there, and the plain bytes that these tell."""
+    counts, sizes = stream.blocks[:, COUNT].astype(np.int64), stream.blocks[:, BYTES].astype(np.int64)
+    tokens, ends = np.cumsum(counts), np.cumsum(sizes)
+    if max(tokens[-1], ends[-1] // _BYTES_A_TOKEN) <= 2 * _LONG_TRIAL:
+        return plain, stream
+    last = int(np.searchsorted(np.maximum(tokens, ends // _BYTES_A_TOKEN), _LONG_TRIAL))
+    blocks = stream.blocks[: last + 1].copy()
+    first = int(tokens[last] - counts[last])
+    if blocks[last, TYPE] != STORED:
+        lengths = np.minimum(stream.tokens[first : tokens[last]] & LENGTHS, LONGEST).astype(np.int64)
+        within = np.cumsum(lengths)
+        done = np.maximum(first + np.arange(len(lengths)), (ends[last] - sizes[last] + within) // _BYTES_A_TOKEN)
+        blocks[last, COUNT] = count = int(np.searchsorted(done, _LONG_TRIAL))
+        blocks[last, BYTES] = within[count - 1] if count else 0
+    blocks[last, FINAL] = 1
+    stop = first + int(blocks[last, COUNT])
+    size = int(blocks[:, BYTES].astype(np.int64).sum())
+    return plain[:size], Stream(stream.tokens[:stop], blocks, stream.items[: int(blocks[:, OPS].sum())])
 
 
 def flushes_of(stream: Stream) -> Integers:
     """Where the stream has empty stored blocks that an encoder makes when it is asked to flush, twice; and one more
     where nothing behind refers to what was before."""
     blocks = stream.blocks
-    ends = np.cumsum(blocks[:, BYTES], dtype=np.int64)
     empty = (blocks[:, TYPE] == STORED) & (blocks[:, BYTES] == 0) & (blocks[:, FINAL] == 0)
+    if not empty.any():
+        return np.empty(0, np.int64)
+    ends = np.cumsum(blocks[:, BYTES], dtype=np.int64)
     # The walk takes the first block at such a place for it; so it must be, or follow others of its like
     begins = empty & ~np.concatenate([[False], empty[:-1]])
     there = begins & np.concatenate([[True], blocks[:-1, BYTES] > 0])

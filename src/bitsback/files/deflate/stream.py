@@ -45,7 +45,7 @@ from bitsback.files.deflate.symbols import (
     TYPE,
 )
 from bitsback.files.picture import Buffer
-from bitsback.kernels import helper, kernel
+from bitsback.kernels import helper, kernel, routine
 
 _FAST = 10
 """Bits of a code that one look into a table decodes."""
@@ -120,7 +120,7 @@ def _scratch() -> tuple[NDArray[Any], ...]:
     return np.empty(_CODES, np.uint8), tables, *_NUMBERS
 
 
-@helper
+@routine
 def make_table(lengths, first, count, table):  # type: ignore[no-untyped-def]
     """A table to decode with: by the next bits, then counts of codes by length, then symbols in the order of codes.
 

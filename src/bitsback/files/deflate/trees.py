@@ -43,7 +43,7 @@ from bitsback.files.deflate.symbols import (
     TYPE,
 )
 from bitsback.files.deflate.walk import ACROSS, HUFFMAN, LAZY, ONLY_FIXED, PLANNED, RUN_LENGTHS, SEARCH, SPAN
-from bitsback.kernels import helper, kernel
+from bitsback.kernels import helper, kernel, routine
 
 _NODES = 2 * 288 + 1
 
@@ -54,7 +54,7 @@ def smaller(a, b, weights, depths):  # type: ignore[no-untyped-def]
     return weights[a] < weights[b] or (weights[a] == weights[b] and depths[a] <= depths[b])
 
 
-@helper
+@routine
 def sift(heap, place, size, weights, depths):  # type: ignore[no-untyped-def]
     """Move a node down to its place."""
     node = heap[place]
@@ -224,7 +224,7 @@ def cheapest(fixed_bits, best_bits, count, start, top, size, rules):  # type: ig
     return np.int64(FIXED) if fixed_bytes == best_bytes else np.int64(DYNAMIC)
 
 
-@helper
+@routine
 def predicted_item(lengths, at, literals, distances, rules):  # type: ignore[no-untyped-def]
     """:func:`next_item` in a list of both codes, which zlib describes one after the other."""
     first = np.int64(0)

@@ -25,6 +25,7 @@ from bitsback.files.deflate.lists import (
     RUNS,
     WORK,
     agreed,
+    agreed_at_once,
     number,
     signed,
     unsigned,
@@ -74,7 +75,10 @@ there is room for (0: zlib, for which that is no matter)."""
 RULES = 15
 
 PATIENCE = 8192
-"""How far a chain is followed to find a match that was not predicted."""
+"""How far a chain is followed to find a match that was not predicted: so many positions, fewer where each has many
+equal bytes."""
+ALIKE = 4
+"""Comparing 2^4 equal bytes counts as a step, as looking at another position does."""
 RING = 2 * WINDOW
 """Positions of which it is known which other one came before with the same hash: more than are looked at, so that none
 of these is overwritten."""
@@ -133,12 +137,14 @@ def search(plain, at, shortest, end, low, far, nearer, good, nice, chain, chains
         left >>= 2
     best = np.int64(shortest)
     found = np.int64(0)
+    compared = np.int64(0)
     there = np.int64(chains[at & _MASK])
     if best < most and there >= max(at - far, low):
         low = max(at - far + nearer, low)
         while True:
             if plain[there + best] == plain[at + best] and plain[there + best - 1] == plain[at + best - 1]:
                 length = same_bytes(plain, there, at, most)
+                compared += length
                 if length > best:
                     best = length
                     found = (at - there) << TOKEN_BITS | length
@@ -150,7 +156,7 @@ def search(plain, at, shortest, end, low, far, nearer, good, nice, chain, chains
             there = np.int64(chains[there & _MASK])
             if there < low:
                 break
-    state[WORK] -= chain - left + 1
+    state[WORK] -= chain - left + 1 + (compared >> ALIKE)
     return found
 
 
@@ -199,21 +205,23 @@ def distance_by_hops(plain, at, token, end, inserted, chains, state, events, kno
     count = np.int64(0)
     low = max(0, at - WINDOW + 1)
     there = np.int64(chains[at & _MASK]) if inserted > at else np.int64(-1)
-    for _ in range(PATIENCE):
-        if there < low or state[WORK] < 0:
-            there = np.int64(-1)
-            break
-        state[WORK] -= 1
-        if same_bytes(plain, there, at, length) == length:
+    left = np.int64(PATIENCE)
+    reached = 0
+    while left > 0 and there >= low and reached == 0:
+        equal = same_bytes(plain, there, at, length)
+        left -= 1 + (equal >> ALIKE)
+        if equal == length:
             count += 1
             if count == hops or at - there == distance:
-                break
-        there = np.int64(chains[there & _MASK])
+                reached = 1
+        if reached == 0:
+            there = np.int64(chains[there & _MASK])
+    state[WORK] -= PATIENCE - left
     if known == 0:
-        if there < 0 or count != hops:
+        if reached == 0:
             state[FAULT] = 1
         return at - there
-    if there < 0 or at - there != distance:
+    if reached == 0:
         number(HOPS, np.int64(0), state, events, known)
         number(FAR, distance - 1, state, events, known)
     else:
@@ -396,7 +404,7 @@ def walk(  # type: ignore[no-untyped-def]
                     kind = kind_of_prediction(predicted, best)
                     likely = 2 * kind + missed
                     missed = 0
-                    if not agreed(likely, chosen == predicted, state, events, known):
+                    if not agreed_at_once(likely, chosen == predicted, state, events, known):
                         missed = 1
                         chosen = corrected(
                             plain, at, chosen, predicted, best, kind, end, inserted, chains, state, events, known

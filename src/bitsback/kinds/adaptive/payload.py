@@ -19,6 +19,7 @@ at most one byte longer than their samples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -29,7 +30,7 @@ from bitsback.errors import CodecError, FormatError, TruncatedError
 from bitsback.kinds.adaptive import colours, known, mixing, regressed, serial, smooth
 from bitsback.kinds.adaptive.cost import Whole, drawable
 from bitsback.kinds.base import Lot
-from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_of
+from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_by_shape, lots_of
 from bitsback.kinds.varint import read_varint, varint
 
 Images = NDArray[Any]
@@ -52,8 +53,16 @@ _PLACES = 3
 _CLOSE, _TRIED = 1.2, 3
 """Up to so many variants, of sizes within this factor of the smallest on the sample, are tried on all images ..."""
 
+_FURTHER, _GOES_ON = 1 << 17, 0.75
+"""... after a closer look, at so many samples: what one gained it gains again, so much of it, with each four times as
+many ..."""
+
 _GAIN = 0.99
 """What takes longer must be smaller by this factor."""
+
+_LOST = 2
+"""Where smooth images take so many times as much as the best, least squares do not come close; but in the light of an
+image before that is much like this one they might."""
 
 _PATIENCE = 1 << 21
 """... if these have no more samples than this."""
@@ -61,8 +70,15 @@ _PATIENCE = 1 << 21
 _APART_IMAGES, _APART_SAMPLES = 16, 1 << 12
 """Up to so many images, of at least so many samples, are looked at one by one."""
 
+_FLAT = 0.25
+"""Images of which the share of pixels that are like the one to the left differs by less are all of one kind."""
+
 _APART = 0.9
 """What images one by one are expected to take must be so much of what they take together: both are guesses."""
+
+_MAYBE = 0.7
+"""Lots that take less than this part shape by shape of what they take as drawings together, on some of the shapes, are
+no drawings; and those that take more than all of it are: from all shapes drawings learn more yet."""
 
 _MIXED_LEVELS = 1 << 12
 """Grey images of more values than this are not drawn."""
@@ -84,7 +100,7 @@ def encode(images: Images) -> bytes:
     if images.size == 0:
         return b"\x00"
     images = np.ascontiguousarray(images)
-    choices = _choices(images)
+    choices = _close(images)
     payload = _encode_apart(images, choices[0].size) or _smallest(images, choices)
     return payload if len(payload) <= images.nbytes else encode_as(images, 0)
 
@@ -111,12 +127,32 @@ def decode(payload: bytes, count: int, shape: tuple[int, int, int], dtype: DType
 def encode_lots(lots: Sequence[Images]) -> bytes:
     """Code lots of images (n, H, W, C) of one type and number of channels: shape by shape, or as drawings together."""
     lots = [np.ascontiguousarray(images) for images in lots if images.size]
-    payload = bytes([SHAPES]) + encode_shapes(encode, lots) if lots else b""
-    found = _form_of_lots(lots) if lots and lots[0].size else None
+    if not lots:
+        return b""
+    found = _form_of_lots(lots)
     if found is None or not drawable([Lot(n, (*shape[:2], 1)) for n, shape in lots_of(found.lots)]):
-        return payload
+        return bytes([SHAPES]) + encode_shapes(encode, lots)
     known.prove_encoding(known.group(MIXING, found.lots[0].dtype), encode_as)
-    return min(payload, found.prefix + bytes([MIXING]) + mixing.encode(found.lots), key=len)
+    some = _some_shapes(lots_of(lots))
+    ratio = _MAYBE
+    if some:
+        apart = encode_shapes(encode, [lots[number] for number in some])
+        ratio = len(apart) / len(mixing.encode([found.lots[number] for number in some]))
+    payloads = []
+    if ratio < 1:
+        payloads.append(bytes([SHAPES]) + encode_shapes(encode, lots))
+    if ratio >= _MAYBE:
+        payloads.append(found.prefix + bytes([MIXING]) + mixing.encode(found.lots))
+    return min(payloads, key=len)
+
+
+def _some_shapes(lots: Sequence[Lot]) -> list[int]:
+    """All lots of some of the shapes, which are a sample of lots; none if that were half of them."""
+    by_shape = list(lots_by_shape(lots).values())
+    sizes = [n * height * width for n, (height, width, _) in lots]
+    places = np.linspace(0, len(by_shape) - 1, max(1, len(by_shape) * _SAMPLE // sum(sizes))).round().astype(int)
+    some = [number for place in dict.fromkeys(places.tolist()) for number in by_shape[place]]
+    return some if 2 * sum(sizes[number] for number in some) < sum(sizes) else []
 
 
 def decode_lots(payload: bytes, lots: Sequence[Lot], dtype: DTypeLike) -> list[Images]:
@@ -245,9 +281,9 @@ class _Choice(NamedTuple):
 
 def _encode_apart(images: Images, together: float) -> bytes | None:
     """A payload for each image, if they are few, not all of one kind, and may take less than ``together``."""
-    if not 1 < len(images) <= _APART_IMAGES or images[0].size < _APART_SAMPLES:
+    if not 1 < len(images) <= _APART_IMAGES or images[0].size < _APART_SAMPLES or not _differ(images):
         return None
-    choices = [_choices(image[None]) for image in images]
+    choices = [_close(image[None]) for image in images]
     kinds = {(best.form.prefix[:1], best.tag & 0xC0 or best.tag) for best, *_ in choices}
     if len(kinds) == 1 or sum(best.size for best, *_ in choices) > _APART * together:
         return None
@@ -255,19 +291,50 @@ def _encode_apart(images: Images, together: float) -> bytes | None:
     return bytes([APART]) + b"".join(varint(len(payload)) + payload for payload in payloads)
 
 
+def _differ(images: Images) -> bool:
+    """Whether some images are drawn and others not: by how many pixels are like the one to the left."""
+    same = (images[:, :, 1:] == images[:, :, :-1]).all(axis=3)
+    flat = same.sum(axis=(1, 2)) / max(1, same[0].size)
+    return bool(flat.max() - flat.min() > _FLAT)
+
+
 def _smallest(images: Images, choices: list[_Choice]) -> bytes:
     """The smallest of the payloads that the choices lead to."""
     if choices[0].size > 0.995 * images.nbytes:
         return encode_as(images, 0)
+    choices = _closer(choices)
+    choices = choices if images.size <= _PATIENCE else choices[:1]
     return min((one.form.prefix + (one.payload or encode_as(one.form.images, one.tag)) for one in choices), key=len)
 
 
-def _choices(images: Images) -> list[_Choice]:
-    """What is worth trying on all of the images, the most promising first."""
+def _close(images: Images) -> list[_Choice]:
+    """What is worth a closer look, the most promising first, by a sample."""
     estimates = [one for form in _forms(images) for one in _estimates(form)]
     estimates.sort(key=lambda choice: choice.size)
-    close = [choice for choice in estimates[:_TRIED] if choice.size <= _CLOSE * estimates[0].size]
-    return close if images.size <= _PATIENCE else close[:1]
+    return [choice for choice in estimates[:_TRIED] if choice.size <= _CLOSE * estimates[0].size]
+
+
+def _closer(close: list[_Choice]) -> list[_Choice]:
+    """What is worth trying on all of the images, by larger and larger samples: what a variant gains on the best from
+    one sample to the next, it is expected to go on to gain, less and less."""
+    samples = _FURTHER
+    while len(close) > 1:
+        parts = [_part(one.form.images, samples, _SERIES) for one in close]
+        if any(part is one.form.images for part, one in zip(parts, close, strict=True)):
+            break
+        sizes = [
+            len(one.form.prefix) + len(encode_as(part, one.tag)) * one.form.images.size / part.size
+            for part, one in zip(parts, close, strict=True)
+        ]
+        best, left = min(sizes), []
+        for one, size in zip(close, sizes, strict=True):
+            gain = max(0.0, one.size / close[0].size - size / sizes[0])
+            times = math.log(one.form.images.size / samples, 4)
+            if size - sizes[0] * gain * _GOES_ON * (1 - _GOES_ON**times) / (1 - _GOES_ON) <= best:
+                left.append(one._replace(size=size))
+        close = sorted(left, key=lambda choice: choice.size)
+        samples *= 4
+    return close
 
 
 def _estimates(form: _Form) -> list[_Choice]:
@@ -282,7 +349,15 @@ def _estimates(form: _Form) -> list[_Choice]:
 
     found = [estimate(tag) for tag in _variants(form.images, sample)]
     smooths = [one for one in found if SMOOTH <= one.tag < REGRESSED]
-    return found + _regressed(form, min(smooths)) if smooths else found
+    if not smooths or (min(smooths).size > _LOST * min(found).size and not _goes_on(_series(form.images))):
+        return found
+    return found + _regressed(form, min(smooths))
+
+
+def _goes_on(images: Images) -> bool:
+    """Whether pixels are more like those at their places in the image before than like those to the left."""
+    before, left = (np.abs(np.diff(images.astype(np.int32), axis=axis)).sum() for axis in (0, 2))
+    return bool(before * images.size < left * (images.size - images[0].size))
 
 
 def _regressed(form: _Form, smooth_one: _Choice) -> list[_Choice]:

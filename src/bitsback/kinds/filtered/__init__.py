@@ -31,10 +31,10 @@ class Filtered:
 
         return payload.encode(lots)
 
-    def estimate(self, lots: Sequence[Images]) -> int:
+    def estimate(self, lots: Sequence[Images], closely: bool = False) -> int:
         from bitsback.kinds.filtered import payload
 
-        return payload.estimate(lots)
+        return payload.estimate(lots, closely)
 
     def decode(self, payload: bytes, count: int, shape: Shape, dtype: DTypeLike = np.uint8, threads: int = 1) -> Images:
         (images,) = self.decode_lots(payload, [Lot(count, shape)], dtype)

@@ -1,0 +1,278 @@
+"""What the bytes of samples, or of a file, may be coded by within another file, and how exactly that was.
+
+A codec has to bring back the very bytes: what an encoder was free to choose is told by rules, which mostly are the same
+for all pieces of a file, and by *choices* where they do not say it.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bitsback.errors import ImageError
+from bitsback.files.packed import Sections, section, varint, varints
+
+
+class Codec(NamedTuple):
+    """``decode(data, limit)`` gives plain bytes, what says how they were coded (for JSON, mostly the same for all
+    spans), choices that it does not say, and the size of what was decoded; ``encode(plain, how, choices, size)`` gives
+    that again, ``size`` being the largest that it may be."""
+
+    decode: Callable[[memoryview, int], tuple[bytes, Any, bytes, int]]
+    encode: Callable[[bytes, Any, bytes, int], bytes]
+
+
+def _raw_inflate(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """A stream as RFC 1951 has it."""
+    from bitsback.files.deflate import take_apart  # here, so that other files never wait for the compiler
+
+    plain, rules, corrections, size = take_apart(data, limit)
+    return plain, rules, corrections, size
+
+
+def _raw_deflate(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    from bitsback.files.deflate import put_together
+
+    return put_together(plain, how, chosen)
+
+
+def _inflate(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """A stream as RFC 1950 has it: its two first bytes are the same in most; a right checksum goes without saying."""
+    from bitsback.files.deflate import take_apart
+
+    if len(data) < 6 or data[0] & 15 != 8 or data[1] & 32:
+        raise ImageError("no zlib stream")
+    plain, rules, corrections, size = take_apart(data[2:], limit)
+    right = bytes(data[2 + size : 6 + size]) == zlib.adler32(plain).to_bytes(4, "big")
+    how = [data[0], data[1], int(right), *rules]
+    return plain, how, corrections, size + (6 if right else 2)
+
+
+def _deflate(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    from bitsback.files.deflate import put_together
+
+    first, second, right, *rules = how
+    ending = zlib.adler32(plain).to_bytes(4, "big") if right else b""
+    return bytes([first, second]) + put_together(plain, rules, chosen) + ending
+
+
+def _unlzw(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    from bitsback.files import lzw
+
+    plain, runs, size = lzw.take_apart(data, limit)
+    how, choices = _told(runs)
+    return plain, how, choices, size
+
+
+def _lzw(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    from bitsback.files import lzw
+
+    return lzw.put_together(plain, _runs(how, chosen, len(plain)), size)
+
+
+def _ungif(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """The bits of a symbol, then LZW in blocks of one size, the last shorter perhaps, and an empty one."""
+    from bitsback.files import lzw
+
+    bits, blocks, at = data[0], [], 1
+    while data[at]:
+        blocks.append(data[at + 1 : at + 1 + data[at]])
+        at += 1 + data[at]
+    coded = b"".join(blocks)
+    size = len(blocks[0]) if blocks else 0
+    if not 1 <= bits <= 8 or any(len(block) != size for block in blocks[:-1]) or (blocks and len(blocks[-1]) > size):
+        raise ImageError("GIF data in unusual blocks")
+    plain, runs, used = lzw.take_apart(coded, limit, lzw.Dialect(bits, False, 0))
+    if used != len(coded):
+        raise ImageError("GIF data that go on after their end")
+    how, choices = _told(runs)
+    return plain, [bits, 255 if len(blocks) == 1 else size, *how], varint(used) + choices, at + 1
+
+
+def _gif(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    from bitsback.files import lzw
+
+    bits, block, *rest = how
+    if not 1 <= bits <= 8 or not 1 <= block <= 255:
+        raise ValueError("impossible GIF symbols or blocks")
+    sections = Sections(chosen)
+    used = sections.varint()
+    data = lzw.put_together(plain, _runs(rest, sections.rest(), len(plain)), used, lzw.Dialect(bits, False, 0))
+    blocks = [data[at : at + block] for at in range(0, len(data), block)]
+    return b"".join([bytes([bits]), *(bytes([len(block)]) + block for block in blocks), b"\0"])
+
+
+def _told(runs: list[int]) -> tuple[list[int], bytes]:
+    """LZW's runs in short: those between clear codes are mostly of one length, but for the last."""
+    usual = max(runs[1:-1], default=0)
+    if len(runs) > 1 and runs == [0, *[usual] * (len(runs) - 2), runs[-1]]:
+        return [len(runs) - 2, usual], varint(runs[-1])
+    return [], varints(runs)
+
+
+def _runs(how: list[int], chosen: bytes, most: int) -> list[int]:
+    """The inverse of :func:`_told`."""
+    if not how:
+        return Sections(chosen).varints(most + 2)
+    count, usual = how
+    if not 0 <= count <= most:
+        raise ValueError("impossible LZW runs")
+    return [0, *[usual] * count, Sections(chosen).varint()]
+
+
+def _unpackbits(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """What leads the runs is told by the rules of an encoder, if one of ours makes the same; else it is kept."""
+    from bitsback.files import packbits
+
+    plain, heads, size = packbits.decode(data, limit)
+    rule = packbits.explain(plain, heads)
+    return plain, rule, b"" if rule else heads, size
+
+
+def _packbits(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    from bitsback.files import packbits
+
+    return packbits.encode(plain, packbits.heads(plain, how) if how else chosen)
+
+
+def _unrle(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """DICOM's RLE: a head of sixteen numbers, how many segments there are and where; and each a plane of bytes.
+
+    (DICOM PS3.5, annex G.) Each is told as PackBits is, and what follows up to the next one.
+    """
+    count, *starts = struct.unpack_from("<16I", data)
+    if not 1 <= count <= 15 or limit % count or starts[:count] != sorted(starts[:count]) or any(starts[count:]):
+        raise ImageError("an unusual head of RLE")
+    ends = [*starts[1:count], len(data)]
+    if starts[0] != 64 or ends[-1] < starts[count - 1]:
+        raise ImageError("RLE that does not follow its head")
+    plains, hows, choices = [], [], []
+    for start, end in zip(starts, ends, strict=False):
+        plain, how, chosen, used = _unpackbits(data[start:end], limit // count)
+        plains.append(plain)
+        hows.append(how)
+        choices += [section(chosen), section(bytes(data[start + used : end]))]
+    return b"".join(plains), hows, b"".join(choices), len(data)
+
+
+def _rle(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    count = len(how)
+    if not 1 <= count <= 15 or len(plain) % count:
+        raise ValueError("impossible RLE segments")
+    sections, each = Sections(chosen), len(plain) // count
+    segments = []
+    for number, rule in enumerate(how):
+        heads, following = sections.section(), sections.section()
+        segments.append(_packbits(plain[number * each :][:each], rule, heads, size) + following)
+    starts = [64 + sum(map(len, segments[:number])) for number in range(count)]
+    return struct.pack("<16I", count, *starts, *[0] * (15 - count)) + b"".join(segments)
+
+
+def _rle_of(each: int) -> Codec:
+    """The same, where so many planes are the bytes of samples, from high to low."""
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        planes, how, choices, size = _unrle(data, limit)
+        if len(how) % each:
+            raise ImageError("RLE of some of a sample")
+        bytes_ = np.frombuffer(planes, np.uint8).reshape(len(how) // each, each, -1)
+        return bytes_[:, ::-1].transpose(0, 2, 1).tobytes(), how, choices, size
+
+    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+        if len(how) % each:
+            raise ValueError("RLE of some of a sample")
+        bytes_ = np.frombuffer(plain, np.uint8).reshape(len(how) // each, -1, each)
+        return _rle(bytes_.transpose(0, 2, 1)[:, ::-1].tobytes(), how, chosen, size)
+
+    return Codec(decode, encode)
+
+
+CODECS = {
+    "deflate": Codec(_raw_inflate, _raw_deflate),
+    "zlib": Codec(_inflate, _deflate),
+    "lzw": Codec(_unlzw, _lzw),
+    "gif": Codec(_ungif, _gif),
+    "packbits": Codec(_unpackbits, _packbits),
+    "rle": Codec(_unrle, _rle),
+    "rle16": _rle_of(2),
+    "rle32": _rle_of(4),
+}
+
+
+def codec_of(name: str) -> Codec:
+    """The codec of this name: one of :data:`CODECS`, or one with a number, as ``g4 1728``.
+
+    Of fax codes that is the width of rows. Further words say that the bits of bytes are in ``reverse``, and that rows
+    may be told by those ``above``. Raises KeyError and ValueError.
+    """
+    kind, *words = name.split(" ")
+    if not words:
+        return CODECS[kind]
+    number = int(words[0])
+    if number < 1:
+        raise ValueError("a codec of less than nothing")
+    if len(words) == 1 and kind in _SIZED:
+        return _SIZED[kind](number)
+    if kind not in ("mh", "g3", "g4") or not set(words[1:]) <= {"reverse", "above"}:
+        raise KeyError(name)
+    return _fax(kind, number, "reverse" in words, "above" in words)
+
+
+def _fax(kind: str, width: int, reverse: bool, above: bool) -> Codec:
+    from bitsback.files import fax
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, how, choices, size = fax.decode(data, limit, kind, width, reverse, above)
+        return plain, [how.fill, how.ends], choices, size
+
+    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+        fill, ends = how
+        return fax.encode(plain, kind, width, fax.How(int(reverse), fill, int(above), ends), chosen, size)
+
+    return Codec(decode, encode)
+
+
+def _tga(unit: int) -> Codec:
+    """Runs as PackBits has them, of pixels of so many bytes; their heads go up where those of PackBits go down."""
+    from bitsback.files import packbits
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, heads, size = packbits.decode(data, limit, unit, turned=True)
+        rule = packbits.explain(plain, heads, unit)
+        return plain, rule, b"" if rule else heads, size
+
+    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+        heads = packbits.heads(plain, how, unit) if how else chosen
+        return packbits.encode(plain, heads, unit, turned=True)
+
+    return Codec(decode, encode)
+
+
+def _qoi(channels: int) -> Codec:
+    from bitsback.files import qoi_pixels
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, size = qoi_pixels.decode(data, limit, channels)
+        return plain, 0, b"", size
+
+    return Codec(decode, lambda plain, how, chosen, size: qoi_pixels.encode(plain, channels))
+
+
+def _pcx(row: int) -> Codec:
+    from bitsback.files import pcx_runs
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, apart, size = pcx_runs.decode(data, limit, row)
+        return plain, apart, b"", size
+
+    return Codec(decode, lambda plain, how, chosen, size: pcx_runs.encode(plain, row, how))
+
+
+_SIZED: dict[str, Callable[[int], Codec]] = {"tga": _tga, "qoi": _qoi, "pcx": _pcx}
+
+
+__all__ = ["CODECS", "Codec", "codec_of"]

@@ -1,0 +1,37 @@
+"""The gallery as one static file, for those without bitsback: small pictures and their names, and no more."""
+
+from __future__ import annotations
+
+import base64
+from html import escape
+
+from bitsback.errors import BitsBackError
+from bitsback.report.page import document
+from bitsback.view.gallery import Gallery
+
+MOST = 5000
+"""Images in one file, evenly spread where there are more."""
+
+EDGE = 96
+
+
+def page(gallery: Gallery, title: str) -> str:
+    """An HTML page that needs nothing but itself; ``title`` is text."""
+    total = len(gallery)
+    count = min(total, MOST)
+    cells = []
+    for number in (k * total // count for k in range(count)):
+        _, (shown, *_) = gallery.list(number, 1)
+        name = escape(shown.name)
+        try:
+            data = base64.b64encode(gallery.picture(number, EDGE)).decode()
+        except BitsBackError:
+            cells.append(f'<span title="{name}">damaged</span>')
+            continue
+        cells.append(f'<img src="data:image/png;base64,{data}" alt="{name}" title="{name}" loading="lazy">')
+    head = f"<h1>{escape(title)}</h1>\n"
+    told = f"{total:,} images" if count == total else f"{count:,} of {total:,} images, evenly spread"
+    return document(title, head, f'<p>{told}</p>\n<p style="max-width: none">{" ".join(cells)}</p>\n', "bitsback")
+
+
+__all__ = ["page"]
