@@ -21,7 +21,7 @@ def _need(build: Any, how: str, a: Any, b: Any) -> None:
     """That ``a how b``, both at least 0."""
     known = build.module.globals.get("llvm.trap")
     trap = known or ir.Function(build.module, ir.FunctionType(ir.VoidType(), []), "llvm.trap")
-    with build.if_then(build.not_(build.icmp_unsigned(how, a, b)), likely=False):
+    with build.if_then(build.not_(build.icmp_unsigned(how, a, b))):
         build.call(trap, [])
 
 

@@ -6,7 +6,8 @@ not on threads, processes or machines.
 
 Files come in *batches*, each with a directory of its own. Of a batch, the arrays of one shape, type and pair of levels
 are a group if they are many, and little groups are one, but those of few colours are not mixed with others; when it is
-known which coder takes a group, it is cut into blocks; blocks, and bytes, fill chunks.
+known which coder takes a group, it is cut into blocks; blocks, and bytes, fill chunks. Images come in the order of
+their files, but for large ones that are much more like one another in another order.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from math import ceil
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 from msgspec import structs
+from numpy.typing import NDArray
 
 from bitsback.archive.directory import MAX_MEMBERS, MAX_ROWS
 from bitsback.archive.limits import KIB, MIB
@@ -41,6 +44,16 @@ CHUNK_BLOCKS = 4 * KIB
 MIN_BLOCK, MAX_BLOCK = KIB, 16 * MIB
 """Samples of a block, whatever is asked for; a single image may have more."""
 
+MOST_ARRANGED, NEARER = 1 << 9, 0.7
+"""Images in another order than their own: no more than that, and only if the way through them is so much shorter."""
+
+SAME = 0.5
+"""Of the parts that are not the same in all images, so many may differ in pairs of images where those that do not
+count."""
+
+PASSES = 8
+"""How often each image is given another place, at most."""
+
 OVER = 0.25
 """What blocks may have more than is asked for, so that little more than one is not cut in halves."""
 
@@ -62,6 +75,8 @@ class PartFacts(msgspec.Struct, frozen=True, array_like=True):
     """Whether it is another's, which was there before."""
     few: bool = False
     """Whether its images are of few colours each."""
+    sketch: bytes = b""
+    """What its only image looks like from afar, if it is a large one: see :func:`bitsback.archive.item.sketch`."""
 
     @property
     def unit(self) -> int:
@@ -123,6 +138,50 @@ class Group(msgspec.Struct, frozen=True, array_like=True):
     @property
     def samples(self) -> int:
         return sum(run.length * _unit(shape) for run, shape in zip(self.runs, self.shapes, strict=True))
+
+
+def arranged(group: Group, contents: Sequence[Facts]) -> Group:
+    """A group in another order, if then large images of one shape are much more like those that they follow."""
+    sketches = [contents[run.content].parts[run.part - 1].sketch for run in group.runs]
+    if not 2 < len(sketches) <= MOST_ARRANGED or not all(sketches) or len(set(group.shapes)) > 1:
+        return group
+    apart = _distances(np.frombuffer(b"".join(sketches), "<u2").reshape(len(sketches), -1))
+    path = _path(apart)
+    if apart[path[:-1], path[1:]].sum() > NEARER * np.diagonal(apart, 1).sum():
+        return group
+    return Group(group.key, tuple(group.runs[number] for number in path), group.shapes)
+
+
+def _distances(sketches: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """How far apart sketches (n, parts) are, (n, n): how many parts differ, if many do not; else how much all do."""
+    differ = np.array([(sketches != one).sum(axis=1) for one in sketches])
+    live = (sketches != sketches[0]).any(axis=0).sum()
+    if differ.sum() < SAME * live * len(sketches) * (len(sketches) - 1):
+        return differ
+    wide = sketches.astype(np.int64)
+    return np.array([np.abs(wide - one).sum(axis=1) for one in wide])
+
+
+def _path(apart: NDArray[np.int64]) -> list[int]:
+    """A short way through all points, by their distances (n, n): each is put in where it makes the way least longer,
+    and then taken out and put in again while that helps."""
+    path = [0]
+    for number in range(1, len(apart)):
+        path.insert(_place(apart, path, number), number)
+    for _ in range(PASSES):
+        before = list(path)
+        for number in before:
+            path.remove(number)
+            path.insert(_place(apart, path, number), number)
+        if path == before:
+            break
+    return path[::-1] if np.sign(np.diff(path)).sum() < 0 else path
+
+
+def _place(apart: NDArray[np.int64], path: Sequence[int], number: int) -> int:
+    to = apart[number, path]
+    more = np.concatenate([to[:1], to[1:] + to[:-1] - apart[path[:-1], path[1:]], to[-1:]])
+    return int(more.argmin())
 
 
 def _unit(shape: Shape) -> int:
@@ -352,4 +411,18 @@ def _closed(filled: Sequence[_Open], blocks: Sequence[Group]) -> list[ChunkPlan]
     ]
 
 
-__all__ = ["ChunkPlan", "Facts", "Group", "Key", "Load", "Look", "PartFacts", "Room", "Run", "chunks", "group", "split"]
+__all__ = [
+    "ChunkPlan",
+    "Facts",
+    "Group",
+    "Key",
+    "Load",
+    "Look",
+    "PartFacts",
+    "Room",
+    "Run",
+    "arranged",
+    "chunks",
+    "group",
+    "split",
+]

@@ -154,10 +154,12 @@ def explain_choices(kinds: Bytes, passes: list[Bytes], header: Header) -> tuple[
     if (kinds == kinds[0]).all():
         return int(kinds[0]), b""
     sums = _sums(passes, header)
-    wrong = {order: int((_best(sums, order) != kinds).sum()) for order in _ORDERS}
+    wrong: dict[str, int] = {}
+    for order in _ORDERS:
+        wrong[order] = int((_best(sums, order) != kinds).sum())
+        if not wrong[order]:
+            return order, b""
     best = min(wrong, key=wrong.__getitem__)
-    if not wrong[best]:
-        return best, b""
     plainly = _packed(kinds)
     if len(best) == 5 or set(kinds.tolist()) <= set(map(int, best)):
         ranks = np.argmax(_ranked(sums, best) == kinds[:, None], axis=1).astype(np.uint8)

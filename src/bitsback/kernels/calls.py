@@ -17,6 +17,7 @@ import numpy as np
 from llvmlite import ir
 
 from bitsback.errors import KernelError
+from bitsback.kernels.builder import Function
 from bitsback.kernels.machine import for_ever
 from bitsback.kernels.unit import Part, Unit
 from bitsback.kernels.values import (
@@ -127,7 +128,7 @@ def identities(form: Form) -> Iterator[Any]:
 def put_entry(unit: Unit, name: str, body: Part, forms: tuple[Form, ...]) -> None:
     """Put the code of a kernel with its entry, which has the name ``name``."""
     arguments = [_OBJECT, _OBJECT.as_pointer(), LONG]
-    function = ir.Function(unit.module, ir.FunctionType(_OBJECT, arguments), name)
+    function = Function(unit.module, _OBJECT, arguments, name)
     unit.begin(function)
     entry = _Entry(unit, function)
     entry.need(unit.build.icmp_signed("==", function.args[2], ir.Constant(LONG, len(forms))))
@@ -194,7 +195,7 @@ class _Entry:
         if kind is TRUTH:
             return Number(TRUTH, self._is(self.call("PyObject_IsTrue", INT, obj), 1))
         value = self.call("PyLong_AsLongLong", LONG, obj)
-        with self._build.if_then(self._is(value, -1), likely=False):
+        with self._build.if_then(self._is(value, -1)):
             error = self.call("PyErr_Occurred", _OBJECT)
             with self._build.if_then(self._build.icmp_unsigned("!=", error, ir.Constant(_OBJECT, None))):
                 self._build.ret(ir.Constant(_OBJECT, None))  # too large, and Python knows

@@ -34,6 +34,7 @@ from llvmlite import ir
 
 from bitsback.errors import KernelError
 from bitsback.kernels import values
+from bitsback.kernels.builder import Function
 from bitsback.kernels.source import source
 from bitsback.kernels.unit import Part, Slot, Unit
 from bitsback.kernels.values import INTEGER, LONG, REAL, Array, Number
@@ -74,17 +75,16 @@ class Routine(Helper):
         arrays = values.arrays(given)
         for place in written:
             arrays[place].written()
-        result = unit.build.call(function, values.codes(given), cconv=function.calling_convention)
+        result = unit.build.call(function, values.codes(given))
         parts = (unit.build.extract_value(result, place) for place in range(len(values.codes(model))))
         return values.rebuilt(model, parts)
 
     def _made(self, unit: Unit, given: tuple[Any, ...]) -> tuple[Any, Any, set[int]]:
-        """A function of LLVM's, the form of its result, and which of the arrays it gets it writes to."""
-        name = f"{self.name}.{len(unit.module.globals)}"
+        """A function, the form of its result, and which of the arrays it gets it writes to."""
+        name = f"{self.name}.{len(unit.module.defined)}"
         result = unit.module.context.get_identified_type(f"{name}.result")
         kinds = [code.type for code in values.codes(given)]
-        function = ir.Function(unit.module, ir.FunctionType(result, kinds), name)
-        function.linkage, function.calling_convention = "internal", "fastcc"
+        function = Function(unit.module, result, kinds, name, seen=False)
         written: set[int] = set()
         inner = values.watched(values.rebuilt(given, iter(function.args)), written)
         with unit.another(function):

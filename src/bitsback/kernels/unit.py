@@ -10,14 +10,15 @@ from typing import Any
 from llvmlite import ir
 
 from bitsback.kernels import values
+from bitsback.kernels.builder import Builder, Function, Module
 from bitsback.kernels.values import LONG
 
 
 class Unit:
-    """A module of LLVM's, and the place in it where code is put next: ``build``, a builder of llvmlite's."""
+    """A module of LLVM's, and the place in it where code is put next: ``build``, a builder."""
 
     def __init__(self, name: str, triple: str) -> None:
-        self.module = ir.Module(name, context=ir.Context())
+        self.module = Module(name)
         self.module.triple = triple
         self.build: Any = None
         self._rooms: Any = None
@@ -26,18 +27,18 @@ class Unit:
         self.routines: dict[Any, Any] = {}
         """Functions that are there already."""
 
-    def begin(self, function: Any) -> None:
-        """Go on at the beginning of a function of LLVM's, an empty one."""
+    def begin(self, function: Function) -> None:
+        """Go on at the beginning of a function, an empty one."""
         rooms, first = (function.append_basic_block(name) for name in ("rooms", "first"))
-        self._rooms, self.build = ir.IRBuilder(rooms), ir.IRBuilder(first)
+        self._rooms, self.build = Builder(function, rooms), Builder(function, first)
 
     def end(self) -> None:
         """The function is complete."""
-        self._rooms.branch(self._rooms.function.basic_blocks[1])
+        self._rooms.branch(self._rooms.function.blocks[1])
 
     @contextmanager
-    def another(self, function: Any) -> Iterator[None]:
-        """Put code into another function of LLVM's, an empty one, and then go on where the unit stands."""
+    def another(self, function: Function) -> Iterator[None]:
+        """Put code into another function, an empty one, and then go on where the unit stands."""
         here = self._rooms, self.build
         self.begin(function)
         yield

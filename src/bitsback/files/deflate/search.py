@@ -237,8 +237,10 @@ def flushes_of(stream: Stream) -> Integers:
     """Where the stream has empty stored blocks that an encoder makes when it is asked to flush, twice; and one more
     where nothing behind refers to what was before."""
     blocks = stream.blocks
-    ends = np.cumsum(blocks[:, BYTES], dtype=np.int64)
     empty = (blocks[:, TYPE] == STORED) & (blocks[:, BYTES] == 0) & (blocks[:, FINAL] == 0)
+    if not empty.any():
+        return np.empty(0, np.int64)
+    ends = np.cumsum(blocks[:, BYTES], dtype=np.int64)
     # The walk takes the first block at such a place for it; so it must be, or follow others of its like
     begins = empty & ~np.concatenate([[False], empty[:-1]])
     there = begins & np.concatenate([[True], blocks[:-1, BYTES] > 0])
