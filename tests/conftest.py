@@ -1,8 +1,16 @@
-"""No test sees the models that the user has installed."""
+"""No test sees the models that the user has installed; properties are tried on 40 examples, if they say nothing else.
+
+``--hypothesis-profile=thorough`` tries 1,000.
+"""
 
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("quick", max_examples=40)
+settings.register_profile("thorough", max_examples=1000)
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ def test_whatever_zlib_writes() -> None:
     rng = np.random.default_rng(5)
     done = corrected = 0
     for _ in range(40):
-        plain = plain_bytes(rng, 600)
+        plain = plain_bytes(rng, 300)
         for stream in (pressed(rng, plain), tampered(rng, pressed(rng, plain))):
             try:
                 found, rules, corrections, size = take_apart(stream, 1 << 16)
@@ -29,17 +29,17 @@ def test_whatever_zlib_writes() -> None:
 @pytest.mark.parametrize("family", [0, 1, 2, 3])
 def test_all_rules(family: int) -> None:
     rng = np.random.default_rng(family)
-    for level in range(1, 10):
+    for level in range(1, 10, 1 if family < CHEAPEST else 2):
         for strategy in range(5):
             rules = level, int(rng.integers(1, 10)), strategy, int(rng.integers(8, 16)), family
-            plain = plain_bytes(rng, 500 if family < CHEAPEST else 100)
+            plain = plain_bytes(rng, 250 if family < CHEAPEST else 60)
             assert deflated(plain, rules) == write(plain, rebuild(plain, Recipe(rules)))
 
 
 def test_any_stream_by_a_plan() -> None:
     rng = np.random.default_rng(2)
     done = 0
-    for level in (6, 7, 8, 9) * 4:
+    for level in (6, 7, 8, 9) * 2:
         plain = plain_bytes(rng, 500)
         stream = pressed(rng, plain)
         rules = level, 8, int(rng.integers(2)), 15, CHEAPEST
@@ -49,14 +49,14 @@ def test_any_stream_by_a_plan() -> None:
         assert corrections is not None
         assert deflated(plain, rules, corrections) == put_together(plain, list(rules), corrections) == stream
         done += len(corrections) > 20
-    assert done > 5
+    assert done > 2
 
 
 def test_any_corrections_that_can_be_followed() -> None:
     rng = np.random.default_rng(1)
     followed = 0
     for _ in range(150):
-        plain = plain_bytes(rng, 600)
+        plain = plain_bytes(rng, 300)
         rules = [int(rng.integers(1, 10)), int(rng.integers(1, 10)), int(rng.integers(5)), 15, int(rng.integers(4))]
         corrections = rng.bytes(int(rng.integers(1, 30)))
         try:

@@ -249,7 +249,7 @@ def test_a_full_disk_behind_standard_output(archive: Path, spawn: Any, command: 
 def test_a_cache_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path, spawn: Any) -> None:
     """And no fault of the input, the output or the user."""
     (tmp_path / "file").touch()
-    for command in (("compress", "in", "-o", "out.bba"), ("test", "out.bba"), ("decompress", "out.bba", "-C", "out")):
+    for command in (("compress", "in", "-o", "out.bba"), ("decompress", "out.bba", "-C", "out")):
         process = spawn(*command, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")})
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0
@@ -323,9 +323,7 @@ def test_closed_streams_that_are_not_needed(archive: Path, tmp_path: Path, close
     [
         {"LC_ALL": "C"},
         {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
-        {"PYTHONIOENCODING": "ascii"},
         {"PYTHONIOENCODING": "ascii:strict"},
-        {"PYTHONIOENCODING": "latin-1"},
         {"PYTHONIOENCODING": "utf-16"},
     ],
     ids=str,
@@ -339,8 +337,6 @@ def test_any_name_through_any_encoding(tmp_path: Path, environment: dict[str, st
     for command in (
         "compress in --model none -v --json",
         "list in.bba -v",
-        "list in.bba --json",
-        "info in.bba",
         "decompress in.bba -C out -v --json",
         "decompress in.bba 'no\xe9thing' -C out",
     ):

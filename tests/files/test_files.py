@@ -77,8 +77,8 @@ def test_every_truncation(name):
 def test_every_byte_damaged(name):
     data = SAMPLES[name]
     for at in range(len(data)):
-        for change in (0x01, 0x80, 0xFF):
-            check_any(data[:at] + bytes([data[at] ^ change]) + data[at + 1 :], name)
+        change = (0x01, 0x80, 0xFF)[at % 3]
+        check_any(data[:at] + bytes([data[at] ^ change]) + data[at + 1 :], name)
 
 
 @settings(deadline=None, max_examples=200)

@@ -69,7 +69,7 @@ def images(kind, shape):
     few = (x // 3 + y // 2 + c) % 3 + (rng.random(shape) < 0.1)
     many = rng.integers(0, np.iinfo(kind).max + 1, shape) >> rng.integers(12)
     return (few if rng.random() < 0.5 else many).astype(kind)
-for number in range(400):
+for number in range(200):
     kind = (np.uint8, np.uint16)[number % 2]
     shape = tuple(int(rng.integers(1, most)) for most in (4, 12, 40, 5))
     whole = payload.encode(images(kind, shape))
@@ -116,7 +116,7 @@ JPEG_FILES = """
 from files.jpeg.test_jpeg import FILES
 from bitsback.files import parse, write
 rng = np.random.default_rng(0)
-for number in range(400):
+for number in range(200):
     bad = bytearray(FILES[number % len(FILES)])
     for place in rng.integers(2, len(bad), number % 4):
         bad[place] = rng.integers(256)

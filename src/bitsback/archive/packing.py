@@ -7,14 +7,17 @@ from enum import IntEnum
 from bitsback.errors import FormatError, UnsupportedVersionError
 
 DICTIONARY = (
-    b'{"format":"gzip","header":10,"inner":{"format":"idx","head":16,"layout":{}}}'
-    b'{"format":"tiff","head":122,"layout":{"bits":1,"align":4,"flip":true,"swap":true}}'
-    b'{"format":"bmp","head":1078,"layout":{"align":4,"flip":true}}'
+    b'{"arrays":[{"at":[8,3271],"codec":"lzw","coded":[[1,[0,0]]],"page":10800,"step":10800}],"format":"tiff"}'
+    b'{"format":"gzip","inner":{"format":"idx","head":16,"layout":{"bits":1,"align":4}},"members":[{"deflate":[9,8,0,15,0]}]}'
+    b'{"format":"npz","members":[{"array":{"format":"npy","head":128,"layout":{}},"deflate":[6,8,0,15,0]}]}'
+    b'{"format":"bmp","head":54,"layout":{"align":4,"flip":true,"swap":true}}'
     b'{"format":"pnm","head":13,"layout":{}}P6\n512 768\n255\nP5\n28 28\n255\n'
-    b'{"colour":6,"depth":16,"format":"png"}{"colour":2,"depth":8,"format":"png"}{"before":'
-    b".tiff.bmp.npz.pgm.png.npy/images/train/test/array.npy"
+    b'{"format":"jpeg"}{"chunks":"PLTE IDAT","colour":3,"depth":4,"format":"png","palette":1}'
+    b".tiff.bmp.npz.pgm.jpg.npy.png/images/train/test/array.npy"
     b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', 'fortran_order': False, 'shape': (1, 28, 28), }" + 60 * b" " + b"\n"
-    b'{"format":"npy","head":128,"layout":{}}{"colour":0,"depth":8,"format":"png"}'
+    b'{"format":"npy","head":128,"layout":{}}'
+    b'{"colour":0,"depth":1,"format":"png","images":[{"deflate":[6,8,1,15,0],"filter":"01234"}]}'
+    b'{"colour":2,"depth":8,"format":"png","images":[{"deflate":[6,8,1,15,0],"filter":"01234","head":30938}]}'
 )
 """Strings that small archives are made of: the preset dictionary of packing 3. Part of the format, never changed."""
 
