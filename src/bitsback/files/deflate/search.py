@@ -110,7 +110,7 @@ class _Search:
         found: dict[Rules, bytes] = {}
         for rules in self._finalists(found):
             most = _STEPS_A_BYTE * len(plain) + _STEPS_TRIAL
-            if found and rules != _CHEAPEST[0]:
+            if found and rules[4] != CHEAPEST:
                 most = min(most, self._left)
             walk = self._walk(rules, most, plain)
             corrections = walk.corrections(beginning, self._most if whole else len(plain))
@@ -140,7 +140,7 @@ class _Search:
             least = min(map(len, found.values()), default=self._most)
             yield _CHEAPEST[0]
             size = len(found.get(_CHEAPEST[0], b""))
-            if size * _SURELY > len(self._stream.tokens) and size * _DEARER < least:
+            if size * _SURELY > len(self._stream.tokens) and size < 2 * least:
                 yield from _CHEAPEST[1:]
 
     def _walk(self, rules: Rules, steps: int, plain: NDArray[np.uint8] | None = None) -> Walk:
@@ -160,6 +160,7 @@ class _Search:
     def _explained(self) -> Recipe | None:
         """The best of what explains all, or nearly so."""
         found: list[Recipe] = []
+        most_alike = _ALIKE if len(self._stream.tokens) else _ALIKE // 4
         alike, left = 0, most_steps(len(self._data))
         for rules in self._encoders():
             walk = self._walk(rules, left)
@@ -170,7 +171,7 @@ class _Search:
             if corrections is not None:
                 found.append(Recipe(rules, corrections))
             alike += 1 if corrections is not None else 4 * (walk.steps > _FAR)
-            if alike >= _ALIKE or left < 0:
+            if alike >= most_alike or left < 0:
                 break
         return min(found, key=lambda recipe: len(recipe.corrections), default=None)
 
