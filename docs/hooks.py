@@ -1,18 +1,68 @@
-"""A hook of MkDocs: the command's own help becomes its reference page, so that the two cannot differ."""
+"""Hooks of MkDocs: the command's own help becomes its reference page, mathematics becomes MathML, and the lab's scripts
+become pages that their pages link to."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import click
+from latex2mathml.converter import convert
+from mkdocs.structure.files import File, Files, InclusionLevel
 
 MARK = "<!-- commands -->"
 WIDTH = 78
 """Columns of the help; what a page has room for."""
 
+LAB = Path(__file__).parent / "lab"
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Replace the mark by a section for each command."""
-    if MARK not in markdown:
-        return markdown
+MATHS = re.compile(
+    r"(?P<code>^ *```.*?^ *```$|`[^`\n]+`|<!--.*?-->)"
+    r"|\$\$(?P<block>.+?)\$\$"
+    r"|(?<![\\\w$])\$(?=\S)(?P<inline>[^$\n]+?)(?<=\S)\$(?![\w$])",
+    re.MULTILINE | re.DOTALL,
+)
+"""Between dollars is mathematics, between two of them on lines of their own; not in code."""
+
+_formulas: dict[str, str] = {}
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add a page for each script of the lab."""
+    for script in sorted(LAB.glob("*.py")):
+        source = script.read_text("utf-8")
+        page = f"---\nsearch: {{exclude: true}}\n---\n# {script.name}\n\n````python\n{source}````\n"
+        files.append(
+            File.generated(config, f"lab/scripts/{script.stem}.md", content=page, inclusion=InclusionLevel.NOT_IN_NAV)
+        )
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Replace the mark by a section for each command, formulas by what will be replaced once more; name the script."""
+    place = Path(page.file.src_uri)
+    script = LAB / f"{place.stem.replace('-', '_')}.py"
+    if place.parent.as_posix() == "lab" and script.exists():
+        markdown += f"\n\n*Made by [docs/lab/{script.name}](scripts/{script.stem}.md).*\n"
+    if MARK in markdown:
+        markdown = markdown.replace(MARK, _commands())
+    return MATHS.sub(_put, markdown)
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Put formulas where they belong, which Markdown has not seen."""
+    return re.sub(r"xmathx\d+x", lambda found: _formulas[found[0]], html)
+
+
+def _put(found: re.Match[str]) -> str:
+    if found["code"]:
+        return found["code"]
+    formula = found["block"] or found["inline"]
+    name = f"xmathx{len(_formulas)}x"
+    _formulas[name] = convert(formula.strip(), display="block" if found["block"] else "inline")
+    return name
+
+
+def _commands() -> str:
     from bitsback.cli.app import app
 
     settings = app.context_settings | {"max_content_width": WIDTH, "terminal_width": WIDTH}
@@ -23,7 +73,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
             if (command := app.get_command(context, name)) is not None
             for section in _sections(command, context, name)
         ]
-    return markdown.replace(MARK, "\n\n".join([f"```text\n{app.get_help(context)}\n```", *sections]))
+        return "\n\n".join([f"```text\n{app.get_help(context)}\n```", *sections])
 
 
 def _sections(command: click.Command, parent: click.Context, name: str) -> list[str]:

@@ -84,6 +84,32 @@ def test_kernels_agree_with_the_reference_word_for_word_and_are_inverses(heads, 
     assert stack == make(heads, words)
 
 
+@pytest.mark.parametrize("precision", [12, 13, 16, 24])
+def test_quotients_are_exact_where_they_are_computed_by_floats(precision):
+    """Heads next to multiples of a frequency, with as many lanes as make pushing take the quick way."""
+    rng, total = np.random.default_rng(precision), 1 << precision
+    for freq in (
+        1,
+        2,
+        3,
+        total // 3,
+        total // 2 - 1,
+        total // 2,
+        total - 1,
+        total,
+        *rng.integers(1, total, 12).tolist(),
+    ):
+        most = freq << (64 - precision)  # from here on a head gives away a word first
+        quotients = [most // freq - 1, (1 << 32) // freq + 1, *rng.integers(1 << 20, most // freq, 3).tolist()]
+        heads = [q * freq + off for q in quotients for off in (-1, 0, 1, freq - 1)]
+        heads = [head for head in heads if 1 << 32 <= head < 1 << 64]
+        stack, reference = make(heads, range(60)), Reference(heads, list(range(60)))
+        start = (total - freq) // 2
+        stack.push(np.full(len(heads), start, np.uint32), np.full(len(heads), freq, np.uint32), precision)
+        reference.push([start] * len(heads), [freq] * len(heads), precision)
+        assert reference.same_as(stack)
+
+
 def intervals(n, precision):
     """n intervals from a fixed recurrence that no library version can change."""
     x = (np.arange(1, n + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)

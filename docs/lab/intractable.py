@@ -44,7 +44,7 @@ def curves(excess):
     return figure
 
 
-KINDS = ["x", "a part missing", "moved ½ pixel", "moved 1 pixel", "nearest other digit"]
+KINDS = ["x", "a part missing", "a small part missing", "moved ½ pixel", "moved 1 pixel", "nearest other digit"]
 
 
 def shifted(image, pixels):
@@ -59,18 +59,19 @@ def distance(a, b):
 
 
 def variants(x, others):
-    """Five pictures and what they are: x, x with a part missing, x moved twice, the nearest of the others."""
-    damaged = x.copy()
+    """Six pictures and what they are: x, x with parts missing, x moved twice, the nearest of the others."""
+    damaged, chipped = x.copy(), x.copy()
     damaged[21:, :] = 0  # the lowest quarter
+    chipped[23:, :] = 0
     nearest = others[distance(others, x).argmin()]
-    return [x, damaged, shifted(x, 0.5), shifted(x, 1.0), nearest]
+    return [x, damaged, chipped, shifted(x, 0.5), shifted(x, 1.0), nearest]
 
 
 def pictures(sheets):
     """Figure: the variants of some digits, with their distances."""
-    figure, axes = plt.subplots(len(sheets), 5, figsize=(WIDTH, 1.65 * len(sheets)))
+    figure, axes = plt.subplots(len(sheets), len(KINDS), figsize=(WIDTH, 1.45 * len(sheets)))
     for axis, name in zip(axes[0], KINDS, strict=True):
-        axis.set_title(name, fontsize=10)
+        axis.set_title(name.replace(" missing", "\nmissing").replace("other digit", "\nother digit"), fontsize=9)
     for row, images in zip(axes, sheets, strict=True):
         for axis, image in zip(row, images, strict=True):
             axis.imshow(tiles(image[None], 1), vmin=0, vmax=255)
@@ -98,16 +99,17 @@ def main(mode):
     grey = digits(200 if quick else 3000, seed=4, levels=256)
     labels = np.arange(len(grey)) % 10
     sheets = [variants(grey[i], grey[labels != labels[i]]) for i in range(20 if quick else 200)]
-    _, part, half, one, other = np.array([distance(np.stack(images), images[0]) for images in sheets]).T
-    share = f"{100 * (half > part).mean():.0f} %", f"{100 * (one > other).mean():.0f} %"
-    squared = [[kind, f"{d.mean():.4f}"] for kind, d in zip(KINDS[1:], (part, half, one, other), strict=True)]
+    _, part, small, half, one, other = np.array([distance(np.stack(images), images[0]) for images in sheets]).T
+    share = [f"{100 * truth.mean():.0f} %" for truth in (half > part, half > small, one > other)]
+    squared = [[kind, f"{d.mean():.4f}"] for kind, d in zip(KINDS[1:], (part, small, half, one, other), strict=True)]
     head = ["samples from the prior", "bits too many, mean", "the worst digit", "within 1 bit"]
     parts = [
         table(head, rows),
         f"Squared distance from x, average of {len(sheets)} digits:",
         table(["", "squared distance"], squared),
-        f"Moved by half a pixel a digit is farther from x than with a part missing: {share[0]} of them. Moved by one "
-        f"it is farther than the nearest of {len(grey):,} that shows another digit: {share[1]}.",
+        f"Moved by half a pixel a digit is farther from x than with the part missing: {share[0]} of them; than with "
+        f"the small part missing: {share[1]}. Moved by one it is farther than the nearest of {len(grey):,} that shows "
+        f"another digit: {share[2]}.",
     ]
     shown = [sheets[i] for i in (3, 4, 7)]
     figures = {"intractable": curves(excess), "intractable-distance": pictures(shown)}

@@ -40,6 +40,9 @@ MAX_LANES = 1 << 16
 _LOWEST = np.uint64(1 << 32)
 _ONE = np.uint64(1)
 
+_QUICK = 13
+"""Bits of precision from which on the quotients of pushes are below 2^51."""
+
 
 class Encoder(NamedTuple):
     """The intervals of all symbols, uint32, which a kernel fills in the order of popping; then they are pushed."""
@@ -95,11 +98,25 @@ def take(heads, tail, length, lane, start, stop, precision):  # type: ignore[no-
     return length
 
 
+@helper
+def _quotient(head, freq):  # type: ignore[no-untyped-def]
+    """Return ``head // freq``, which is below 2^51: by float64, which is off by 1 at most, and put right.
+
+    Processors divide integers of 64 bits several times more slowly; but not where each quotient has to wait for the
+    last one, so this is for several lanes.
+    """
+    real = np.float64(np.int64(head >> 32)) * 4294967296.0 + np.float64(np.int64(head & 0xFFFFFFFF))
+    quotient = np.int64(real / np.float64(np.int64(freq)))
+    rest = np.int64(head) - quotient * np.int64(freq)
+    return np.uint64(quotient - (rest < 0) + (rest >= np.int64(freq)))
+
+
 @kernel
 def _push(heads, tail, length, starts, freqs, precision):  # type: ignore[no-untyped-def]
     """Push all symbols, last first; return the new length, or -1 if an interval is empty or out of range."""
     total = _ONE << precision
     lanes = heads.size
+    quick = precision >= _QUICK and lanes > 2
     lane = (starts.size - 1) % lanes
     for i in range(starts.size - 1, -1, -1):
         start, freq = np.uint64(starts[i]), np.uint64(freqs[i])
@@ -110,7 +127,7 @@ def _push(heads, tail, length, starts, freqs, precision):  # type: ignore[no-unt
         full = (head >> (64 - precision)) >= freq
         length += full
         head = head >> 32 if full else head
-        quotient = head // freq
+        quotient = _quotient(head, freq) if quick else head // freq
         heads[lane] = (quotient << precision) + (head - quotient * freq) + start
         lane = lanes - 1 if lane == 0 else lane - 1
     return length

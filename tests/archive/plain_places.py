@@ -2,8 +2,10 @@
 
 import zlib
 from functools import partial
+from itertools import groupby, pairwise
 
 from archive import plain_deflate, plain_reader
+from bitsback.files.fax import BLACK, LONG, WHITE  # tables of T.4
 
 
 def file_of(recipes, blob, arrays):
@@ -83,7 +85,11 @@ def coded(recipe, whole, spans, source):
     hows = [how for count, how in recipe["coded"] for _ in range(count)]
     for (start, size), piece, how in zip(spans, plain, hows, strict=True):
         choices, following = source.take(source.varint()), source.take(source.varint())
-        data = CODECS[recipe["codec"]](piece, how, choices) + following
+        kind, *words = recipe["codec"].split(" ")
+        code = CODECS.get(kind)
+        if words:
+            code = partial(SIZED.get(kind, partial(fax, kind)), int(words[0]), words[1:])
+        data = code(piece, how, choices) + following
         assert len(data) == size
         yield start, data
 
@@ -189,5 +195,102 @@ def rle(piece, how, choices, each=1):
     return b"".join(number.to_bytes(4, "little") for number in head) + out
 
 
+def fax(kind, width, words, piece, how, choices):
+    stride, out, above = -(-width // 8), "", []
+    eol = "000000000001"
+    for number, at in enumerate(range(0, len(piece), stride)):
+        bits = "".join(f"{byte:08b}" for byte in piece[at : at + stride])[:width]
+        changes = [x for x in range(width) if bits[x] != ("0" + bits)[x]]
+        two = kind == "g4" or ("above" in words and choices[number >> 3] >> (7 - number % 8) & 1)
+        if kind == "mh":
+            out += "0" * (-len(out) % 8)
+        if kind == "g3":
+            out += "0" * ((-len(out) - 12) % 8 if how[0] else 0) + eol + str(1 - int(two)) * ("above" in words)
+        out += line(changes, above, width) if two else runs([0, *changes, width], 0)
+        above = changes
+    out += (eol + "1" * ("above" in words)) * how[1]
+    out += "0" * (-len(out) % 8)
+    data = int(out, 2).to_bytes(len(out) // 8, "big")
+    return bytes(int(f"{byte:08b}"[::-1], 2) for byte in data) if "reverse" in words else data
+
+
+def runs(edges, colour):
+    out = ""
+    for start, stop in pairwise(edges):
+        codes, size = ((WHITE, BLACK)[colour] + LONG).split(), stop - start
+        while size >= 2624:
+            out, size = out + codes[103], size - 2560
+        out += (codes[63 + size // 64] if size >= 64 else "") + codes[size % 64]
+        colour = 1 - colour
+    return out
+
+
+def line(changes, above, width):
+    out, at, colour = "", -1, 0
+    while at < width:
+        a1, a2 = ([x for x in changes if x > at] + [width] * 2)[:2]
+        b1, b2 = ([x for k, x in enumerate(above) if x > at and k % 2 == colour] + [width])[0], width
+        b2 = min([x for x in above if x > b1] + [width])
+        if b2 < a1:
+            out, at = out + "0001", b2
+        elif abs(a1 - b1) <= 3:
+            names = {0: "1", 1: "011", 2: "000011", 3: "0000011", -1: "010", -2: "000010", -3: "0000010"}
+            out, at, colour = out + names[a1 - b1], a1, 1 - colour
+        else:
+            out, at = out + "001" + runs([max(at, 0), a1, a2], colour), a2
+    return out
+
+
 CODECS = {"deflate": plain_deflate.deflated, "zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}
+
+
+def tga(unit, _, piece, how, choices):
+    pixels = [piece[at : at + unit] for at in range(0, len(piece), unit)]
+    led = heads(pixels, how[0] // unit, how[1]) if how else choices
+    out, at = b"", 0
+    for head in led:
+        count = 1 + head if head < 128 else 257 - head
+        out += bytes([head if head < 128 else 384 - head]) + b"".join(pixels[at : at + (count if head < 128 else 1)])
+        at += count
+    assert at == len(pixels)
+    return out
+
+
+def pcx(row, _, piece, how, choices):
+    out = b""
+    cuts = [cut for at in range(0, len(piece), row) for cut in (at, at + row - how)] + [len(piece)]
+    for at, stop in pairwise(cuts):
+        for byte, same in groupby(piece[at:stop]):
+            size = len(list(same))
+            for run in [63] * (size // 63) + [size % 63] * (size % 63 > 0):
+                out += (bytes([192 + run]) if run > 1 or byte >= 192 else b"") + bytes([byte])
+    return out
+
+
+def qoi(channels, _, piece, how, choices):
+    seen, last, out, run = {}, (0, 0, 0, 255), b"", 0
+    for at in range(0, len(piece), channels):
+        now = (*piece[at : at + channels], 255)[:4]
+        if now == last:
+            run += 1
+        if run and (now != last or run == 62 or at + channels == len(piece)):
+            out, run = out + bytes([191 + run]), 0
+        if now != last:
+            place = (3 * now[0] + 5 * now[1] + 7 * now[2] + 11 * now[3]) % 64
+            r, g, b = ((x - y + 128) % 256 - 128 for x, y in zip(now[:3], last[:3], strict=True))
+            if seen.get(place, (0, 0, 0, 0)) == now:
+                out += bytes([place])
+            elif now[3] != last[3]:
+                out += bytes([255, *now])
+            elif all(-2 <= x <= 1 for x in (r, g, b)):
+                out += bytes([64 + 16 * (r + 2) + 4 * (g + 2) + b + 2])
+            elif -32 <= g <= 31 and -8 <= r - g <= 7 and -8 <= b - g <= 7:
+                out += bytes([160 + g, 16 * (r - g + 8) + b - g + 8])
+            else:
+                out += bytes([254, *now[:3]])
+            seen[place] = last = now
+    return out
+
+
+SIZED = {"tga": tga, "pcx": pcx, "qoi": qoi}
 CODECS |= {"rle": rle, "rle16": partial(rle, each=2), "rle32": partial(rle, each=4)}

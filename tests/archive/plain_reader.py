@@ -692,6 +692,13 @@ def words(recipe, blob, arrays):
 
 def file_of(recipe, blob, arrays):
     """The file that a recipe makes, if it makes the same everywhere."""
+    if "gaps" in recipe:
+        (images,) = arrays
+        source = Bytes(blob)
+        head = source.take(recipe["head"])
+        gaps = [source.take(source.varint()) for _ in range(recipe["gaps"])]
+        places = source.take(images.size)
+        return head + b"".join(gaps[k] + b"%d" % v for k, v in zip(places, images.ravel(), strict=True)) + source.rest()
     if "head" in recipe and recipe["format"] != "words":
         (images,) = arrays
         middle, blob = with_ends(images, recipe, blob)

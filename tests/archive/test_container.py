@@ -328,6 +328,12 @@ def test_many_ends_that_are_none_take_no_time() -> None:
     assert ContainerReader(build() + ends).tail == len(ends)
 
 
+def test_many_frames_that_are_none_take_no_time() -> None:
+    hostile = File((SYNC + b"\1\0\0\0") * 80_000)
+    with pytest.raises(LimitError, match="looks like chunks"):
+        Finder(hostile, Limits()).find(0)
+
+
 def test_indexes_that_overlap_take_no_time() -> None:
     """Many ends, each with an index of its own that holds all those before it, and says nothing sensible."""
     count, size = 300, FRAME_SIZE

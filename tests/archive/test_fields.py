@@ -51,6 +51,17 @@ def test_integers_too_long_too_large_or_cut_are_refused(data: str) -> None:
         Cursor(bytes.fromhex(data)).varint()
 
 
+@pytest.mark.parametrize("size", [1, 2, 8, 9, 10])
+def test_many_integers_are_read_as_one_by_one(size: int) -> None:
+    edge = min(WORD, 1 << 7 * size)
+    values = [edge - 1, 0, 1, edge >> 1, 127, 128] * 50
+    cursor = Cursor(b"\7" + varints(values) + b"\5")
+    assert (cursor.varint(), cursor.varints(300), cursor.varint(), cursor.left) == (7, values, 5, 0)
+    for wrong in ("8000", "ff00", "ffffffffffffffffff02", "80"):
+        with pytest.raises(FormatError):
+            Cursor(varints(values) + bytes.fromhex(wrong)).varints(301)
+
+
 def test_the_largest_integer_is_read() -> None:
     assert Cursor(bytes.fromhex("ffffffffffffffffff01")).varint() == WORD - 1
 

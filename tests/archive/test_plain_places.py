@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 
 import numpy as np
 import pytest
@@ -9,8 +10,11 @@ from PIL import Image
 
 from archive import plain_reader
 from bitsback.files import parse
+from bitsback.files.qoi_pixels import encode
 from files.test_places import BASELINE, RLE, VOLUME, dicom, encapsulated, jpegs, rle
+from files.test_simple import IMAGES, saved
 from files.test_tar import FILES, PGM, packed
+from files.test_tiff import FAX, jpeg_tiff, page
 from files.test_zips import zipped
 
 
@@ -51,6 +55,46 @@ def test_tiff(mode, compression):
     data = tiff(image, compression=compression, tiffinfo=tags, save_all=True, append_images=[image])
     picture = parse(data, "a.tif")
     assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data
+
+
+@pytest.mark.parametrize(("compression", "options"), FAX)
+def test_fax(compression, options):
+    info = {278: 16} | ({292: options} if options else {})
+    data = tiff(Image.fromarray(page()), compression=compression, tiffinfo=info)
+    picture = parse(data, "a.tif")
+    assert picture.parts
+    assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data
+
+
+def test_numbers_and_jpeg_in_tiff():
+    x = (np.add.outer(np.arange(16), np.arange(40)) * 999.5).astype("f4")
+    file = io.BytesIO()
+    pytest.importorskip("tifffile").imwrite(file, x, compression="zlib", predictor=3, rowsperstrip=5)
+    for data in (file.getvalue(), jpeg_tiff("RGB")):
+        picture = parse(data, "a.tif")
+        assert picture.parts
+        assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data
+
+
+SIMPLE = [saved("tga", IMAGES[name], compression="tga_rle") for name in IMAGES]
+SIMPLE += [
+    saved("pcx", IMAGES["rgb"]),
+    saved("pcx", IMAGES["grey"]),
+    b"P3 2 2 255\n1  2 3\n4 5 6 7 8 9\n10\n11 12 end"[:-4],
+]
+SIMPLE += [b"P1 4 2\n0110\n1001\n"]
+_PIXELS = np.random.default_rng(0).choice([0, 0, 1, 254, 9, 40], (9, 30, 4)).cumsum(axis=1).astype(np.uint8)
+for _pixels in (_PIXELS, _PIXELS[..., :3].copy()):
+    _head = b"qoif" + struct.pack(">IIBB", 30, 9, _pixels.shape[2], 0)
+    SIMPLE.append(_head + encode(_pixels.tobytes(), _pixels.shape[2]) + bytes(7) + b"\1")
+
+
+@pytest.mark.parametrize("number", range(len(SIMPLE)))
+def test_simple_formats(number):
+    picture = parse(SIMPLE[number])
+    assert picture.parts
+    recipe = json.loads(json.dumps(picture.recipe))
+    assert plain_reader.file_of(recipe, picture.blob, picture.parts) == SIMPLE[number]
 
 
 def test_rows_that_end_in_anything():

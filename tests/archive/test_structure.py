@@ -227,14 +227,23 @@ def many_pieces(count: int, content: int) -> tuple[DataHead, bytes]:
     return DataHead(data=Bytes(Packing.DEFLATE, count, 0, len(packed)), byte_pieces=pieces), packed
 
 
+def many_names(members: int, arrays: int) -> tuple[Directory, tuple[DataHead, bytes]]:
+    """Names of one content, which has many arrays of a pixel."""
+    rows = [Row(Entry(f"{n:x}"), 0) for n in range(members)]
+    block = Block(0, 1, (Lot(arrays, (1, 1, 1)),), 0, 0)
+    pieces = [Piece(0, part, 0, 1) for part in range(1, arrays + 1)]
+    return Directory(0, 0, rows, [Content(0, 0, "{}", (1,) * arrays)]), (DataHead([block], pieces), b"")
+
+
 @pytest.mark.parametrize(
     "data",
     [
+        build(*many_names(2000, 1000)),
         build(*(directory_of(MAX_ROWS, n * MAX_ROWS) for n in range(20))),
         build(*(many_pieces(40_000, n) for n in range(20))),
         build(*[(DataHead([Block(0, 1, (Lot(1, (1, 1, 1)),), 0, 0)] * 30_000, [Piece(0, 1, 0, 30_000)]), b"")] * 20),
     ],
-    ids=["members", "pieces", "blocks"],
+    ids=["names", "members", "pieces", "blocks"],
 )
 def test_a_small_file_does_not_describe_much(data: bytes) -> None:
     assert len(data) < 100_000

@@ -15,6 +15,7 @@ from PIL import Image
 
 from bitsback.cli.list import time_words
 from cli.files import chunks, flip, tree
+from files.test_tar import PGM, packed
 
 Run = Callable[..., Any]
 
@@ -26,6 +27,20 @@ def test_a_line_for_each_member(run: Run, archive: Path) -> None:
     assert lines[0].split() == ["-", "-", "folder", "in/"]
     assert lines[1].split() == ["1,028", "30x30", "adaptive", "in/0.npy"]
     assert lines[6].split() == ["250", "-", "packed", "in/text.txt"]
+
+
+def test_what_is_inside_of_files(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.tar").write_bytes(packed({"x/a.pgm": PGM, "b.txt": b"words"}))
+    assert run("compress", "a.tar", "-q", "--model", "none").code == 0
+    lines = [line.split() for line in run("list", "a.tar.bba", "--files").out.decode().splitlines()]
+    assert lines[0][-1] == "a.tar" and lines[1:] == [
+        [f"{len(PGM)}", "20x24", "pnm", "a.tar/x/a.pgm"],
+        ["5", "-", "-", "a.tar/b.txt"],
+    ]
+    (facts,) = map(json.loads, run("list", "a.tar.bba", "--files", "--json").out.splitlines())
+    assert [one["name"] for one in facts["files"]] == ["x/a.pgm", "b.txt"]
+    assert facts["files"][0] == {"name": "x/a.pgm", "size": len(PGM), "format": "pnm", "shapes": [[1, 20, 24, 1]]}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links")

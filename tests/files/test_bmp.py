@@ -39,7 +39,7 @@ def test_damaged_and_unusual_files_are_kept(kept):
     kept(good[:20], "ends within the BMP header", "a.bmp")
     kept(good[:-1], "before its pixels do", "a.bmp")
     kept(good[:14] + b"\xff" + good[15:], "unknown BMP header", "a.bmp")
-    kept(good[:28] + b"\x10" + good[29:], "16 bits", "a.bmp")
+    kept(good[:28] + b"\x11" + good[29:], "17 bits", "a.bmp")
     kept(good[:30] + b"\1" + good[31:], "compression 1", "a.bmp")
     kept(good[:10] + b"\1" + good[11:], "damaged BMP header", "a.bmp")
 

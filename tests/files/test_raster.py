@@ -82,7 +82,9 @@ def test_samples_that_do_not_fit():
         pack(np.zeros((1, 1, 1, 2), np.uint8), Layout(swap=True))
 
 
-@pytest.mark.parametrize("fields", [{"bits": 3}, {"align": 2}, {"axes": "nhww"}, {"bits": 1, "axes": "nchw"}])
+@pytest.mark.parametrize(
+    "fields", [{"bits": 17}, {"bits": 3, "signed": True}, {"align": 2}, {"axes": "nhww"}, {"bits": 1, "axes": "nchw"}]
+)
 def test_impossible_layouts(fields):
     with pytest.raises(ValueError, match="impossible"):
         Layout(**fields)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from bitsback.files import parse, write
+from bitsback.files import innermost, parse, shown, write
 
 
 def tiff(image, **options):
@@ -149,17 +149,118 @@ def test_tiles(compression, check_file):
 
 def test_pages_that_cannot_be_are_bytes_between_those_that_can(check_file):
     x = np.random.default_rng(0).integers(0, 256, (40, 50)).astype(np.uint8)
-    floats = tags(5, 5, 32, sign=3), [np.arange(25, dtype="<f4").tobytes()]
-    data = made([floats, (tags(50, 40), [x.tobytes()]), (tags(50, 40, compression=99), [b"?" * 30])])
+    odd = tags(5, 5, 24), [bytes(75)]
+    data = made([odd, (tags(50, 40), [x.tobytes()]), (tags(50, 40, compression=99), [b"?" * 30])])
     assert [part.shape for part in check_file(data, exact=True).parts] == [(1, 40, 50, 1)]
+
+
+FAX = [("group4", None), ("group3", None), ("group3", 1), ("group3", 4), ("group3", 5), ("tiff_ccitt", None)]
+
+
+def page(width=131, height=40):
+    """Black and white: runs, blank rows, rows like the one above, shifted ones."""
+    rng = np.random.default_rng(0)
+    rows = (rng.random((height, width)) < 0.05).cumsum(axis=1) % 2
+    rows[1 : height // 10], rows[height // 2], rows[-3:-1] = rows[0], 1, np.roll(rows[-4], 2)
+    return rows.astype(bool)
+
+
+@pytest.mark.parametrize(("compression", "options"), FAX)
+def test_fax(compression, options, check_file):
+    for rows in (page(), page(6001, 8)):
+        data = tiff(
+            Image.fromarray(rows), compression=compression, tiffinfo={278: 16} | ({292: options} if options else {})
+        )
+        picture = check_file(data, "a.tif", exact=True)
+        assert np.array_equal(picture.parts[0][0, :, :, 0], rows)
+
+
+def test_reversed_bits(check_file):
+    rows = page()
+    data = tiff(Image.fromarray(rows), compression="group4", tiffinfo={278: 99, 266: 1})
+    with Image.open(io.BytesIO(data)) as image:
+        (start,), (size,) = image.tag_v2[273], image.tag_v2[279]
+    swapped = bytes(int(f"{byte:08b}"[::-1], 2) for byte in data[start : start + size])
+    tag = tags(131, 40, 1, compression=4) | {266: [2]}
+    assert np.array_equal(check_file(made([(tag, [swapped])]), exact=True).parts[0][0, :, :, 0], rows)
+    tag = tags(131, 40, 1) | {266: [2]}
+    packed = np.packbits(rows, axis=1, bitorder="little").tobytes()
+    assert np.array_equal(check_file(made([(tag, [packed])]), exact=True).parts[0][0, :, :, 0], rows)
+
+
+@pytest.mark.parametrize("bits", [3, 5, 6, 10, 12, 14])
+def test_samples_of_any_bits(bits, check_file):
+    x = np.random.default_rng(0).integers(0, 1 << bits, (7, 9))
+    rows = ["".join(f"{value:0{bits}b}" for value in row) for row in x]
+    packed = b"".join(int(row + "0" * (-len(row) % 8), 2).to_bytes(-(-len(row) // 8), "big") for row in rows)
+    picture = check_file(made([(tags(9, 7, bits), [packed])]), exact=True)
+    assert np.array_equal(picture.parts[0][0, :, :, 0], x)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u4"])
+def test_numbers(dtype, order, check_file):
+    x = (np.add.outer(np.arange(16), np.arange(40)) * 999.5).astype(order + dtype)
+    sign = {"f": 3, "i": 2, "u": 1}[dtype[0]]
+    raw = tags(40, 16, 8 * x.itemsize, sign=sign, rows=5), [x[at : at + 5].tobytes() for at in range(0, 16, 5)]
+    deflated = raw[0] | {259: [8]}, [zlib.compress(piece) for piece in raw[1]]
+    picture = check_file(made([raw, raw, deflated], order), exact=True)
+    assert [one["words"]["bits"] for one in picture.recipe["arrays"]] == [8 * x.itemsize] * 2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_predictor_of_floats(dtype, channels, check_file):
+    tifffile = pytest.importorskip("tifffile")
+    x = (np.add.outer(np.arange(16), np.arange(40))[..., None] * np.arange(1.5, 1.5 + channels)).astype(dtype)
+    file = io.BytesIO()
+    try:
+        photo = "rgb" if channels == 3 else "minisblack"
+        tifffile.imwrite(file, x.squeeze(), compression="zlib", predictor=3, rowsperstrip=5, photometric=photo)
+    except ImportError as error:
+        pytest.skip(str(error))
+    one = check_file(file.getvalue(), "a.tif", exact=True).recipe["arrays"][0]
+    assert one["planes"] == [40 * x.itemsize * channels, channels]
+
+
+def jpeg_tiff(mode="RGB", **tiffinfo):
+    ramp = np.add.outer(np.arange(40), 3 * np.arange(50)).astype(np.uint8)
+    return tiff(Image.fromarray(ramp).convert(mode), compression="jpeg", tiffinfo={278: 16} | tiffinfo)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg(mode, check_file):
+    data = jpeg_tiff(mode)
+    picture = check_file(data, "a.tif", exact=True)
+    assert picture.coefficients == {0, 1, 2} and picture.recipe["arrays"][0]["front"] > 100
+    shapes = [part.shape for part in picture.parts]
+    strips = []
+    for part in range(3):
+        recipe, blob, which = innermost(picture.recipe, picture.blob, shapes, part)
+        strips.append(shown(write(recipe, blob, [picture.parts[k] for k in which])))
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(np.concatenate(strips), np.asarray(image)) or mode == "CMYK"
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
 def test_damaged_files_come_back_as_they_are(compression):
     image = Image.fromarray((np.add.outer(np.arange(30), np.arange(40)) % 7).astype(np.uint8))
-    good = tiff(image, compression=compression, tiffinfo={278: 8})
+    damage(tiff(image, compression=compression, tiffinfo={278: 8}), 100)
+
+
+@pytest.mark.parametrize(("compression", "options"), FAX[:3])
+def test_damaged_fax_comes_back_as_it_is(compression, options):
+    more = {292: options} if options else {}
+    damage(tiff(Image.fromarray(page()), compression=compression, tiffinfo={278: 16} | more), 60)
+
+
+def test_damaged_jpeg_in_tiff_comes_back_as_it_is():
+    damage(jpeg_tiff(), 30)
+
+
+def damage(good, times):
     rng = np.random.default_rng(0)
-    for _ in range(150):
+    for _ in range(times):
         data = bytearray(good)
         for _ in range(rng.integers(1, 4)):
             data[rng.integers(len(data))] = rng.integers(256)
@@ -171,8 +272,11 @@ def test_damaged_files_come_back_as_they_are(compression):
 
 def test_other_files_are_kept(kept):
     good = tiff(Image.new("RGB", (30, 20), (1, 2, 3)))
-    kept(tiff(Image.new("1", (30, 20)), compression="group4"), "compression 4", "a.tif")
-    kept(tiff(Image.new("F", (3, 2))), "floating-point", "a.tif")
+    kept(made([(tags(4, 4, compression=6), [bytes(16)])]), "compression 6", "a.tif")
+    kept(made([(tags(4, 4, 24), [bytes(48)])]), "24 bits", "a.tif")
+    kept(made([(tags(4, 4, compression=4), [bytes(9)])]), "a TIFF with samples of 8 bits", "a.tif")
+    kept(made([(tags(4, 4, 1, compression=4), [bytes(9)])]), "damaged fax data", "a.tif")
+    kept(tiff(Image.new("F", (3, 2))), "few numbers", "a.tif")
     kept(good[:60], "ends within", "a.tif")
     kept(good[:-1], "before its pixels do", "a.tif")
     kept(b"II*\0\xff\xff\xff\xff", "ends within the TIFF tags", "a.tif")

@@ -62,17 +62,22 @@ _HEADER = struct.Struct("<8sBBHHBBQ")  # magic, major, minor, required and optio
 _FRAME = struct.Struct("<4sBBHQIIQQQ")  # sync, kind, flags, 0, id, number, head size, offset, payload size, its check
 _CHECK = struct.Struct("<Q")
 _FOOTER = struct.Struct("<QQ")  # offset of the index, id
+_WHOLE_FOOTER = struct.Struct("<QQQ8s")  # the same, check, magic
 
 HEADER_SIZE = _HEADER.size + _CHECK.size
 FRAME_SIZE = _FRAME.size + _CHECK.size
 FOOTER_SIZE = _FOOTER.size + _CHECK.size + len(END_MAGIC)
 
-_START = re.compile(re.escape(SYNC) + rb".[\0-\x03]\0\0.{22}\0\0.{6}\0\0", re.DOTALL)
+_START = re.compile(re.escape(SYNC) + rb"(?=.[\0-\x03]\0\0.{22}\0\0.{6}\0\0)", re.DOTALL)
 """What a frame looks like: known flags, the reserved field, and a place and a payload below 2^48."""
+_END = re.compile(re.escape(END_MAGIC) + rb"(?<=\0\0.{24})", re.DOTALL)
+"""The end of a footer, if the place of its index is below 2^48."""
 _WINDOW = 1 << 20
 """Bytes that are looked at, at a time."""
 _HEADS = 1 << 12
 """Bytes that are read for a frame and its head, which mostly are fewer."""
+_WRONG = 1 << 10
+"""So many bytes more count as looked at where what looks like a frame is none."""
 
 
 class System(IntEnum):
@@ -185,8 +190,7 @@ class Index:
 
     def encode(self) -> bytes:
         numbers = (self.required, self.previous, self.first, len(self.sizes), *self.sizes, len(self.removed))
-        runs = b"".join(struct.pack("<Q", run) for run in self.runs)
-        return varints(numbers) + ascending(self.removed) + runs
+        return varints(numbers) + ascending(self.removed) + _packed_ids(self.runs)
 
     @classmethod
     def decode(cls, data: bytes, room: int, limits: Limits = DEFAULT_LIMITS) -> Index:
@@ -206,8 +210,12 @@ class Index:
         removed = cursor.ascending(count)
         if cursor.left % 8 or cursor.left > 8 * EARLIER:
             raise FormatError("the index has bytes left over")
-        runs = [run for (run,) in struct.iter_unpack("<Q", cursor.take(cursor.left))]
+        runs = list(struct.unpack(f"<{cursor.left // 8}Q", cursor.take(cursor.left)))
         return cls(previous, first, sizes, removed, runs, required)
+
+
+def _packed_ids(runs: Sequence[int]) -> bytes:
+    return struct.pack(f"<{len(runs)}Q", *runs)
 
 
 def _check_features(required: int) -> None:
@@ -349,6 +357,22 @@ class File:
         return running.intdigest()
 
 
+class Ahead:
+    """Reads that mostly go on where the last one ended: a little more is read each time. For one thread."""
+
+    def __init__(self, file: File) -> None:
+        self.file, self.size = file, file.size
+        self._start, self._data = 0, b""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Exactly ``size`` bytes at ``offset``, or TruncatedError."""
+        at = offset - self._start
+        if not 0 <= at <= len(self._data) - size:
+            self._start, at = offset, 0
+            self._data = self.file.read(offset, max(size, min(_HEADS, self.size - offset)))
+        return self._data[at : at + size]
+
+
 class Finder:
     """Chunks anywhere in a file, asked for from the front to the back; reads a little at a time.
 
@@ -366,32 +390,32 @@ class Finder:
             if not self._start <= offset <= self._start + len(self._window) - FRAME_SIZE:
                 self._start = offset
                 self._window = self._file.read(offset, min(_WINDOW, self._file.size - offset))
-            match = _START.search(self._window, offset - self._start)
-            if match is None:
-                offset = self._start + len(self._window) - FRAME_SIZE + 1
-            elif match.start() + FRAME_SIZE > len(self._window):
+            for match in _START.finditer(self._window, offset - self._start):
                 offset = self._start + match.start()
+                if match.start() + FRAME_SIZE > len(self._window):
+                    break
+                if chunk := self._chunk(offset):
+                    return chunk
             else:
-                offset = self._start + match.start()
-                if self._is_whole(offset):
-                    with suppress(FormatError):
-                        return read_chunk(self._file, offset, None, self._limits)
-                offset += 1
+                offset = self._start + len(self._window) - FRAME_SIZE + 1
         return None
 
-    def _is_whole(self, offset: int) -> bool:
-        """Whether frame and head are what their check says; no error is made for the many that are not."""
+    def _chunk(self, offset: int) -> Chunk | None:
+        """The chunk there, if frame and head are what their check says."""
         at = offset - self._start
         size = FRAME_SIZE + int.from_bytes(self._window[at + _HEAD_SIZE_AT : at + _HEAD_SIZE_AT + 4], "little")
         if size > min(FRAME_SIZE + self._limits.head, self._file.size - offset):
-            return False
-        self._budget -= size
-        if self._budget < 0:
-            raise LimitError("too much of the file looks like chunks and is none")
+            return None
         inside = at + size <= len(self._window)
         data = self._window[at : at + size] if inside else self._file.read(offset, size)
-        check = int.from_bytes(data[_FRAME.size : FRAME_SIZE], "little")
-        return check == check_sum(data[: _FRAME.size] + data[FRAME_SIZE:])
+        is_whole = _is_whole(data)
+        self._budget -= size if is_whole else size + _WRONG
+        if self._budget < 0:
+            raise LimitError("too much of the file looks like chunks and is none")
+        if is_whole:
+            with suppress(FormatError):
+                return _parse_chunk(data, offset, None, self._file.size)
+        return None
 
 
 _HEAD_SIZE_AT = 20
@@ -435,30 +459,42 @@ def read_header(file: File) -> Header:
     return Header(identity, System(system), required, (major, minor))
 
 
-def read_chunk(file: File, offset: int, run: int | None, limits: Limits) -> Chunk:
+def read_chunk(file: File | Ahead, offset: int, run: int | None, limits: Limits) -> Chunk:
     """Read and check the frame and head at ``offset``; only a plausible head size is ever allocated.
 
     ``run``: the id that it must have, and then it must stand in its own place, whole, and be of a kind that is known or
     may be stepped over; None takes any chunk, anywhere, if only frame and head are whole.
     """
     where = f"chunk at byte {offset}"
-    data = file.read(offset, max(FRAME_SIZE, min(_HEADS, file.size - offset)))
-    if not data.startswith(SYNC):
+    frame = file.read(offset, FRAME_SIZE)
+    if not frame.startswith(SYNC):
         raise FormatError(f"no chunk at byte {offset}")
-    _sync, kind, flags, reserved, its_id, number, size, place, payload_size, payload_check = _FRAME.unpack_from(data)
+    size = int.from_bytes(frame[_HEAD_SIZE_AT : _HEAD_SIZE_AT + 4], "little")
     if size > file.size - offset - FRAME_SIZE:
         raise TruncatedError(f"{where}: its head was cut off, or its length is damaged")
     if size > limits.head:
         raise LimitError(f"{where}: a head of {size} bytes is over the limit of {limits.head}")
-    if size > len(data) - FRAME_SIZE:
-        data = file.read(offset, FRAME_SIZE + size)
-    head = data[FRAME_SIZE : FRAME_SIZE + size]
-    if _CHECK.unpack_from(data, _FRAME.size)[0] != check_sum(data[: _FRAME.size] + head):
+    data = frame + file.read(offset + FRAME_SIZE, size)
+    if not _is_whole(data):
         raise ChecksumError(f"{where}: the head is damaged")
+    return _parse_chunk(data, offset, run, file.size)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether a frame and its head are what their check says."""
+    check = int.from_bytes(data[_FRAME.size : FRAME_SIZE], "little")
+    return check == check_sum(data[: _FRAME.size] + data[FRAME_SIZE:])
+
+
+def _parse_chunk(data: bytes, offset: int, run: int | None, file_size: int) -> Chunk:
+    """A chunk by its frame and head, which are whole; as for :func:`read_chunk`."""
+    where = f"chunk at byte {offset}"
+    _sync, kind, flags, reserved, its_id, number, _size, place, payload_size, payload_check = _FRAME.unpack_from(data)
+    head = data[FRAME_SIZE:]
     chunk = Chunk(kind, flags, its_id, number, offset, place, head, payload_size, payload_check)
     if run is not None and (its_id != run or place != offset):
         raise FormatError(f"{where}: belongs to another archive, or to another place")
-    if run is not None and chunk.end > file.size:
+    if run is not None and chunk.end > file_size:
         raise TruncatedError(f"{where}: its payload was cut off")
     if reserved or flags & ~(OPTIONAL | COPY):
         raise UnsupportedVersionError(f"{where}: needs features that this version does not know")
@@ -469,7 +505,7 @@ def read_chunk(file: File, offset: int, run: int | None, limits: Limits) -> Chun
     return chunk
 
 
-def read_payload(file: File, chunk: Chunk) -> bytes:
+def read_payload(file: File | Ahead, chunk: Chunk) -> bytes:
     """The payload of ``chunk``, checked against its checksum; ChecksumError otherwise."""
     data = file.read(chunk.payload_offset, chunk.payload_size)
     if check_sum(data) != chunk.payload_check:
@@ -477,7 +513,7 @@ def read_payload(file: File, chunk: Chunk) -> bytes:
     return data
 
 
-def read_footer(file: File, stop: int) -> tuple[int, int] | None:
+def read_footer(file: File | Ahead, stop: int) -> tuple[int, int] | None:
     """Offset of the index and id of the run, by the footer that ends at byte ``stop``; None if none does."""
     if stop < HEADER_SIZE + FOOTER_SIZE:
         return None
@@ -485,18 +521,17 @@ def read_footer(file: File, stop: int) -> tuple[int, int] | None:
 
 
 def _parse_footer(footer: bytes) -> tuple[int, int] | None:
-    if len(footer) < FOOTER_SIZE or not footer.endswith(END_MAGIC):
+    if len(footer) < FOOTER_SIZE:
         return None
-    if _CHECK.unpack_from(footer, _FOOTER.size)[0] != check_sum(footer[: _FOOTER.size]):
+    index, identity, check, magic = _WHOLE_FOOTER.unpack(footer)
+    if magic != END_MAGIC or check != check_sum(footer[: _FOOTER.size]):
         return None
-    index, identity = _FOOTER.unpack_from(footer)
     return index, identity
 
 
 def parity_run(runs: Sequence[int], end: int) -> int:
     """The id of the run that writes parity behind what some runs have written, which ends there."""
-    before = b"".join(run.to_bytes(8, "little") for run in runs)
-    return int.from_bytes(hashlib.sha256(b"parity" + before + end.to_bytes(8, "little")).digest()[:8], "little")
+    return int.from_bytes(hashlib.sha256(b"parity" + _packed_ids((*runs, end))).digest()[:8], "little")
 
 
 def _footers(file: File, end: int | None = None) -> Iterator[tuple[int, int, int]]:
@@ -510,14 +545,8 @@ def _footers(file: File, end: int | None = None) -> Iterator[tuple[int, int, int
     for start in range((size - 1) // _WINDOW * _WINDOW, -1, -_WINDOW):
         begin = max(0, start - FOOTER_SIZE)
         window = file.read(begin, min(start + _WINDOW, size) - begin)
-        at = len(window)
-        while (at := window.rfind(END_MAGIC, 0, at + len(END_MAGIC) - 1)) >= 0:
-            stop = at + len(END_MAGIC)
-            footer = window[max(0, stop - FOOTER_SIZE) : stop]
-            # a quick look at the highest bytes of the place of the index
-            if footer[6:8] == b"\0\0" and begin + stop > start and (parsed := _parse_footer(footer)):
-                if begin + stop == size:
-                    continue
+        for stop in reversed([match.end() for match in _END.finditer(window)]):
+            if start < begin + stop < size and (parsed := _parse_footer(window[max(0, stop - FOOTER_SIZE) : stop])):
                 yield begin + stop, *parsed
 
 
@@ -546,6 +575,7 @@ class ContainerReader:
         self.file = file if isinstance(file, File) else File(file)
         self.limits = limits
         self.problems: list[str] = []
+        self._ahead = Ahead(self.file)
         self.header = read_header(self.file)
         size, index, run, last = self._find_end()
         self.tail = 0 if self.problems else self.file.size - size
@@ -556,7 +586,7 @@ class ContainerReader:
         for one in reversed(listed):
             if one.content.first != number and not (one.skipped and one.content.first > number):
                 raise FormatError("the indexes do not follow one another")
-            allowance.take(len(one.content.sizes), CHUNK)
+            allowance.take(1 + len(one.content.sizes), CHUNK)
             self._read_listed(one)
             number = one.content.first + len(one.content.sizes) + 1
         self.end = End(size, number, index, (*last.runs, run)[-EARLIER:])
@@ -568,6 +598,8 @@ class ContainerReader:
         ends: dict[int, int] = {}  # where the index ends that a footer named, for the next one that names it
         for stop, index, run in _footers(self.file):
             if ends.get(index, stop - FOOTER_SIZE) != stop - FOOTER_SIZE:
+                continue
+            if stop < self.file.size and not self._may_end(index, stop):  # there may be many
                 continue
             ends[index] = -1
             try:
@@ -585,6 +617,11 @@ class ContainerReader:
                 self._check_tail(stop, wrong, parity_run((*content.runs, run)[-EARLIER:], stop))
                 return stop, index, run, content
         raise wrong or TruncatedError("the end is missing: the archive was cut off")
+
+    def _may_end(self, index: int, stop: int) -> bool:
+        """At a quick look, whether an index begins there, and ends before a footer that ends at byte ``stop``."""
+        start = SYNC + bytes([Kind.INDEX])
+        return index + FRAME_SIZE + FOOTER_SIZE < stop and self.file.read(index, len(start)) == start
 
     def _check_tail(self, end: int, wrong: BitsBackError | None, parity: int) -> None:
         """Refuse what follows an end if it is more than the beginning of a run: then it is the real end, damaged.
@@ -610,7 +647,7 @@ class ContainerReader:
             raise wrong
 
     def _index_chunk(self, offset: int, run: int) -> Chunk:
-        chunk = read_chunk(self.file, offset, run, self.limits)
+        chunk = read_chunk(self._ahead, offset, run, self.limits)
         if chunk.kind != Kind.INDEX:
             raise FormatError("the footer does not point at an index")
         if chunk.payload_size > self.limits.table:
@@ -618,7 +655,7 @@ class ContainerReader:
         return chunk
 
     def _index(self, chunk: Chunk) -> Index:
-        index = Index.decode(read_payload(self.file, chunk), chunk.offset, self.limits)
+        index = Index.decode(read_payload(self._ahead, chunk), chunk.offset, self.limits)
         if chunk.number != index.first + len(index.sizes):
             raise FormatError("the index does not count what stands before it")
         return index
@@ -660,7 +697,7 @@ class ContainerReader:
         index = self._index(chunk)
         if chunk.end + FOOTER_SIZE != end:
             raise FormatError("the index does not cover what stands before it")
-        if read_footer(self.file, end) != (offset, run):
+        if read_footer(self._ahead, end) != (offset, run):
             raise ChecksumError("the footer of an earlier run is damaged")
         return index
 
@@ -680,7 +717,7 @@ class ContainerReader:
         is_parity = run == parity_run(index.runs, listed.start)
         for row, size in enumerate(index.sizes):
             try:
-                chunk = read_chunk(self.file, offset, run, self.limits)
+                chunk = read_chunk(self._ahead, offset, run, self.limits)
                 if chunk.kind == Kind.INDEX or chunk.number != index.first + row or chunk.end - offset != size:
                     raise FormatError(f"chunk at byte {offset}: not the one that the index lists")
                 self.chunks.append(chunk)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
+import numpy as np
+
 from bitsback.errors import FormatError, UnsupportedVersionError
 
 MAY_IGNORE = 128
@@ -17,6 +19,8 @@ MAY_IGNORE = 128
 
 _WORD = 1 << 64
 _SHIFTS = range(0, 70, 7)
+_FEW = 64
+"""So many integers are read one by one."""
 _LONG = bytes(range(128, 256))
 """The bytes of an integer but its last."""
 
@@ -73,18 +77,20 @@ class Cursor:
 
     def varint(self) -> int:
         """The next integer."""
-        value = 0
-        for shift, byte in zip(_SHIFTS, self.data[self.at : self.at + len(_SHIFTS)], strict=False):
+        data, at, value = self.data, self.at, 0
+        for shift in _SHIFTS:
+            if at == len(data):
+                raise FormatError("it ends too early")
+            byte = data[at]
+            at += 1
             value |= (byte & 127) << shift
             if byte < 128:
                 if shift and not byte:
                     raise FormatError("an integer is written longer than it need be")
                 if value >= _WORD:
                     break
-                self.at += shift // 7 + 1
+                self.at = at
                 return value
-        if self.left < len(_SHIFTS) and value < _WORD:
-            raise FormatError("it ends too early")
         raise FormatError("an integer is beyond 64 bits")
 
     def count(self) -> int:
@@ -100,7 +106,26 @@ class Cursor:
         if len(start) == count and start.isascii():  # the usual case: small numbers only
             self.at += count
             return list(start)
-        return [self.varint() for _ in range(count)]
+        values = self._many(count) if count > _FEW else None
+        return [self.varint() for _ in range(count)] if values is None else values
+
+    def _many(self, count: int) -> list[int] | None:
+        """The next ``count`` integers, all at once; None if there is anything special about one of them."""
+        data = np.frombuffer(self.data, np.uint8, offset=self.at)[: len(_SHIFTS) * count]
+        ends = np.flatnonzero(data < 128)[:count]
+        if len(ends) < count:
+            return None
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        sizes = ends - starts + 1
+        longest = int(sizes.max())
+        if longest == len(_SHIFTS) or not (data[ends] | (sizes == 1)).all():
+            return None
+        values = np.zeros(count, np.uint64)
+        for k in range(longest):
+            longer = sizes > k
+            values[longer] |= (data[starts[longer] + k] & 127).astype(np.uint64) << np.uint64(7 * k)
+        self.at += int(ends[-1]) + 1
+        return values.tolist()
 
     def ascending(self, count: int) -> list[int]:
         """The inverse of :func:`ascending`."""

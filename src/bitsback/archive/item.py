@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bitsback.archive.front import few_colours
 from bitsback.archive.member import Entry, Type
@@ -107,7 +108,29 @@ def _facts_of(part: Images, coefficients: bool, shared: bool) -> PartFacts:
         coefficients,
         shared,
         not coefficients and few_colours(part),
+        b"" if coefficients or len(part) > 1 else sketch(part[0]),
     )
+
+
+SKETCHED = 1 << 14
+"""Samples of an image that is worth a sketch."""
+
+PARTS = 16
+"""Of its height, and of its width."""
+
+
+def sketch(image: Images) -> bytes:
+    """What an image (H, W, C) looks like from afar: means of 16 x 16 parts, in sixteenths, uint16, little-endian; of 16
+    bits, in whole levels. Nothing of a small one."""
+    height, width, channels = image.shape
+    if image.size < SKETCHED or min(height, width) < PARTS:
+        return b""
+    rows, columns = (np.arange(PARTS) * size // PARTS for size in (height, width))
+    sums = np.add.reduceat(image.sum(axis=2, dtype=np.int64), rows, axis=0)
+    sums = np.add.reduceat(sums, columns, axis=1) * (16 if image.itemsize == 1 else 1)
+    areas = np.diff(rows, append=height)[:, None] * np.diff(columns, append=width) * channels
+    means: NDArray[np.uint16] = (sums // areas).astype("<u2")
+    return means.tobytes()
 
 
 def array_hashes(picture: Picture) -> tuple[bytes, ...]:

@@ -6,18 +6,21 @@ not on threads, processes or machines.
 
 Files come in *batches*, each with a directory of its own. Of a batch, the arrays of one shape, type and pair of levels
 are a group if they are many, and little groups are one, but those of few colours are not mixed with others; when it is
-known which coder takes a group, it is cut into blocks; blocks, and bytes, fill chunks.
+known which coder takes a group, it is cut into blocks; blocks, and bytes, fill chunks. Images come in the order of
+their files, but for large ones that are much more like one another in another order.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import ceil
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 from msgspec import structs
+from numpy.typing import NDArray
 
 from bitsback.archive.directory import MAX_MEMBERS, MAX_ROWS
 from bitsback.archive.limits import KIB, MIB
@@ -41,6 +44,9 @@ CHUNK_BLOCKS = 4 * KIB
 MIN_BLOCK, MAX_BLOCK = KIB, 16 * MIB
 """Samples of a block, whatever is asked for; a single image may have more."""
 
+MOST_ARRANGED, NEARER = 1 << 10, 0.8
+"""Images in another order than their own: no more than that, and only if the way through them is so much shorter."""
+
 OVER = 0.25
 """What blocks may have more than is asked for, so that little more than one is not cut in halves."""
 
@@ -62,6 +68,8 @@ class PartFacts(msgspec.Struct, frozen=True, array_like=True):
     """Whether it is another's, which was there before."""
     few: bool = False
     """Whether its images are of few colours each."""
+    sketch: bytes = b""
+    """What its only image looks like from afar, if it is a large one: see :func:`bitsback.archive.item.sketch`."""
 
     @property
     def unit(self) -> int:
@@ -123,6 +131,46 @@ class Group(msgspec.Struct, frozen=True, array_like=True):
     @property
     def samples(self) -> int:
         return sum(run.length * _unit(shape) for run, shape in zip(self.runs, self.shapes, strict=True))
+
+
+def arranged(group: Group, contents: Sequence[Facts]) -> Group:
+    """A group in another order, if then large images of one shape are much more like those that they follow."""
+    sketches = [contents[run.content].parts[run.part - 1].sketch for run in group.runs]
+    if not 2 < len(sketches) <= MOST_ARRANGED or not all(sketches) or len(set(group.shapes)) > 1:
+        return group
+    points = np.frombuffer(b"".join(sketches), "<u2").reshape(len(sketches), -1).astype(np.int32)
+    path = _path(points)
+    if _length(points[path]) > NEARER * _length(points):
+        return group
+    return Group(group.key, tuple(group.runs[number] for number in path), group.shapes)
+
+
+def _path(points: NDArray[np.int32]) -> list[int]:
+    """The numbers of points (n, axes) in an order in which they lie near each other: from the first on, whichever is
+    nearest to one of the two ends comes next."""
+    path = deque([0])
+    left = np.arange(1, len(points))
+    ends = [_apart(points[left], points[0])] * 2
+    while len(left):
+        end = int(ends[1].min() <= ends[0].min())
+        at = int(ends[end].argmin())
+        number = int(left[at])
+        (path.append if end else path.appendleft)(number)
+        left = np.delete(left, at)
+        ends = [np.delete(distances, at) for distances in ends]
+        ends[end] = _apart(points[left], points[number])
+    return list(path)
+
+
+def _length(points: NDArray[np.int32]) -> int:
+    return int(_apart(points[1:], points[:-1]).sum())
+
+
+def _apart(points: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.int64]:
+    """How far apart points are, along the last axis: many parts that differ little are farther than few that differ
+    much, as what is the same costs nothing. (A root is rounded alike on all machines.)"""
+    distances: NDArray[np.int64] = np.sqrt(64 * np.abs(points - others)).astype(np.int64).sum(axis=-1)
+    return distances
 
 
 def _unit(shape: Shape) -> int:
@@ -352,4 +400,18 @@ def _closed(filled: Sequence[_Open], blocks: Sequence[Group]) -> list[ChunkPlan]
     ]
 
 
-__all__ = ["ChunkPlan", "Facts", "Group", "Key", "Load", "Look", "PartFacts", "Room", "Run", "chunks", "group", "split"]
+__all__ = [
+    "ChunkPlan",
+    "Facts",
+    "Group",
+    "Key",
+    "Load",
+    "Look",
+    "PartFacts",
+    "Room",
+    "Run",
+    "arranged",
+    "chunks",
+    "group",
+    "split",
+]

@@ -14,7 +14,7 @@ from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from bitsback.archive.structure import DataChunk, Held, Member, Part, Place, Str
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, ModelNotFoundError
 from bitsback.kinds.base import Images
 from bitsback.threads import ordered_map, thread_count
+
+if TYPE_CHECKING:
+    from bitsback.files.listing import Inside
 
 CACHE_BYTES = 128 << 20
 """Decoded images that are kept for the next one asked for; the block in use is kept whatever its size."""
@@ -313,17 +316,33 @@ class Archive:
 
     def _shown(self, member: Member, part: int) -> NDArray[Any]:
         """The image of a JPEG file, or of one within a file, as Pillow decodes it."""
+        shapes = [(one.count, *one.shape) for one in member.parts]
+        recipe, blob, which = files.innermost(member.recipe or {}, self._blob(member), shapes, part)
+        parts = [self._array(member, number) for number in which]
+        files.check_bulk(recipe, [array.shape for array in parts], sum(array.nbytes for array in parts) + len(blob))
+        return files.shown(files.write(recipe, blob, parts))
+
+    def _blob(self, member: Member) -> bytes:
+        """A file's metadata, kept as its other images may be asked for next."""
         content = -1 if member.content is None else member.content
         number, blob = self._last_blob
         if number != content:
             sections = _Sections(self, _Work(self.structure))
             blob = b"".join(sections.of(place) for place in self._places(content) if not place.piece.part)
-            self._last_blob = content, blob  # its other images may be asked for next
-        shapes = [(one.count, *one.shape) for one in member.parts]
-        recipe, blob, which = files.innermost(member.recipe or {}, blob, shapes, part)
-        parts = [self._array(member, number) for number in which]
-        files.check_bulk(recipe, [array.shape for array in parts], sum(array.nbytes for array in parts) + len(blob))
-        return files.shown(files.write(recipe, blob, parts))
+            self._last_blob = content, blob
+        return blob
+
+    def inside(self, member: Member) -> list[Inside]:
+        """What is in a member that is a tar or zip file, and in such files within it; nothing for others, or if it is
+        kept as bytes. Nothing but its metadata is decoded.
+
+        Raises FormatError or another BitsBackError if it is damaged.
+        """
+        if member.recipe is None or member.problem or member.recipe.get("format") not in ("tar", "zip"):
+            return []
+        if member.size + member.blob > self.limits.memory:
+            raise LimitError(f"{member.name}: {member.size:,} bytes are over the memory limit")
+        return files.inside(member.recipe, self._blob(member), [(one.count, *one.shape) for one in member.parts])
 
     def _array(self, member: Member, part: int) -> Images:
         """One of a file's arrays."""

@@ -41,7 +41,7 @@ from bitsback.archive.container import (
     read_header,
     read_payload,
 )
-from bitsback.archive.limits import Limits
+from bitsback.archive.limits import CHUNK, Allowance, Limits
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
 
 
@@ -140,9 +140,11 @@ def _with_earlier(runs: set[int], before: dict[int, set[int]]) -> set[int]:
 def _search(file: File, limits: Limits) -> Iterator[_Found]:
     """All chunks with a whole frame and head that are not inside of a whole one."""
     budget = 8 * file.size + (64 << 20)  # bytes of payloads that are looked at: hostile ones may overlap
+    allowance = Allowance(limits, file.size)
     finder = Finder(file, limits)
     offset = 0
     while (chunk := finder.find(offset)) is not None:
+        allowance.take(1, CHUNK)
         is_there = chunk.end <= file.size
         budget -= chunk.payload_size if is_there else 0
         if budget < 0:

@@ -19,7 +19,7 @@ from bitsback.archive.container import Chunk, ContainerReader, End, File, Header
 from bitsback.archive.directory import Content, Directory, Row, Share
 from bitsback.archive.head import Block, DataHead, Piece, decode_head
 from bitsback.archive.library import kind_name
-from bitsback.archive.limits import CHUNK, CONTENT, MEMBER, PIECE, Allowance, Limits
+from bitsback.archive.limits import AGAIN_ARRAYS, CHUNK, CONTENT, MEMBER, PIECE, Allowance, Limits
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.recovery import salvage
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
@@ -450,6 +450,7 @@ class Structure:
                 members.append(Member(ordinal, row.entry))
                 continue
             held = self.held(row.content)
+            self._allowance.take(len(held.parts) // AGAIN_ARRAYS)
             if held.problem and not self.damaged:
                 raise FormatError(f"{row.entry.name!r}: {held.problem}")
             entry = directories.sized(row, self.contents.get(row.content))

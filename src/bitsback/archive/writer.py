@@ -207,6 +207,7 @@ class Writer:
     def _add(self, items: list[Item]) -> None:
         batch = self._contents(items)
         groups = plan.group(batch.facts, self._apart(batch.facts))
+        groups = [plan.arranged(group, batch.facts) for group in groups]
         choices = self._choose(batch, groups)
         coded = self._code(batch, groups, choices)
         coded = self._keep_smaller(batch, groups, coded)

@@ -16,6 +16,8 @@ from bitsback.cli.source import archive_input, warn_of_tail
 from bitsback.cli.stored import TYPE_WORDS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bitsback.archive import Archive, Member
     from bitsback.archive.head import Block
     from bitsback.errors import BitsBackError
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("list")
 @click.argument("archive")
+@click.option("--files", "inner", is_flag=True, help="Show what is inside of tar and zip files, too.")
 @click.option("--sha256", is_flag=True, help="Print SHA-256 and name of each file, for sha256sum -c.")
 @options.models
 @options.decoding
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 @options.as_json
 def list_command(
     archive: str,
+    inner: bool,
     sha256: bool,
     models: tuple[str, ...],
     memory_limit: int,
@@ -47,6 +51,8 @@ def list_command(
     are decoded to read one image, or the file, at worst; and tells what codes how much, and which files needed
     corrections to come back byte for byte.
 
+    --files shows the files in tar and zip files, with their shapes and formats where these are modelled.
+
     --sha256 decodes the files that come back byte for byte, unless the archive keeps their SHA-256 (--store-sha256).
     """
     if sha256 and (as_json or verbose):
@@ -59,7 +65,8 @@ def list_command(
         names = model_names(opened)
         if as_json:
             for member in opened.members:
-                write_json(_facts(member, names, _cost(opened, member)))
+                facts = _facts(member, names, _cost(opened, member))
+                write_json(facts | ({"files": _inner_facts(opened, member)} if inner else {}))
             return code
         sizes = [_size(member) for member in opened.members]
         width = max(map(len, sizes), default=1)
@@ -70,6 +77,9 @@ def list_command(
                 cost = _cost(opened, member)
                 line = f"{_mode(member)}  {_time(member)}  {_types(member):<6}  {f'{cost:,}':>10}  {line}"
             write_line(line)
+            for one in opened.inside(member) if inner else ():
+                shapes, called = _shape_words(one.shapes), printable(f"{member.name}/{one.name}")
+                write_line(f"{f'{one.size:,}':>{width}}  {shapes:<14}  {one.format or '-':<22}  {called}")
         if verbose:
             _tell_cost(opened, names)
             _tell_corrections(opened)
@@ -117,12 +127,13 @@ def _is_corrected(member: "Member") -> bool:
 
 def _shapes(member: "Member") -> str:
     """``28x28`` for an image, ``60000x28x28`` for an array, ``512x768x3`` in colour."""
+    return _shape_words([(part.count, *part.shape) for part in member.arrays])
+
+
+def _shape_words(shapes: "Sequence[tuple[int, int, int, int]]") -> str:
     words = []
-    for part in member.arrays:
-        height, width, channels = part.shape
-        words.append(
-            "x".join(str(n) for n in (part.count, height, width, channels)[part.count == 1 : 3 + (channels > 1)])
-        )
+    for count, height, width, channels in shapes:
+        words.append("x".join(str(n) for n in (count, height, width, channels)[count == 1 : 3 + (channels > 1)]))
     return " ".join(words[:2]) + (f" +{len(words) - 2}" if len(words) > 2 else "") or "-"
 
 
@@ -244,6 +255,18 @@ def _digests(archive: "Archive", threads: int) -> "dict[int, bytes | BitsBackErr
     rest = [member for member in files if member.ordinal not in found]
     found |= {member.ordinal: digest for member, digest in archive.digests(rest, threads=threads)}
     return found
+
+
+def _inner_facts(archive: "Archive", member: "Member") -> list[dict[str, Any]]:
+    return [
+        {
+            "name": one.name,
+            "size": one.size,
+            "format": one.format or None,
+            "shapes": [list(shape) for shape in one.shapes],
+        }
+        for one in archive.inside(member)
+    ]
 
 
 def _facts(member: "Member", names: dict[str, str], cost: int) -> dict[str, Any]:

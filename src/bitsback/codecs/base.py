@@ -146,7 +146,7 @@ def same_form(x: Any, y: Any) -> bool:
     if isinstance(x, tuple | list):
         return type(x) is type(y) and len(x) == len(y) and all(map(same_form, x, y))
     if isinstance(x, np.ndarray):
-        return isinstance(y, np.ndarray) and x.dtype == y.dtype and np.array_equal(x, y)
+        return isinstance(y, np.ndarray | np.generic) and x.dtype == y.dtype and np.array_equal(x, y)
     return type(x) is type(y) and bool(np.all(x == y))
 
 

@@ -200,7 +200,7 @@ class Generated(Generic[X]):
             if len(codecs) != len(x):
                 raise CodecError(f"there are {len(codecs)} codecs for {len(x)} items")
             items = list(map(formed, codecs, x))
-            return codecs if same_form(items, x) else self.at_once(items), items
+            return codecs if all(map(same_form, items, x)) else self.at_once(items), items
 
         def known(codec: Codec[X], number: int) -> X:
             if number == len(x):

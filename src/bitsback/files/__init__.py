@@ -13,6 +13,7 @@ from bitsback.files.arrays import npy_bytes as npy_bytes
 from bitsback.files.bulk import check_bulk as check_bulk
 from bitsback.files.files import from_array as from_array
 from bitsback.files.files import innermost as innermost
+from bitsback.files.files import inside as inside
 from bitsback.files.files import parse as parse
 from bitsback.files.files import write as write
 from bitsback.files.formats import MAGIC_BYTES as MAGIC_BYTES

@@ -1,4 +1,4 @@
-"""Windows bitmaps without compression: 1, 4, 8 (indices into a palette), 24 and 32 bits a pixel.
+"""Windows bitmaps without compression: 1, 2, 4, 8 (indices into a palette), 16, 24 and 32 bits a pixel.
 
 Headers, palette and colour profile are kept as they are.
 """
@@ -27,12 +27,12 @@ def read(data: Buffer) -> Content:
         width, height, _, depth, compression = struct.unpack_from("<iiHHI", data, 18)
     else:
         raise ImageError(f"unknown BMP header of {header} bytes")
-    if compression == 3 and depth == 32 and struct.unpack_from("<III", data, 54) != _MASKS:
-        raise ImageError("a BMP with unusual colour masks")
-    if compression not in (0, 3) or depth not in (1, 4, 8, 24, 32) or (compression == 3 and depth != 32):
+    if compression not in (0, 3, 6) or depth not in (1, 2, 4, 8, 16, 24, 32) or (compression and depth not in (16, 32)):
         raise ImageError(f"a BMP of {depth} bits with compression {compression}")
+    usual = not compression or struct.unpack_from("<III", data, 54) == _MASKS
     if width <= 0 or height == 0 or start < 14 + header:
         raise ImageError("damaged BMP header")
-    channels = max(1, depth // 8)
-    layout = Layout(bits=min(depth, 8), align=4, flip=height > 0, swap=channels >= 3)
+    channels = depth // 8 if depth in (24, 32) else 1
+    bits = depth if channels == 1 else 8  # of 16 bits a pixel is one sample
+    layout = Layout(bits, align=4, flip=height > 0, swap=channels >= 3 and usual)
     return read_place("bmp", data, Place(start, (1, abs(height), width, channels), layout))

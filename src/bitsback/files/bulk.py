@@ -15,7 +15,7 @@ import msgspec
 
 from bitsback.errors import FormatError
 from bitsback.files import formats
-from bitsback.files.picture import MAX_SAMPLES, Recipe
+from bitsback.files.picture import MAX_PCX, MAX_PLAIN, MAX_SAMPLES, Recipe
 from bitsback.files.raster import Layout, Shape
 
 SLACK = 1 << 16
@@ -88,9 +88,7 @@ def _bulk(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
     if name == "png":
         return _of_png(recipe, parts)
     if name == "pnm" and "plain" in recipe:
-        from bitsback.files.pnm import MAX_PLAIN
-
-        if (samples := math.prod(parts[0])) > MAX_PLAIN:
+        if (samples := math.prod(parts[0])) > MAX_PLAIN or recipe.get("gaps", 0) > 256:
             raise ValueError("an image of too many samples in plain text")
         return Bulk(2 * samples, 1, 10 * samples, 10 * samples)  # numbers and words, one by one
     if name == "jpeg":
@@ -128,7 +126,10 @@ def _of_places(one: Recipe, left: Iterator[Shape]) -> Bulk:
 def _of_array(one: Recipe, shape: Shape) -> Bulk:
     size = msgspec.convert(one.get("layout", {}), Layout).size(shape)
     pieces = 1 + len(one.get("at", ())) // 2
-    return _coded(size, pieces) if one.get("codec") else Bulk(size, pieces)
+    codec = one.get("codec", "")
+    if codec.startswith("pcx ") and size > MAX_PCX:
+        raise ValueError("a PCX file of many pixels")
+    return _coded(size, pieces) if codec else Bulk(size, pieces)
 
 
 def _of_files(one: Recipe, left: Iterator[Shape]) -> Bulk:

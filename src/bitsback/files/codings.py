@@ -202,4 +202,77 @@ CODECS = {
     "rle32": _rle_of(4),
 }
 
-__all__ = ["CODECS", "Codec"]
+
+def codec_of(name: str) -> Codec:
+    """The codec of this name: one of :data:`CODECS`, or one with a number, as ``g4 1728``.
+
+    Of fax codes that is the width of rows. Further words say that the bits of bytes are in ``reverse``, and that rows
+    may be told by those ``above``. Raises KeyError and ValueError.
+    """
+    kind, *words = name.split(" ")
+    if not words:
+        return CODECS[kind]
+    number = int(words[0])
+    if number < 1:
+        raise ValueError("a codec of less than nothing")
+    if len(words) == 1 and kind in _SIZED:
+        return _SIZED[kind](number)
+    if kind not in ("mh", "g3", "g4") or not set(words[1:]) <= {"reverse", "above"}:
+        raise KeyError(name)
+    return _fax(kind, number, "reverse" in words, "above" in words)
+
+
+def _fax(kind: str, width: int, reverse: bool, above: bool) -> Codec:
+    from bitsback.files import fax
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, how, choices, size = fax.decode(data, limit, kind, width, reverse, above)
+        return plain, [how.fill, how.ends], choices, size
+
+    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+        fill, ends = how
+        return fax.encode(plain, kind, width, fax.How(int(reverse), fill, int(above), ends), chosen, size)
+
+    return Codec(decode, encode)
+
+
+def _tga(unit: int) -> Codec:
+    """Runs as PackBits has them, of pixels of so many bytes; their heads go up where those of PackBits go down."""
+    from bitsback.files import packbits
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, heads, size = packbits.decode(data, limit, unit, turned=True)
+        rule = packbits.explain(plain, heads, unit)
+        return plain, rule, b"" if rule else heads, size
+
+    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+        heads = packbits.heads(plain, how, unit) if how else chosen
+        return packbits.encode(plain, heads, unit, turned=True)
+
+    return Codec(decode, encode)
+
+
+def _qoi(channels: int) -> Codec:
+    from bitsback.files import qoi_pixels
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, size = qoi_pixels.decode(data, limit, channels)
+        return plain, 0, b"", size
+
+    return Codec(decode, lambda plain, how, chosen, size: qoi_pixels.encode(plain, channels))
+
+
+def _pcx(row: int) -> Codec:
+    from bitsback.files import pcx_runs
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        plain, apart, size = pcx_runs.decode(data, limit, row)
+        return plain, apart, b"", size
+
+    return Codec(decode, lambda plain, how, chosen, size: pcx_runs.encode(plain, row, how))
+
+
+_SIZED: dict[str, Callable[[int], Codec]] = {"tga": _tga, "qoi": _qoi, "pcx": _pcx}
+
+
+__all__ = ["CODECS", "Codec", "codec_of"]

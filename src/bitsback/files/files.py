@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from bitsback.files.bulk import check_bulk
 from bitsback.files.picture import Buffer, Images, NoImageError, Picture, Recipe, UnexplainedError
 from bitsback.files.raster import Shape
 from bitsback.files.within import NO_FAULT_OF_A_FILE as NO_FAULT_OF_A_FILE
+
+if TYPE_CHECKING:
+    from bitsback.files.listing import Inside
 
 
 def parse(data: Buffer, name: str = "", pixels: bool = False) -> Picture:
@@ -93,6 +96,23 @@ def innermost(recipe: Recipe, blob: bytes, shapes: list[Shape], part: int) -> tu
 
     try:
         return places.innermost(recipe, blob, shapes, part)
+    except NO_FAULT_OF_A_FILE:
+        raise
+    except Exception as error:
+        raise FormatError(f"the recipe of a file cannot be followed ({type(error).__name__}: {error})") from None
+
+
+def inside(recipe: Recipe, blob: bytes, shapes: list[Shape]) -> list[Inside]:
+    """What is in a tar or zip file, and in those within; nothing in other files.
+
+    Raises FormatError if recipe, blob and shapes do not fit together.
+    """
+    if recipe.get("format") not in ("tar", "zip"):
+        return []
+    from bitsback.files import listing
+
+    try:
+        return list(listing.inside(recipe, blob, shapes))
     except NO_FAULT_OF_A_FILE:
         raise
     except Exception as error:

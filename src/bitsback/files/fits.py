@@ -1,7 +1,4 @@
-"""FITS: the images of astronomy, in the first unit and its extensions. (FITS Standard 4.0, sections 3 to 5 and 7.1.)
-
-Integers of 8 and 16 bits are samples in each unit; a file of other numbers has to begin with them.
-"""
+"""FITS: the images of astronomy, in the first unit and its extensions. (FITS Standard 4.0, sections 3 to 5 and 7.1.)"""
 
 from __future__ import annotations
 
@@ -9,9 +6,10 @@ import math
 import re
 
 from bitsback.errors import ImageError
-from bitsback.files.numbers import read_numbers, samples
+from bitsback.files.numbers import samples
 from bitsback.files.picture import Buffer, Content
-from bitsback.files.places import Samples, read_places
+from bitsback.files.places import Files, Numbers, Samples, Span, read_places
+from bitsback.files.words import MIN_BYTES
 
 _RECORD, _CARD = 2880, 80
 _TYPES = {8: "u1", 16: "i2", 32: "i4", 64: "i8", -32: "f4", -64: "f8"}
@@ -20,7 +18,7 @@ _VALUE = re.compile(rb"(.{8})= +(-?\d+|T|F|'[^']*')", re.DOTALL)
 
 def read(data: Buffer) -> Content:
     """Take a FITS file apart. Raises ImageError if it is damaged or holds no images."""
-    found: list[Samples] = []
+    found: list[Samples | Numbers | Files] = []
     at, reason = 0, "no images in a FITS file"
     while at < len(data):
         fields, start = _header(data, at)
@@ -35,11 +33,14 @@ def read(data: Buffer) -> Content:
         count = math.prod(axes)
         extra = int(fields.get(b"PCOUNT", 0))
         size = (count + extra) * int(of_type[1:]) * int(fields.get(b"GCOUNT", 1)) if axes else 0
-        if at == 0 and of_type not in ("u1", "i2") and len(axes) >= 2 and count:
-            return read_numbers("fits", data, start, axes, of_type, big=True)
         if len(axes) >= 2 and count and fields.get(b"XTENSION", b"'IMAGE   '").rstrip(b" '") == b"'IMAGE":
             try:
-                found += [samples(start, axes, of_type, big=True)] if of_type in ("u1", "i2") else []
+                if of_type in ("u1", "i2"):
+                    found.append(samples(start, axes, of_type, big=True))
+                elif count * int(of_type[1:]) >= MIN_BYTES:
+                    found.append(Numbers([Span(start, count * int(of_type[1:]))], axes, of_type, big=True))
+                else:
+                    reason = "an array of few numbers"
             except ImageError as error:
                 reason = str(error)
         if size < 0:

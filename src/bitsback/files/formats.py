@@ -50,8 +50,12 @@ class Format:
 
 
 _NETPBM = tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n#")
+_NETPBM += (b"P7\nWIDTH", b"P7\nHEIGHT", b"P7\nDEPTH", b"P7\nMAXVAL", b"P7\nTUPLTYPE", b"P7\n#", b"PF\n", b"Pf\n")
+
+_PCX = tuple(b"\n%c\1" % version for version in (0, 2, 3, 4, 5))
 
 _DEFLATE = ("deflate",)
+_DICOM = ("packbits", "jpeg", *_DEFLATE)
 _PLACES = ("places", "write_places")
 TAR_HEADER = 512
 _DEFLATED, _CODED = 1032, 4096
@@ -72,18 +76,36 @@ FORMATS = {
         ),
         Format("npy", (b"\x93NUMPY",), (".npy",), ("arrays", "read_npy")),
         Format("idx", (b"\x00\x00\x08\x03", b"\x00\x00\x08\x04"), (), ("arrays", "read_idx")),
-        Format("dicom", (b"DICM",), (".dcm", ".dicom"), ("dicom", "read"), _PLACES, ratio=_CODED, at=128, nests=True),
+        Format(
+            "dicom",
+            (b"DICM",),
+            (".dcm", ".dicom"),
+            ("dicom", "read"),
+            _PLACES,
+            also=_DICOM,
+            ratio=_CODED,
+            at=128,
+            nests=True,
+        ),
         Format(
             "tiff",
             (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
             (".tif", ".tiff"),
             ("tiff", "read"),
             _PLACES,
-            also=("lzw", *_DEFLATE),
+            also=("lzw", "fax", "packbits", "jpeg", *_DEFLATE),
             ratio=_CODED,
+            nests=True,
         ),
         Format("bmp", (b"BM",), (".bmp", ".dib"), ("bmp", "read"), certain=False),
-        Format("pnm", _NETPBM, (".pbm", ".pgm", ".ppm", ".pnm"), ("pnm", "read"), ("pnm", "write"), certain=False),
+        Format(
+            "pnm",
+            _NETPBM,
+            (".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm"),
+            ("pnm", "read"),
+            ("pnm", "write"),
+            certain=False,
+        ),
         Format(
             "npz",
             (b"PK\x03\x04",),
@@ -107,6 +129,28 @@ FORMATS = {
             ratio=_DEFLATED,
         ),
         Format("gif", (b"GIF87a", b"GIF89a"), (".gif",), ("gif", "read"), _PLACES, also=("lzw",), ratio=_CODED),
+        Format(
+            "tga",
+            suffixes=(".tga", ".icb", ".vda", ".vst"),
+            reader=("tga", "read"),
+            writer=_PLACES,
+            certain=False,
+            also=("packbits",),
+            ratio=_CODED,
+        ),
+        Format("qoi", (b"qoif",), (".qoi",), ("qoi", "read"), _PLACES, False, ("qoi_pixels",), ratio=_CODED),
+        Format("pcx", _PCX, (".pcx",), ("pcx", "read"), _PLACES, certain=False, ratio=_CODED),
+        Format(
+            "ico",
+            (b"\0\0\1\0", b"\0\0\2\0"),
+            (".ico", ".cur"),
+            ("ico", "read"),
+            _PLACES,
+            False,
+            ("png", "filters", "png_rows", *_DEFLATE),
+            ratio=_CODED,
+            nests=True,
+        ),
         Format("nifti", (b"n+1\0",), (".nii",), ("nifti", "read"), _PLACES, ratio=_CODED, at=344),
         Format("nifti2", (b"n+2\0\r\n\x1a\n",), (), ("nifti", "read"), _PLACES, ratio=_CODED, at=4),
         Format("fits", (b"SIMPLE  =",), (".fits", ".fit", ".fts"), ("fits", "read"), _PLACES, ratio=_CODED),
@@ -115,11 +159,13 @@ FORMATS = {
         Format(
             "jpeg",
             (b"\xff\xd8\xff",),
-            (".jpg", ".jpeg", ".jpe", ".jfif"),
-            ("jpeg", "read"),
+            (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+            ("mpo", "read"),
             ("jpeg", "write"),
             coefficients=True,
+            nests=True,
         ),
+        Format("mpo", writer=_PLACES),
         Format("tar", suffixes=(".tar",), reader=("tar", "read"), writer=_PLACES, ratio=_CODED, nests=True),
         Format("zip", suffixes=(".zip", ".cbz"), reader=("zips", "read"), writer=_PLACES, ratio=_CODED, nests=True),
         Format("words", writer=("words", "write")),
@@ -139,9 +185,29 @@ def recognise(data: Buffer) -> str | None:
     if is_tar_header(head):
         return "tar"
     found = next((name for magic, at, name in _BY_MAGIC if head.startswith(magic, at)), None)
+    if (found is None or (found == "ico" and not head[4])) and is_tga_header(head):
+        return "tga"
     if found == "npz" and not head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy"):
         return "zip"
     return found
+
+
+def is_tga_header(head: bytes) -> bool:
+    """Whether 18 bytes can be the header of a TGA file at all: map or none, and what there is then.
+
+    >>> is_tga_header(b"some text that is long")
+    False
+    """
+    if (
+        len(head) < 18
+        or head[2] not in (1, 2, 3, 9, 10, 11)
+        or head[17] & 0xD0
+        or 0 in (any(head[12:14]), any(head[14:16]))
+    ):
+        return False
+    if head[2] & 7 == 1:
+        return head[1] == 1 and head[16] == 8 and head[7] in (15, 16, 24, 32) and any(head[5:7])
+    return head[1] == 0 and not any(head[3:8]) and head[16] in ((8,) if head[2] & 7 == 3 else (15, 16, 24, 32))
 
 
 _OCTAL = re.compile(rb" *([0-7]+)[ \0]*")
@@ -265,7 +331,7 @@ def is_corrected(recipe: Recipe) -> bool:
 def prepare(names: Iterable[str]) -> None:
     """Import now what reading and writing these formats will need; names that are unknown need nothing."""
     names = set(names)
-    if any(name in FORMATS and FORMATS[name].nests for name in names):
+    if names & {"tar", "zip"}:  # which hold anything
         names = set(FORMATS)
     for name in sorted(names):
         if (row := FORMATS.get(name)) is not None:

@@ -7,6 +7,9 @@ writer does with two equal bytes that stand between others (:data:`RULES`).
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import islice
+
 import numpy as np
 
 from bitsback.errors import ImageError
@@ -24,54 +27,52 @@ DAMAGED = -1
 
 
 @kernel
-def _decode(data, plain, heads, ends):  # type: ignore[no-untyped-def]
+def _decode(data, unit, turned, plain, heads, ends):  # type: ignore[no-untyped-def]
     """Decode until ``plain`` is full; return how many heads there were, or a negative number if that fails."""
     at, size, count = np.int64(0), np.int64(0), 0
     while size < plain.size:
         if at >= data.size or count >= heads.size:
             return DAMAGED
         head = np.int64(data[at])
+        if turned > 0 and head >= 128:
+            if head == 128:
+                return DAMAGED
+            head = 384 - head
         heads[count] = head
         count += 1
         at += 1
-        if head < 128:
-            if at + head + 1 > data.size or size + head + 1 > plain.size:
-                return DAMAGED
-            for k in range(head + 1):
-                plain[size + k] = data[at + k]
-            at += head + 1
-            size += head + 1
-        elif head > 128:
-            if at >= data.size or size + 257 - head > plain.size:
-                return DAMAGED
-            for k in range(257 - head):
-                plain[size + k] = data[at]
-            at += 1
-            size += 257 - head
+        times = head + 1 if head < 128 else (257 - head) * (head > 128)
+        kept = times if head < 128 else np.int64(head > 128)
+        if at + kept * unit > data.size or size + times * unit > plain.size:
+            return DAMAGED
+        for k in range(times * unit):
+            plain[size + k] = data[at + (k if head < 128 else k % unit)]
+        at += kept * unit
+        size += times * unit
     ends[0] = at
     return count
 
 
 @kernel
-def _encode(plain, heads, data):  # type: ignore[no-untyped-def]
+def _encode(plain, unit, turned, heads, data):  # type: ignore[no-untyped-def]
     """The inverse; return the bytes written, or -1 if the heads do not fit."""
     at, size = np.int64(0), np.int64(0)
     for i in range(heads.size):
         head = np.int64(heads[i])
         count = head + 1 if head < 128 else (257 - head) * (head > 128)
         kept = count if head < 128 else np.int64(head > 128)
-        if size + count > plain.size or at + 1 + kept > data.size:
+        if size + count * unit > plain.size or at + 1 + kept * unit > data.size:
             return DAMAGED
-        data[at] = head
-        for k in range(kept):
+        data[at] = 384 - head if turned > 0 and head > 128 else head
+        for k in range(kept * unit):
             data[at + 1 + k] = plain[size + k]
-        at += 1 + kept
-        size += count
+        at += 1 + kept * unit
+        size += count * unit
     return at if size == plain.size else DAMAGED
 
 
 @kernel
-def _heads(plain, row, rule, heads):  # type: ignore[no-untyped-def]
+def _heads(plain, unit, row, rule, heads):  # type: ignore[no-untyped-def]
     """What would lead the runs of rows by a rule; return how many there are."""
     count, start = 0, 0
     while start < plain.size:
@@ -81,8 +82,11 @@ def _heads(plain, row, rule, heads):  # type: ignore[no-untyped-def]
         paired = 0  # whether what came last is a run of two after such a piece
         while at < stop:
             same = 1
-            while at + same < stop and same < 128 and plain[at + same] == plain[at]:
-                same += 1
+            like = 1
+            while at + same * unit < stop and same < 128 and like == 1:
+                for k in range(unit):
+                    like *= plain[at + same * unit + k] == plain[at + k]
+                same += like
             if same == 1 or (same == 2 and rule == 1 and loose > 0 and loose < 127):
                 if paired == 1 and rule == 2 and same == 1 and np.int64(heads[count - 2]) < 126:
                     count -= 1
@@ -103,48 +107,55 @@ def _heads(plain, row, rule, heads):  # type: ignore[no-untyped-def]
                 heads[count] = 257 - same
                 count += 1
                 loose *= 0
-            at += same
+            at += same * unit
         start = stop
     return count
 
 
-def decode(data: Buffer, limit: int) -> tuple[bytes, bytes, int]:
-    """``limit`` plain bytes, the heads, and the size of what was decoded. Raises ImageError if it is damaged."""
+def decode(data: Buffer, limit: int, unit: int = 1, turned: bool = False) -> tuple[bytes, bytes, int]:
+    """``limit`` plain bytes, in units of so many, the heads, and the size of what was decoded.
+
+    ``turned``: heads above 128 go up with the length of runs, as in TGA, which has runs of one, too; these are unusual.
+    Raises ImageError if the data are damaged, or unusual.
+    """
     plain, room = np.empty(limit, np.uint8), np.empty(2 * limit + IDLE, np.uint8)
     ends = np.zeros(1, np.int64)
-    count = _decode(np.frombuffer(data, np.uint8), plain, room, ends)
+    count = _decode(np.frombuffer(data, np.uint8), unit, int(turned), plain, room, ends)
     if count < 0:
-        raise ImageError("damaged PackBits data")
+        raise ImageError("damaged runs of bytes")
     return plain.tobytes(), room[:count].tobytes(), int(ends[0])
 
 
-def encode(plain: Buffer, heads: bytes) -> bytes:
+def encode(plain: Buffer, heads: bytes, unit: int = 1, turned: bool = False) -> bytes:
     """The inverse. Raises ValueError if the heads do not fit."""
     if len(heads) > 2 * len(plain) + IDLE:  # cannot be, as in reading
-        raise ValueError("PackBits data of nothing")
+        raise ValueError("runs of nothing")
     data = np.empty(len(plain) + len(heads), np.uint8)
-    size = _encode(np.frombuffer(plain, np.uint8), np.frombuffer(heads, np.uint8), data)
+    size = _encode(np.frombuffer(plain, np.uint8), unit, int(turned), np.frombuffer(heads, np.uint8), data)
     if size < 0:
-        raise ValueError("PackBits runs that do not fit their data")
+        raise ValueError("runs that do not fit their data")
     return data[:size].tobytes()
 
 
-def heads(plain: Buffer, rule: list[int]) -> bytes:
+def heads(plain: Buffer, rule: list[int], unit: int = 1) -> bytes:
     """What leads the runs by a rule. Raises ValueError if it is none."""
     row, kind = rule
-    if row < 1 or not 0 <= kind < RULES:
-        raise ValueError("an unknown rule of PackBits")
+    if row < 1 or row % unit or not 0 <= kind < RULES:
+        raise ValueError("an unknown rule of runs")
     room = np.empty(len(plain) + 1, np.uint8)
-    return room[: _heads(np.frombuffer(plain, np.uint8), row, kind, room)].tobytes()
+    return room[: _heads(np.frombuffer(plain, np.uint8), unit, row, kind, room)].tobytes()
 
 
-def explain(plain: bytes, found: bytes) -> list[int]:
+def explain(plain: bytes, found: bytes, unit: int = 1) -> list[int]:
     """The rule that such heads follow; nothing if none does."""
-    rows = sorted({row for row in (len(plain), *_rows(found, len(plain))) if row and len(plain) % row == 0})
+    if len(plain) % unit:
+        return []
+    count = len(plain) // unit
+    rows = sorted({row for row in (count, *_rows(found, count)) if row and count % row == 0})
     for row in rows:
         for kind in range(RULES):
-            if heads(plain, [row, kind]) == found:
-                return [row, kind]
+            if heads(plain, [row * unit, kind], unit) == found:
+                return [row * unit, kind]
     return []
 
 
@@ -153,8 +164,13 @@ def _rows(found: bytes, size: int) -> list[int]:
     numbers = np.frombuffer(found, np.uint8).astype(np.int64)
     ends = np.cumsum(np.where(numbers < 128, numbers + 1, np.where(numbers > 128, 257 - numbers, 0)))
     at = np.zeros(size + 1, bool)
-    at[ends] = True
-    return [row for row in range(2, min(size, 1 << 16)) if size % row == 0 and at[row::row].all()][:4]
+    at[ends[ends <= size]] = True
+    return list(islice((row for row in _divisors(size) if at[row::row].all()), 4))
+
+
+@lru_cache(64)
+def _divisors(size: int) -> list[int]:
+    return [row for row in range(2, min(size, 1 << 16)) if size % row == 0]
 
 
 __all__ = ["decode", "encode", "explain", "heads"]

@@ -28,6 +28,13 @@ MAX_SAMPLES = 1 << 28
 """The largest picture that is *inflated* (PNG, gzip, npz): 2^28 bytes. What is larger stays as its file's bytes."""
 
 
+MAX_PCX = 1 << 24
+"""Bytes of pixels of a PCX file, whose runs are written one by one."""
+
+MAX_PLAIN = 1 << 22
+"""Samples of an image in plain text, which is slow to write: larger ones are kept as their file's bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Skipped:
     """Something that is not stored, and why, in words for the user."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from bitsback.errors import ImageError
 from bitsback.files import formats, words
-from bitsback.files.codings import CODECS
+from bitsback.files.codings import CODECS, codec_of
 from bitsback.files.packed import Sections, section
 from bitsback.files.picture import Budget, Buffer, Content, Images, NoImageError, Recipe
 from bitsback.files.raster import Layout, Shape, kept_beside, pack_beside, unpack, without_defaults
@@ -45,8 +45,8 @@ class Span(NamedTuple):
 class Samples(NamedTuple):
     """An array of images in a file.
 
-    ``codec``: what each span is coded by (a key of :data:`CODECS`), or nothing. With one, ``page``: after so many bytes
-    of the raster a new span begins; and ``step``: so many hold all spans but the last of a page.
+    ``codec``: what each span is coded by (:func:`~bitsback.files.codings.codec_of`), or nothing. With one, ``page``:
+    after so many bytes of the raster a new span begins; and ``step``: so many hold all spans but the last of a page.
     """
 
     spans: Sequence[Span]
@@ -222,7 +222,7 @@ def _of_samples(view: memoryview, one: Samples, budget: Budget) -> _Taken:
         recipe["layout"] = layout
     raster: Buffer
     if one.codec:
-        budget.take(size)
+        budget.take(max(size, math.prod(one.shape)))  # of single bits, samples take more than the raster
         raster, choices = _decoded(view, one, size, recipe)
     else:
         raster, choices = _gathered(view, one.spans), b""
@@ -311,7 +311,7 @@ def _scattered(raster: bytes, spans: Sequence[Span]) -> list[bytes]:
 
 def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe) -> tuple[bytes, bytes]:
     """The raster, and the choices of all spans; ``recipe`` learns how they were coded."""
-    codec = CODECS[one.codec]
+    codec = codec_of(one.codec)
     hows: list[list[Any]] = []
     plains: list[bytes] = []
     choices: list[bytes] = []
@@ -330,7 +330,7 @@ def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe
 
 
 def _coded(raster: bytes, one: Recipe, spans: Sequence[Span], sections: Sections) -> list[bytes]:
-    codec, step, page = CODECS[one["codec"]], one["step"], one["page"]
+    codec, step, page = codec_of(one["codec"]), one["step"], one["page"]
     if not 1 <= step <= page:
         raise ValueError("pieces that do not fit their samples")
     out, at = [], 0
@@ -384,6 +384,8 @@ class _Found(NamedTuple):
 
 def _of_files(view: memoryview, one: Files, budget: Budget) -> list[_Taken]:
     """What can be taken apart; those that follow each other and have a recipe in common stand together."""
+    if len(one.front) * len(one.spans) > 4 * len(view) + (1 << 20):
+        raise ImageError("much that goes in front of little")
     out: list[_Taken] = []
     inner = budget.within()
     last: Recipe | None = None
@@ -416,7 +418,7 @@ def _found(view: memoryview, one: Files, number: int, budget: Budget) -> _Found 
         plain = b"".join((stored[:2], one.front, stored[2:])) if one.front else stored
         content = attempt(plain, budget, one.read)
         return _Found(span, content) if content else None
-    size, codec = one.sizes[number], CODECS[one.codec]
+    size, codec = one.sizes[number], codec_of(one.codec)
     try:
         budget.take(size)
         plain, how, chosen, used = codec.decode(stored, size)
@@ -430,7 +432,7 @@ def _found(view: memoryview, one: Files, number: int, budget: Budget) -> _Found 
 
 def _files(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> Iterator[bytes]:
     count, front = one.get("parts", 1), one.get("front", 0)
-    codec = CODECS[one["codec"]] if one.get("codec") else None
+    codec = codec_of(one["codec"]) if one.get("codec") else None
     hows = _told(one, len(spans)) if codec else iter([None] * len(spans))
     for span, how in zip(spans, hows, strict=True):
         chosen, trailing = (sections.section(), sections.section()) if codec else (b"", b"")
@@ -440,32 +442,71 @@ def _files(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[I
         yield data[:2] + data[2 + front :] if front else data
 
 
+class Inner(NamedTuple):
+    """A file in a file that was taken apart: its recipe, its blob, the shapes of its arrays, the first of these among
+    those of the file around it, its place there, and where in the blob it is told to its end."""
+
+    recipe: Recipe
+    blob: bytes
+    shapes: list[Shape]
+    first: int
+    span: Span
+    end: int
+
+
+def spans_of(recipe: Recipe) -> list[Span]:
+    """All places of a file."""
+    return [span for one in recipe["arrays"] for span in _spans(one["at"])]
+
+
+def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterator[Inner]:
+    """The files in a file, in the order of its recipe.
+
+    Raises ValueError, KeyError, TypeError ... if recipe, blob and shapes do not fit together.
+    """
+    sections, start = Sections(blob), 0
+    for one in recipe["arrays"]:
+        each = one.get("parts", 1)
+        if "files" not in one:
+            if "words" in one:
+                sections.section()
+            else:
+                layout = msgspec.convert(one.get("layout", {}), Layout)
+                sections.take(layout.beside(shapes[start]) if one.get("beside") else 0)
+            for _ in one["at"] if one.get("codec") else ():  # two for each span
+                sections.section()
+            start += each
+            continue
+        for span in _spans(one["at"]):
+            *_, inner = (sections.section() for _ in range(3 if one.get("codec") else 1))
+            yield Inner(one["files"], inner, list(shapes[start : start + each]), start, span, sections.at)
+            start += each
+
+
 def innermost(recipe: Recipe, blob: bytes, shapes: Sequence[Shape], part: int) -> tuple[Recipe, bytes, range]:
-    """Of a file, or the file within it, that has the array ``part``: recipe, blob, and which arrays it has.
+    """Of the file, or the file within it, that has the array ``part``: recipe, blob, and which arrays it has.
 
     Raises ValueError, KeyError, TypeError ... if recipe, blob and shapes do not fit together.
     """
     if not formats.nests(recipe):
         return recipe, blob, range(len(shapes))
-    sections, start = Sections(blob), 0
-    for one in recipe["arrays"]:
-        if "files" not in one:
-            layout = msgspec.convert(one.get("layout", {}), Layout)
-            sections.take(layout.beside(shapes[start]) if one.get("beside") else 0)
-            for _ in one["at"] if one.get("codec") else ():  # two for each span
-                sections.section()
-            if "words" in one:
-                sections.section()
-            start += one.get("parts", 1)
-            continue
-        each = one.get("parts", 1)
-        for _ in _spans(one["at"]):
-            *_, inner = (sections.section() for _ in range(3 if one.get("codec") else 1))
-            if start <= part < start + each:
-                found, inner, which = innermost(one["files"], inner, shapes[start : start + each], part - start)
-                return found, inner, range(which.start + start, which.stop + start)
-            start += each
+    for one in inner_files(recipe, blob, shapes):
+        if one.first <= part < one.first + len(one.shapes):
+            found, inner, which = innermost(one.recipe, one.blob, one.shapes, part - one.first)
+            return found, inner, range(which.start + one.first, which.stop + one.first)
     raise ValueError("no file has this array")
 
 
-__all__ = ["CODECS", "Files", "Numbers", "Samples", "Span", "innermost", "read_places", "write_places"]
+__all__ = [
+    "CODECS",
+    "Files",
+    "Inner",
+    "Numbers",
+    "Samples",
+    "Span",
+    "inner_files",
+    "innermost",
+    "read_places",
+    "spans_of",
+    "write_places",
+]

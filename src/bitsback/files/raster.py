@@ -7,6 +7,8 @@ them; such files come back byte for byte.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +23,11 @@ Shape = tuple[int, int, int, int]
 class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How samples lie in a raster.
 
-    ``bits`` of a sample in the file (1, 2, 4: packed, first sample in the high bits; 8; 16), ``big``-endian 16 bits,
-    rows padded to a multiple of ``align`` bytes, rows bottom-up (``flip``), colours as BGR(A) (``swap``), the order of
-    the ``axes`` in the file, slowest first ("nhwc": the images as they are), ``signed`` samples of 8 or 16 bits (the
-    lowest is sample 0), and each as its difference to that of its channel to the left (``differences``); the bits of
-    each byte of the file in ``reverse``.
+    ``bits`` of a sample in the file (1 to 16; packed, the first in the high bits), ``big``-endian 16 bits, rows padded
+    to a multiple of ``align`` bytes, rows bottom-up (``flip``), colours as BGR(A) (``swap``), the order of the ``axes``
+    in the file, slowest first ("nhwc": the images as they are), ``signed`` samples of 8 or 16 bits (the lowest is
+    sample 0), and each as its difference to that of its channel to the left (``differences``); the bits of each byte of
+    the file in ``reverse``.
     """
 
     bits: int = 8
@@ -39,9 +41,9 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reverse: bool = False
 
     def __post_init__(self) -> None:
-        if self.bits not in (1, 2, 4, 8, 16) or self.align not in (1, 4) or sorted(self.axes) != sorted("nhwc"):
+        if not 1 <= self.bits <= 16 or self.align not in (1, 4) or sorted(self.axes) != sorted("nhwc"):
             raise ValueError("impossible layout")
-        if self.bits < 8 and (self.axes != "nhwc" or self.signed or self.differences):
+        if self.is_packed and (self.axes != "nhwc" or self.signed or self.differences):
             raise ValueError("impossible layout")
         if self.axes != "nhwc" and self.align > 1:
             raise ValueError("impossible layout")
@@ -52,9 +54,14 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ["nhwc".index(axis) for axis in self.axes]
 
     @property
+    def is_packed(self) -> bool:
+        """Whether samples are no whole bytes."""
+        return self.bits not in (8, 16)
+
+    @property
     def dtype(self) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
-        """The type of a sample in the raster, byte order included."""
-        return np.dtype((">u2" if self.big else "<u2") if self.bits == 16 else "u1")
+        """The type of a sample, in the raster byte order included."""
+        return np.dtype((">u2" if self.big else "<u2") if self.bits > 8 else "u1")
 
     def row_bytes(self, width: int, channels: int) -> int:
         """Bytes of one row, padding included."""
@@ -86,7 +93,7 @@ def unpack(raster: Buffer, shape: Shape, layout: Layout) -> Images:
     images: Images
     if layout.reverse:
         raster = bytes(raster).translate(_REVERSED)
-    if layout.bits < 8:
+    if layout.is_packed:
         rows = np.frombuffer(raster, np.uint8).reshape(count * height, -1)
         images = unpack_bits(rows, width * channels, layout.bits).reshape(shape)
     elif layout.align > 1:
@@ -124,7 +131,7 @@ def pack(images: Images, layout: Layout) -> bytes:
         images = images[..., _swapped(channels)]
     if layout.flip:
         images = images[:, ::-1]
-    if layout.bits < 8:
+    if layout.is_packed:
         return _pad(pack_bits(images.reshape(count * height, width * channels), layout.bits), layout)
     stored = np.ascontiguousarray(images.transpose(layout.order), layout.dtype)
     if layout.align > 1:
@@ -153,21 +160,30 @@ def pack_beside(images: Images, layout: Layout, beside: bytes) -> bytes:
     return rows.tobytes()
 
 
-def unpack_bits(rows: NDArray[np.uint8], width: int, bits: int) -> NDArray[np.uint8]:
-    """Rows of packed samples of 1, 2 or 4 bits -> (rows, width) uint8."""
+def unpack_bits(rows: NDArray[np.uint8], width: int, bits: int) -> NDArray[Any]:
+    """Rows of packed samples of up to 16 bits -> (rows, width) uint8 or uint16."""
     if bits == 1:
         return np.unpackbits(rows, axis=1, count=width)
+    if 8 % bits:
+        out = np.zeros((len(rows), width), np.uint8 if bits < 8 else np.uint16)
+        singles = np.unpackbits(rows, axis=1, count=width * bits).reshape(len(rows), width, bits)
+        for bit in range(bits):
+            out |= singles[:, :, bit].astype(out.dtype) << out.dtype.type(bits - 1 - bit)
+        return out
     shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
     samples = (rows[:, :, None] >> shifts) & np.uint8((1 << bits) - 1)
     return samples.reshape(rows.shape[0], -1)[:, :width]
 
 
-def pack_bits(samples: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
-    """(rows, width) uint8 -> rows of packed samples of 1, 2 or 4 bits, unused bits zero; the inverse of unpack_bits."""
+def pack_bits(samples: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    """(rows, width) -> rows of packed samples of up to 16 bits, unused bits zero; the inverse of unpack_bits."""
     if samples.size and int(samples.max()) >> bits:
         raise ValueError(f"a sample does not fit into {bits} bits")
     if bits == 1:
         return np.packbits(samples, axis=1)
+    if 8 % bits:
+        singles = np.unpackbits(samples.astype(">u2").view(np.uint8), axis=1).reshape(*samples.shape, 16)
+        return np.packbits(singles[:, :, 16 - bits :].reshape(len(samples), -1), axis=1)
     shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
     padded = np.pad(samples, ((0, 0), (0, -samples.shape[1] % len(shifts))))
     packed: NDArray[np.uint8] = np.bitwise_or.reduce(padded.reshape(len(samples), -1, len(shifts)) << shifts, axis=2)

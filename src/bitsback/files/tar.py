@@ -7,6 +7,7 @@ records) are members like others; what a pax record says of sizes beyond 8 GiB i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,12 +19,14 @@ from bitsback.files.places import MAX_SPANS, Files, Span, read_places
 BLOCK = 512
 _FILES = b"\0" + b"07"
 """Types of members that are files; as v7 wrote them, too, and contiguous ones."""
+_PATH, _RECORDS = re.compile(rb"(?:\A|\n)\d+ path=([^\n]*)"), 1 << 16
+"""The name in a pax record; bytes of such records, or of a long name, that are looked at."""
 _EMPTY = b"123456"
 """Types without a content, whatever their size says: links, devices, folders, pipes."""
 
 
 class Member(NamedTuple):
-    """A file in a tar file: where its content is, and its name as the header has it."""
+    """A file in a tar file: where its content is, and its name."""
 
     span: Span
     name: bytes
@@ -49,7 +52,10 @@ def members(data: Buffer) -> Iterator[Member]:
         if size < 0 or start + size > len(view):
             return
         if kind == ord("L"):
-            long_name = bytes(view[start : start + size]).rstrip(b"\0")
+            long_name = bytes(view[start : start + min(size, _RECORDS)]).rstrip(b"\0")
+        elif kind == ord("x"):
+            found = _PATH.search(bytes(view[start : start + min(size, _RECORDS)]))
+            long_name = found[1] if found else b""
         elif kind in _FILES:
             yield Member(Span(start, size), long_name or _name(head))
         if kind not in b"LKxg":

@@ -1,5 +1,5 @@
-"""TIFF and BigTIFF: all pages and sub-pages of unsigned and signed samples of 1 to 16 bits, in strips or tiles, chunky
-or in planes; as they are, or by LZW, deflate or PackBits, with or without differences.
+"""TIFF and BigTIFF: all pages and sub-pages of samples of 1 to 16 bits, wider integers and floats, in strips or tiles,
+chunky or in planes; as they are, or by LZW, deflate, PackBits, fax codes or JPEG; predictors 1 to 3.
 
 Every tag, and all that is not samples of such a page, is kept as it is. Tiles are images of an array; so are pages of
 one form that follow each other, planes, and the channels of pages that have more than four.
@@ -14,8 +14,8 @@ from typing import NamedTuple
 from msgspec import structs
 
 from bitsback.errors import ImageError
-from bitsback.files.picture import Buffer, Content
-from bitsback.files.places import MAX_SPANS, Samples, Span, read_places
+from bitsback.files.picture import Budget, Buffer, Content
+from bitsback.files.places import MAX_SPANS, Files, Numbers, Samples, Span, read_places
 from bitsback.files.raster import Layout, Shape
 
 _SIZES = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 13: ("I", 4), 16: ("Q", 8), 18: ("Q", 8)}
@@ -25,6 +25,12 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL, _OFFSETS = 256, 257, 258, 259, 266,
 _SAMPLES, _ROWS, _COUNTS, _PLANAR, _PREDICTOR = 277, 278, 279, 284, 317
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS, _SUB_PAGES, _SIGN = 322, 323, 324, 325, 330, 339
 
+_JPEG, _TABLES, _PHOTOMETRIC = 7, 347, 262
+_ADOBE = b"\xff\xee\0\x0eAdobe\0\x64" + bytes(5)
+"""Says that the three components of a JPEG file are red, green and blue."""
+
+_FAX = {2: "mh", 3: "g3", 4: "g4"}
+_OPTIONS = 292
 _CODECS = {1: "", 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits"}
 
 MAX_PAGES = 1 << 16
@@ -32,9 +38,12 @@ MAX_PAGES = 1 << 16
 Tags = dict[int, tuple[int, ...]]
 
 
-def read(data: Buffer) -> Content:
+Page = Samples | Numbers | Files
+
+
+def read(data: Buffer, budget: Budget) -> Content:
     """Take a TIFF file apart. Raises ImageError if it is damaged, or none of its pages can be."""
-    found: list[Samples] = []
+    found: list[Page] = []
     reason = "a TIFF without pages"
     for tags in _pages(data):
         try:
@@ -42,26 +51,36 @@ def read(data: Buffer) -> Content:
         except ImageError as error:
             reason = str(error)
             continue
-        if found and _alike(found[-1], page):
-            count, height, width, channels = found[-1].shape
-            whole = (count + page.shape[0], height, width, channels)
-            found[-1] = found[-1]._replace(spans=[*found[-1].spans, *page.spans], shape=whole)
-        else:
+        joined = _joined(found[-1], page) if found else None
+        if joined is None:
             found.append(page)
+        else:
+            found[-1] = joined
     if not found:
         raise ImageError(reason)
-    return read_places("tiff", data, found)
+    return read_places("tiff", data, found, budget)
 
 
-def _alike(one: Samples, other: Samples) -> bool:
-    """Whether they can be one array."""
-    return one.shape[1:] == other.shape[1:] and one[2:] == other[2:]
+def _joined(one: Page, other: Page) -> Page | None:
+    """Two pages as one array, or as files of one sort, if they can be."""
+    if isinstance(one, Samples) and isinstance(other, Samples):
+        count, height, width, channels = one.shape
+        if one.shape[1:] == other.shape[1:] and one[2:] == other[2:]:
+            shape = (count + other.shape[0], height, width, channels)
+            return one._replace(spans=[*one.spans, *other.spans], shape=shape)
+    elif isinstance(one, Numbers) and isinstance(other, Numbers):
+        if one.axes[1:] == other.axes[1:] and one[2:] == other[2:]:
+            axes = [one.axes[0] + other.axes[0], *one.axes[1:]]
+            return one._replace(spans=[*one.spans, *other.spans], axes=axes)
+    elif isinstance(one, Files) and isinstance(other, Files) and one[1:] == other[1:]:
+        return one._replace(spans=[*one.spans, *other.spans])
+    return None
 
 
 # Tags -----------------------------------------------------------------------------------------------------------------
 
 
-class _Form(NamedTuple):
+class _Numbering(NamedTuple):
     """How numbers stand in the file: byte order, the letter of an offset, bytes before entries and of one, and how many
     bytes a value may have to stand in its entry."""
 
@@ -78,12 +97,12 @@ def _pages(data: Buffer) -> Iterator[Tags]:
     order = "<" if bytes(data[:2]) == b"II" else ">"
     try:
         if struct.unpack_from(order + "H", data, 2)[0] == 43:
-            form = _Form(order, "Q", "Q", 8, 20, 8)
+            form = _Numbering(order, "Q", "Q", 8, 20, 8)
             if struct.unpack_from(order + "HH", data, 4) != (8, 0):
                 raise ImageError("an unknown kind of BigTIFF")
             first = struct.unpack_from(order + "Q", data, 8)[0]
         else:
-            form = _Form(order, "I", "H", 2, 12, 4)
+            form = _Numbering(order, "I", "H", 2, 12, 4)
             first = struct.unpack_from(order + "I", data, 4)[0]
         waiting: list[int] = [first]
         seen: set[int] = set()
@@ -100,7 +119,7 @@ def _pages(data: Buffer) -> Iterator[Tags]:
         raise ImageError("the file ends within the TIFF tags") from None
 
 
-def _tags(data: Buffer, start: int, form: _Form) -> tuple[Tags, int]:
+def _tags(data: Buffer, start: int, form: _Numbering) -> tuple[Tags, int]:
     """The integer tags of a page, and where the next page is."""
     order = form.order
     (count,) = struct.unpack_from(order + form.number, data, start)
@@ -111,9 +130,9 @@ def _tags(data: Buffer, start: int, form: _Form) -> tuple[Tags, int]:
     tags: Tags = {}
     for at in range(first, first + form.entry * count, form.entry):
         tag, kind, number = struct.unpack_from(f"{order}HH{form.offset}", data, at)
-        if kind not in _SIZES:
+        if kind not in _SIZES and tag != _TABLES:
             continue
-        letter, size = _SIZES[kind]
+        letter, size = _SIZES.get(kind, ("B", 1))
         where = at + form.entry - form.inside
         if number * size > form.inside:
             (where,) = struct.unpack_from(order + form.offset, data, where)
@@ -127,66 +146,135 @@ def _tags(data: Buffer, start: int, form: _Form) -> tuple[Tags, int]:
 # Pages ----------------------------------------------------------------------------------------------------------------
 
 
-def _page(tags: Tags, big: bool) -> Samples:
+class _Form(NamedTuple):
+    """What the tags of a page say of its samples."""
+
+    bits: int
+    channels: int
+    kind: str
+    """Of numbers: u(nsigned), i (signed), f(loat)."""
+    big: bool
+    codec: str
+    predictor: int
+    planes: bool
+    reverse: bool
+
+
+def _page(tags: Tags, big: bool) -> Page:
     """Where the samples of a page are. ImageError with the reason if that cannot be said."""
-
-    def one(tag: int, default: int) -> int:
-        values = tags.get(tag, (default,))
-        if not values or any(value != values[0] for value in values):
-            raise ImageError("a TIFF with unusual samples")
-        return values[0]
-
-    width, height, channels = one(_WIDTH, 0), one(_HEIGHT, 0), one(_SAMPLES, 1)
-    bits, sign, codec = one(_BITS, 1), one(_SIGN, 1), _CODECS.get(one(_COMPRESSION, 1))
-    predictor, planes = one(_PREDICTOR, 1), one(_PLANAR, 1) == 2
-    if codec is None:
-        raise ImageError(f"a TIFF with compression {one(_COMPRESSION, 1)}")
-    if sign not in (1, 2) or bits not in (1, 2, 4, 8, 16) or (sign == 2 and bits < 8):
-        raise ImageError("a TIFF with floating-point samples" if sign == 3 else f"a TIFF with samples of {bits} bits")
-    if predictor not in (1, 2) or (predictor == 2 and bits < 8):
-        raise ImageError("a TIFF with an unusual predictor")
-    if one(_FILL, 1) != 1 and (bits < 8 or codec):
-        raise ImageError("a TIFF with reversed bits")
-    if min(width, height, channels) < 1:
+    if _one(tags, _COMPRESSION, 1) == _JPEG:
+        return _jpeg(tags)
+    form = _form(tags, big)
+    width, height = _one(tags, _WIDTH, 0), _one(tags, _HEIGHT, 0)
+    if min(width, height, form.channels) < 1:
         raise ImageError("a TIFF without size")
-    spread = channels > 4 and not planes
-    if spread and bits < 8:
-        raise ImageError(f"a TIFF of {channels} channels")
-    layout = Layout(bits=bits, big=big and bits == 16, signed=sign == 2, differences=predictor == 2 and bool(codec))
+    channels = 1 if form.planes else form.channels
     if _TILE_OFFSETS in tags:
-        rows, columns = one(_TILE_HEIGHT, 0), one(_TILE_WIDTH, 0)
+        rows, columns = _one(tags, _TILE_HEIGHT, 0), _one(tags, _TILE_WIDTH, 0)
         if min(rows, columns) < 1:
             raise ImageError("TIFF tiles without size")
-        tiles = -(-height // rows) * -(-width // columns)
-        step = layout.row_bytes(columns, 1 if planes else channels) * rows
-        shape = (tiles * channels, rows, columns, 1) if planes else (tiles, rows, columns, channels)
-        if spread:
+        tiles = -(-height // rows) * -(-width // columns) * (form.channels if form.planes else 1)
+        if channels > 4 and form.kind != "f":
             raise ImageError(f"a TIFF of tiles of {channels} channels")
-        return _samples(tags, (_TILE_OFFSETS, _TILE_COUNTS), shape, layout, codec, step, step)
-    rows = min(one(_ROWS, height), height)
+        return _array(tags, form, (_TILE_OFFSETS, _TILE_COUNTS), (tiles, rows, columns, channels), rows)
+    rows = min(_one(tags, _ROWS, height), height)
     if rows < 1:
         raise ImageError("TIFF strips without rows")
-    row = layout.row_bytes(width, 1 if planes else channels)
-    shape = (1, height, width, channels)
-    if planes:
-        shape = (channels, height, width, 1)
-    elif spread:
+    shape = (form.channels if form.planes else 1, height, width, channels)
+    return _array(tags, form, (_OFFSETS, _COUNTS), shape, rows)
+
+
+def _one(tags: Tags, tag: int, default: int) -> int:
+    """The value of a tag, whose values have to be all the same."""
+    values = tags.get(tag, (default,))
+    if not values or any(value != values[0] for value in values):
+        raise ImageError("a TIFF with unusual samples")
+    return values[0]
+
+
+def _form(tags: Tags, big: bool) -> _Form:
+    bits, sign, compression = _one(tags, _BITS, 1), _one(tags, _SIGN, 1), _one(tags, _COMPRESSION, 1)
+    codec = _fax(tags) if compression in _FAX else _CODECS.get(compression)
+    if codec is None:
+        raise ImageError(f"a TIFF with compression {compression}")
+    kind = {1: "u", 2: "i", 3: "f", 4: "u"}.get(sign, "")
+    is_array = bits in (16, 32, 64) if kind == "f" else 1 <= bits <= 16 or bits in (32, 64)
+    if not kind or not is_array or (kind == "i" and bits not in (8, 16, 32, 64)) or (compression in _FAX and bits > 1):
+        raise ImageError(f"a TIFF with samples of {bits} bits, of kind {sign}")
+    predictor = _one(tags, _PREDICTOR, 1) if codec else 1
+    words = kind == "f" or bits > 16
+    if predictor != 1 and (predictor, words) != (2, False) and (predictor, kind) != (3, "f"):
+        raise ImageError("a TIFF with an unusual predictor")
+    if predictor == 2 and bits not in (8, 16):
+        raise ImageError("a TIFF with an unusual predictor")
+    reverse = _one(tags, _FILL, 1) != 1
+    if reverse and (words or (codec and compression not in _FAX)):
+        raise ImageError("a TIFF with reversed bits")
+    planes = _one(tags, _PLANAR, 1) == 2
+    return _Form(bits, _one(tags, _SAMPLES, 1), kind, big, codec, predictor, planes, reverse and not codec)
+
+
+def _fax(tags: Tags) -> str:
+    """The name of the codec: with it go the width of rows, the order of bits and whether rows may be told by the row
+    above."""
+    compression = _one(tags, _COMPRESSION, 1)
+    words = [_FAX[compression], str(_one(tags, _TILE_WIDTH if _TILE_OFFSETS in tags else _WIDTH, 0))]
+    words += ["reverse"] if _one(tags, _FILL, 1) == 2 else []
+    return " ".join(words + ["above"] * (compression == 3 and _one(tags, _OPTIONS, 0) & 1))
+
+
+def _array(tags: Tags, form: _Form, names: tuple[int, int], shape: Shape, rows: int) -> Page:
+    """The strips or tiles of an array, so many rows each. A tile, a page or a plane is an image."""
+    count, height, width, channels = shape
+    if form.kind == "f" or form.bits > 16:
+        row = width * channels * form.bits // 8
+        spans = _spans(tags, names, row * rows, row * height, count, bool(form.codec))
+        axes = [count, height, width, *[channels] * (channels > 1)]
+        planes = (row, channels) if form.predictor == 3 else (0, 0)
+        where = (row * rows, row * height) if form.codec else (0, 0)
+        big = form.big or form.predictor == 3
+        return Numbers(spans, axes, f"{form.kind}{form.bits // 8}", big, form.codec, *where, planes)
+    layout = Layout(
+        bits=form.bits,
+        big=form.big and form.bits == 16,
+        signed=form.kind == "i",
+        differences=form.predictor == 2,
+        reverse=form.reverse,
+    )
+    row = layout.row_bytes(width, channels)
+    if channels > 4:  # each an image
+        if layout.is_packed:
+            raise ImageError(f"a TIFF of {channels} channels")
         shape, layout = (channels, height, width, 1), structs.replace(layout, axes="hwnc")
-    return _samples(tags, (_OFFSETS, _COUNTS), shape, layout, codec, row * rows, row * height)
+    spans = _spans(tags, names, row * rows, row * height, count, bool(form.codec))
+    return Samples(spans, shape, layout, form.codec, *((row * rows, row * height) if form.codec else (0, 0)))
 
 
-def _samples(
-    tags: Tags, names: tuple[int, int], shape: Shape, layout: Layout, codec: str, step: int, page: int
-) -> Samples:
+def _spans(tags: Tags, names: tuple[int, int], step: int, page: int, pages: int, coded: bool) -> list[Span]:
     """Strips or tiles of ``step`` bytes, all but the last of ``page`` bytes, which are a plane or so."""
     offsets, counts = tags.get(names[0], ()), tags.get(names[1], ())
-    pieces = -(-page // step)
-    if len(offsets) != len(counts) or len(offsets) * page != layout.size(shape) * pieces:
+    if len(offsets) != len(counts) or len(offsets) != pages * -(-page // step):
         raise ImageError("a TIFF whose strips or tiles do not fit its size")
     spans = []
     for number, (offset, count) in enumerate(zip(offsets, counts, strict=True)):
-        due = min(step, page - number % pieces * step)
-        if not codec and count < due:
+        due = min(step, page - number % -(-page // step) * step)
+        if not coded and count < due:
             raise ImageError("TIFF strips that are too short")
-        spans.append(Span(offset, count if codec else due))
-    return Samples(spans, shape, layout, codec, step if codec else 0, page if codec else 0)
+        spans.append(Span(offset, count if coded else due))
+    return spans
+
+
+def _jpeg(tags: Tags) -> Files:
+    """Strips or tiles that are JPEG files but for their tables, which stand in a tag.
+
+    Where colours are red, green and blue, a marker says so, that decoders know.
+    """
+    names = (_TILE_OFFSETS, _TILE_COUNTS) if _TILE_OFFSETS in tags else (_OFFSETS, _COUNTS)
+    offsets, counts = tags.get(names[0], ()), tags.get(names[1], ())
+    if len(offsets) != len(counts):
+        raise ImageError("a TIFF whose strips or tiles do not fit its size")
+    spans = [Span(offset, count) for offset, count in zip(offsets, counts, strict=True) if count]
+    tables = bytes(tags.get(_TABLES, ()))
+    front = tables[2:-2] if tables[:2] == b"\xff\xd8" and tables[-2:] == b"\xff\xd9" else b""
+    colours = _one(tags, _SAMPLES, 1) == 3 and _one(tags, _PHOTOMETRIC, 0) == 2
+    return Files(spans, front=(_ADOBE if colours else b"") + front)

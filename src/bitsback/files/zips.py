@@ -30,7 +30,7 @@ def read(data: Buffer, budget: Budget) -> Content:
     view = memoryview(data)
     found: list[Files] = []
     for info in members(data):
-        span = Span(_content(view, info), info.compress_size)
+        span = Span(content(view, info), info.compress_size)
         codec = _CODECS.get(info.compress_type)
         if codec is None or info.flag_bits & 1 or not span.size:
             continue
@@ -70,7 +70,7 @@ def members(data: Buffer) -> list[zipfile.ZipInfo]:
     return sorted(infos, key=lambda info: info.header_offset)
 
 
-def _content(view: memoryview, info: zipfile.ZipInfo) -> int:
+def content(view: memoryview, info: zipfile.ZipInfo) -> int:
     """Where a member's content begins, by its own header."""
     at = info.header_offset
     if bytes(view[at : at + 4]) != b"PK\x03\x04":

@@ -315,23 +315,26 @@ def _close(images: Images) -> list[_Choice]:
 
 
 def _closer(close: list[_Choice]) -> list[_Choice]:
-    """What is worth trying on all of the images, by a larger sample: what a variant gains on the best from one sample
-    to the next, it is expected to go on to gain, less and less."""
-    parts = [_part(one.form.images, _FURTHER, _SERIES) for one in close]
-    if len(close) < 2 or any(part is one.form.images for part, one in zip(parts, close, strict=True)):
-        return close
-    sizes = [
-        len(one.form.prefix) + len(encode_as(part, one.tag)) * one.form.images.size / part.size
-        for part, one in zip(parts, close, strict=True)
-    ]
-    found = []
-    for one, size in zip(close, sizes, strict=True):
-        gain = max(0.0, one.size / close[0].size - size / sizes[0])
-        times = math.log(one.form.images.size / _FURTHER, 4)
-        expected = size - sizes[0] * gain * _GOES_ON * (1 - _GOES_ON**times) / (1 - _GOES_ON)
-        found.append((expected, one._replace(size=size)))
-    best = min(sizes)
-    return [one for expected, one in sorted(found, key=lambda pair: pair[0]) if min(expected, one.size) <= best]
+    """What is worth trying on all of the images, by larger and larger samples: what a variant gains on the best from
+    one sample to the next, it is expected to go on to gain, less and less."""
+    samples = _FURTHER
+    while len(close) > 1:
+        parts = [_part(one.form.images, samples, _SERIES) for one in close]
+        if any(part is one.form.images for part, one in zip(parts, close, strict=True)):
+            break
+        sizes = [
+            len(one.form.prefix) + len(encode_as(part, one.tag)) * one.form.images.size / part.size
+            for part, one in zip(parts, close, strict=True)
+        ]
+        best, left = min(sizes), []
+        for one, size in zip(close, sizes, strict=True):
+            gain = max(0.0, one.size / close[0].size - size / sizes[0])
+            times = math.log(one.form.images.size / samples, 4)
+            if size - sizes[0] * gain * _GOES_ON * (1 - _GOES_ON**times) / (1 - _GOES_ON) <= best:
+                left.append(one._replace(size=size))
+        close = sorted(left, key=lambda choice: choice.size)
+        samples *= 4
+    return close
 
 
 def _estimates(form: _Form) -> list[_Choice]:
