@@ -123,8 +123,8 @@ class _Search:
         if whole:
             return Recipe(order[0], found[order[0]]) if found else None
         made: list[Recipe] = []
-        others = [rules for rules in order if rules[4] != order[0][4]]
-        for rules in (*order[:1], *others[:1]):
+        best_of_families = {rules[4]: rules for rules in reversed(order)}
+        for rules in sorted(best_of_families.values(), key=order.index):
             most = _STEPS_ALL * len(self._data) + _STEPS_MORE
             walk = self._walk(rules, most_steps(len(self._data)) if rules in self._well else most)
             corrections = walk.corrections(self._stream, self._most)
