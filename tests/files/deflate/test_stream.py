@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bitsback.errors import ImageError
 from bitsback.files.deflate import put_together, take_apart
+from bitsback.files.deflate.coder import pack, unpack
 from bitsback.files.deflate.stream import parse, write
 
 
@@ -97,3 +98,12 @@ def test_cut_off_and_large_streams_are_refused():
     for damaged, limit in ((data[:-1], 1000), (data, 999), (b"", 10)):
         with pytest.raises(ImageError):
             take_apart(damaged, limit)
+
+
+@pytest.mark.parametrize("count", [0, 1, 1024, 1025, 60_000])
+def test_lists_of_numbers_that_are_all_alike_are_read_again(count: int) -> None:
+    values, counts = np.zeros(count, np.int64), np.array([0, count, 0])
+    packed = pack(values, counts)
+    read, of_each = unpack(packed, 3, 1 << 20)
+    assert read.tolist() == values.tolist() and (not count or of_each.tolist() == counts.tolist())
+    assert len(packed) <= 16 + count // 500

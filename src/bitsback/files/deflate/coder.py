@@ -14,6 +14,8 @@ from bitsback.kernels import helper, kernel
 CONTEXTS = 512
 """Probabilities of a list: 40 for the unary part, the rest for bits of numbers."""
 _ADAPT = 250
+_NUMBERS, _NUMBERS_A_BYTE = 1024, 512
+"""No more numbers than these, and those for each byte, are packed: what is all alike gets more bytes than it needs."""
 _ONE = 1 << 22
 
 LOW, HIGH, AT, CODE = range(4)
@@ -125,7 +127,8 @@ def pack(values: NDArray[np.int64], counts: NDArray[np.int64]) -> bytes:
         if last <= coder[HIGH]:
             break
     ending = (last >> (32 - 8 * more)).to_bytes(more, "big") if more else b""
-    return (data[:size].tobytes() + ending).rstrip(b"\0")
+    stripped = (data[:size].tobytes() + ending).rstrip(b"\0")
+    return stripped.ljust(-(-(len(values) - _NUMBERS) // _NUMBERS_A_BYTE), b"\0")
 
 
 def unpack(data: bytes, lists: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -133,7 +136,7 @@ def unpack(data: bytes, lists: int, most: int) -> tuple[NDArray[np.int64], NDArr
     counts = np.zeros(lists, np.int64)
     if not data:
         return np.empty(0, np.int64), counts
-    values = np.empty(min(most, 1024 + 512 * len(data)), np.int64)
+    values = np.empty(min(most, _NUMBERS + _NUMBERS_A_BYTE * len(data)), np.int64)
     coder = np.array([0, 0xFFFFFFFF, 4, int.from_bytes(data[:4].ljust(4, b"\0"), "big")], np.int64)
     if not code(values, counts, np.frombuffer(bytearray(data), np.uint8), coder, _chances(lists), 0):
         raise ValueError("a damaged list of corrections")

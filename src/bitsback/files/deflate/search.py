@@ -99,6 +99,8 @@ class _Search:
         farthest = int((stream.tokens >> TOKEN_BITS).max(initial=0))
         size = len(self._data)
         self._left = _STEPS * size + _STEPS_MORE
+        self._well: set[Rules] = set()
+        """Those that are followed well, for which no steps are too many."""
         self._windows = [bits for bits in range(9, 15) if 0 < farthest <= (1 << bits) - 262 and size > 1 << bits]
 
     def recipe(self) -> Recipe | None:
@@ -110,9 +112,9 @@ class _Search:
         found: dict[Rules, bytes] = {}
         for rules in self._finalists(found):
             most = _STEPS_A_BYTE * len(plain) + _STEPS_TRIAL
-            if found and rules != _CHEAPEST[0]:
+            if found and rules[4] != CHEAPEST:
                 most = min(most, self._left)
-            walk = self._walk(rules, most, plain)
+            walk = self._walk(rules, most_steps(len(plain)) if rules in self._well else most, plain)
             corrections = walk.corrections(beginning, self._most if whole else len(plain))
             self._left -= walk.steps
             if corrections is not None:
@@ -121,9 +123,10 @@ class _Search:
         if whole:
             return Recipe(order[0], found[order[0]]) if found else None
         made: list[Recipe] = []
-        others = [rules for rules in order if (rules[4] == CHEAPEST) != (order[0][4] == CHEAPEST)]
-        for rules in (*order[:1], *others[:1]):
-            walk = self._walk(rules, _STEPS_ALL * len(self._data) + _STEPS_MORE)
+        best_of_families = {rules[4]: rules for rules in reversed(order)}
+        for rules in sorted(best_of_families.values(), key=order.index):
+            most = _STEPS_ALL * len(self._data) + _STEPS_MORE
+            walk = self._walk(rules, most_steps(len(self._data)) if rules in self._well else most)
             corrections = walk.corrections(self._stream, self._most)
             if corrections is not None:
                 made.append(Recipe(rules, corrections))
@@ -135,12 +138,14 @@ class _Search:
         """Encoders that may come nearest; where others fail often, the cheapest way, too, with other rules if that was
         ``found`` to gain something."""
         costs = self._near()
+        few = min(_SHORT_TRIAL, len(self._stream.tokens)) // _MANY_WRONG
+        self._well = {rules for rules, cost in costs.items() if cost <= few}
         yield from sorted(costs, key=costs.__getitem__)[:_FINALISTS]
-        if min(costs.values()) * _MANY_WRONG > min(_SHORT_TRIAL, len(self._stream.tokens)):
+        if not self._well:
             least = min(map(len, found.values()), default=self._most)
             yield _CHEAPEST[0]
             size = len(found.get(_CHEAPEST[0], b""))
-            if size * _SURELY > len(self._stream.tokens) and size * _DEARER < least:
+            if size * _SURELY > len(self._stream.tokens) and size < 2 * least:
                 yield from _CHEAPEST[1:]
 
     def _walk(self, rules: Rules, steps: int, plain: NDArray[np.uint8] | None = None) -> Walk:
@@ -160,6 +165,7 @@ class _Search:
     def _explained(self) -> Recipe | None:
         """The best of what explains all, or nearly so."""
         found: list[Recipe] = []
+        most_alike = _ALIKE if len(self._stream.tokens) else _ALIKE // 4
         alike, left = 0, most_steps(len(self._data))
         for rules in self._encoders():
             walk = self._walk(rules, left)
@@ -170,7 +176,7 @@ class _Search:
             if corrections is not None:
                 found.append(Recipe(rules, corrections))
             alike += 1 if corrections is not None else 4 * (walk.steps > _FAR)
-            if alike >= _ALIKE or left < 0:
+            if alike >= most_alike or left < 0:
                 break
         return min(found, key=lambda recipe: len(recipe.corrections), default=None)
 
