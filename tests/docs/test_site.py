@@ -53,3 +53,14 @@ def test_docstrings_leave_no_markup_of_their_own(site: Path) -> None:
         assert ":class:" not in text
         assert ":func:" not in text
         assert "&gt;&gt;&gt;</p>" not in text, page
+
+
+def test_the_labs_pages_lead_to_their_scripts_and_show_mathematics(site: Path) -> None:
+    for script in (ROOT / "docs/lab").glob("*.py"):
+        shown = (site / f"lab/scripts/{script.stem}/index.html").read_text()
+        assert "import" in shown
+        page = site / f"lab/{script.stem.replace('_', '-')}/index.html"
+        if page.exists():
+            assert re.search(rf"href=[\"']?../scripts/{script.stem}/", page.read_text()), script.name
+    notation = (site / "lab/notation/index.html").read_text()
+    assert notation.count("<math") > 20 and "xmathx" not in notation and "$$" not in notation

@@ -33,6 +33,14 @@ def _intervals(cdfs, index, x, starts, freqs):  # type: ignore[no-untyped-def]
         starts[i], freqs[i] = cdf[x[i]], cdf[x[i] + 1] - cdf[x[i]]
 
 
+@kernel(vectorise=True)
+def _intervals_of_one(cdf, x, starts, freqs):  # type: ignore[no-untyped-def]
+    """All symbols under the same row."""
+    for i in range(x.size):
+        start = cdf[x[i]]
+        starts[i], freqs[i] = start, cdf[x[i] + 1] - start
+
+
 @kernel
 def _pop(heads, tail, length, cdfs, guide, index, precision, shift, out):  # type: ignore[no-untyped-def]
     lanes = heads.size
@@ -129,10 +137,13 @@ def _scales(p, scales):  # type: ignore[no-untyped-def]
 @helper
 def _share(row, first, stop, scale):  # type: ignore[no-untyped-def]
     """The share of the symbols ``first .. stop - 1`` in ``2**-UNIT``: an integer, so the same in whatever parts."""
-    share = np.int64(0)
-    for k in range(first, stop):
-        share += np.int64(row[k] * scale)
-    return share
+    a, b = np.int64(0), np.int64(0)
+    for k in range(first, stop - 3, 4):
+        a += np.int64(row[k] * scale) + np.int64(row[k + 1] * scale)
+        b += np.int64(row[k + 2] * scale) + np.int64(row[k + 3] * scale)
+    for k in range(stop - (stop - first) % 4, stop):
+        a += np.int64(row[k] * scale)
+    return a + b
 
 
 @kernel
@@ -142,7 +153,7 @@ def _own_intervals(p, scales, index, x, free, starts, freqs):  # type: ignore[no
     ``free`` is what precision leaves when every symbol has 1.
     """
     n = p[0].size
-    for i in range(x.size):
+    for i in range(x.size - 1, -1, -1):  # the last rows that were looked at may still be in the cache
         row, scale, k = p[index[i]], scales[index[i]], np.int64(x[i])
         share = _share(row, 0, k, scale)
         start = ((share * free) >> UNIT) + k
@@ -281,6 +292,9 @@ class Categorical(Family):
 
     def _intervals(self, x: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
         starts, freqs = np.empty(x.size, np.uint32), np.empty(x.size, np.uint32)
+        if self.table.rows == 1:
+            _intervals_of_one(self.table.cdfs[0], x, starts, freqs)
+            return starts, freqs
         _intervals(self.table.cdfs, self.index.reshape(-1), x, starts, freqs)
         return starts, freqs
 
