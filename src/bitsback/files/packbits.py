@@ -118,7 +118,7 @@ def decode(data: Buffer, limit: int, unit: int = 1, turned: bool = False) -> tup
     ``turned``: heads above 128 go up with the length of runs, as in TGA, which has runs of one, too; these are unusual.
     Raises ImageError if the data are damaged, or unusual.
     """
-    plain, room = np.empty(limit, np.uint8), np.empty(2 * limit + IDLE, np.uint8)
+    plain, room = np.empty(limit, np.uint8), np.empty(min(2 * limit + IDLE, len(data)), np.uint8)
     ends = np.zeros(1, np.int64)
     count = _decode(np.frombuffer(data, np.uint8), unit, int(turned), plain, room, ends)
     if count < 0:
