@@ -208,6 +208,22 @@ def folders(measured: dict[str, Any]) -> str:
     return "\n".join(f"| {' | '.join(row)} |".replace("|  |", "| |") for row in [*head, *rows])
 
 
+def access(measured: dict[str, Any]) -> str:
+    """Bytes, and what one image takes, by the size of blocks."""
+    rows = [
+        [
+            row["folder"],
+            f"{row['block'] >> 10} Ki" if row["block"] else "**by default**",
+            str(row["images"]),
+            f"{row['bytes']:,}",
+            f"{row['seconds']:.2f}",
+        ]
+        for row in measured["rows"]
+    ]
+    head = ["folder", "samples of a block", "images in it", "bytes", "CPU s for one image"]
+    return f"{table(head, rows)}\n\n{line(measured['machine'])}"
+
+
 SAMPLINGS = ("444", "422", "420")
 
 
@@ -313,7 +329,7 @@ def cards(found: list[dict[str, Any]]) -> str:
 PAGES = {
     "README.md": ("folders", "jpeg-sets", "results", "photos"),
     "docs/index.md": ("results",),
-    "docs/benchmarks.md": ("benchmarks", "photos", "graphics", "encoders", "jpeg"),
+    "docs/benchmarks.md": ("benchmarks", "photos", "graphics", "access", "encoders", "jpeg"),
     "docs/guides/train.md": ("training",),
     "docs/models.md": ("cards",),
 }
@@ -330,6 +346,7 @@ def parts() -> dict[str, dict[str, str]]:
         "photos": photos(measured["photos"]),
         "training": training(measured["train"]),
         "graphics": graphics(measured["graphics"]),
+        "access": access(measured["access"]),
         "jpeg": jpeg(measured["jpeg"], measured["jpeg_files"]),
         "jpeg-sets": jpeg_sets(measured["jpeg"]),
         "cards": cards(shipped),

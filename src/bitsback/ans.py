@@ -40,8 +40,8 @@ MAX_LANES = 1 << 16
 _LOWEST = np.uint64(1 << 32)
 _ONE = np.uint64(1)
 
-_QUICK = 13
-"""Bits of precision from which on the quotients of pushes are below 2^51."""
+_QUICK = 14
+"""Bits of precision from which on the quotients of pushes are below 2^50."""
 
 
 class Encoder(NamedTuple):
@@ -100,7 +100,8 @@ def take(heads, tail, length, lane, start, stop, precision):  # type: ignore[no-
 
 @helper
 def _quotient(head, freq):  # type: ignore[no-untyped-def]
-    """Return ``head // freq``, which is below 2^51: by float64, which is off by 1 at most, and put right.
+    """Return ``head // freq``, which is below 2^50: by float64, which is off by 1 at most however it rounds, and put
+    right by integers.
 
     Processors divide integers of 64 bits several times more slowly; but not where each quotient has to wait for the
     last one, so this is for several lanes.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from archive.archives import digits, file_item, folder_item, image_item, noise, stream_item
-from bitsback.archive.item import content_digest, recipe_text
+from bitsback.archive.item import content_digest, recipe_text, sketch
 from bitsback.archive.plan import Load, PartFacts
 from bitsback.errors import InputError
 
@@ -24,6 +24,18 @@ def test_images() -> None:
     two = image_item("a.npy", np.full((3, 8, 8, 1), 9, np.uint8))
     assert two.facts().parts[0].levels == (9, 9)
     assert item.load == Load(len(item.blob) + 3 * 64, len("a.npy" + item.recipe), 1)
+
+
+def test_a_sketch_is_the_means_of_the_parts() -> None:
+    image = np.arange(160 * 130, dtype=np.uint16).reshape(160, 130, 1)
+    means = np.frombuffer(sketch(image), "<u2").reshape(16, 16)
+    assert means[3, 0] == image[30:40, 0:8].mean() // 1 and means[15, 15] == image[150:160, 121:130].mean() // 1
+    small = (image // 90).astype(np.uint8).repeat(3, axis=2)
+    means = np.frombuffer(sketch(small), "<u2").reshape(16, 16)
+    assert means[3, 0] == 16 * small[30:40, 0:8].mean() // 1
+    assert sketch(image[:15]) == sketch(image[:, :15]) == sketch(image[:120]) == b""
+    assert image_item("a.npy", image[None]).facts().parts[0].sketch == sketch(image)
+    assert image_item("a.npy", np.stack([image, image])).facts().parts[0].sketch == b""
 
 
 def test_streams_and_folders() -> None:

@@ -1,6 +1,7 @@
 from collections import Counter
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from bitsback.archive.plan import (
     PartFacts,
     Room,
     Run,
+    arranged,
     chunks,
     group,
     split,
@@ -148,6 +150,44 @@ def test_a_blank_page_joins_its_like(others: list[tuple[int, int] | None], value
     found = group([*(array(levels=pair) for pair in others), array(levels=(value, value))])
     (home,) = [one for one in found if any(run.content == len(others) for run in one.runs)]
     assert home.key.levels == expected
+
+
+def sketched(sketches: np.ndarray, shape: tuple[int, int, int] = (128, 128, 1)) -> list[Facts]:
+    return [Facts(9, (PartFacts(1, shape, "uint8", sketch=one.astype("<u2").tobytes()),)) for one in sketches]
+
+
+def order_of(contents: list[Facts]) -> list[int]:
+    (one,) = group(contents)
+    put = arranged(one, contents)
+    assert sorted(run.content for run in put.runs) == [run.content for run in one.runs] and put.shapes == one.shapes
+    return [run.content for run in put.runs]
+
+
+@pytest.mark.parametrize("count", [3, 7, 40])
+@pytest.mark.parametrize("moves", [256, 5])
+def test_images_that_were_shuffled_are_put_in_order(count: int, moves: int) -> None:
+    """Of all 256 parts of a sketch so many change from one image to the next; others are the same in all."""
+    rng = np.random.default_rng(count)
+    sketches = np.full((count, 256), 900)
+    for number in range(1, count):
+        sketches[number] = sketches[number - 1]
+        sketches[number, rng.permutation(256)[:moves]] += rng.integers(1, 9, moves)
+    in_order = list(range(count))
+    assert order_of(sketched(sketches)) == in_order
+    shuffled = rng.permutation(count) if count > 3 else np.array([1, 0, 2])
+    found = [int(shuffled[number]) for number in order_of(sketched(sketches[shuffled]))]
+    assert found in (in_order, in_order[::-1], shuffled.tolist()) and (count == 3 or found != shuffled.tolist())
+
+
+def test_images_that_are_not_alike_stay_in_order() -> None:
+    rng = np.random.default_rng(0)
+    sketches = rng.integers(0, 4000, (20, 256))
+    assert order_of(sketched(sketches)) == list(range(20))
+    assert order_of([array(1, (100, 99, 1)) for _ in range(30)]) == list(range(30))  # without sketches
+    drift = np.arange(20)[rng.permutation(20), None] + np.zeros((20, 256), int)
+    one = sketched(drift)
+    assert order_of(one) != list(range(20))
+    assert order_of([*one, array(1, (128, 128, 1))]) == list(range(21))
 
 
 def test_blocks_are_cut_evenly_across_files() -> None:

@@ -83,6 +83,21 @@ def test_blocks_are_as_large_as_they_are_asked_for() -> None:
     assert counts == {0: [320], 1: [16] * 20, 1 << 11: [32] * 10}
 
 
+def test_frames_that_are_not_in_order_are_coded_in_order() -> None:
+    """Each in the light of the one before; they come back in the order of their files."""
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 256, (6, 128, 128, 1), np.uint8)
+    frames[:] = frames[:1]
+    for number in range(1, 6):
+        frames[number:, 20 * number : 20 * number + 16] = rng.integers(0, 256, (16, 128, 1))
+    items = [image_item(f"{place}.npy", frames[number][None]) for place, number in enumerate((3, 0, 5, 2, 4, 1))]
+    data, _ = pack(items, Settings())
+    archive = opened(data)
+    pieces = [piece.content for chunk in archive.structure.chunks for piece in chunk.head.image_pieces]
+    assert pieces in ([1, 5, 3, 0, 4, 2], [2, 4, 0, 3, 5, 1])
+    assert contents(archive) == contents_of(items) and archive.test() == []
+
+
 def test_pieces_are_not_cut_where_blocks_are() -> None:
     data, _ = pack([image_item("a.npy", digits(320))], SMALL)
     (chunk,) = opened(data).structure.chunks

@@ -71,6 +71,7 @@ def test_lossless_formats(tmp_path: Path, kind: str, image: np.ndarray) -> None:
         ("WEBP", "webp", {"lossless": True}),
         ("GIF", "gif", {}),
         ("TIFF", "tif", {"compression": "tiff_lzw"}),
+        ("TIFF", "tif", {"compression": "jpeg"}),
     ],
 )
 def test_formats_that_pillow_decodes(tmp_path: Path, kind: str, suffix: str, options: dict[str, object]) -> None:

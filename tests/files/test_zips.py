@@ -81,3 +81,10 @@ def test_damaged_files_come_back_as_they_are():
         picture = parse(data, "a.zip")
         again = picture.raw if picture.raw is not None else write(picture.recipe, picture.blob, picture.parts)
         assert again == data
+
+
+def test_many_bombs_end_early():
+    """What is unpacked of all members together is bounded by the size of the file."""
+    pixels = b"P5 1024 1024 255 " + bytes(1 << 20)
+    data = zipped({f"{k}.zip": zipped({"a.pgm": pixels[:-1] + bytes([k])}) for k in range(16)})
+    assert 0 < len(parse(data, "a.zip").parts) < len(data) * 4096 / (1 << 20) < 16

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bitsback.archive.front import few_colours
 from bitsback.archive.member import Entry, Type
@@ -99,19 +98,6 @@ class Item:
         return data if data is not None and hashlib.sha256(data).digest() == self.sha256 else None
 
 
-def _facts_of(part: Images, coefficients: bool, shared: bool) -> PartFacts:
-    return PartFacts(
-        len(part),
-        (part.shape[1], part.shape[2], part.shape[3]),
-        part.dtype.name,
-        None if coefficients else levels(part),
-        coefficients,
-        shared,
-        not coefficients and few_colours(part),
-        b"" if coefficients or len(part) > 1 else sketch(part[0]),
-    )
-
-
 SKETCHED = 1 << 14
 """Samples of an image that is worth a sketch."""
 
@@ -129,8 +115,21 @@ def sketch(image: Images) -> bytes:
     sums = np.add.reduceat(image.sum(axis=2, dtype=np.int64), rows, axis=0)
     sums = np.add.reduceat(sums, columns, axis=1) * (16 if image.itemsize == 1 else 1)
     areas = np.diff(rows, append=height)[:, None] * np.diff(columns, append=width) * channels
-    means: NDArray[np.uint16] = (sums // areas).astype("<u2")
-    return means.tobytes()
+    means: bytes = (sums // areas).astype("<u2").tobytes()
+    return means
+
+
+def _facts_of(part: Images, coefficients: bool, shared: bool) -> PartFacts:
+    return PartFacts(
+        len(part),
+        (part.shape[1], part.shape[2], part.shape[3]),
+        part.dtype.name,
+        None if coefficients else levels(part),
+        coefficients,
+        shared,
+        not coefficients and few_colours(part),
+        b"" if coefficients or len(part) > 1 else sketch(part[0]),
+    )
 
 
 def array_hashes(picture: Picture) -> tuple[bytes, ...]:

@@ -12,7 +12,7 @@ their files, but for large ones that are much more like one another in another o
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import ceil
 from typing import NamedTuple
@@ -44,8 +44,15 @@ CHUNK_BLOCKS = 4 * KIB
 MIN_BLOCK, MAX_BLOCK = KIB, 16 * MIB
 """Samples of a block, whatever is asked for; a single image may have more."""
 
-MOST_ARRANGED, NEARER = 1 << 10, 0.8
+MOST_ARRANGED, NEARER = 1 << 9, 0.7
 """Images in another order than their own: no more than that, and only if the way through them is so much shorter."""
+
+SAME = 0.5
+"""Of the parts that are not the same in all images, so many may differ in pairs of images where those that do not
+count."""
+
+PASSES = 8
+"""How often each image is given another place, at most."""
 
 OVER = 0.25
 """What blocks may have more than is asked for, so that little more than one is not cut in halves."""
@@ -138,39 +145,43 @@ def arranged(group: Group, contents: Sequence[Facts]) -> Group:
     sketches = [contents[run.content].parts[run.part - 1].sketch for run in group.runs]
     if not 2 < len(sketches) <= MOST_ARRANGED or not all(sketches) or len(set(group.shapes)) > 1:
         return group
-    points = np.frombuffer(b"".join(sketches), "<u2").reshape(len(sketches), -1).astype(np.int32)
-    path = _path(points)
-    if _length(points[path]) > NEARER * _length(points):
+    apart = _distances(np.frombuffer(b"".join(sketches), "<u2").reshape(len(sketches), -1))
+    path = _path(apart)
+    if apart[path[:-1], path[1:]].sum() > NEARER * np.diagonal(apart, 1).sum():
         return group
     return Group(group.key, tuple(group.runs[number] for number in path), group.shapes)
 
 
-def _path(points: NDArray[np.int32]) -> list[int]:
-    """The numbers of points (n, axes) in an order in which they lie near each other: from the first on, whichever is
-    nearest to one of the two ends comes next."""
-    path = deque([0])
-    left = np.arange(1, len(points))
-    ends = [_apart(points[left], points[0])] * 2
-    while len(left):
-        end = int(ends[1].min() <= ends[0].min())
-        at = int(ends[end].argmin())
-        number = int(left[at])
-        (path.append if end else path.appendleft)(number)
-        left = np.delete(left, at)
-        ends = [np.delete(distances, at) for distances in ends]
-        ends[end] = _apart(points[left], points[number])
-    return list(path)
+def _distances(sketches: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """How far apart sketches (n, parts) are, (n, n): how many parts differ, if many do not; else how much all do."""
+    differ = np.array([(sketches != one).sum(axis=1) for one in sketches])
+    live = (sketches != sketches[0]).any(axis=0).sum()
+    if differ.sum() < SAME * live * len(sketches) * (len(sketches) - 1):
+        return differ
+    wide = sketches.astype(np.int64)
+    return np.array([np.abs(wide - one).sum(axis=1) for one in wide])
 
 
-def _length(points: NDArray[np.int32]) -> int:
-    return int(_apart(points[1:], points[:-1]).sum())
+def _path(apart: NDArray[np.int64]) -> list[int]:
+    """A short way through all points, by their distances (n, n): each is put in where it makes the way least longer,
+    and then taken out and put in again while that helps."""
+    path = [0]
+    for number in range(1, len(apart)):
+        path.insert(_place(apart, path, number), number)
+    for _ in range(PASSES):
+        before = list(path)
+        for number in before:
+            path.remove(number)
+            path.insert(_place(apart, path, number), number)
+        if path == before:
+            break
+    return path[::-1] if np.sign(np.diff(path)).sum() < 0 else path
 
 
-def _apart(points: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.int64]:
-    """How far apart points are, along the last axis: many parts that differ little are farther than few that differ
-    much, as what is the same costs nothing. (A root is rounded alike on all machines.)"""
-    distances: NDArray[np.int64] = np.sqrt(64 * np.abs(points - others)).astype(np.int64).sum(axis=-1)
-    return distances
+def _place(apart: NDArray[np.int64], path: Sequence[int], number: int) -> int:
+    to = apart[number, path]
+    more = np.concatenate([to[:1], to[1:] + to[:-1] - apart[path[:-1], path[1:]], to[-1:]])
+    return int(more.argmin())
 
 
 def _unit(shape: Shape) -> int:

@@ -48,7 +48,7 @@ def open_source(path: str, label: str, spool: Callable[[], Spool]) -> tuple[list
             match formats.recognise(head):
                 case "npy" | "idx" as kind:
                     return [_array(path, label, _HEADERS[kind](file.read(HEAD)), Path(path).stat().st_size)], []
-                case "npz":
+                case "npz" | "zip":
                     return _open_npz(file, path, label, spool), []
                 case "gzip":
                     return [_open_gzip(file, path, label, spool)], []

@@ -222,7 +222,7 @@ def decode(data: bytes) -> Item:
     found = formats.recognise(data)
     if found in (None, "jpeg", "gif") and LOSSY.match(data):  # pixels, not coefficients or indices
         return Item(_decode_lossy(data))
-    if found in (None, "npy", "npz", "idx"):
+    if found in (None, "npy", "npz", "idx", "tar", "zip"):
         raise ImageError("not an image" if found is None else f"a file of kind {found} where an image was expected")
     try:
         content = formats.read(found, data, pixels=True)
@@ -234,6 +234,10 @@ def decode(data: bytes) -> Item:
         raise
     except Exception as error:  # whatever a damaged file does to a parser
         raise ImageError(f"damaged ({type(error).__name__}: {error})".replace("\n", " ")) from None
+    if "files" in (first := content.recipe.get("arrays", [{}])[0]) or "words" in first:
+        if found == "tiff":
+            return Item(_decode_lossy(data))
+        raise ImageError(f"a file of kind {found} whose numbers are no samples")
     image = content.parts[0][0]
     palette = content.recipe.get("colour") == 3
     if found in ("bmp", "tiff") and image.shape[2] == 1:

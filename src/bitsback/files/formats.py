@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
-from bitsback.files.picture import Budget, Buffer, Content, Images, Recipe
+from bitsback.files.picture import MAX_SAMPLES, Budget, Buffer, Content, Images, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +306,9 @@ def read(name: str, data: Buffer, pixels: bool = False, budget: Budget | None = 
     row = FORMATS[name]
     if row.reader is None:
         raise ValueError(f"no files are of the format {name!r}")
-    extra = ([pixels] if row.deflated else []) + ([budget or Budget()] if row.nests else [])
+    if budget is None:  # no more than can be of such a file, so that a bomb ends early
+        budget = Budget(min(MAX_SAMPLES, _CODED * len(data) + (1 << 16)))
+    extra = ([pixels] if row.deflated else []) + ([budget] if row.nests else [])
     content: Content = _function(*row.reader)(data, *extra)
     return content
 

@@ -38,9 +38,8 @@ def _frames(data: Buffer) -> list[Samples]:
             raise ImageError("a GIF frame without pixels")
         size, span = width * height, Span(start, at - start)
         if found and found[-1].shape[1:3] == (height, width):
-            last = found[-1]
-            shape = (last.shape[0] + 1, height, width, 1)
-            found[-1] = last._replace(spans=[*last.spans, span], shape=shape)
+            found[-1].spans.append(span)
+            found[-1] = found[-1]._replace(shape=(len(found[-1].spans), height, width, 1))
         else:
             found.append(Samples([span], (1, height, width, 1), codec="gif", step=size, page=size))
     return found

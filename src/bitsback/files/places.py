@@ -49,7 +49,7 @@ class Samples(NamedTuple):
     after so many bytes of the raster a new span begins; and ``step``: so many hold all spans but the last of a page.
     """
 
-    spans: Sequence[Span]
+    spans: list[Span]
     shape: Shape
     layout: Layout = Layout()
     codec: str = ""
@@ -65,7 +65,7 @@ class Numbers(NamedTuple):
     applied to the raster.
     """
 
-    spans: Sequence[Span]
+    spans: list[Span]
     axes: list[int]
     of_type: str
     big: bool = False
@@ -82,7 +82,7 @@ class Files(NamedTuple):
     is taken apart, but not in the span.
     """
 
-    spans: Sequence[Span]
+    spans: list[Span]
     codec: str = ""
     sizes: Sequence[int] = ()
     read: Read | None = None

@@ -62,18 +62,19 @@ def read(data: Buffer, budget: Budget) -> Content:
 
 
 def _joined(one: Page, other: Page) -> Page | None:
-    """Two pages as one array, or as files of one sort, if they can be."""
+    """Two pages as one array, or as files of one sort, if they can be; ``one`` is used up."""
     if isinstance(one, Samples) and isinstance(other, Samples):
         count, height, width, channels = one.shape
         if one.shape[1:] == other.shape[1:] and one[2:] == other[2:]:
-            shape = (count + other.shape[0], height, width, channels)
-            return one._replace(spans=[*one.spans, *other.spans], shape=shape)
+            one.spans.extend(other.spans)
+            return one._replace(shape=(count + other.shape[0], height, width, channels))
     elif isinstance(one, Numbers) and isinstance(other, Numbers):
         if one.axes[1:] == other.axes[1:] and one[2:] == other[2:]:
-            axes = [one.axes[0] + other.axes[0], *one.axes[1:]]
-            return one._replace(spans=[*one.spans, *other.spans], axes=axes)
+            one.spans.extend(other.spans)
+            return one._replace(axes=[one.axes[0] + other.axes[0], *one.axes[1:]])
     elif isinstance(one, Files) and isinstance(other, Files) and one[1:] == other[1:]:
-        return one._replace(spans=[*one.spans, *other.spans])
+        one.spans.extend(other.spans)
+        return one
     return None
 
 

@@ -28,7 +28,7 @@ _CODECS = {zipfile.ZIP_STORED: "", zipfile.ZIP_DEFLATED: "deflate"}
 def read(data: Buffer, budget: Budget) -> Content:
     """Take a zip file apart. Raises ImageError if it is damaged, or none of its members can be."""
     view = memoryview(data)
-    found: list[Files] = []
+    found: list[tuple[str, list[Span], list[int]]] = []
     for info in members(data):
         span = Span(content(view, info), info.compress_size)
         codec = _CODECS.get(info.compress_type)
@@ -38,14 +38,13 @@ def read(data: Buffer, budget: Budget) -> Content:
             continue
         if codec and info.file_size > MAX_OTHER and _announced(view[span.start : span.end]) is None:
             continue
-        if found and found[-1].codec == codec:
-            last = found[-1]
-            found[-1] = last._replace(spans=[*last.spans, span], sizes=[*last.sizes, info.file_size])
-        else:
-            found.append(Files([span], codec, [info.file_size]))
-    if not any(_announced(view[span.start : span.end], one.codec) for one in found for span in one.spans):
+        if not found or found[-1][0] != codec:
+            found.append((codec, [], []))
+        found[-1][1].append(span)
+        found[-1][2].append(info.file_size)
+    if not any(_announced(view[span.start : span.end], codec) for codec, spans, _ in found for span in spans):
         raise NoImageError
-    return read_places("zip", data, found, budget, sparse=True)
+    return read_places("zip", data, [Files(spans, codec, sizes) for codec, spans, sizes in found], budget, sparse=True)
 
 
 def _announced(stored: memoryview, codec: str = "deflate") -> str | None:
