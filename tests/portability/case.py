@@ -58,7 +58,7 @@ def layouts() -> dict[str, Layout]:
 def main(paths: list[str]) -> None:
     sys.stderr.write(f"{platform.machine()} Python {platform.python_version()} NumPy {np.__version__}\n")
     for kind in KINDS:
-        digest = hashlib.sha256(stack_of_pictures(kind).to_bytes()).hexdigest()
+        digest = hashlib.sha256(stack_of_pictures(kind).pack()).hexdigest()
         sys.stdout.write(json.dumps({"context": kind, "stack": digest}) + "\n")
     sys.stderr.write("context networks: done\n")
     for sort, layout in layouts().items():

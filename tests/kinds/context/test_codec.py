@@ -98,7 +98,7 @@ def test_a_decoder_written_from_the_text_restores_images_and_stack(
     codec, feature_map = codec_of(network, x.shape, levels)
     stack = Stack(lanes)
     codec.push(stack, x)
-    slow = PlainStack.read(stack.to_bytes(), lanes)
+    slow = PlainStack.read(stack.pack(), lanes)
     count = iter(range(x.size))
     decoded = plain_of(network, levels).code(
         3, 5, 4, feature_map, lambda c, pixel, distribution: slow.pop_one(next(count), distribution)
@@ -177,7 +177,7 @@ PINNED = dict(
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_format_does_not_change(kind: Kind) -> None:
     """Bytes that every version must write, on every machine: such bytes are in people's archives."""
-    assert hashlib.sha256(stack_of_pictures(kind).to_bytes()).hexdigest()[:16] == PINNED[kind]
+    assert hashlib.sha256(stack_of_pictures(kind).pack()).hexdigest()[:16] == PINNED[kind]
 
 
 def test_memory_layout_of_the_arguments_changes_nothing() -> None:
@@ -244,13 +244,13 @@ def test_damaged_stacks_give_images_or_an_error(kind: Kind) -> None:
     codec = ContextCodec(network, x.shape, levels)
     stack = Stack()
     codec.push(stack, x)
-    data = stack.to_bytes()
+    data = stack.pack()
     rng = np.random.default_rng(0)
     outcomes = set()
     for _ in range(200):
         damaged = np.frombuffer(data, np.uint8).copy()
         damaged[rng.integers(5, len(data))] ^= 1 << rng.integers(8)
-        other = Stack.from_bytes(damaged.tobytes()[: rng.integers(2, len(data) // 4 + 1) * 4])
+        other = Stack.unpack(damaged.tobytes()[: rng.integers(2, len(data) // 4 + 1) * 4], 1)
         before = other.copy()
         try:
             images = codec.pop(other)
