@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files, InclusionLevel
 
 MARK = "<!-- commands -->"
@@ -58,6 +57,8 @@ def _put(found: re.Match[str]) -> str:
         return found["code"]
     formula = found["block"] or found["inline"]
     name = f"xmathx{len(_formulas)}x"
+    from latex2mathml.converter import convert  # of the extra "docs", which the command's page does without
+
     _formulas[name] = convert(formula.strip(), display="block" if found["block"] else "inline")
     return name
 

@@ -112,6 +112,8 @@ class Archive:
         self._models_loaded = False
         self._broken: dict[bytes, BitsBackError] = {}
         self._last_blob: tuple[int, bytes] = (-1, b"")
+        self._slipped: set[tuple[int, int]] = set()
+        """Blocks of a damaged archive that were found beside their place."""
 
     def __getstate__(self) -> dict[str, Any]:
         if self._given is None:
@@ -224,18 +226,37 @@ class Archive:
             raise LimitError(f"a block of {block.size} bytes is over the limit of {self.limits.chunk}")
         if work is not None:
             work.take(block.nbytes)
-        payload = self._file.read(data.chunk.payload_offset + data.starts[which], block.size)
         try:
-            images = decode_block(block, payload, self.library, self.limits, threads)
+            images = self._decode(data, which, 0, threads)
         except ModelNotFoundError as error:
             raise self._located(data, self._broken.get(block.model, error)) from error
         except BitsBackError as error:
-            raise self._located(data, error) from error
+            if not (slip := self._slips.get(data.chunk.offset)):
+                raise self._located(data, error) from error
+            try:
+                images = self._decode(data, which, slip, threads)
+            except BitsBackError:
+                raise self._located(data, error) from error
+            self._slipped.add(key)
         with self._lock:
             self._decoded[key] = images
             while len(self._decoded) > 1 and sum(kept.nbytes for kept in self._decoded.values()) > CACHE_BYTES:
                 self._decoded.popitem(last=False)
         return images
+
+    def _decode(self, data: DataChunk, which: int, slip: int, threads: int) -> Decoded:
+        """A block's images, read ``slip`` bytes away from its place."""
+        block = data.head.blocks[which]
+        payload = self._file.read(data.chunk.payload_offset + data.starts[which] + slip, block.size)
+        return decode_block(block, payload, self.library, self.limits, threads)
+
+    @cached_property
+    def _slips(self) -> dict[int, int]:
+        """Of a damaged archive, by a chunk's offset: by how many bytes what follows has moved against it, and so its own
+        last blocks, if bytes are gone from its payload or were put in."""
+        chunks = sorted(self.structure.all_chunks, key=lambda chunk: chunk.offset) if self.damaged else []
+        away = [chunk.offset - chunk.place for chunk in chunks]
+        return {chunk.offset: after - before for chunk, before, after in zip(chunks, away, away[1:], strict=False)}
 
     # What putting an archive together anew takes over as it is.
 
@@ -246,7 +267,8 @@ class Archive:
     def block_payload(self, data: DataChunk, which: int) -> bytes:
         """A block as it is coded, checked by what it decodes to."""
         self.block_images(data, which)
-        return self._file.read(data.chunk.payload_offset + data.starts[which], data.head.blocks[which].size)
+        slip = self._slips[data.chunk.offset] if (data.number, which) in self._slipped else 0
+        return self._file.read(data.chunk.payload_offset + data.starts[which] + slip, data.head.blocks[which].size)
 
     def block_images(self, data: DataChunk, which: int) -> Decoded:
         """A block's images."""
