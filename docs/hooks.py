@@ -1,12 +1,16 @@
 """Hooks of MkDocs: the command's own help becomes its reference page, mathematics becomes MathML, and the lab's scripts
 become pages that their pages link to."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from mkdocs.structure.files import File, Files, InclusionLevel
+
+if TYPE_CHECKING:
+    from mkdocs.structure.files import Files
 
 MARK = "<!-- commands -->"
 WIDTH = 78
@@ -27,6 +31,8 @@ _formulas: dict[str, str] = {}
 
 def on_files(files: Files, config: Any) -> Files:
     """Add a page for each script of the lab."""
+    from mkdocs.structure.files import File, InclusionLevel
+
     for script in sorted(LAB.glob("*.py")):
         source = script.read_text("utf-8")
         page = f"---\nsearch: {{exclude: true}}\n---\n# {script.name}\n\n````python\n{source}````\n"

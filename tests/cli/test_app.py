@@ -3,12 +3,14 @@
 import errno
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -42,9 +44,9 @@ def test_every_command_has_help(run: Run, command: str) -> None:
 def test_the_reference_is_made_of_the_help(run: Run) -> None:
     """The page has a mark, which a hook of the site replaces by what the commands say."""
     root = Path(__file__).parents[2]
-    space: dict[str, Any] = {}
-    exec((root / "docs" / "hooks.py").read_text(), space)
-    page = space["on_page_markdown"]((root / "docs" / "reference" / "command.md").read_text())
+    space = runpy.run_path(str(root / "docs" / "hooks.py"))
+    about = SimpleNamespace(file=SimpleNamespace(src_uri="reference/command.md"))
+    page = space["on_page_markdown"]((root / "docs" / "reference" / "command.md").read_text(), about)
     for command in COMMANDS:
         assert f"## bitsback {command}\n" in page
     words = set(re.findall(r"--[a-z0-9-]+", page))

@@ -252,8 +252,8 @@ class Archive:
 
     @cached_property
     def _slips(self) -> dict[int, int]:
-        """Of a damaged archive, by a chunk's offset: by how many bytes what follows has moved against it, and so its own
-        last blocks, if bytes are gone from its payload or were put in."""
+        """By a chunk's offset, in a damaged archive: by how many bytes what follows has moved against it, and so its
+        own last blocks, if bytes are gone from its payload or were put in."""
         chunks = sorted(self.structure.all_chunks, key=lambda chunk: chunk.offset) if self.damaged else []
         away = [chunk.offset - chunk.place for chunk in chunks]
         return {chunk.offset: after - before for chunk, before, after in zip(chunks, away, away[1:], strict=False)}
