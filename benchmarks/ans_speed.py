@@ -11,10 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -31,6 +28,7 @@ from bitsback.codecs import (
     quantise_pmf,
 )
 from bitsback.codecs.testing import random_stack
+from measure import least
 
 LANES = 8
 REPEATS = 7
@@ -70,16 +68,6 @@ def mixture(mean: np.ndarray, scale: np.ndarray, rng: np.random.Generator) -> Lo
     return LogisticMixture(mean.astype(np.int32), scale.astype(np.uint8), rng.integers(64, 192, mean.shape))
 
 
-def best(run: Callable[[], Any]) -> float:
-    """Return the least processor seconds of several runs."""
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.thread_time()
-        run()
-        seconds.append(time.thread_time() - start)
-    return min(seconds)
-
-
 def measure(codec: Family, n: int) -> dict[str, float]:
     """Return speeds in millions of symbols a second, and bits a symbol, on data drawn from the codec itself."""
     full = random_stack(n + 1024, LANES, seed=1)
@@ -95,9 +83,9 @@ def measure(codec: Family, n: int) -> dict[str, float]:
         stack.push(starts, freqs, codec.precision)
         codec.pop(stack)
     return {
-        "push": n / best(lambda: codec.push(pushed.pop(), x)) / 1e6,
-        "pop": n / best(lambda: codec.pop(popped.pop())) / 1e6,
-        "stack_push": n / best(lambda: pushed.pop().push(starts, freqs, codec.precision)) / 1e6,
+        "push": n / least(lambda: codec.push(pushed.pop(), x), REPEATS) / 1e6,
+        "pop": n / least(lambda: codec.pop(popped.pop()), REPEATS) / 1e6,
+        "stack_push": n / least(lambda: pushed.pop().push(starts, freqs, codec.precision), REPEATS) / 1e6,
         "bits": float(codec.bits(x).mean()),
     }
 

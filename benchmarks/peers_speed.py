@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ import numpy as np
 import measure
 from bitsback.ans import Stack
 from bitsback.codecs import Bernoulli, Categorical, CdfTable, Family, Gaussian, LogisticMixture, quantise_pmf
+from measure import least
 
 AnsCoder, models = peer.stream.stack.AnsCoder, peer.stream.model
 
@@ -123,16 +123,6 @@ def cases(n: int, few: int) -> dict[str, Case]:
     }
 
 
-def best(run: Callable[[], Any]) -> float:
-    """The least CPU seconds of several runs."""
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.process_time()
-        run()
-        seconds.append(time.process_time() - start)
-    return min(seconds)
-
-
 def bitsback(case: Case) -> tuple[float, float, float]:
     """M symbols a CPU second, pushed and popped, and bits a symbol."""
     full = Stack(LANES)
@@ -141,7 +131,10 @@ def bitsback(case: Case) -> tuple[float, float, float]:
     if not np.array_equal(case.ours().pop(stack), case.x) or not stack.is_initial():
         raise SystemExit("bitsback did not give the same symbols")
     n = case.x.size / 1e6
-    push, pop = best(lambda: case.ours().push(Stack(LANES), case.x)), best(lambda: case.ours().pop(full.copy()))
+    push, pop = (
+        least(lambda: case.ours().push(Stack(LANES), case.x), REPEATS),
+        least(lambda: case.ours().pop(full.copy()), REPEATS),
+    )
     return n / push, n / pop, full.bits() / case.x.size
 
 
@@ -152,7 +145,10 @@ def constriction(case: Case) -> tuple[float, float, float]:
     if not np.array_equal(case.decode(full.clone()), case.x):
         raise SystemExit("constriction did not give the same symbols")
     n = case.x.size / 1e6
-    encode, decode = best(lambda: case.encode(AnsCoder(), case.x)), best(lambda: case.decode(full.clone()))
+    encode, decode = (
+        least(lambda: case.encode(AnsCoder(), case.x), REPEATS),
+        least(lambda: case.decode(full.clone()), REPEATS),
+    )
     return n / encode, n / decode, full.num_bits() / case.x.size
 
 
@@ -163,8 +159,8 @@ def craystack(case: Case, cs: Any) -> tuple[float, float, float]:
     if not np.array_equal(case.theirs(cs).pop(full)[1], case.x):
         raise SystemExit("craystack did not give the same symbols")
     n = case.x.size / 1e6
-    push = best(lambda: case.theirs(cs).push(start, case.x.astype(np.uint64)))
-    pop = best(lambda: case.theirs(cs).pop(full))
+    push = least(lambda: case.theirs(cs).push(start, case.x.astype(np.uint64)), REPEATS)
+    pop = least(lambda: case.theirs(cs).pop(full), REPEATS)
     words = sum(map(len, tails(full[1])))
     bits = 32 * words + np.log2(full[0].astype(float)).sum() - np.log2(start[0].astype(float)).sum()
     return n / push, n / pop, bits / case.x.size

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from numpy.typing import DTypeLike
 
-from bitsback.archive.choice import EFFORTS, SLACK, Candidate, Choice, Effort, choose, sample, stretches
+from bitsback.archive.choice import (
+    EFFORTS,
+    SLACK,
+    Candidate,
+    Choice,
+    Effort,
+    choose,
+    choose_by_block,
+    sample,
+    stretches,
+)
 from bitsback.archive.front import Levels
 from bitsback.errors import BitsBackError
 from bitsback.kinds.base import Coder
@@ -147,6 +157,9 @@ def test_a_coder_that_fails_is_left_out() -> None:
     assert names(choice) == ["good"]
     assert choice.warnings == ["bad was not used: no"]
     assert pick(photo(), Failing("bad", 1), Failing("worse", 1)).ranking == []
+    offers = [Candidate(cast(Coder, one)) for one in (Failing("bad", 1), Costing("dear", 60), Costing("good", 40))]
+    choice = choose_by_block([photo()], offers, lambda candidate: [[photo()]])
+    assert names(choice) == ["good", "dear"] and choice.warnings == ["bad was not used: no"]
 
 
 def test_blank_samples_put_nobody_out() -> None:

@@ -74,6 +74,8 @@ def test_from_a_folder_to_a_smaller_archive(folder: Path, tmp_path: Path, monkey
     found_by_itself(archive, folder, out, monkeypatch)
     out.unlink()
     bitsback.decompress(archive, tmp_path / "back")
+    with bitsback.open(archive) as opened:
+        assert opened[0].shape == (48, 64)  # by the model that is in the archive
     found = {path.name: path.read_bytes() for path in (tmp_path / "back").rglob("*.jpg")}
     assert found == {path.name: path.read_bytes() for path in folder.iterdir()}
 

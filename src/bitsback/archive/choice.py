@@ -231,10 +231,8 @@ class _Contest:
     def middle(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Let all code a block. The best first."""
         blocks = self.cut(candidates[0])
-        for one in candidates:
-            size = len(self._block(one, blocks, len(blocks) // 2))
-            self._note(one, _size(blocks[len(blocks) // 2]), size)
-        return sorted(candidates, key=self._last)
+        number = len(blocks) // 2
+        return self._tried(candidates, _size(blocks[number]), lambda one: len(self._block(one, blocks, number)))
 
     def larger(self, ranking: list[Candidate]) -> list[Candidate]:
         """Give the best larger blocks if it learns so much from one to the next that it pays, by two in the middle."""
@@ -302,17 +300,25 @@ class _Contest:
 
     def _code(self, shown: Lots, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Let candidates code the same images; smallest first, in the order given where they are equal."""
-        samples, done = _size(shown), []
+
+        def code(one: Candidate) -> int:
+            if shown is self.lots and len(self.cut(one)) == 1:
+                return self._all(one)
+            return len(encode_seen(self._see(one.front, shown), one.coder, self.threads))
+
+        return self._tried(candidates, _size(shown), code)
+
+    def _tried(
+        self, candidates: Sequence[Candidate], samples: int, code: Callable[[Candidate], int]
+    ) -> list[Candidate]:
+        """Those that can code what is so many samples, by the bytes that ``code`` says; the others are warned of."""
+        done = []
         for one in candidates:
             try:
-                if shown is self.lots and len(self.cut(one)) == 1:
-                    size = self._all(one)
-                else:
-                    size = len(encode_seen(self._see(one.front, shown), one.coder, self.threads))
+                self._note(one, samples, code(one))
             except BitsBackError as error:
                 self.choice.warnings.append(f"{one.coder.name} was not used: {error}")
                 continue
-            self._note(one, samples, size)
             done.append(one)
         return sorted(done, key=self._last)
 

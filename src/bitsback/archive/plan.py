@@ -79,6 +79,11 @@ class PartFacts(msgspec.Struct, frozen=True, array_like=True):
     """What its only image looks like from afar, if it is a large one: see :func:`bitsback.archive.item.sketch`."""
 
     @property
+    def images(self) -> int:
+        """How many images it is."""
+        return 1 if self.coefficients else self.count
+
+    @property
     def unit(self) -> int:
         """Samples of one image."""
         return _unit(self.shape)

@@ -312,9 +312,9 @@ class Archive:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         member, part, number = self.locate(index)
+        self.load_models()
         if member.parts[part].coefficients:
             return self._shown(member, part)
-        self.load_models()
         data, which, at = self._where(member, part, number)
         image: NDArray[Any] = self._block(data.number, which)[at]
         return image[..., 0].copy() if image.shape[-1] == 1 else image.copy()
@@ -338,16 +338,24 @@ class Archive:
 
     def _shown(self, member: Member, part: int) -> NDArray[Any]:
         """The image of a JPEG file, or of one within a file, as Pillow decodes it."""
-        shapes = [(one.count, *one.shape) for one in member.parts]
-        recipe, blob, which = files.innermost(member.recipe or {}, self._blob(member), shapes, part)
-        parts = [self._array(member, number) for number in which]
-        files.check_bulk(recipe, [array.shape for array in parts], sum(array.nbytes for array in parts) + len(blob))
-        return files.shown(files.write(recipe, blob, parts))
+        assert member.content is not None  # it has images
+        recipe, blob, which = files.innermost(member.recipe or {}, self._blob(member), _shapes(member.parts), part)
+        about = [member.parts[number] for number in which]
+        needed = sum(one.nbytes for one in about) + len(blob)
+        files.check_bulk(recipe, _shapes(about), needed)
+        if needed > self.limits.memory:
+            raise LimitError(f"needs {needed} bytes, over the memory limit of {self.limits.memory}")
+        errors: dict[int, BitsBackError] = {}
+        keys = [(member.content, number) for number in which]
+        arrays = self._arrays(keys, errors, 1, _Work(self.structure))
+        if errors:
+            raise errors[member.content]
+        return files.shown(files.write(recipe, blob, [arrays[key] for key in keys]))
 
     def _blob(self, member: Member) -> bytes:
         """A file's metadata, kept as its other images may be asked for next."""
-        content = -1 if member.content is None else member.content
-        number, blob = self._last_blob
+        assert member.content is not None  # whoever asks has seen its recipe
+        content, (number, blob) = member.content, self._last_blob
         if number != content:
             sections = _Sections(self, _Work(self.structure))
             blob = b"".join(sections.of(place) for place in self._places(content) if not place.piece.part)
@@ -364,21 +372,7 @@ class Archive:
             return []
         if member.size + member.blob > self.limits.memory:
             raise LimitError(f"{member.name}: {member.size:,} bytes are over the memory limit")
-        return files.inside(member.recipe, self._blob(member), [(one.count, *one.shape) for one in member.parts])
-
-    def _array(self, member: Member, part: int) -> Images:
-        """One of a file's arrays."""
-        about = member.parts[part]
-        array = np.empty((about.count, *about.shape), about.dtype)
-        for place in self._places(-1 if member.content is None else member.content):
-            if place.piece.part == part + 1:
-                firsts = self.structure.chunks[place.chunk].firsts
-                for which, use in _uses(firsts, 0, place):
-                    at = use.start
-                    for some in self._block(place.chunk, which).parts(use.first, use.last):
-                        array[at : at + len(some)] = some
-                        at += len(some)
-        return array
+        return files.inside(member.recipe, self._blob(member), _shapes(member.parts))
 
     def locate(self, index: int) -> tuple[Member, int, int]:
         """The member that image ``index`` belongs to, which of its arrays it is in, and its place in there."""
@@ -608,16 +602,26 @@ class Archive:
     def _parts(
         self, numbers: list[int], errors: dict[int, BitsBackError], threads: int, work: _Work
     ) -> dict[int, list[Images]]:
-        """The arrays of contents. Blocks are decoded side by side, and not held for longer than they are copied."""
+        """The arrays of contents."""
+        counts = {number: len(self.structure.held(number).parts) for number in numbers}
+        keys = [(number, part) for number, count in counts.items() for part in range(count)]
+        arrays = self._arrays(keys, errors, threads, work)
+        return {number: [arrays[number, part] for part in range(count)] for number, count in counts.items()}
+
+    def _arrays(
+        self, keys: Sequence[tuple[int, int]], errors: dict[int, BitsBackError], threads: int, work: _Work
+    ) -> dict[tuple[int, int], Images]:
+        """Arrays of contents, by their numbers. Blocks are decoded side by side, and not held for longer than they are
+        copied."""
         structure = self.structure
-        arrays: dict[int, list[Images]] = {
-            number: [np.empty((part.count, *part.shape), part.dtype) for part in structure.held(number).parts]
-            for number in numbers
-        }
+        arrays: dict[tuple[int, int], Images] = {}
+        for number, which in keys:
+            part = structure.held(number).parts[which]
+            arrays[number, which] = np.empty((part.count, *part.shape), part.dtype)
         uses: dict[tuple[int, int], list[_Use]] = {}
-        for number in numbers:
+        for number in dict.fromkeys(number for number, _ in keys):
             for place in self._places(number):
-                if place.piece.part:
+                if (number, place.piece.part - 1) in arrays:
                     for which, use in _uses(structure.chunks[place.chunk].firsts, number, place):
                         uses.setdefault((place.chunk, which), []).append(use)
 
@@ -635,7 +639,7 @@ class Archive:
                     else:
                         at = use.start
                         for some in images.parts(use.first, use.last):
-                            arrays[use.number][use.part - 1][at : at + len(some)] = some
+                            arrays[use.number, use.part - 1][at : at + len(some)] = some
                             at += len(some)
         return arrays
 
@@ -789,8 +793,12 @@ def _bulk(held: Held, content: Content) -> int:
     """Bytes that are made on the way to a file. FormatError if they are too many for one of its size."""
     if held.recipe is None:
         return 0
-    shapes = [(part.count, *part.shape) for part in held.parts]
-    return files.check_bulk(held.recipe, shapes, content.size, not content.pixels_only).memory
+    return files.check_bulk(held.recipe, _shapes(held.parts), content.size, not content.pixels_only).memory
+
+
+def _shapes(parts: Iterable[Part]) -> list[tuple[int, int, int, int]]:
+    """Of arrays."""
+    return [(part.count, *part.shape) for part in parts]
 
 
 def _is_streamed(content: Content) -> bool:

@@ -253,11 +253,8 @@ class Writer:
                     batch.shares.append(shares)
                     batch.facts.append(item.facts([share is not None for share in shares]))
                     if any(shares):
-                        kept.images = sum(
-                            1 if part.coefficients else part.count
-                            for part, share in zip(batch.facts[-1].parts, shares, strict=True)
-                            if share
-                        )
+                        parts = batch.facts[-1].parts
+                        kept.images = sum(part.images for part, share in zip(parts, shares, strict=True) if share)
                         kept.how = "shared"
                         kept.reason = "the same images as in another file"
                     if item.sha256:

@@ -42,22 +42,18 @@ def _raw_deflate(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
 
 def _inflate(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
     """A stream as RFC 1950 has it: its two first bytes are the same in most; a right checksum goes without saying."""
-    from bitsback.files.deflate import take_apart
-
     if len(data) < 6 or data[0] & 15 != 8 or data[1] & 32:
         raise ImageError("no zlib stream")
-    plain, rules, corrections, size = take_apart(data[2:], limit)
+    plain, rules, corrections, size = _raw_inflate(data[2:], limit)
     right = bytes(data[2 + size : 6 + size]) == zlib.adler32(plain).to_bytes(4, "big")
     how = [data[0], data[1], int(right), *rules]
     return plain, how, corrections, size + (6 if right else 2)
 
 
 def _deflate(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
-    from bitsback.files.deflate import put_together
-
     first, second, right, *rules = how
     ending = zlib.adler32(plain).to_bytes(4, "big") if right else b""
-    return bytes([first, second]) + put_together(plain, rules, chosen) + ending
+    return bytes([first, second]) + _raw_deflate(plain, rules, chosen, size) + ending
 
 
 def _unlzw(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:

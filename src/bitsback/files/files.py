@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -94,12 +96,8 @@ def innermost(recipe: Recipe, blob: bytes, shapes: list[Shape], part: int) -> tu
         return recipe, blob, range(len(shapes))
     from bitsback.files import places
 
-    try:
+    with _following():
         return places.innermost(recipe, blob, shapes, part)
-    except NO_FAULT_OF_A_FILE:
-        raise
-    except Exception as error:
-        raise FormatError(f"the recipe of a file cannot be followed ({type(error).__name__}: {error})") from None
 
 
 def inside(recipe: Recipe, blob: bytes, shapes: list[Shape]) -> list[Inside]:
@@ -111,21 +109,24 @@ def inside(recipe: Recipe, blob: bytes, shapes: list[Shape]) -> list[Inside]:
         return []
     from bitsback.files import listing
 
-    try:
+    with _following():
         return list(listing.inside(recipe, blob, shapes))
-    except NO_FAULT_OF_A_FILE:
-        raise
-    except Exception as error:
-        raise FormatError(f"the recipe of a file cannot be followed ({type(error).__name__}: {error})") from None
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     """The file's bytes again. Raises FormatError if recipe, blob and parts do not fit together, and MemoryError."""
-    try:
+    with _following():
         for part in parts:
             if part.ndim != 4 or part.size == 0 or part.dtype not in (np.uint8, np.uint16):
                 raise ValueError("a part is not an array of images")
         return formats.write(recipe, blob, parts)
+
+
+@contextmanager
+def _following() -> Iterator[None]:
+    """Whatever following a recipe raises is a FormatError, but for faults of this machine."""
+    try:
+        yield
     except NO_FAULT_OF_A_FILE:
         raise
     except Exception as error:  # recipe and blob come from an archive that nobody vouches for

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
-from bitsback.files.picture import MAX_SAMPLES, Budget, Buffer, Content, Images, Recipe
+from bitsback.files.picture import INFLATED, MAX_SAMPLES, Budget, Buffer, Content, Images, Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ _DEFLATE = ("deflate",)
 _DICOM = ("packbits", "jpeg", *_DEFLATE)
 _PLACES = ("places", "write_places")
 TAR_HEADER = 512
-_DEFLATED, _CODED = 1032, 4096
-"""The most that deflate, and any codec of places, can make of a byte."""
+_CODED = 4096
+"""The most that any codec of places can make of a byte."""
 
 FORMATS = {
     row.name: row
@@ -72,7 +72,7 @@ FORMATS = {
             ("png", "write"),
             also=("filters", "png_rows", *_DEFLATE),
             deflated=True,
-            ratio=_DEFLATED,
+            ratio=INFLATED,
         ),
         Format("npy", (b"\x93NUMPY",), (".npy",), ("arrays", "read_npy")),
         Format("idx", (b"\x00\x00\x08\x03", b"\x00\x00\x08\x04"), (), ("arrays", "read_idx")),
@@ -115,7 +115,7 @@ FORMATS = {
             False,
             _DEFLATE,
             True,
-            ratio=_DEFLATED,
+            ratio=INFLATED,
         ),
         Format(
             "gzip",
@@ -126,7 +126,7 @@ FORMATS = {
             False,
             _DEFLATE,
             True,
-            ratio=_DEFLATED,
+            ratio=INFLATED,
         ),
         Format("gif", (b"GIF87a", b"GIF89a"), (".gif",), ("gif", "read"), _PLACES, also=("lzw",), ratio=_CODED),
         Format(

@@ -11,9 +11,9 @@ import zipfile
 from itertools import islice
 
 from bitsback.errors import ImageError
-from bitsback.files import formats, npz_pixels, words
+from bitsback.files import formats, npz_pixels, words, zips
 from bitsback.files.packed import Sections, section
-from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, NoImageError, Recipe
+from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, NoImageError, Recipe, can_inflate
 
 
 def read(data: Buffer, pixels: bool = False) -> Content:
@@ -29,7 +29,7 @@ def read(data: Buffer, pixels: bool = False) -> Content:
     entries: list[Recipe] = []
     at = only_exact = 0
     for info in _members(data):
-        start = _content(view, info)
+        start = zips.content(view, info)
         stop = start + info.compress_size
         if start < at or stop > len(view):
             raise ImageError("an archive whose members overlap")
@@ -80,18 +80,9 @@ def _members(data: Buffer) -> list[zipfile.ZipInfo]:
     for info in infos:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
             raise ImageError("an archive with unusual compression or encryption")
-        if info.file_size > 1032 * info.compress_size + 64:
+        if not can_inflate(info.file_size, info.compress_size):
             raise ImageError("an archive that promises more than it can hold")
     return sorted(infos, key=lambda info: info.header_offset)
-
-
-def _content(view: memoryview, info: zipfile.ZipInfo) -> int:
-    """Where a member's content begins, by its own header."""
-    at = info.header_offset
-    if bytes(view[at : at + 4]) != b"PK\x03\x04":
-        raise ImageError("an archive with a damaged member")
-    name, extra = (int.from_bytes(view[at + n : at + n + 2], "little") for n in (26, 28))
-    return at + 30 + name + extra
 
 
 def _entry(stored: memoryview, info: zipfile.ZipInfo) -> tuple[Recipe | None, Content, bytes]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from bitsback.errors import ImageError
 from bitsback.files import formats, words
-from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, NoImageError, Recipe
+from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, NoImageError, Recipe, can_inflate
 
 _FIELDS = ("compress_type", "create_system", "create_version", "extract_version", "internal_attr", "external_attr")
 
@@ -33,7 +33,7 @@ def read(data: Buffer) -> Content:
         for info in infos:
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & 1:
                 raise ImageError("an archive with unusual compression or encryption")
-            if info.file_size > 1032 * info.compress_size + 64:
+            if not can_inflate(info.file_size, info.compress_size):
                 raise ImageError("an archive that promises more than it can hold")
             inner = taken_apart(archive.read(info))
             parts += inner.parts

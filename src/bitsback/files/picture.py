@@ -74,6 +74,15 @@ class Picture:
         return [part for number, part in enumerate(self.parts) if number not in self.coefficients]
 
 
+INFLATED = 1032
+"""The most that deflate makes of a byte (RFC 1951: 258 bytes of two codes of a bit each)."""
+
+
+def can_inflate(size: int, coded: int) -> bool:
+    """Whether so many bytes may come of a deflated stream of so few, or more are promised than it can hold."""
+    return size <= INFLATED * coded + 64
+
+
 class NoImageError(ImageError):
     """The file makes no claim to hold images, so that nobody needs to be told why it is kept as its bytes."""
 

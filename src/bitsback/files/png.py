@@ -22,7 +22,7 @@ import numpy as np
 from bitsback.errors import ImageError
 from bitsback.files import png_palette, png_pixels
 from bitsback.files.packed import Sections, section, varints
-from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, Recipe
+from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, Recipe, can_inflate
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _USUAL_HEAD = 0x789C
@@ -219,7 +219,7 @@ def _read_image(bodies: list[memoryview], header: Any) -> tuple[Images, Recipe, 
     data = bodies[0] if len(bodies) == 1 else memoryview(b"".join(bodies))
     if len(bodies) > _most_chunks(data):
         raise ImageError("the pixels of the PNG are cut into too many chunks")
-    if header.size > 1032 * len(data) + 64:
+    if not can_inflate(header.size, len(data)):
         raise ImageError("the PNG promises more pixels than it can hold")
     if len(data) < 2 or data[1] & 0x20:
         raise ImageError("damaged PNG pixels (no zlib stream)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 
 from bitsback.errors import ImageError
-from bitsback.files.picture import Images
+from bitsback.files.picture import Images, can_inflate
 from bitsback.files.png_rows import Header, choices, filtered, gather, plain_rows
 
 
@@ -22,7 +22,7 @@ def write_image(frame: Images, header: Header) -> bytes:
 
 def _inflate(deflated: bytes, size: int) -> bytes:
     """Exactly ``size`` bytes, and nothing allocated for a file that promises more than deflate can hold."""
-    if size > 1032 * len(deflated) + 64:
+    if not can_inflate(size, len(deflated)):
         raise ImageError("the PNG promises more pixels than it can hold")
     stream = zlib.decompressobj()
     try:

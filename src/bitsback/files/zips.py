@@ -13,11 +13,8 @@ import zlib
 
 from bitsback.errors import ImageError
 from bitsback.files import formats
-from bitsback.files.picture import Budget, Buffer, Content, NoImageError
+from bitsback.files.picture import Budget, Buffer, Content, NoImageError, can_inflate
 from bitsback.files.places import MAX_SPANS, Files, Span, read_places
-
-_DEFLATED = 1032
-"""The most that deflate makes of a byte."""
 
 MAX_OTHER = 1 << 20
 """Bytes of a deflated member that is taken apart without being an image: following its encoder takes a second a MB."""
@@ -34,7 +31,7 @@ def read(data: Buffer, budget: Budget) -> Content:
         codec = _CODECS.get(info.compress_type)
         if codec is None or info.flag_bits & 1 or not span.size:
             continue
-        if info.file_size > _DEFLATED * info.compress_size + 64 or (not codec and info.file_size != span.size):
+        if not can_inflate(info.file_size, info.compress_size) or (not codec and info.file_size != span.size):
             continue
         if codec and info.file_size > MAX_OTHER and _announced(view[span.start : span.end]) is None:
             continue
@@ -73,7 +70,7 @@ def content(view: memoryview, info: zipfile.ZipInfo) -> int:
     """Where a member's content begins, by its own header."""
     at = info.header_offset
     if bytes(view[at : at + 4]) != b"PK\x03\x04":
-        raise ImageError("a zip file with a damaged member")
+        raise ImageError("an archive with a damaged member")
     name, extra = (int.from_bytes(view[at + n : at + n + 2], "little") for n in (26, 28))
     return at + 30 + name + extra
 

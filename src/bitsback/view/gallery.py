@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -21,8 +22,6 @@ MOST_LISTED = 1000
 
 MOST_MEASURED = 1 << 24
 """Samples of an image whose sizes in other formats are measured."""
-
-PLAIN_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 class Shown(NamedTuple):
@@ -79,7 +78,7 @@ class Gallery:
         data, which = self.archive.block_of(number)
         block = data.head.blocks[which]
         how = kind_name(block.tag) if not block.model else self._model_name(block.model.hex())
-        share = block.size if about.coefficients else block.size * self._samples(number) / block.samples
+        share = block.size if about.coefficients else block.size * math.prod(about.shape) / block.samples
         return {
             "number": number, "name": _text(member.name), "place": place, "of": member.images,
             "shape": None if about.coefficients else about.shape, "dtype": about.dtype,
@@ -87,10 +86,6 @@ class Gallery:
             "block": {"images": 1 if about.coefficients else block.count, "bytes": block.size},
             "bits": bool(block.model) and not about.coefficients,
         }  # fmt: skip
-
-    def _samples(self, number: int) -> int:
-        member, part, _ = self.archive.locate(number)
-        return int(np.prod(member.parts[part].shape))
 
     def _model_name(self, identity: str) -> str:
         try:
@@ -119,9 +114,10 @@ class Gallery:
         Raises:
             ImageError: it was not coded by a model that can say so.
         """
+        member, part, _ = self.archive.locate(number)
         data, which = self.archive.block_of(number)
         block = data.head.blocks[which]
-        if not self.facts(number)["bits"]:
+        if not block.model or member.parts[part].coefficients:
             raise ImageError("only models say where bits go")
         model: Any = self.archive.model(block.model.hex())
         image = self.archive[number]
@@ -138,9 +134,7 @@ def visible(image: NDArray[Any]) -> NDArray[np.uint8]:
     >>> visible(np.array([[0, 1]], np.uint8)), visible(np.array([[100, 4100]], np.uint16))
     (array([[  0, 255]], dtype=uint8), array([[  0, 255]], dtype=uint8))
     """
-    if image.ndim == 3 and image.shape[2] not in PLAIN_MODES:
-        image = image[..., 0]
-    if image.ndim == 3 and image.shape[2] == 1:
+    if image.ndim == 3 and not 2 <= image.shape[2] <= 4:
         image = image[..., 0]
     if image.dtype == np.uint8 and (image.ndim == 3 or image.max() > 1):
         return np.ascontiguousarray(image)
