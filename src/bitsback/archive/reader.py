@@ -363,12 +363,12 @@ class Archive:
         return blob
 
     def inside(self, member: Member) -> list[Inside]:
-        """What is in a member that is a tar or zip file, and in such files within it; nothing for others, or if it is
-        kept as bytes. Nothing but its metadata is decoded.
+        """What is in a member that is a tar or zip file, with or without gzip, and in such files within it; nothing for
+        others, or if it is kept as bytes. Nothing but its metadata is decoded.
 
         Raises FormatError or another BitsBackError if it is damaged.
         """
-        if member.recipe is None or member.problem or member.recipe.get("format") not in ("tar", "zip"):
+        if member.recipe is None or member.problem or member.recipe.get("format") not in files.HOLDERS:
             return []
         if member.size + member.blob > self.limits.memory:
             raise LimitError(f"{member.name}: {member.size:,} bytes are over the memory limit")

@@ -92,7 +92,7 @@ def innermost(recipe: Recipe, blob: bytes, shapes: list[Shape], part: int) -> tu
 
     Raises FormatError if recipe, blob and shapes do not fit together.
     """
-    if not formats.nests(recipe):
+    if not formats.nests(recipe) and "inner" not in recipe:
         return recipe, blob, range(len(shapes))
     from bitsback.files import places
 
@@ -101,11 +101,11 @@ def innermost(recipe: Recipe, blob: bytes, shapes: list[Shape], part: int) -> tu
 
 
 def inside(recipe: Recipe, blob: bytes, shapes: list[Shape]) -> list[Inside]:
-    """What is in a tar or zip file, and in those within; nothing in other files.
+    """What is in a tar or zip file, with or without gzip, and in those within; nothing in other files.
 
     Raises FormatError if recipe, blob and shapes do not fit together.
     """
-    if recipe.get("format") not in ("tar", "zip"):
+    if recipe.get("format") not in formats.HOLDERS:
         return []
     from bitsback.files import listing
 
