@@ -315,8 +315,9 @@ def read(name: str, data: Buffer, pixels: bool = False, budget: Budget | None = 
     row = FORMATS[name]
     if row.reader is None:
         raise ValueError(f"no files are of the format {name!r}")
-    if budget is None:  # no more than can be of such a file, of samples of a bit, too, so that a bomb ends early
-        budget = Budget(min(MAX_SAMPLES, 8 * _CODED * len(data) + (1 << 16)))
+    if budget is None:  # no more than can be of such a file (samples of a bit take eight), so that a bomb ends early
+        most = _CODED * len(data) * (1 if name in HOLDERS else 8)
+        budget = Budget(min(MAX_SAMPLES, most + (1 << 16)))
     extra = ([pixels] if row.deflated else []) + ([budget] if row.nests else [])
     content: Content = _function(*row.reader)(data, *extra)
     return content
