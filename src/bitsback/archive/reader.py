@@ -673,6 +673,37 @@ class Archive:
             raise data
         return b"".join(data)
 
+    def arrays(self, name: str) -> list[NDArray[Any]]:
+        """The arrays of a file as the numbers that it holds: signed, wide and floating-point, where images are not.
+
+        Each is (n, height, width), or (n, height, width, channels) if there are several of these, however the file
+        orders its axes; tiles and pages are images. What lies in a container, like a zip file, comes one after the
+        other. Of a JPEG file it is the image that Pillow decodes. A file without arrays has none.
+
+        Raises KeyError if there is no such file, LimitError if it would take more memory than allowed, FormatError or
+        another BitsBackError if it is damaged.
+        """
+        member = self.find(name)
+        if member.content is None:
+            raise KeyError(name)
+        if member.problem:
+            raise FormatError(f"{name!r}: {member.problem}")
+        if not member.recipe:
+            return []
+        blob, shapes = self._blob(member), _shapes(member.parts)
+        needed = len(blob) + 2 * sum(part.nbytes for part in member.parts)
+        needed += files.check_bulk(member.recipe, shapes, member.size, member.exact).memory
+        if needed > self.limits.memory:
+            raise LimitError(f"needs {needed} bytes, over the memory limit of {self.limits.memory}")
+        self.load_models()
+        errors: dict[int, BitsBackError] = {}
+        keys = [(member.content, part) for part in range(len(shapes))]
+        parts = self._arrays(keys, errors, 1, _Work(self.structure))
+        if errors:
+            raise errors[member.content]
+        found = files.values(member.recipe, blob, [parts[key] for key in keys])
+        return [array[..., 0] if array.shape[-1] == 1 else array for array in found]
+
     def unsound(self, since: int = 0) -> Iterator[str]:
         """What is wrong with the chunks from byte ``since`` on, in words; nothing is decoded."""
         for chunk in self.structure.all_chunks:

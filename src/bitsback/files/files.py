@@ -113,6 +113,18 @@ def inside(recipe: Recipe, blob: bytes, shapes: list[Shape]) -> list[Inside]:
         return list(listing.inside(recipe, blob, shapes))
 
 
+def values(recipe: Recipe, blob: bytes, parts: list[Images]) -> list[NDArray[Any]]:
+    """The arrays of a file as the numbers that it holds, (n, height, width, channels) each: signed, wide and
+    floating-point ones have several parts, or parts of another type. A JPEG file has the image that Pillow decodes.
+
+    Raises FormatError if recipe, blob and parts do not fit together, and MemoryError.
+    """
+    from bitsback.files import typed
+
+    with _following():
+        return list(typed.values(recipe, blob, parts))
+
+
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     """The file's bytes again. Raises FormatError if recipe, blob and parts do not fit together, and MemoryError."""
     with _following():

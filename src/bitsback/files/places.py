@@ -458,7 +458,18 @@ class Inner(NamedTuple):
 
 def spans_of(recipe: Recipe) -> list[Span]:
     """All places of a file."""
-    return [span for one in recipe["arrays"] for span in _spans(one["at"])]
+    return [span for one in recipe["arrays"] for span in spans_of_one(one)]
+
+
+def spans_of_one(one: Recipe) -> list[Span]:
+    """The places of an array, or of files. Raises ValueError if there are no such."""
+    return _spans(one["at"])
+
+
+def pass_spans(one: Recipe, sections: Sections) -> None:
+    """Pass what the blob says of the spans of an array."""
+    for _ in one["at"] if one.get("codec") else ():  # two for each span
+        sections.section()
 
 
 def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterator[Inner]:
@@ -475,8 +486,7 @@ def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterato
             else:
                 layout = msgspec.convert(one.get("layout", {}), Layout)
                 sections.take(layout.beside(shapes[start]) if one.get("beside") else 0)
-            for _ in one["at"] if one.get("codec") else ():  # two for each span
-                sections.section()
+            pass_spans(one, sections)
             start += each
             continue
         for span in _spans(one["at"]):
@@ -510,7 +520,9 @@ __all__ = [
     "Span",
     "inner_files",
     "innermost",
+    "pass_spans",
     "read_places",
     "spans_of",
+    "spans_of_one",
     "write_places",
 ]
