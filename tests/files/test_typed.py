@@ -72,7 +72,7 @@ def test_all_that_is_within():
 
 def test_what_does_not_fit():
     picture = parse(nifti(16, data=VOLUME.astype("<f4").tobytes()))
-    for recipe, blob in ((picture.recipe, b""), ({"format": "tar", "arrays": [{}]}, picture.blob)):
+    for recipe, blob in ((picture.recipe, b""), ({"format": "tar", "arrays": [{"files": {}}]}, picture.blob)):
         with pytest.raises(FormatError):
             values(recipe, blob, picture.parts)
 
