@@ -12,6 +12,8 @@ numbers are close integers, and the file is put together again bit by bit, NaNs 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -131,6 +133,19 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
         words = extra[some[0]] if layout.table else _joined(some, layout) + extra[0]
         out[first : first + _AT_ONCE] = _unordered(words, layout.kind)
     return b"".join((blob[:head], out.data, blob[head:rest]))
+
+
+def numbers(layout: Layout, blob: bytes, parts: Sequence[Images]) -> NDArray[Any]:
+    """The array of numbers itself, in the shape of its first part. Raises ValueError if that does not fit together."""
+    if len(parts) != 1 + layout.low_planes or len(blob) < layout.extra:
+        raise ValueError("the arrays do not fit the layout")
+    native = layout.dtype.newbyteorder("=")
+    extra = np.frombuffer(blob[len(blob) - layout.extra :], layout.dtype.newbyteorder("<")).astype(native)
+    if layout.table and int(parts[0].max()) >= layout.table:
+        raise ValueError("an index beyond the table")
+    words = extra[parts[0]] if layout.table else _joined(list(parts), layout) + extra[0]
+    kind = layout.kind if layout.kind != "f" or layout.bits > 8 else "u"
+    return _unordered(words, layout.kind).view(f"{kind}{layout.bits // 8}")
 
 
 def part_count(recipe: Recipe) -> int:
