@@ -11,6 +11,7 @@ numbers are close integers, and the file is put together again bit by bit, NaNs 
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -127,12 +128,14 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     if layout.table and int(parts[0].max()) >= layout.table:
         raise ValueError("an index beyond the table")
     stored = [np.ascontiguousarray(part.reshape(parts[0].shape).transpose(layout.order)).reshape(-1) for part in parts]
-    out = np.empty(stored[0].size, layout.dtype)
-    for first in range(0, len(out), _AT_ONCE):  # so that it takes little more than the file
+    file = io.BytesIO()
+    file.write(blob[:head])
+    for first in range(0, stored[0].size, _AT_ONCE):  # so that it takes little more than the file
         some = [part[first : first + _AT_ONCE] for part in stored]
         words = extra[some[0]] if layout.table else _joined(some, layout) + extra[0]
-        out[first : first + _AT_ONCE] = _unordered(words, layout.kind)
-    return b"".join((blob[:head], out.data, blob[head:rest]))
+        file.write(np.ascontiguousarray(_unordered(words, layout.kind), layout.dtype).data)
+    file.write(blob[head:rest])
+    return file.getvalue()
 
 
 def numbers(layout: Layout, blob: bytes, parts: Sequence[Images]) -> NDArray[Any]:
