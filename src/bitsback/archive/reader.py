@@ -32,6 +32,7 @@ from bitsback.kinds.base import Images
 from bitsback.threads import ordered_map, thread_count
 
 if TYPE_CHECKING:
+    from bitsback.archive.workers import Workers
     from bitsback.files.listing import Inside
 
 CACHE_BYTES = 128 << 20
@@ -101,6 +102,8 @@ class Archive:
         self.library = library or Library()
         self.limits = limits
         self.damaged = damaged
+        self.workers: Workers | None = None
+        """Who decodes blocks, if not this process."""
         if isinstance(file, str | os.PathLike):
             self._stream = Path(file).open("rb")  # noqa: SIM115 (closed by close)
         try:
@@ -251,6 +254,8 @@ class Archive:
         """A block's images, read ``slip`` bytes away from its place."""
         block = data.head.blocks[which]
         payload = self._file.read(data.chunk.payload_offset + data.starts[which] + slip, block.size)
+        if self.workers:
+            return self.workers.decode(block, payload, self.library, self.limits)
         return decode_block(block, payload, self.library, self.limits, threads)
 
     @cached_property
