@@ -38,6 +38,7 @@ from bitsback.archive.limits import DEFAULT_LIMITS
 from bitsback.archive.patterns import select
 from bitsback.archive.protect import mended, protect, share_of
 from bitsback.archive.verify import verify as compare
+from bitsback.archive.workers import WAITING, Kept, Submits, Workers
 from bitsback.archive.writer import Progress
 from bitsback.errors import BitsBackError, FormatError, ImageError, LimitError, OutputExistsError
 from bitsback.files import Skipped
@@ -59,13 +60,14 @@ def compress(
     data: Input, out: None = None, *, model: str | Path | Model = ..., effort: Effort = ..., threads: int = ...,
     verify: bool = ..., embed_model: bool | None = ..., block: int = ..., store_sha256: bool = ...,
     pixels: bool = ..., parity: float = ..., exclude: Sequence[str] = ..., limits: Limits = ...,
+    executor: Submits | None = ..., resume: Path_ | None = ...,
 ) -> bytes: ...  # fmt: skip
 @overload
 def compress(
     data: Input, out: Path_ | BinaryIO, *, model: str | Path | Model = ..., effort: Effort = ..., threads: int = ...,
     verify: bool = ..., force: bool = ..., embed_model: bool | None = ..., block: int = ..., store_sha256: bool = ...,
     pixels: bool = ..., parity: float = ..., exclude: Sequence[str] = ..., limits: Limits = ...,
-    progress: Progress | None = ...,
+    progress: Progress | None = ..., executor: Submits | None = ..., resume: Path_ | None = ...,
 ) -> Report: ...  # fmt: skip
 def compress(
     data: Input,
@@ -84,6 +86,8 @@ def compress(
     exclude: Sequence[str] = (),
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
+    executor: Submits | None = None,
+    resume: Path_ | None = None,
 ) -> bytes | Report:
     """Put an array, a file, a folder, or several of them into an archive.
 
@@ -111,6 +115,11 @@ def compress(
         exclude: patterns of names to leave out, see :func:`bitsback.archive.gather`.
         limits: what a reader of the archive will be able to cope with.
         progress: called with the number of input bytes newly done.
+        executor: whose workers code the blocks, and decode them when they are compared: an executor of
+            :mod:`concurrent.futures` with processes, or a ``distributed.Client``. The archive does not depend on it.
+            What workers lose is done again, at last by this process.
+        resume: a folder for finished blocks, so that a run that was cut off goes on where it was when it is started
+            again in the same words. Emptied at the end.
 
     Returns:
         The archive's bytes; or, with ``out``, a :class:`~bitsback.archive.Report` of what was stored how. Files that
@@ -145,7 +154,11 @@ def compress(
         items,
         buffer if out is None else out,
         library=library_for(model),
-        settings=settings_for(effort, threads, embed_model, block, store_sha256, pixels),
+        settings=replace(
+            settings_for(effort, threads, embed_model, block, store_sha256, pixels),
+            workers=Workers(executor) if executor is not None else None,
+            kept=Kept(Path(resume)) if resume is not None else None,
+        ),
         sources=sources,
         skipped=skipped,
         check=verify,
@@ -211,15 +224,20 @@ def store(
         if check and readable:
             stream.flush()
             with Archive(stream, library=library, limits=limits) as archive:
-                compare(archive, report, threads=settings.threads)
+                archive.workers = settings.workers
+                compare(archive, report, threads=WAITING if settings.workers else settings.threads)
         return report
 
     if not isinstance(out, str | os.PathLike):
-        return write(out, isinstance(out, io.BytesIO))
-    path = Path(out)
-    _check_inputs(path, sources)
-    with atomic.write(path, overwrite=force) as file:
-        return write(file, file.seekable() and file.readable())
+        report = write(out, isinstance(out, io.BytesIO))
+    else:
+        path = Path(out)
+        _check_inputs(path, sources)
+        with atomic.write(path, overwrite=force) as file:
+            report = write(file, file.seekable() and file.readable())
+    if settings.kept:
+        settings.kept.clear()
+    return report
 
 
 @overload

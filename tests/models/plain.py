@@ -47,7 +47,7 @@ def posterior(b, delta, rho):
     def start(k):
         if k in (0, 2**b):
             return 2**24 * (k > 0)
-        position = 2**30 + (((Q[k * 2 ** (13 - b)] - (delta - 128) * 2**15) * INVERSE_RATIOS[rho]) >> 14)
+        position = 2**30 + (((Q[k * 2 ** (13 - b)] - (delta - 128) * 2**15) * INVERSE_RATIOS[191 - 2 * rho]) >> 14)
         return ((sigmoid(G, position) * (2**24 - 2**b)) >> 32) + k
 
     return 24, 2**b, start

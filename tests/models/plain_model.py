@@ -166,7 +166,7 @@ class SlowModel:
     def decode(self, payload, n):
         """The images, a list of samples each, and the stack that is left."""
         ordered, primer_bits, runs = payload[0] >= 128, payload[0] % 128, payload[1]
-        largest, lanes = self.group(), 8 if n * prod(self.size()) >= 2**17 else 1
+        largest, lanes = self.group(), 8 if n * prod(self.size()) >= 2**20 else 1
         steps = []  # (images, bits of a latent, primed?), in the order of pushing
         for kind, repeats in struct.iter_unpack("BB", payload[2 : 2 + 2 * runs]):
             steps += [(1, primer_bits, True) if kind == 255 else (2**kind, self.bits, False)] * repeats

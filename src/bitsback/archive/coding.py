@@ -89,7 +89,7 @@ def encode_block(
     ``payload``: what the first coder makes of them, if that is known. ``verify``: decode and compare.
     """
     warnings: list[str] = []
-    simple = front if front and isinstance(front[-1], Levels) else ()
+    simple = _simple(front)
     least = sum(images.size for images in lots) * forms(simple, form_of(lots))[-1].sample_bytes
     for coder in coders:
         try:
@@ -103,8 +103,20 @@ def encode_block(
         except BitsBackError as error:
             warnings.append(f"{coder.name} was not used: {error}")
             payload = None
-    payload = encode_behind(simple, PLAIN, lots)
-    return CodedBlock(_block(PLAIN, lots, simple, payload), payload, PLAIN, tuple(warnings))
+    return coded_block(lots, front, PLAIN, encode_behind(simple, PLAIN, lots), warnings)
+
+
+def coded_block(
+    lots: Sequence[Images], front: Front, coder: Coder, payload: bytes, warnings: Sequence[str] = ()
+) -> CodedBlock:
+    """What :func:`encode_block` gives, by what it found out: who codes them, perhaps nobody, and the payload."""
+    before = _simple(front) if coder is PLAIN else front
+    return CodedBlock(_block(coder, lots, before, payload), payload, coder, tuple(warnings))
+
+
+def _simple(front: Front) -> Front:
+    """What is left of a front where images are not coded."""
+    return front if front and isinstance(front[-1], Levels) else ()
 
 
 def _same(one: Sequence[Images], other: Sequence[Images]) -> bool:
@@ -156,6 +168,7 @@ def unpack_bytes(section: Bytes, packed: bytes) -> bytes:
 __all__ = [
     "CodedBlock",
     "Decoded",
+    "coded_block",
     "decode_block",
     "encode_block",
     "pack_bytes",

@@ -32,6 +32,7 @@ from bitsback.kinds.base import Images
 from bitsback.threads import ordered_map, thread_count
 
 if TYPE_CHECKING:
+    from bitsback.archive.workers import Workers
     from bitsback.files.listing import Inside
 
 CACHE_BYTES = 128 << 20
@@ -101,6 +102,8 @@ class Archive:
         self.library = library or Library()
         self.limits = limits
         self.damaged = damaged
+        self.workers: Workers | None = None
+        """Who decodes blocks, if not this process."""
         if isinstance(file, str | os.PathLike):
             self._stream = Path(file).open("rb")  # noqa: SIM115 (closed by close)
         try:
@@ -251,6 +254,8 @@ class Archive:
         """A block's images, read ``slip`` bytes away from its place."""
         block = data.head.blocks[which]
         payload = self._file.read(data.chunk.payload_offset + data.starts[which] + slip, block.size)
+        if self.workers:
+            return self.workers.decode(block, payload, self.library, self.limits)
         return decode_block(block, payload, self.library, self.limits, threads)
 
     @cached_property
@@ -366,12 +371,12 @@ class Archive:
         return blob
 
     def inside(self, member: Member) -> list[Inside]:
-        """What is in a member that is a tar or zip file, and in such files within it; nothing for others, or if it is
-        kept as bytes. Nothing but its metadata is decoded.
+        """What is in a member that is a tar or zip file, with or without gzip, and in such files within it; nothing for
+        others, or if it is kept as bytes. Nothing but its metadata is decoded.
 
         Raises FormatError or another BitsBackError if it is damaged.
         """
-        if member.recipe is None or member.problem or member.recipe.get("format") not in ("tar", "zip"):
+        if member.recipe is None or member.problem or member.recipe.get("format") not in files.HOLDERS:
             return []
         if member.size + member.blob > self.limits.memory:
             raise LimitError(f"{member.name}: {member.size:,} bytes are over the memory limit")
@@ -677,6 +682,37 @@ class Archive:
         if isinstance(data, BitsBackError):
             raise data
         return b"".join(data)
+
+    def arrays(self, name: str) -> list[NDArray[Any]]:
+        """The arrays of a file as the numbers that it holds: signed, wide and floating-point, where images are not.
+
+        Each is (n, height, width), or (n, height, width, channels) if there are several of these, however the file
+        orders its axes; tiles and pages are images. What lies in a container, like a zip file, comes one after the
+        other. Of a JPEG file it is the image that Pillow decodes. A file without arrays has none.
+
+        Raises KeyError if there is no such file, LimitError if it would take more memory than allowed, FormatError or
+        another BitsBackError if it is damaged.
+        """
+        member = self.find(name)
+        if member.content is None:
+            raise KeyError(name)
+        if member.problem:
+            raise FormatError(f"{name!r}: {member.problem}")
+        if not member.recipe:
+            return []
+        blob, shapes = self._blob(member), _shapes(member.parts)
+        needed = len(blob) + 2 * sum(part.nbytes for part in member.parts)
+        needed += files.check_bulk(member.recipe, shapes, member.size, member.exact).memory
+        if needed > self.limits.memory:
+            raise LimitError(f"needs {needed} bytes, over the memory limit of {self.limits.memory}")
+        self.load_models()
+        errors: dict[int, BitsBackError] = {}
+        keys = [(member.content, part) for part in range(len(shapes))]
+        parts = self._arrays(keys, errors, 1, _Work(self.structure))
+        if errors:
+            raise errors[member.content]
+        found = files.values(member.recipe, blob, [parts[key] for key in keys])
+        return [array[..., 0] if array.shape[-1] == 1 else array for array in found]
 
     def unsound(self, since: int = 0) -> Iterator[str]:
         """What is wrong with the chunks from byte ``since`` on, in words; nothing is decoded."""

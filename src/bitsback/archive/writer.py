@@ -26,6 +26,8 @@ from bitsback.archive.limits import SHARED
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
 from bitsback.archive.report import CodedGroup, Kept, ModelUse, Report
+from bitsback.archive.workers import WAITING, Workers
+from bitsback.archive.workers import Kept as KeptBlocks
 from bitsback.errors import BitsBackError, ChangedError, FormatError
 from bitsback.files import Picture, Skipped
 from bitsback.kinds import lots as kinds
@@ -38,7 +40,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How an archive is written. All but ``threads`` change its bytes."""
+    """How an archive is written. All but ``threads``, ``workers`` and ``kept`` change its bytes."""
 
     effort: Effort = "normal"
     threads: int = 0
@@ -54,6 +56,10 @@ class Settings:
     """Whether the SHA-256 of each file is stored."""
     pixels: bool = False
     """Whether pixels and metadata are all that has to come back of images that are deflated."""
+    workers: Workers | None = None
+    """Who codes blocks, if not this process."""
+    kept: KeptBlocks | None = None
+    """Where finished blocks are kept until all is done."""
 
 
 @dataclass(slots=True)
@@ -411,13 +417,22 @@ class Writer:
 
         def one(job: tuple[int, Group, Front, list[Coder], bytes | None], threads: int) -> CodedBlock:
             _, block, before, coders, known = job
-            return encode_block(batch.images(block), before, coders, threads, known, self._settings.verify)
+            lots, workers, kept = batch.images(block), self._settings.workers, self._settings.kept
+
+            def encode() -> CodedBlock:
+                if workers and known is None:
+                    return workers.encode(lots, before, coders, self._settings.verify)
+                return encode_block(lots, before, coders, threads, known, self._settings.verify)
+
+            return kept.encoded(lots, before, coders, encode) if kept and known is None else encode()
+
+        at_a_time = WAITING if self._settings.workers else self._threads
 
         def share(job: tuple[int, Group, Front, list[Coder], bytes | None]) -> int:
-            return worth(job[1].samples, self._threads)
+            return worth(job[1].samples, at_a_time)
 
         out: list[list[tuple[Group, CodedBlock]]] = [[] for _ in groups]
-        with closing(ordered_map(one, jobs, self._threads, share)) as work:
+        with closing(ordered_map(one, jobs, at_a_time, share)) as work:
             for (number, block, *_), coded in zip(jobs, work, strict=True):
                 out[number].append((block, coded))
                 self._report.warnings += coded.warnings

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import click
 
 from bitsback.cli import options
 from bitsback.cli.exits import OK, SKIPPED
+from bitsback.cli.extras import need
 from bitsback.cli.output import (
     count_words,
     printable,
@@ -29,7 +30,7 @@ from bitsback.cli.source import spool_into
 from bitsback.cli.stored import facts, tell, tell_models
 
 if TYPE_CHECKING:
-    from bitsback.archive import Report
+    from bitsback.archive import Report, Settings
     from bitsback.archive.gather import Source
     from bitsback.files import Skipped
 
@@ -55,6 +56,13 @@ ONE_BLOCK = 1 << 24
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Only print the names that the archive would have, and what is left out."
 )
+@click.option(
+    "--executor", metavar="URL", help="Who codes the blocks: the workers of a Dask scheduler, by dask://HOST:PORT."
+)
+@click.option(
+    "--resume", metavar="DIR",
+    help="Keep finished blocks in DIR until all is done: started again, the same command goes on where it stopped.",
+)  # fmt: skip
 @click.option("--stdin-name", default="stdin", metavar="NAME", help="What input from - is called. Default: stdin.")
 @options.decoding
 @options.common
@@ -76,6 +84,8 @@ def compress_command(
     files0_from: Any,
     any_order: bool,
     dry_run: bool,
+    executor: str | None,
+    resume: str | None,
     stdin_name: str,
     memory_limit: int,
     max_pixels: int,
@@ -110,20 +120,23 @@ def compress_command(
     from bitsback import api
 
     began = time.perf_counter()
-    sources, report = _compress(
-        inputs,
-        output,
-        stdin_name,
-        exclude,
-        not no_progress,
-        any_order,
-        library=api.library_for(model),
-        settings=api.settings_for(effort, threads, embed_model, block or any_order * ONE_BLOCK, store_sha256, pixels),
-        check=not no_verify,
-        force=force,
-        limits=options.limits(memory_limit, max_pixels),
-        parity=parity / 100,
-    )
+    block = block or any_order * ONE_BLOCK
+    settings = api.settings_for(effort, threads, embed_model, block, store_sha256, pixels)
+    with _elsewhere(settings, executor, resume) as settings:
+        sources, report = _compress(
+            inputs,
+            output,
+            stdin_name,
+            exclude,
+            not no_progress,
+            any_order,
+            library=api.library_for(model),
+            settings=settings,
+            check=not no_verify,
+            force=force,
+            limits=options.limits(memory_limit, max_pixels),
+            parity=parity / 100,
+        )
     left = _remove(sources, report) if remove else []
     report.seconds = time.perf_counter() - began
     if as_json:
@@ -133,6 +146,23 @@ def compress_command(
         say(f"{one.name}: {one.reason}")
     tell_models(report, embed_model)
     return SKIPPED if report.skipped or left else OK
+
+
+@contextmanager
+def _elsewhere(settings: "Settings", executor: str | None, resume: str | None) -> "Iterator[Settings]":
+    """Settings with whoever codes the blocks, for as long as this lasts, and where they are kept."""
+    from bitsback.archive.workers import Kept, Workers
+
+    with ExitStack() as stack:
+        workers = None
+        if executor is not None:
+            if not executor.startswith("dask://"):
+                raise click.UsageError(f"--executor {executor}: not of the form dask://HOST:PORT")
+            need("distributed", "dask", "--executor dask://")
+            from bitsback.integrations.dask import connect
+
+            workers = Workers(stack.enter_context(connect(executor.removeprefix("dask://"))))
+        yield replace(settings, workers=workers, kept=Kept(Path(resume)) if resume else None)
 
 
 def _only_look(inputs: Sequence[str], exclude: Sequence[str]) -> int:

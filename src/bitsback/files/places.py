@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from bitsback.errors import ImageError
-from bitsback.files import formats, words
+from bitsback.files import formats, gz, words
 from bitsback.files.codings import CODECS, codec_of
 from bitsback.files.packed import Sections, section
 from bitsback.files.picture import Budget, Buffer, Content, Images, NoImageError, Recipe
@@ -418,15 +418,17 @@ def _found(view: memoryview, one: Files, number: int, budget: Budget) -> _Found 
         plain = b"".join((stored[:2], one.front, stored[2:])) if one.front else stored
         content = attempt(plain, budget, one.read)
         return _Found(span, content) if content else None
-    size, codec = one.sizes[number], codec_of(one.codec)
+    size, codec, before = one.sizes[number], codec_of(one.codec), budget.left
     try:
-        budget.take(size)
+        if size > before:
+            return None
         plain, how, chosen, used = codec.decode(stored, size)
         if len(plain) != size or codec.encode(plain, how, chosen, used) != stored[:used]:
             return None
+        content = attempt(plain, budget, one.read) or Content([], {}, plain)
+        budget.at_least(before, size)
     except (ImageError, ValueError, IndexError):
         return None
-    content = attempt(plain, budget, one.read) or Content([], {}, plain)
     return _Found(span, content, how, (chosen, bytes(stored[used:])))
 
 
@@ -456,7 +458,18 @@ class Inner(NamedTuple):
 
 def spans_of(recipe: Recipe) -> list[Span]:
     """All places of a file."""
-    return [span for one in recipe["arrays"] for span in _spans(one["at"])]
+    return [span for one in recipe["arrays"] for span in spans_of_one(one)]
+
+
+def spans_of_one(one: Recipe) -> list[Span]:
+    """The places of an array, or of files. Raises ValueError if there are no such."""
+    return _spans(one["at"])
+
+
+def pass_spans(one: Recipe, sections: Sections) -> None:
+    """Pass what the blob says of the spans of an array."""
+    for _ in one["at"] if one.get("codec") else ():  # two for each span
+        sections.section()
 
 
 def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterator[Inner]:
@@ -473,8 +486,7 @@ def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterato
             else:
                 layout = msgspec.convert(one.get("layout", {}), Layout)
                 sections.take(layout.beside(shapes[start]) if one.get("beside") else 0)
-            for _ in one["at"] if one.get("codec") else ():  # two for each span
-                sections.section()
+            pass_spans(one, sections)
             start += each
             continue
         for span in _spans(one["at"]):
@@ -488,6 +500,8 @@ def innermost(recipe: Recipe, blob: bytes, shapes: Sequence[Shape], part: int) -
 
     Raises ValueError, KeyError, TypeError ... if recipe, blob and shapes do not fit together.
     """
+    while "inner" in recipe:
+        recipe, blob = gz.within(recipe, blob)
     if not formats.nests(recipe):
         return recipe, blob, range(len(shapes))
     for one in inner_files(recipe, blob, shapes):
@@ -506,7 +520,9 @@ __all__ = [
     "Span",
     "inner_files",
     "innermost",
+    "pass_spans",
     "read_places",
     "spans_of",
+    "spans_of_one",
     "write_places",
 ]

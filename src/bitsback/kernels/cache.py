@@ -170,11 +170,16 @@ def _place() -> Path | None:
 
 def _identity() -> str:
     """Of the set: 32 letters."""
-    sources = hashlib.sha256()
-    for name, data in _sources():
-        sources.update(f"{name} {len(data)} ".encode() + data)
     versions = f"python {platform.python_implementation()} {sys.version} numpy {np.__version__}"
-    return hashlib.sha256(f"{sources.hexdigest()} {versions} {machine.description()}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{sources()} {versions} {machine.description()}".encode()).hexdigest()[:32]
+
+
+def sources() -> str:
+    """A hash of all source files of the package, 64 letters. OSError if they cannot be read."""
+    hashed = hashlib.sha256()
+    for name, data in _sources():
+        hashed.update(f"{name} {len(data)} ".encode() + data)
+    return hashed.hexdigest()
 
 
 def _sources() -> Iterator[tuple[str, bytes]]:
