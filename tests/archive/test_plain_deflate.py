@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from archive.plain_deflate import deflated
 from bitsback.errors import ImageError
 from bitsback.files.deflate import put_together, take_apart
 from bitsback.files.deflate.recipe import CHEAPEST, Recipe, Walk, read_only, rebuild, rules_of
 from bitsback.files.deflate.stream import parse, write
+from bitsback_decoder.deflate import deflated
 from files.deflate.streams import plain_bytes, pressed, tampered
 
 

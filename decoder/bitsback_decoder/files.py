@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from archive.plain_deflate import deflated, numbers
+from bitsback_decoder.deflate import deflated, numbers
 
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
