@@ -709,7 +709,7 @@ def file_of(recipe, blob, arrays):
     if "arrays" in recipe:
         from archive import plain_places
 
-        return plain_places.file_of(recipe["arrays"], blob, arrays)
+        return plain_places.file_of(recipe["arrays"], blob, arrays, recipe.get("headers", 0))
     if recipe["format"] == "words":
         return words(recipe, blob, arrays)
     if "images" in recipe:
