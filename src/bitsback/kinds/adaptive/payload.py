@@ -47,6 +47,10 @@ _RUN = 2
 _SERIES, _SERIES_SAMPLES = 4, 1 << 16
 """... and so many, with about so many samples, to see whether they are much like those before them."""
 
+_ALIKE = 0.3
+"""Images that follow one another may tell of one another if so many pixels are as much like those before as like those
+to the left."""
+
 _PLACES = 3
 """Samples of large images are windows from so many times so many places."""
 
@@ -319,7 +323,8 @@ def _closer(close: list[_Choice]) -> list[_Choice]:
     one sample to the next, it is expected to go on to gain, less and less."""
     samples = _FURTHER
     while len(close) > 1:
-        parts = [_part(one.form.images, samples, _SERIES) for one in close]
+        most = max(one.form.images.shape[3] for one in close)  # of each form so many pixels, not samples
+        parts = [_part(one.form.images, samples * one.form.images.shape[3] // most, _SERIES) for one in close]
         if any(part is one.form.images for part, one in zip(parts, close, strict=True)):
             break
         sizes = [
@@ -360,14 +365,24 @@ def _goes_on(images: Images) -> bool:
     return bool(before * images.size < left * (images.size - images[0].size))
 
 
+def _alike(images: Images) -> bool:
+    """Whether many of the pixels are as much like those before."""
+    if len(images) == 1 or images.shape[2] == 1:
+        return len(images) > 1
+    before, left = (np.abs(np.diff(images.astype(np.int32), axis=axis)) for axis in (0, 2))
+    return bool((before[:, :, 1:] <= left[1:]).mean() > _ALIKE)
+
+
 def _regressed(form: _Form, smooth_one: _Choice) -> list[_Choice]:
     """The best of least squares with no, one or two references, if it gains enough for the time it takes over the best
     of smooth images, whose colours it transforms alike."""
     series = _series(form.images)
-    tag, best = smooth_one.tag - SMOOTH + REGRESSED, len(encode_as(series, smooth_one.tag))
+    known = smooth_one.payload if series is form.images else None
+    tag, best = smooth_one.tag - SMOOTH + REGRESSED, len(known or encode_as(series, smooth_one.tag))
     per_byte = smooth_one.size / best
     found: list[_Choice] = []
-    for references in range(min(len(series), regressed.MOST_REFERENCES + 1)):
+    most = regressed.MOST_REFERENCES if _alike(series) else 0
+    for references in range(min(len(series), most + 1)):
         if not regressed.takes(form.images.shape, tag - REGRESSED) or not regressed.takes(
             series.shape, tag - REGRESSED
         ):
