@@ -68,10 +68,12 @@ class _Rules(NamedTuple):
     """Models within this factor of the best after the last round code a whole block ..."""
     hopeful: float
     """... and so do learners that would come within this one, if they went on as they did from round to round."""
+    grows: bool = True
+    """Whether larger blocks are tried."""
 
 
 _RULES: dict[Effort, _Rules] = {
-    "fast": _Rules((1 << 14,), 1.0, 1.0, 1.0, 1.0),
+    "fast": _Rules((1 << 14, 1 << 16), 1.02, 1.1, 1.0, 1.0, False),
     "normal": _Rules((1 << 14, 1 << 16), 1.1, 1.4, 1.0, 1.01),
     "max": _Rules((1 << 14, 1 << 16), 1.15, 1.6, 1.1, 1.05),
 }
@@ -264,7 +266,7 @@ class _Contest:
 
     def larger(self, ranking: list[Candidate]) -> list[Candidate]:
         """Give the best larger blocks if it learns so much from one to the next that it pays."""
-        if not ranking or not ranking[0].coder.learns or len(self.rules.rounds) < 2:
+        if not ranking or not ranking[0].coder.learns or not self.rules.grows:
             return ranking
         best = ranking[0]
         blocks = self.cut(best)
@@ -427,7 +429,7 @@ def _digest(seen: Seen) -> bytes:
     digest = xxhash.xxh3_128(seen.before)
     for images in (images for lots in seen.parts for images in lots):
         digest.update(repr((images.shape, images.dtype.str, seen.apart)).encode())
-        digest.update(np.ascontiguousarray(images))
+        digest.update(np.ascontiguousarray(images).data)
     return digest.digest()
 
 
