@@ -3,10 +3,10 @@
     python benchmarks/cluster.py --out benchmarks/results/cluster.json
 
 The scheduler and the workers are processes of this machine, with a thread each; digits of the MNIST sets are coded by
-the model "digits". For each number of digits, with one worker and with two: seconds, and CPU seconds of this process and
-of each worker. On a busy machine only the CPU seconds mean anything: nothing can be done in less than this process and
-the worker with most to do take. Then, with as many digits as ``--faults`` says: a worker is killed in the middle; and
-the scheduler with all workers, which are started again. Every archive is compared with the one that is made here.
+the model "digits". For each number of digits, with one worker and with two: seconds, and CPU seconds of this process
+and of each worker. On a busy machine only the CPU seconds mean anything: it cannot be done in less than this process
+and the worker with most to do take. Then, with as many digits as ``--faults`` says: a worker is killed in the middle;
+and the scheduler with all workers, started again. Every archive is compared with the one that is made here.
 """
 
 from __future__ import annotations
