@@ -220,7 +220,7 @@ class Walk:
 
     def _flushes_told(self, events: Integers) -> Integers:
         """Where the encoder was asked to flush. Raises ValueError."""
-        flushes = []
+        flushes: list[int] = []
         at = 0
         while step := self._next(FLUSHES, events):
             at += step - 1
