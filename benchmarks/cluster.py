@@ -3,16 +3,17 @@
     python benchmarks/cluster.py --out benchmarks/results/cluster.json
 
 The scheduler and the workers are processes of this machine, with a thread each; digits of the MNIST sets are coded by
-the model "digits". For each count, with one worker and with two: seconds, and CPU seconds of this process and
-of each worker. On a busy machine only the CPU seconds mean anything: nothing can be done in less than this process and
-the worker with most to do take. Then, with as many digits as ``--faults`` says: a worker is killed in the middle; and
-the scheduler with all workers, which are started again. Every archive is compared with the one that is made here.
+the model "digits". For each number of digits, with one worker and with two: seconds, and CPU seconds of this process
+and of each worker. On a busy machine only the CPU seconds mean anything: it cannot be done in less than this process
+and the worker with most to do take. Then, with as many digits as ``--faults`` says: a worker is killed in the middle;
+and the scheduler with all workers, started again. Every archive is compared with the one that is made here.
 """
 
 from __future__ import annotations
 
 import io
-import os
+import json
+import socket
 import subprocess
 import sys
 import threading
@@ -36,7 +37,7 @@ SIZES = (1000, 10_000, 70_000)
 class Cluster:
     """A scheduler and its workers."""
 
-    def __init__(self, folder: Path, port: int = 18786) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, port
         self.running: list[subprocess.Popen[bytes]] = []
 
@@ -68,8 +69,10 @@ class Cluster:
 @contextmanager
 def cluster(workers: int) -> Iterator[Cluster]:
     """One that lasts as long as the block."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     with TemporaryDirectory() as folder:
-        made = Cluster(Path(folder))
+        made = Cluster(Path(folder), port)
         made.up(workers)
         try:
             yield made
@@ -102,7 +105,11 @@ def main() -> None:
     parser = measure.arguments("Compressing on the workers of a Dask cluster.", "cluster.json")
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="numbers of digits")
     parser.add_argument("--faults", type=int, default=10_000, help="digits of the runs in which something is killed")
+    parser.add_argument("--only-faults", action="store_true", help="keep the other figures that are in the file")
     options = parser.parse_args()
+    kept = json.loads(options.out.read_text())["rows"] if options.only_faults else []
+    if kept:
+        options.sizes = [options.faults]
     sets = [mnist.load(options.data / "mnist", name)[..., 0] for name in (mnist.TEST, mnist.TRAIN)]
     digits = np.concatenate(sets)
     rows, faults, local = [], [], {}
@@ -117,6 +124,7 @@ def main() -> None:
                 assert done.pop("archive") == local[row["digits"]]
                 row[f"workers{workers}"] = done
                 print(row, flush=True)
+    measure.write(options.out, {"machine": measure.machine(), "rows": kept or rows, "faults": []})
     half = next(row for row in rows if row["digits"] == options.faults)["workers2"]["seconds"] / 3
 
     def kill_one(there: Cluster) -> None:
@@ -133,8 +141,7 @@ def main() -> None:
             done = compressed(digits[: options.faults], there, 2, lambda there=there, fault=fault: fault(there))
             faults.append({"fault": name, "same": done.pop("archive") == local[options.faults], **done})
             print(faults[-1], flush=True)
-    cores = os.cpu_count()
-    measure.write(options.out, {"machine": measure.machine(), "cores": cores, "rows": rows, "faults": faults})
+    measure.write(options.out, {"machine": measure.machine(), "rows": kept or rows, "faults": faults})
 
 
 if __name__ == "__main__":

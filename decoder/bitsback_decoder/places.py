@@ -8,7 +8,7 @@ from bitsback_decoder import archive, deflate
 from bitsback_decoder.tables import BLACK, LONG, WHITE
 
 
-def file_of(recipes, blob, arrays):
+def file_of(recipes, blob, arrays, headers=0):
     source, arrays = archive.Bytes(blob), list(arrays)
     pieces = []
     for recipe in recipes:
@@ -16,6 +16,7 @@ def file_of(recipes, blob, arrays):
         for gap, size in zip(recipe["at"][::2], recipe["at"][1::2], strict=True):
             spans.append((at + gap, size))
             at += gap + size
+            at += -size % recipe.get("align", 1)
         if "files" in recipe:
             pieces += files(recipe, spans, source, arrays)
             continue
@@ -43,7 +44,23 @@ def file_of(recipes, blob, arrays):
     out = b""
     for start, piece in sorted(pieces):
         out += source.take(start - len(out)) + piece
-    return out + source.take(source.left)
+    return with_headers(out + source.take(source.left), headers, {start: len(piece) for start, piece in pieces})
+
+
+def with_headers(out, headers, sizes):
+    """Of a tar file."""
+    data, at = bytearray(out), 0
+    for _ in range(headers):
+        head = data[at : at + 512]
+        if head[148:156] == bytes(8):
+            if head[124:136] == bytes(12) and at + 512 in sizes:
+                head[124:136] = f"{sizes[at + 512]:011o}\0".encode()
+            head[148:156] = f"{sum(head) + 256:06o}\0 ".encode()
+            data[at : at + 512] = head
+        field = bytes(head[124:136])
+        size = int.from_bytes(field) - (1 << 95) if field[0] & 128 else int(field.strip(b" \0") or b"0", 8)
+        at += 512 + (0 if head[156] in b"123456" else -(-size // 512) * 512)
+    return bytes(data)
 
 
 def files(recipe, spans, source, arrays):

@@ -1,15 +1,19 @@
 """Archives as data sets: every image once an epoch, whatever the workers."""
 
+import gc
 import pickle
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import bitsback
-from bitsback.integrations.torch import ArchiveDataset, BlockSampler
+from bitsback.integrations.torch import ArchiveDataset, BlockSampler, decoder
 
 IMAGES = np.random.default_rng(2).integers(0, 3, (150, 6, 5), np.uint8)
 
@@ -26,10 +30,11 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     batch=st.integers(1, 40),
     stretch=st.integers(1, 50),
     mixed=st.integers(1, 9),
+    workers=st.integers(0, 3),
     drop=st.booleans(),
 )
-def test_every_image_once_an_epoch(count: int, batch: int, stretch: int, mixed: int, drop: bool) -> None:
-    sampler = BlockSampler(range(count), batch, stretch=stretch, mixed=mixed, drop_last=drop)
+def test_every_image_once_an_epoch(count: int, batch: int, stretch: int, mixed: int, workers: int, drop: bool) -> None:
+    sampler = BlockSampler(range(count), batch, stretch=stretch, mixed=mixed, workers=workers, drop_last=drop)
     drawn = list(sampler)
     assert len(drawn) == len(sampler)
     assert all(len(numbers) == batch for numbers in drawn[:-1])
@@ -51,10 +56,17 @@ def test_a_batch_reads_few_blocks() -> None:
         assert len({number // 100 for number in numbers}) <= 3
 
 
+def test_each_worker_has_blocks_of_its_own() -> None:
+    sampler = BlockSampler(range(10_000), 32, stretch=100, mixed=3, workers=2)
+    batches = list(sampler)[:200]
+    mine, others = ({number // 100 for batch in batches[worker::2] for number in batch} for worker in (0, 1))
+    assert not mine & others and len(mine | others) > 60
+
+
 def test_images_come_in_the_order_asked_for(path: Path) -> None:
     asked = [149, 3, 3, 70, 0]
     with ArchiveDataset(path) as dataset:
-        assert len(dataset) == 150
+        assert len(dataset) == 150 and dataset[0].flags.writeable
         for image, number in zip(dataset.__getitems__(asked), asked, strict=True):
             np.testing.assert_array_equal(image, IMAGES[number])
         assert dataset.name(5) == "array.npy"
@@ -81,3 +93,35 @@ def test_workers(path: Path, start: str) -> None:
         loader = DataLoader(dataset, batch_sampler=sampler, num_workers=2, multiprocessing_context=start)
         drawn = np.concatenate([batch.numpy() for batch in loader])
     assert sorted(image.tobytes() for image in drawn) == sorted(image.tobytes() for image in IMAGES)
+
+
+def test_webdataset(tmp_path: Path) -> None:
+    wds = pytest.importorskip("webdataset")
+    with wds.TarWriter(str(tmp_path / "a.tar"), mtime=0) as tar:
+        for number in range(2):
+            archive = bitsback.compress(IMAGES[number : number + 2], model="none")
+            tar.write({"__key__": f"{number}", "bba": archive, "json": {"label": number}})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it does not close its files
+        samples = list(wds.WebDataset(str(tmp_path / "a.tar"), shardshuffle=False).decode(decoder))
+        gc.collect()
+    assert [sample["json"]["label"] for sample in samples] == [0, 1]
+    np.testing.assert_array_equal(samples[1]["bba"], IMAGES[1:3])
+
+
+def test_archives_in_samples() -> None:
+    assert decoder(".png", b"") is None
+    np.testing.assert_array_equal(decoder(".bba", bitsback.compress(IMAGES[:3], model="none")), IMAGES[:3])
+
+
+def test_hugging_face(path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    with ArchiveDataset(path) as archive:
+
+        def rows() -> Iterator[dict[str, object]]:
+            for number in range(len(archive)):
+                yield {"image": Image.fromarray(archive[number]), "number": number}
+
+        found = datasets.IterableDataset.from_generator(rows).skip(7)
+        row = next(iter(found))
+        assert row["number"] == 7 and np.array_equal(np.asarray(row["image"]), IMAGES[7])

@@ -6,12 +6,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import structs
 
 from bitsback.cli import options
 from bitsback.cli.exits import OK, SKIPPED
@@ -28,6 +29,7 @@ from bitsback.cli.output import (
 )
 from bitsback.cli.source import spool_into
 from bitsback.cli.stored import facts, tell, tell_models
+from bitsback.cli.urls import fetched, is_url, writing
 
 if TYPE_CHECKING:
     from bitsback.archive import Report, Settings
@@ -103,11 +105,14 @@ def compress_command(
 
     The finished archive is opened, and all of it compared with what went in. --rm then deletes what has not changed
     meanwhile, and folders that are empty after that.
+
+    Inputs and the archive may be URLs that fsspec knows (s3://, gs://, https://): inputs are fetched first, and an
+    archive is sent when it is verified.
     """
     if files0_from:
         inputs += tuple(os.fsdecode(name) for name in files0_from.read().split(b"\0") if name)
     output = _output(inputs, output)
-    if remove and (keep or no_verify or "-" in inputs):
+    if remove and (keep or no_verify or "-" in inputs or any(map(is_url, [output, *inputs]))):
         raise click.UsageError("--rm needs inputs on disk, and goes with neither --keep nor --no-verify")
     if any_order and (remove or "-" in inputs):
         raise click.UsageError(
@@ -122,10 +127,10 @@ def compress_command(
     began = time.perf_counter()
     block = block or any_order * ONE_BLOCK
     settings = api.settings_for(effort, threads, embed_model, block, store_sha256, pixels)
-    with _elsewhere(settings, executor, resume) as settings:
+    with _elsewhere(settings, executor, resume) as settings, _local(output, force) as local:
         sources, report = _compress(
             inputs,
-            output,
+            local,
             stdin_name,
             exclude,
             not no_progress,
@@ -146,6 +151,27 @@ def compress_command(
         say(f"{one.name}: {one.reason}")
     tell_models(report, embed_model)
     return SKIPPED if report.skipped or left else OK
+
+
+def _local(output: str, force: bool) -> "AbstractContextManager[str]":
+    """Where the archive is made: a URL gets it when it is finished."""
+    return writing(output, force) if is_url(output) else nullcontext(output)
+
+
+def _sources(inputs: Sequence[str], exclude: Sequence[str], stack: ExitStack) -> "tuple[list[Source], list[Skipped]]":
+    """What there is to store; what stands at URLs is fetched, and called by the last part of its URL."""
+    from bitsback.archive import gather
+
+    if not any(map(is_url, inputs)):
+        return gather.gather(inputs, exclude=exclude, tell=say)
+    if not all(map(is_url, inputs)):
+        raise click.UsageError("URLs and paths do not go together: compress one, and add the other")
+    folder, paths = stack.enter_context(fetched(inputs))
+    sources, skipped = gather.gather(paths, exclude=exclude, tell=lambda message: None)
+    above = gather.member_name(folder)[0] + "/"
+    entries = [structs.replace(one.entry, name=one.name.removeprefix(above)) for one in sources]
+    skipped = [type(one)(one.name.removeprefix(above), one.reason) for one in skipped]
+    return [replace(one, entry=entry) for one, entry in zip(sources, entries, strict=True)], skipped
 
 
 @contextmanager
@@ -186,7 +212,6 @@ def _compress(
 ) -> "tuple[list[Source], Report]":
     """What there was to store, and what became of it."""
     from bitsback import api
-    from bitsback.archive import gather
     from bitsback.archive.intake import items_of
     from bitsback.errors import ImageError
 
@@ -195,7 +220,7 @@ def _compress(
         if inputs == ("-",):
             sources = [stack.enter_context(_standard_input(stdin_name))]
         else:
-            sources, skipped = gather.gather(inputs, exclude=exclude, tell=say)
+            sources, skipped = _sources(inputs, exclude, stack)
         if not sources:
             raise ImageError("; ".join(["nothing to store", *(f"{one.name}: {one.reason}" for one in skipped[:1])]))
         if any_order:
@@ -236,6 +261,8 @@ def _output(inputs: tuple[str, ...], output: str | None) -> str:
     if len(inputs) > 1:
         raise click.UsageError("several inputs: name the archive with -o")
     path = Path(inputs[0])
+    if is_url(inputs[0]):
+        raise click.UsageError("the input is a URL: name the archive with -o")
     if path.name in ("", ".."):
         path = path.resolve()
     return str(path.with_name(path.name + SUFFIX)) if path.name else f"archive{SUFFIX}"

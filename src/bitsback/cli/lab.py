@@ -11,6 +11,7 @@ from bitsback.cli import options
 from bitsback.cli.exits import OK, SKIPPED
 from bitsback.cli.extras import need
 from bitsback.cli.output import count_words, say
+from bitsback.cli.written import write_all
 from bitsback.errors import ImageError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -120,17 +121,4 @@ def _read(model: "Model", inputs: Sequence[str]) -> tuple[list[Any], list[str], 
     return [images[k] for k in chosen], [names[k] for k in chosen], left_out
 
 
-def write_all(files: dict[Path, bytes], force: bool) -> None:
-    """Write all files, each whole or not at all; none, if one of them is there already."""
-    from bitsback.archive import atomic
-
-    for path in files:
-        if path.exists() and not force:
-            raise OutputExistsError(f"{path}: is already there (--force overwrites)")
-    for path, data in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic.write(path, overwrite=force) as file:
-            file.write(data)
-
-
-__all__ = ["lab_command", "model_command", "write_all"]
+__all__ = ["lab_command", "model_command"]

@@ -8,8 +8,8 @@ import click
 
 from bitsback.cli import options
 from bitsback.cli.extras import need
-from bitsback.cli.lab import write_all
 from bitsback.cli.output import say, write_json
+from bitsback.cli.written import write_all
 from bitsback.errors import OutputExistsError
 
 RESULTS = "results.json"

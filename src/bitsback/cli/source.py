@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.cli.output import say
+from bitsback.cli.urls import is_url, reading
 from bitsback.errors import BitsBackError, OutputExistsError
 
 if TYPE_CHECKING:
@@ -21,14 +22,19 @@ STDIN = "standard input"
 
 @contextmanager
 def archive_file(name: str, *, spool: bool = True) -> Iterator[BinaryIO]:
-    """The file ``name``, or standard input for ``-``, to be read from anywhere; errors have its name in front.
+    """The file ``name``, a URL, or standard input for ``-``, to be read from anywhere; errors have its name in front.
 
     What comes through a pipe is put into a temporary file first, or refused unless ``spool``.
     """
     shown = STDIN if name == "-" else name
     with ExitStack() as stack:
         try:
-            given = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
+            if name == "-":
+                given: BinaryIO = sys.stdin.buffer
+            elif is_url(name):
+                given = stack.enter_context(reading(name))
+            else:
+                given = stack.enter_context(Path(name).open("rb"))
             if given.seekable():
                 yield given
             elif spool:

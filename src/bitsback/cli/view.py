@@ -1,7 +1,6 @@
 """``bitsback view``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -10,15 +9,15 @@ from bitsback.cli.exits import OK
 from bitsback.cli.extras import need
 from bitsback.cli.output import say, write_line
 from bitsback.cli.source import archive_input
-from bitsback.errors import BitsBackError, ImageError, OutputExistsError
-
-if TYPE_CHECKING:
-    from bitsback.view import Gallery
+from bitsback.cli.written import write_all
+from bitsback.errors import BitsBackError, ImageError
 
 
 @click.command("view")
 @click.argument("archive")
 @click.option("--export", "page", metavar="PAGE", help="Write small pictures of all images into one HTML file instead.")
+@click.option("--thumbnail", metavar="PNG", help="Write the first image alone, made smaller, into a PNG file instead.")
+@click.option("--edge", type=click.IntRange(1, 4096), default=256, metavar="N", help="Its pixels. Default: 256.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="Default: one that is free.")
 @click.option("--browser/--no-browser", default=True, help="Open the page, too. That is the default.")
 @options.force
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 def view_command(
     archive: str,
     page: str | None,
+    thumbnail: str | None,
+    edge: int,
     port: int,
     browser: bool,
     force: bool,
@@ -47,7 +48,11 @@ def view_command(
         if not len(gallery):
             raise ImageError("there are no images in this archive")
         if page is not None:
-            return _export(gallery, title, page, force)
+            from bitsback.view import export
+
+            return _written(page, export.page(gallery, title).encode(), force)
+        if thumbnail is not None:
+            return _written(thumbnail, gallery.picture(0, edge), force)
         for module in ("starlette", "uvicorn"):
             need(module, "view", "the page")
         from bitsback.view.server import serve
@@ -64,14 +69,7 @@ def view_command(
     return OK
 
 
-def _export(gallery: "Gallery", title: str, page: str, force: bool) -> int:
-    from bitsback.archive import atomic
-    from bitsback.view import export
-
-    path = Path(page)
-    if path.exists() and not force:
-        raise OutputExistsError(f"{page}: is already there (--force overwrites)")
-    with atomic.write(path, overwrite=force) as file:
-        file.write(export.page(gallery, title).encode())
-    say(f"{page}: {path.stat().st_size:,} bytes")
+def _written(name: str, data: bytes, force: bool) -> int:
+    write_all({Path(name): data}, force)
+    say(f"{name}: {len(data):,} bytes")
     return OK

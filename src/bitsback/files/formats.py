@@ -167,7 +167,7 @@ FORMATS = {
             nests=True,
         ),
         Format("mpo", writer=_PLACES),
-        Format("tar", suffixes=(".tar",), reader=("tar", "read"), writer=_PLACES, ratio=_CODED, nests=True),
+        Format("tar", suffixes=(".tar",), reader=("tar", "read"), writer=("tar", "write"), ratio=_CODED, nests=True),
         Format("zip", suffixes=(".zip", ".cbz"), reader=("zips", "read"), writer=_PLACES, ratio=_CODED, nests=True),
         Format("words", writer=("words", "write")),
     )

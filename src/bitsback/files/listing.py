@@ -65,6 +65,8 @@ def _hollow(recipe: Recipe, blob: bytes, known: Sequence[Inner]) -> memoryview:
     out = bytearray(at + len(gaps[-1][1]))
     for start, some in gaps:
         out[start : start + len(some)] = some
+    if recipe["format"] == "tar":
+        tar.fill(out, recipe)
     return memoryview(out)
 
 

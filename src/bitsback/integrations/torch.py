@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any
 
+import numpy as np
+
 from bitsback.archive import Archive, Library, Limits
 from bitsback.archive.limits import DEFAULT_LIMITS
 
@@ -58,7 +60,7 @@ class ArchiveDataset:
         return len(self.archive)
 
     def __getitem__(self, index: int) -> Any:
-        image = self.archive[index]
+        image = self.archive[index].copy()  # tensors are made of arrays that may be written to
         return self.transform(image) if self.transform else image
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
@@ -79,6 +81,8 @@ class BlockSampler:
 
     Stretches of ``stretch`` images are drawn at random, ``mixed`` of them at a time are shuffled together, and batches
     are cut from that: every image once an epoch. Larger ``mixed`` shuffles better and keeps more blocks in memory.
+    ``DataLoader`` hands batches to its workers in turn; so with ``workers`` each of them has stretches of its own, and
+    no two decode the same block.
 
     Args:
         dataset: whatever has a length.
@@ -87,15 +91,24 @@ class BlockSampler:
         mixed: stretches that are shuffled together.
         seed: of the first epoch; each further one counts on.
         drop_last: whether to leave out the last batch if it is not full.
+        workers: ``num_workers`` of the loader.
     """
 
     def __init__(
-        self, dataset: Any, batch: int, *, stretch: int = 256, mixed: int = 16, seed: int = 0, drop_last: bool = False
+        self,
+        dataset: Any,
+        batch: int,
+        *,
+        stretch: int = 256,
+        mixed: int = 16,
+        seed: int = 0,
+        drop_last: bool = False,
+        workers: int = 1,
     ) -> None:
         if min(batch, stretch, mixed) < 1:
             raise ValueError("batch, stretch and mixed are 1 or more")
         self._dataset, self._batch, self._stretch, self._mixed = dataset, batch, stretch, mixed
-        self._drop_last = drop_last
+        self._drop_last, self._workers = drop_last, max(1, workers)
         self.epoch = seed
 
     def __len__(self) -> int:
@@ -106,6 +119,21 @@ class BlockSampler:
         self.epoch += 1
         starts = list(range(0, len(self._dataset), self._stretch))
         random.shuffle(starts)
+        left: list[int] = []
+        streams = [self._stream(starts[k :: self._workers], random, left) for k in range(self._workers)]
+        while streams:
+            for stream in list(streams):
+                if (batch := next(stream, None)) is None:
+                    streams.remove(stream)
+                else:
+                    yield batch
+        full = len(left) - len(left) % self._batch
+        yield from (left[at : at + self._batch] for at in range(0, full, self._batch))
+        if left[full:] and not self._drop_last:
+            yield left[full:]
+
+    def _stream(self, starts: Sequence[int], random: Random, left: list[int]) -> Iterator[list[int]]:
+        """Full batches from some stretches; ``left`` gets what is left over."""
         waiting: list[int] = []
         for first in range(0, len(starts), self._mixed):
             pool: list[int] = []
@@ -116,5 +144,17 @@ class BlockSampler:
             full = len(waiting) - len(waiting) % self._batch
             yield from (waiting[at : at + self._batch] for at in range(0, full, self._batch))
             waiting = waiting[full:]
-        if waiting and not self._drop_last:
-            yield waiting
+        left += waiting
+
+
+def decoder(key: str, data: Any) -> Any:
+    """For ``WebDataset(...).decode(decoder)``: archives in its tar files as arrays of images, all else as it is.
+
+    Images of one shape and type come as an array (n, ...), others as a list; None, which leaves it to other decoders,
+    for what is not called ``.bba``. Raises what reading an archive raises.
+    """
+    if key.rpartition(".")[2] != "bba":
+        return None
+    with Archive(data) as archive:
+        images = list(archive)
+    return np.stack(images) if len({(image.shape, image.dtype) for image in images}) == 1 else images

@@ -1,0 +1,114 @@
+"""Inputs and outputs that are URLs: ``s3://``, ``https://``, ``memory://`` and whatever else fsspec knows."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+from bitsback.cli.extras import need
+from bitsback.errors import BitsBackError, InputError, OutputExistsError
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:(//|:)")
+"""A protocol of two letters or more: one is a disk of Windows."""
+
+PIECE = 1 << 20
+
+
+def is_url(name: str) -> bool:
+    """Whether a name is a URL.
+
+    >>> [is_url(name) for name in ("s3://bucket/a.bba", "zip::https://here/a.zip", "a.bba", "C:/a.bba", "./s3://a")]
+    [True, True, False, False, False]
+    """
+    return _URL.match(name) is not None
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """Errors of whatever fetches as errors of ours."""
+    try:
+        yield
+    except (BitsBackError, NotImplementedError):
+        raise
+    except OSError as error:
+        error.filename = error.filename or name
+        raise
+    except Exception as error:  # each protocol has its own
+        raise BitsBackError(f"{name}: {type(error).__name__}: {error}") from error
+
+
+def _place(name: str) -> tuple[Any, str]:
+    """The file system of a URL, and the path in it."""
+    need("fsspec", "fsspec", name)
+    from fsspec.core import url_to_fs
+
+    with _told(name):
+        found: tuple[Any, str] = url_to_fs(name)
+    return found
+
+
+@contextmanager
+def reading(name: str) -> Iterator[BinaryIO]:
+    """The file at a URL. Only what is read is fetched, if the server can do that; else the file cannot seek."""
+    there, path = _place(name)
+    with _told(name):
+        file = there.open(path, "rb", cache_type="none")
+    with file:
+        yield cast(BinaryIO, file)
+
+
+@contextmanager
+def writing(name: str, force: bool) -> Iterator[str]:
+    """A path whose file goes to a URL when the block ends well: in one piece, and not before it is verified.
+
+    Raises OutputExistsError if something is there and ``force`` is not set.
+    """
+    there, path = _place(name)
+    with _told(name):
+        if not force and there.exists(path):
+            raise OutputExistsError(f"{name}: is already there (--force overwrites)")
+    with tempfile.TemporaryDirectory(prefix="bitsback-") as folder:
+        local = Path(folder, PurePosixPath(path).name or "archive")
+        yield str(local)
+        with _told(name), local.open("rb") as source:
+            with suppress(NotImplementedError):
+                there.makedirs(there._parent(path), exist_ok=True)
+            try:
+                with there.open(path, "wb") as target:
+                    shutil.copyfileobj(source, target, PIECE)
+            except NotImplementedError:
+                raise BitsBackError(f"{name}: {there.protocol} cannot be written to") from None
+
+
+@contextmanager
+def fetched(names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """A folder for the time being, and under which paths in it there is what stands at URLs, folders with all their
+    files. Raises InputError if there is nothing."""
+    with tempfile.TemporaryDirectory(prefix="bitsback-") as folder:
+        paths: list[str] = []
+        for name in names:
+            there, path = _place(name)
+            base = PurePosixPath(path.rstrip("/")).name or "files"
+            if base in {PurePosixPath(one).name for one in paths}:
+                raise BitsBackError(f"{name}: {base} would be there twice")
+            with _told(name):
+                target = Path(folder, base)
+                if not there.isdir(path):
+                    there.get_file(path, str(target))
+                elif not (found := there.find(path)):
+                    raise InputError(name, "there is nothing")
+                else:
+                    for one in found:
+                        part = target / one[len(path.rstrip("/")) :].lstrip("/")
+                        if not part.resolve().is_relative_to(target.resolve()):
+                            raise BitsBackError(f"{one}: leads out of its folder")
+                        part.parent.mkdir(parents=True, exist_ok=True)
+                        there.get_file(one, str(part))
+            paths.append(str(target))
+        yield folder, paths
+
+
+__all__ = ["fetched", "is_url", "reading", "writing"]
