@@ -87,8 +87,8 @@ class Parameters:
             means = (every.astype(np.float32) * pixels.step + pixels.zero) / np.float32(16)
             scales, weights = quarter(every), np.exp2((every.astype(np.float32) - 128) / 16)
         return cls(
-            posterior.delta[:, 0].astype(np.float32) - np.float32(128),
-            np.float32(32) * np.exp2(posterior.rho[:, 0].astype(np.float32) / -8),
+            posterior.mean[:, 0].astype(np.float32) / np.float32(32),
+            np.float32(32) * np.exp2((posterior.scale[:, 0].astype(np.float32) - 191) / 16),
             *(np.ascontiguousarray(a, np.float32) for a in (probabilities, means)),
             np.ascontiguousarray(scales, np.uint8),
             np.ascontiguousarray(weights, np.float32),

@@ -62,7 +62,7 @@ def train(model, images, epochs, quantise=lambda epoch: None):
 # --- the codec
 def codec(model):
     """The model as a codec of one image, uint8 (784,)."""
-    centres = (bucket_centres(BITS).astype(np.float32) - 128) / 32
+    centres = bucket_centres(BITS).astype(np.float32)
 
     @torch.no_grad()
     def likelihood(z):

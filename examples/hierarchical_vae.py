@@ -67,7 +67,7 @@ class LadderVAE(nn.Module):
 # --- the codec
 def codec(model):
     """The model as a codec of one image, uint8 (784,). Rounds floats: for one environment only."""
-    centres = torch.from_numpy((bucket_centres(BITS).astype(np.float32) - 128) / 32)
+    centres = torch.from_numpy(bucket_centres(BITS).astype(np.float32))
 
     def value(buckets):
         return centres[torch.from_numpy(buckets.astype(np.int64))]

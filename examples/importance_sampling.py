@@ -51,7 +51,7 @@ class ImportanceSampling:
         return x
 
     def particles(self, q, n):
-        return PosteriorBuckets(np.tile(q.delta, (n, 1)), np.tile(q.rho, (n, 1)), q.bits_per_symbol)
+        return PosteriorBuckets(np.tile(q.mean, (n, 1)), np.tile(q.scale, (n, 1)), q.bits_per_symbol)
 
     def choice(self, x, z, q):
         """The codec of which particle is used: log2 of its weight is code lengths under q less those under p."""

@@ -16,7 +16,7 @@ from chain import code, digits
 from float_vae import BITS, HIDDEN, LATENTS, train
 from torch import nn
 
-from bitsback.codecs import Bernoulli, BitsBack, PosteriorBuckets, Uniform, bucket_centres, quarter
+from bitsback.codecs import Bernoulli, BitsBack, PosteriorBuckets, Uniform, bucket_codes, quarter
 from bitsback.kinds.context.codec import PRECISION, logit_probabilities
 from bitsback.nets.engine import ENGINES, runner
 from bitsback.nets.layers import Dense, NetSpec
@@ -62,14 +62,14 @@ class VAE(nn.Module):
 def codec(model, engines=ENGINES):
     """The model as a codec of one image, uint8 (784,). From the image to the bits there are only integers."""
     encoder, decoder = (runner(network.export(), engines) for network in (model.encoder, model.decoder))
-    centres, probabilities = bucket_centres(BITS), logit_probabilities()
+    centres, probabilities = bucket_codes(BITS), logit_probabilities()
 
     def likelihood(z):
         return Bernoulli(probabilities[decoder(centres[z][None])[0]], PRECISION)
 
     def posterior(x):
         delta, narrow = np.split(encoder(x[None] * np.uint8(128))[0], 2)
-        return PosteriorBuckets(delta, quarter(narrow), BITS)
+        return PosteriorBuckets.from_codes(delta, quarter(narrow), BITS)
 
     return BitsBack(Uniform(BITS, (LATENTS,)), likelihood, posterior)
 

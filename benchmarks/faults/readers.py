@@ -65,7 +65,8 @@ def read(archive: Archive, truth: tuple[list[Any], dict[str, bytes]], count: int
         except Exception as error:
             faults.append(f"{type(error).__name__}: {error}")
         if turn % 5 == seed % 5:
-            archive._decoded.clear()
+            with archive._lock:  # as the archive itself does
+                archive._decoded.clear()
     return faults
 
 

@@ -51,7 +51,7 @@ def autoencoder(model, grid):
 
 def vae(model, bits, back):
     """Bits back, or without: then z is the bucket that the posterior's mean is in."""
-    centres = (bucket_centres(bits).astype(np.float32) - 128) / 32
+    centres = bucket_centres(bits).astype(np.float32)
     prior, likelihood = Uniform(bits, (model.latents,)), lambda z: pixels(model, centres[z])
 
     def posterior(x):

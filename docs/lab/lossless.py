@@ -34,7 +34,7 @@ def likelihood(vae, z):
 
 def posterior(vae, x):
     q = vae.posterior(np.array(x).reshape(1, 28, 28, 1))
-    return [PosteriorBuckets(d, r, vae.config.latent_bits) for d, r in zip(q.delta[0], q.rho[0], strict=True)]
+    return [PosteriorBuckets(m, s, vae.config.latent_bits) for m, s in zip(q.mean[0], q.scale[0], strict=True)]
 
 
 def push(stack, codecs, symbols, states):

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from archive.parity_reader import factor, times
 from bitsback.archive.erasure import Erasures, parity, span
+from bitsback_decoder.parity import factor, times
 
 Words = NDArray[np.uint16]
 

@@ -1,4 +1,4 @@
-"""The package against a reader that was written from docs/format.md alone, plain_reader.py, on many archives."""
+"""The package against a reader that was written from docs/format.md alone, decoder/, on many archives."""
 
 import gzip
 import hashlib
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 from PIL import Image
 
-from archive import damages, plain_reader
+from archive import damages
 from archive.archives import (
     NOW,
     digits,
@@ -46,6 +46,7 @@ from bitsback.files import parse
 from bitsback.files.png_rows import Header, filtered, plain_rows
 from bitsback.kinds.lots import lots_of
 from bitsback.models import Model
+from bitsback_decoder import archive as plain_reader
 from contexts import picture
 from helpers import drawn_images, tiny_model_file
 from models.context_models import context_file, vae_file

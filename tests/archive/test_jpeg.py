@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from archive import plain_reader
 from archive.archives import file_item
 from archive.test_format import WORDS, bare
 from bitsback.archive import Archive, Settings, write_archive
 from bitsback.archive.edit import rebuild
 from bitsback.archive.item import Item
 from bitsback.files import parse
+from bitsback_decoder import archive as plain_reader
 from files.test_tar import packed as tar
 from files.test_zips import zipped
 

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from archive import damages, parity_reader
+from archive import damages
 from bitsback.archive import parity
 from bitsback.archive.container import check_sum
 from bitsback.archive.limits import Limits
 from bitsback.archive.parity import CELL, CELLS, MAGIC, SECTOR, Geometry, Read, Repair, cost, find, make, plan
 from bitsback.errors import LimitError
+from bitsback_decoder import parity as parity_reader
 
 FRAME, TAIL = 72, 200
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from archive import plain_reader
 from bitsback.files import parse
 from bitsback.files.qoi_pixels import encode
+from bitsback_decoder import archive as plain_reader
 from files.test_places import BASELINE, RLE, VOLUME, dicom, encapsulated, jpegs, rle
 from files.test_simple import IMAGES, saved
 from files.test_tar import FILES, PGM, packed

@@ -56,7 +56,7 @@ EXPANDABLE = (
     Logistic.from_floats(3.0, 2.0, 9),
     LogisticMixture.from_floats([3.0, 4.0], [2.0, 1.0], [1.0, 1.0], 9),
     BetaBinomial(3, 4),
-    PosteriorBuckets(100, 20, 5),
+    PosteriorBuckets.from_codes(100, 20, 5),
 )
 
 

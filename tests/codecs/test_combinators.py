@@ -36,7 +36,7 @@ def toy(best=None):
         return np.clip(x.reshape(2, 3).mean(axis=1) / 2 + 64, 0, 255).astype(np.int64)
 
     def posterior(x):
-        return PosteriorBuckets(code(x), np.full(2, 10), 10)
+        return PosteriorBuckets.from_codes(code(x), np.full(2, 10), 10)
 
     prior = Uniform(10, (2,))
     if best is None:
@@ -196,7 +196,7 @@ def doubling(shape):
     """A model whose posterior computes 2 x, which of uint8 is not what it is of int64."""
 
     def posterior(x):
-        return PosteriorBuckets((2 * np.asarray(x) - 64) % 251, np.full(shape, 24), bits=8)
+        return PosteriorBuckets.from_codes((2 * np.asarray(x) - 64) % 251, np.full(shape, 24), bits=8)
 
     return BitsBack(Uniform(8, shape), lambda z: Logistic(z.astype(int), np.full(shape, 20)), posterior)
 
@@ -218,14 +218,14 @@ def test_what_is_nested_is_seen_as_it_will_be_popped():
     prior = Uniform(8)
 
     def posterior(x):
-        return PosteriorBuckets(np.array(int(x[1][0] * x[1][0].dtype.type(300)) % 256), np.array(20), 8)
+        return PosteriorBuckets.from_codes(np.array(int(x[1][0] * x[1][0].dtype.type(300)) % 256), np.array(20), 8)
 
     check_codec(BitsBack(prior, lambda z: pair, posterior), [np.array([1, 2]), [np.array(k) for k in (250, 4, 5)]])
 
 
 def test_a_posterior_over_a_set_sees_it_sorted():
     def posterior(x):
-        return PosteriorBuckets(np.array(int(x[0]) % 256), np.array(20), 8)
+        return PosteriorBuckets.from_codes(np.array(int(x[0]) % 256), np.array(20), 8)
 
     model = BitsBack(Uniform(8), lambda z: Multiset(Uniform(8), 3), posterior)
     stack = random_stack(16)

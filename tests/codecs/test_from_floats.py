@@ -41,10 +41,10 @@ def test_what_is_on_a_grid_stays_there():
     rng = np.random.default_rng(0)
     p = rng.integers(1, 1 << 16, 100)
     assert np.array_equal(Bernoulli.from_floats(p / (1 << 16)).p, p)
-    d, r = np.arange(256), np.arange(256) % 64
-    posterior = PosteriorBuckets.from_floats((d - 128) / 32, 2.0 ** (-r / 8), 8)
-    assert np.array_equal(posterior.delta, d) and np.array_equal(posterior.rho, r)
-    mean, scale = rng.integers(-4000, 4000, 64), np.arange(64)
+    mean, scale = rng.integers(-16384, 16385, 224), np.arange(224)
+    posterior = PosteriorBuckets.from_floats(mean / 1024, 2.0 ** ((scale - 191) / 16), 8)
+    assert np.array_equal(posterior.mean, mean) and np.array_equal(posterior.scale, scale)
+    mean, scale = rng.integers(-4000, 4000, 112), np.arange(112)
     gaussian = Gaussian.from_floats(mean / 16, 2 ** ((scale - 16) / 6))
     assert np.array_equal(gaussian.mean, mean) and np.array_equal(gaussian.scale, scale)
     logistic = Logistic.from_floats(mean / 16, 2 ** ((scale - 16) / 6), 300)
@@ -57,10 +57,10 @@ def test_what_is_on_a_grid_stays_there():
 
 def test_what_is_beyond_a_grid_goes_to_its_end():
     assert Bernoulli.from_floats([0, 1], 4).p.tolist() == [1, 15]
-    posterior = PosteriorBuckets.from_floats([-9, np.inf], [7, 1e-9], 8)
-    assert posterior.delta.tolist() == [0, 255] and posterior.rho.tolist() == [0, 63]
+    posterior = PosteriorBuckets.from_floats([-19, np.inf], [7, 1e-9], 8)
+    assert posterior.mean.tolist() == [-16384, 16384] and posterior.scale.tolist() == [223, 0]
     gaussian = Gaussian.from_floats([-np.inf, 0], [1e-9, 1e9])
-    assert gaussian.mean[0] == -(1 << 28) and gaussian.scale.tolist() == [0, 63]
+    assert gaussian.mean[0] == -(1 << 28) and gaussian.scale.tolist() == [0, 111]
     assert BetaBinomial.from_floats([1e-9], [1e9]).b_index.tolist() == [31]
 
 

@@ -70,7 +70,7 @@ def test_shapes_and_dtypes():
 @pytest.mark.parametrize(
     ("mean", "scale", "symbols"),
     [
-        ([0], [64], 256),
+        ([0], [112], 256),
         ([0], [-1], 256),
         ([2**31], [0], 256),
         ([0.5], [0], 256),

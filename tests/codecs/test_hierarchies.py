@@ -18,7 +18,7 @@ def pixels(z):
 
 
 def near(delta, rho):
-    return PosteriorBuckets(np.clip(delta, 0, 255), np.full(np.shape(delta), rho), BITS)
+    return PosteriorBuckets.from_codes(np.clip(delta, 0, 255), np.full(np.shape(delta), rho), BITS)
 
 
 def guess(x):
@@ -66,7 +66,7 @@ def test_bit_swap_is_bits_back_within_bits_back():
 
 def test_any_number_of_layers():
     def near(z):
-        return PosteriorBuckets(np.clip(64 + z.astype(int) // 2, 0, 255), np.full(z.shape, 9), 8)
+        return PosteriorBuckets.from_codes(np.clip(64 + z.astype(int) // 2, 0, 255), np.full(z.shape, 9), 8)
 
     codec = bit_swap(Uniform(8, (2,)), *[(near, near)] * 1100)
     stack = random_stack(9)

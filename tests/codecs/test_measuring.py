@@ -47,7 +47,7 @@ def test_a_model_whose_elbo_is_known():
 
 
 def near(z, rho):
-    return PosteriorBuckets(np.clip(96 + z.astype(int) // 4, 0, 255), np.full(z.shape, rho), 8)
+    return PosteriorBuckets.from_codes(np.clip(96 + z.astype(int) // 4, 0, 255), np.full(z.shape, rho), 8)
 
 
 def pixel(z):

@@ -38,7 +38,7 @@ def test_a_chain_costs_its_elbo() -> None:
     count, shape = 400, (40,)
 
     def posterior(x: int) -> PosteriorBuckets:
-        return PosteriorBuckets(np.full(shape, 100 + 60 * x), np.full(shape, 16), 8)
+        return PosteriorBuckets.from_codes(np.full(shape, 100 + 60 * x), np.full(shape, 16), 8)
 
     def spent(stack: Stack, number: int, shifted: bool) -> float:
         before = stack.bits()
@@ -48,7 +48,7 @@ def test_a_chain_costs_its_elbo() -> None:
 
     expected = 0.0
     for x in (0, 1):
-        bits = PosteriorBuckets(np.full(256, 100 + 60 * x), np.full(256, 16), 8).bits(np.arange(256))
+        bits = PosteriorBuckets.from_codes(np.full(256, 100 + 60 * x), np.full(256, 16), 8).bits(np.arange(256))
         expected += count // 2 * shape[0] * float((np.exp2(-bits) * (8 - bits)).sum())
     chains = []
     for shifted in (False, True):

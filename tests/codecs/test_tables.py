@@ -25,9 +25,11 @@ def test_values_are_those_of_the_formulas():
     quantiles = [2**20 * NormalDist().inv_cdf(i / 8192) for i in range(1, 8192)]
     assert tables.load("quantiles")[1:-1].tolist() == pytest.approx(quantiles, abs=0.51)
     assert tables.load("inverse_scales").tolist() == pytest.approx(
-        [2**22 * 2 ** ((16 - s) / 6) for s in range(64)], abs=0.51
+        [2**22 * 2 ** ((16 - s) / 6) for s in range(112)], abs=0.51
     )
-    assert tables.load("inverse_ratios").tolist() == pytest.approx([2**20 * 2 ** (r / 8) for r in range(64)], abs=0.51)
+    assert tables.load("inverse_ratios").tolist() == pytest.approx(
+        [2**20 * 2 ** ((191 - s) / 16) for s in range(224)], abs=0.51
+    )
     assert tables.load("exponentials").tolist() == pytest.approx([256 * 2 ** (w / 16) for w in range(256)], abs=0.51)
 
 

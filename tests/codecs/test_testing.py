@@ -65,7 +65,7 @@ class Moody:
 
 
 def near(z, shift=0):
-    return PosteriorBuckets(np.clip(64 + z.astype(int) // 2 + shift, 0, 255), np.full(z.shape, 9), 8)
+    return PosteriorBuckets.from_codes(np.clip(64 + z.astype(int) // 2 + shift, 0, 255), np.full(z.shape, 9), 8)
 
 
 def pixel(z, shift=0):

@@ -73,7 +73,7 @@ def name_of(page: Path) -> str:
 
 def needs_torch(code: str) -> bool:
     return (
-        re.search(r"\btorch|bitsback\.training|bitsback train|torchrun|examples/\w+_|lab paper|docs/lab/", code)
+        re.search(r"\btorch|bitsback\.training|bitsback train|torchrun|examples/\w+_|lab paper|docs/lab/\w+\.py", code)
         is not None
     )
 
@@ -100,6 +100,8 @@ def sandbox(tmp_path: Path) -> Path:
     (place / "more" / "notes.txt").write_text("added later")
     shutil.copy(ZOO / "photos-grey.bbm", place / "mine.bbm")
     (place / "examples").symlink_to(ROOT / "examples")
+    (place / "docs" / "lab").mkdir(parents=True)
+    shutil.copy(ROOT / "docs" / "lab" / "plain-vae.bbm", place / "docs" / "lab")
     return place
 
 

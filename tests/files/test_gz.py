@@ -5,7 +5,12 @@ import zlib
 import numpy as np
 import pytest
 
-from bitsback.files import parse, write
+from bitsback.files import innermost, inside, parse, write
+from bitsback.files.gz import MAX_OTHER
+from bitsback.files.picture import Budget
+from bitsback.files.within import attempt
+from files.test_tar import FILES, PGM, packed, saved
+from files.test_tiff import jpeg_tiff
 
 IDX = b"\0\0\x08\x03\0\0\0\2\0\0\0\2\0\0\0\6" + bytes(range(24))
 
@@ -62,9 +67,48 @@ def test_damaged_files_are_kept(kept):
 
 
 def test_a_bomb_is_bounded(kept, monkeypatch):
-    monkeypatch.setattr("bitsback.files.gz.MAX_SAMPLES", 1000)
+    monkeypatch.setattr("bitsback.files.formats.MAX_SAMPLES", 1000)
     big = b"P5 100 100 255 " + bytes(10_000)
     kept(gzip.compress(big), "too large", "a.gz")
+
+
+def test_what_comes_to_nothing_is_counted():
+    """Of many files that unpack to much, in one, only so many are tried."""
+    useless = packed({"a.pgm": PGM[:-1], "zeros": bytes(1 << 20)})
+    budget = Budget(3 << 20)
+    for left in (2, 1, 0, 0):
+        assert attempt(gzip.compress(useless), budget) is None
+        assert round(budget.left / (1 << 20)) == left
+
+
+def test_a_file_of_files_in_gzip(check_file):
+    """Images of all that is within can be found, and shown."""
+    files = {"a.pgm": PGM, "b.txt": b"words", "c.jpg": FILES["c.jpg"], "d.png.gz": gzip.compress(saved("png"), mtime=0)}
+    data = gzip.compress(packed(files), mtime=5)
+    for one in (data, gzip.compress(packed({"in.tgz": data}), mtime=0)):
+        picture = check_file(one, "a.tgz", exact=True)
+        assert picture.recipe["format"] == "gzip" and picture.coefficients == {1}
+        shapes = [part.shape for part in picture.parts]
+        names = [entry.name.removeprefix("in.tgz/") for entry in inside(picture.recipe, picture.blob, shapes)]
+        assert names[-4:] == list(files)
+        recipe, blob, which = innermost(picture.recipe, picture.blob, shapes, 1)
+        assert which == range(1, 2) and write(recipe, blob, picture.parts[1:2]) == files["c.jpg"]
+        recipe, blob, which = innermost(picture.recipe, picture.blob, shapes, 2)
+        assert write(recipe, blob, picture.parts[2:]) == saved("png")
+    assert check_file(data, "a.tgz", pixels=True).exact
+
+
+def test_a_jpeg_within_a_file_in_gzip(check_file):
+    data = gzip.compress(jpeg_tiff(), mtime=5)
+    for pixels in (False, True):
+        picture = check_file(data, "a.tif.gz", exact=True, pixels=pixels)
+        assert picture.coefficients == set(range(len(picture.parts)))
+
+
+def test_a_file_of_few_images_and_much_else_is_kept(kept):
+    much = {"a.pgm": PGM, "b": bytes(MAX_OTHER + 2 * len(PGM))}
+    kept(gzip.compress(packed(much), 1), "", "a.tgz")
+    assert parse(gzip.compress(packed({"a.pgm": PGM, "b": bytes(9999)}), 1)).parts
 
 
 def test_pixels_alone_are_not_promised_to_be_exact():

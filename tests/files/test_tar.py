@@ -69,6 +69,20 @@ def test_the_first_dialect(check_file):
     assert check_file(bytes(data), "a.tar", exact=True).recipe["format"] == "tar"
 
 
+def test_sums_and_sizes_follow(check_file):
+    """They are not kept where they are as usual; elsewhere headers are kept as they are."""
+    good = packed({"a.pgm": PGM, "b.txt": b"words " * 99, "c.pgm": PGM}, tarfile.USTAR_FORMAT)
+    blob = check_file(good, "a.tar", exact=True).blob
+    assert b"%011o" % len(PGM) not in blob and b"%011o" % 594 in blob and good[148:156] not in blob
+    for at, other in ((148, b" %05o\0 " % int(good[148:154], 8)), (124, b"%11o " % len(PGM))):
+        data = bytearray(good)
+        data[at : at + len(other)] = other
+        if at == 124:
+            data[148:156] = b" " * 8
+            data[148:156] = b"%06o\0 " % sum(data[:512])
+        assert (other in check_file(bytes(data), "a.tar", exact=True).blob) is True
+
+
 def test_alike_files_have_one_recipe(check_file):
     data = packed({f"{k}.pgm": b"P5 24 20 255 " + np.roll(GREY, k).tobytes() for k in range(9)})
     (one,) = check_file(data, "a.tar", exact=True).recipe["arrays"]

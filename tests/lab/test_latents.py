@@ -23,7 +23,7 @@ def test_information_is_what_the_latents_cost_on_average(model: Model) -> None:
     found = model.trained.information(images)
     assert found.shape == (4, model.trained.latents) and (found > -1e-6).all()
     posterior = model.trained.posterior(images)
-    random = latents.noise(np.random.default_rng(0), 500 * 24 * posterior.delta.size)
+    random = latents.noise(np.random.default_rng(0), 500 * 24 * posterior.mean.size)
     spent = [model.trained.latent_bits - posterior.bits(posterior.pop(random)) for _ in range(500)]
     assert found == pytest.approx(np.mean(spent, 0), rel=0.1, abs=0.2)
 

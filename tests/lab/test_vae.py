@@ -6,7 +6,7 @@ import pytest
 from bitsback.ans import Stack
 from bitsback.errors import FormatError
 from bitsback.kinds.vae import chain
-from bitsback.lab.vae import BINARISED, FULL, SPECS, FloatVAE, Spec, bucket_medians
+from bitsback.lab.vae import BINARISED, FULL, SPECS, FloatVAE, Spec
 from lab.networks import images, random_vae
 
 EACH = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
@@ -75,9 +75,3 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04 and nothing")
     with pytest.raises(FormatError, match="not a file of weights"):
         FloatVAE.load(FULL, path)
-
-
-def test_medians_are_symmetric_and_rise() -> None:
-    found = bucket_medians(10)
-    np.testing.assert_allclose(found, -found[::-1], atol=1e-6)
-    assert (np.diff(found) > 0).all() and found[-1] == pytest.approx(3.2972, abs=1e-3)

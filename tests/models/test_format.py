@@ -1,4 +1,4 @@
-"""The package against the decoder of model payloads in plain_model.py."""
+"""The package against the decoder of model payloads in decoder/."""
 
 import hashlib
 import struct
@@ -8,11 +8,12 @@ import pytest
 from bitsback.kinds.context import tiles
 from bitsback.kinds.phases import tiles as phases_tiles
 from bitsback.models import Model
+from bitsback_decoder.model import SlowModel, split
+from bitsback_decoder.stack import PlainStack, uniform
+from bitsback_decoder.tables import unpacked
 from contexts import picture
 from helpers import drawn_images, in_order, tiny_model_file
 from models.context_models import context_file, vae_file
-from models.plain import PlainStack, uniform, unpacked
-from models.plain_model import SlowModel, split
 from phases import phases_file
 
 

@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
 
 from bitsback.ans import Stack  # noqa: E402
-from bitsback.codecs import bucket_centres  # noqa: E402
+from bitsback.codecs import bucket_codes  # noqa: E402
 from bitsback.kinds.base import ImageSpec  # noqa: E402
 from bitsback.kinds.context.network import ContextSpec, Feature, Tap, neighbours  # noqa: E402
 from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec  # noqa: E402
@@ -57,7 +57,7 @@ def test_with_a_context_network_the_objective_is_the_code_length(levels: int) ->
     images = likelihood.pop(Stack.from_bytes(b"\0\0\0\0\1\0\0\0" + words.tobytes()))
     x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     with torch.no_grad():
-        maps = model.decoder(torch.from_numpy(bucket_centres(10)[z]).float() / UNIT)
+        maps = model.decoder(torch.from_numpy(bucket_codes(10)[z]).float() / UNIT)
         nats = model.eval().pixel_nats(maps, x)
         model.train()
         torch.manual_seed(1)
@@ -79,7 +79,7 @@ def test_the_objective_is_that_of_the_exported_model(levels: int) -> None:
     images = likelihood.pop(Stack.from_bytes(b"\0\0\0\0\1\0\0\0" + words.tobytes()))
     x = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     with torch.no_grad():
-        out = model.decoder(torch.from_numpy(bucket_centres(10)[z]).float() / UNIT)
+        out = model.decoder(torch.from_numpy(bucket_codes(10)[z]).float() / UNIT)
         nats = model.pixel_nats(out, x)
         kl, _ = model.bits(x)
     assert float(nats) / np.log(2) == pytest.approx(likelihood.bits(images).sum(), rel=0.01)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+import xxhash
 
 from bitsback.archive.front import Form, Front, Seen, encode_behind, encode_seen, forms, see
 from bitsback.errors import BitsBackError
@@ -67,10 +68,12 @@ class _Rules(NamedTuple):
     """Models within this factor of the best after the last round code a whole block ..."""
     hopeful: float
     """... and so do learners that would come within this one, if they went on as they did from round to round."""
+    grows: bool = True
+    """Whether larger blocks are tried."""
 
 
 _RULES: dict[Effort, _Rules] = {
-    "fast": _Rules((1 << 14,), 1.0, 1.0, 1.0, 1.0),
+    "fast": _Rules((1 << 14, 1 << 16), 1.02, 1.1, 1.0, 1.0, False),
     "normal": _Rules((1 << 14, 1 << 16), 1.1, 1.4, 1.0, 1.01),
     "max": _Rules((1 << 14, 1 << 16), 1.15, 1.6, 1.1, 1.05),
 }
@@ -90,12 +93,19 @@ SAID = 3
 SLACK = 64
 """Bytes that a candidate may always be larger by and stay in: samples of blank images say nothing."""
 
+ALMOST = 1.001
+"""Fronts by which a coder takes so little more on a sample are not worth telling apart."""
+
 GOES_ON = 0.75
 """What a learner gains from four times as many samples is expected to be this part of what it gained the last time."""
 
 DOUBLED, LARGEST = 0.01, 1 << 22
 """Blocks are made twice as large, up to so many samples, as long as that saves this part: it doubles what one image
-takes to decode. The first doubling is tried, and each further one expected to save half as much as the one before."""
+takes to decode. What a block saves over its halves is measured, or what two save together, and each doubling expected
+to save half as much as the one before."""
+
+HALVED = 4
+"""Images of a block that is worth halving to see this."""
 
 STRETCHES = 4
 """From how many places images come that are a fair sample of all."""
@@ -222,11 +232,31 @@ class _Contest:
         """Let those that may still win code as much as a block of that which has the largest."""
         if left < 2 or self.choice.samples in self.choice.sizes[ranking[0].key]:
             return ranking
-        finalists = [one for one in ranking[:left] if one is ranking[0] or self._may_win(one, ranking[0])]
+        block = max(one.block or one.coder.pace for one in ranking[:left])
+        finalists = self._finalists(ranking[:left])
+        if not ranking[0].coder.learns and any(one.coder.learns for one in finalists):
+            samples = min(2 * self.rules.rounds[-1], block)
+            shown = sample(self.lots, samples, finalists)
+            # Hopes are looked at again, but for those of learning from one image for the next
+            if shown is not self.lots and not _go_on(self.lots, _windows(self.lots, samples)):
+                finalists = self._code(shown, finalists)
+                ranking, finalists = self._ahead(finalists, ranking), self._finalists(finalists)
         if len(finalists) < 2:
             return ranking
-        shown = stretches(self.lots, max(one.block or one.coder.pace for one in finalists), finalists)
-        return [*self._code(shown, finalists), *(one for one in ranking if one not in finalists)]
+        return self._ahead(self._code(stretches(self.lots, block, finalists), finalists), ranking)
+
+    def _finalists(self, ranking: list[Candidate]) -> list[Candidate]:
+        """The best, and those that may be better on a block; of a coder's, only those that differ."""
+        found: list[Candidate] = []
+        for one in ranking:
+            apart = all(other.coder is not one.coder or self._last(one) > ALMOST * self._last(other) for other in found)
+            if not found or (apart and self._may_win(one, ranking[0])):
+                found.append(one)
+        return found
+
+    @staticmethod
+    def _ahead(first: list[Candidate], ranking: list[Candidate]) -> list[Candidate]:
+        return [*first, *(one for one in ranking if one not in first)]
 
     def middle(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Let all code a block. The best first."""
@@ -235,28 +265,39 @@ class _Contest:
         return self._tried(candidates, _size(blocks[number]), lambda one: len(self._block(one, blocks, number)))
 
     def larger(self, ranking: list[Candidate]) -> list[Candidate]:
-        """Give the best larger blocks if it learns so much from one to the next that it pays, by two in the middle."""
-        if not ranking or not ranking[0].coder.learns or len(self.rules.rounds) < 2:
+        """Give the best larger blocks if it learns so much from one to the next that it pays."""
+        if not ranking or not ranking[0].coder.learns or not self.rules.grows:
             return ranking
         best = ranking[0]
         blocks = self.cut(best)
         if len(blocks) == len(self.cut(best._replace(block=LARGEST))):  # as many as was asked for
             return ranking
-        numbers = ((len(blocks) - 1) // 2, (len(blocks) - 1) // 2 + 1)
-        apart = sum(len(self._block(best, blocks, number)) for number in numbers)
-        pair = kinds.by_shape(images for number in numbers for images in blocks[number])
-        together = encode_behind(best.front, best.coder, pair, self.threads)
-        doublings, gain = 0, 1 - len(together) / apart
-        while gain >= DOUBLED and _size(pair) << doublings <= LARGEST * 5 // 4:
+        size = _size(blocks[(len(blocks) - 1) // 2])
+        doublings, gain = 0, self._doubled(best, blocks)
+        while gain >= DOUBLED and size << doublings + 1 <= LARGEST * 5 // 4:
             doublings, gain = doublings + 1, gain / 2
         if not doublings:
             return ranking
-        larger = best._replace(block=_size(pair) << doublings >> 1)
-        if len(self.cut(larger)) == 1 and len(blocks) == 2:
-            self.choice.known[larger.key] = {0: together}
+        larger = best._replace(block=_size(self.lots) if len(blocks) == 2 else size << doublings)
         self.choice.sizes[larger.key] = self.choice.sizes.get(best.key, {})
         self.choice.expected[larger.key] = self.choice.expected.get(best.key, 0.0)
         return [larger, *ranking[1:]]
+
+    def _doubled(self, best: Candidate, blocks: Sequence[Lots]) -> float:
+        """The part that blocks twice as large would save: half of what one in the middle saves over its halves, or, of
+        few images, what two save together."""
+        number = (len(blocks) - 1) // 2
+        block = blocks[number]
+        alone = len(self._block(best, blocks, number))
+        if sum(map(len, block)) >= HALVED:
+            apart = sum(len(encode_behind(best.front, best.coder, half, self.threads)) for half in _halves(block))
+            return (1 - alone / apart) / 2
+        alone += len(self._block(best, blocks, number + 1))
+        pair = kinds.by_shape(images for both in (block, blocks[number + 1]) for images in both)
+        payload = encode_behind(best.front, best.coder, pair, self.threads)
+        if len(blocks) == 2:
+            self.choice.known[best._replace(block=_size(self.lots)).key] = {0: payload}
+        return 1 - len(payload) / alone
 
     def everything(self, ranking: list[Candidate], looking: list[Candidate]) -> list[Candidate]:
         """Let those that have looked at all images code them, and so the best of the others, if they may be smaller."""
@@ -282,12 +323,13 @@ class _Contest:
     def _may_win(self, one: Candidate, best: Candidate) -> bool:
         """Whether a candidate may be better than the best so far, on a block."""
         mine, its = self.choice.sizes[one.key], self.choice.sizes[best.key]
-        ratios = [mine[samples] / max(1, its[samples]) for samples in sorted(mine.keys() & its.keys())]
+        both = sorted(mine.keys() & its.keys())
+        ratios = [mine[samples] / max(1, its[samples]) for samples in both]
         if not one.coder.learns or best.coder.learns or len(ratios) < 2:
             return ratios[-1] <= (self.rules.hopeful if one.coder.learns else self.rules.finalists)
         block = min(self.choice.samples, one.block or one.coder.pace)
-        times = max(0.0, math.log(block / max(mine), 4))
-        gain = max(0.0, ratios[-2] - ratios[-1])
+        times = max(0.0, math.log(block / both[-1], 4))
+        gain = max(0.0, ratios[-2] - ratios[-1]) / math.log(both[-1] / both[-2], 4)
         further = gain * GOES_ON * (1 - GOES_ON**times) / (1 - GOES_ON)
         return bool(ratios[-1] - further <= self.rules.hopeful)
 
@@ -304,8 +346,13 @@ class _Contest:
         def code(one: Candidate) -> int:
             if shown is self.lots and len(self.cut(one)) == 1:
                 return self._all(one)
-            return len(encode_seen(self._see(one.front, shown), one.coder, self.threads))
+            seen = self._see(one.front, shown)
+            alike = one.coder.tag, one.coder.id, _digest(seen)  # behind fronts that change nothing here
+            if alike not in done:
+                done[alike] = len(encode_seen(seen, one.coder, self.threads))
+            return done[alike]
 
+        done: dict[tuple[int, str, bytes], int] = {}
         return self._tried(candidates, _size(shown), code)
 
     def _tried(
@@ -364,6 +411,26 @@ class _Contest:
     def _note(self, one: Candidate, samples: int, size: int) -> None:
         self.choice.sizes.setdefault(one.key, {})[samples] = size
         self.choice.expected[one.key] = size * self.choice.samples / samples
+
+
+def _halves(lots: Lots) -> list[Lots]:
+    """The first half of the images, and the others."""
+    left = sum(map(len, lots)) // 2
+    halves: list[list[Images]] = [[], []]
+    for images in lots:
+        for half, part in zip(halves, (images[:left], images[left:]), strict=True):
+            half += [part] if len(part) else []
+        left = max(0, left - len(images))
+    return list(halves)
+
+
+def _digest(seen: Seen) -> bytes:
+    """What tells images behind a front from others."""
+    digest = xxhash.xxh3_128(seen.before)
+    for images in (images for lots in seen.parts for images in lots):
+        digest.update(repr((images.shape, images.dtype.str, seen.apart)).encode())
+        digest.update(np.ascontiguousarray(images).data)
+    return digest.digest()
 
 
 def _size(lots: Lots) -> int:

@@ -106,7 +106,9 @@ class Kind(IntEnum):
 
 
 _KINDS = frozenset(Kind)
-_COPIED = frozenset((Kind.DIRECTORY, Kind.MODEL))
+_SINGLE = _KINDS - {Kind.DIRECTORY, Kind.MODEL}
+"""Of these there are no copies."""
+_INDEX = int(Kind.INDEX)
 
 
 def check_sum(data: bytes | memoryview, *more: bytes | memoryview) -> int:
@@ -121,6 +123,9 @@ def check_sum(data: bytes | memoryview, *more: bytes | memoryview) -> int:
     for one in more:
         running.update(one)
     return running.intdigest()
+
+
+_NOTHING = check_sum(b"")
 
 
 class Chunk(msgspec.Struct, frozen=True, gc=False):
@@ -146,7 +151,7 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     @property
     def end(self) -> int:
         """Offset of the first byte after the chunk."""
-        return self.payload_offset + self.payload_size
+        return self.offset + FRAME_SIZE + len(self.head) + self.payload_size
 
     @property
     def is_known(self) -> bool:
@@ -349,6 +354,8 @@ class File:
 
     def check_sum(self, offset: int, size: int) -> int:
         """The check of ``size`` bytes at ``offset``, read a little at a time."""
+        if not size:
+            return _NOTHING
         if size <= _WINDOW:
             return check_sum(self.read(offset, size))
         running = xxhash.xxh3_64()
@@ -358,7 +365,7 @@ class File:
 
 
 class Ahead:
-    """Reads that mostly go on where the last one ended: a little more is read each time. For one thread."""
+    """Reads that mostly go on where the last one ended, or end before it: a little more is read. For one thread."""
 
     def __init__(self, file: File) -> None:
         self.file, self.size = file, file.size
@@ -368,8 +375,10 @@ class Ahead:
         """Exactly ``size`` bytes at ``offset``, or TruncatedError."""
         at = offset - self._start
         if not 0 <= at <= len(self._data) - size:
-            self._start, at = offset, 0
-            self._data = self.file.read(offset, max(size, min(_HEADS, self.size - offset)))
+            # from indexes, which are read from the last one back, a little of what stands before is read, too
+            self._start = max(0, offset - _HEADS) if -_HEADS <= at < 0 else offset
+            at = offset - self._start
+            self._data = self.file.read(self._start, at + max(size, min(_HEADS, self.size - offset)))
         return self._data[at : at + size]
 
 
@@ -390,6 +399,8 @@ class Finder:
             if not self._start <= offset <= self._start + len(self._window) - FRAME_SIZE:
                 self._start = offset
                 self._window = self._file.read(offset, min(_WINDOW, self._file.size - offset))
+            if self._window.startswith(SYNC, offset - self._start) and (chunk := self._chunk(offset)):
+                return chunk  # the usual case: behind another one
             for match in _START.finditer(self._window, offset - self._start):
                 offset = self._start + match.start()
                 if match.start() + FRAME_SIZE > len(self._window):
@@ -413,8 +424,10 @@ class Finder:
         if self._budget < 0:
             raise LimitError("too much of the file looks like chunks and is none")
         if is_whole:
-            with suppress(FormatError):
+            try:
                 return _parse_chunk(data, offset, None, self._file.size)
+            except FormatError:
+                return None
         return None
 
 
@@ -465,18 +478,17 @@ def read_chunk(file: File | Ahead, offset: int, run: int | None, limits: Limits)
     ``run``: the id that it must have, and then it must stand in its own place, whole, and be of a kind that is known or
     may be stepped over; None takes any chunk, anywhere, if only frame and head are whole.
     """
-    where = f"chunk at byte {offset}"
-    frame = file.read(offset, FRAME_SIZE)
-    if not frame.startswith(SYNC):
+    data = file.read(offset, FRAME_SIZE)
+    if not data.startswith(SYNC):
         raise FormatError(f"no chunk at byte {offset}")
-    size = int.from_bytes(frame[_HEAD_SIZE_AT : _HEAD_SIZE_AT + 4], "little")
-    if size > file.size - offset - FRAME_SIZE:
-        raise TruncatedError(f"{where}: its head was cut off, or its length is damaged")
-    if size > limits.head:
-        raise LimitError(f"{where}: a head of {size} bytes is over the limit of {limits.head}")
-    data = frame + file.read(offset + FRAME_SIZE, size)
+    if size := int.from_bytes(data[_HEAD_SIZE_AT : _HEAD_SIZE_AT + 4], "little"):
+        if size > file.size - offset - FRAME_SIZE:
+            raise TruncatedError(f"chunk at byte {offset}: its head was cut off, or its length is damaged")
+        if size > limits.head:
+            raise LimitError(f"chunk at byte {offset}: a head of {size} bytes is over the limit of {limits.head}")
+        data += file.read(offset + FRAME_SIZE, size)
     if not _is_whole(data):
-        raise ChecksumError(f"{where}: the head is damaged")
+        raise ChecksumError(f"chunk at byte {offset}: the head is damaged")
     return _parse_chunk(data, offset, run, file.size)
 
 
@@ -488,21 +500,19 @@ def _is_whole(data: bytes) -> bool:
 
 def _parse_chunk(data: bytes, offset: int, run: int | None, file_size: int) -> Chunk:
     """A chunk by its frame and head, which are whole; as for :func:`read_chunk`."""
-    where = f"chunk at byte {offset}"
     _sync, kind, flags, reserved, its_id, number, _size, place, payload_size, payload_check = _FRAME.unpack_from(data)
     head = data[FRAME_SIZE:]
-    chunk = Chunk(kind, flags, its_id, number, offset, place, head, payload_size, payload_check)
     if run is not None and (its_id != run or place != offset):
-        raise FormatError(f"{where}: belongs to another archive, or to another place")
-    if run is not None and chunk.end > file_size:
-        raise TruncatedError(f"{where}: its payload was cut off")
+        raise FormatError(f"chunk at byte {offset}: belongs to another archive, or to another place")
+    if run is not None and offset + len(data) + payload_size > file_size:
+        raise TruncatedError(f"chunk at byte {offset}: its payload was cut off")
     if reserved or flags & ~(OPTIONAL | COPY):
-        raise UnsupportedVersionError(f"{where}: needs features that this version does not know")
-    if run is not None and not chunk.is_known and not flags & OPTIONAL:
-        raise UnsupportedVersionError(f"{where}: kind {kind} is unknown to this version")
-    if (flags & COPY and kind in _KINDS - _COPIED) or (kind == Kind.INDEX and (flags or head)):
-        raise FormatError(f"{where}: has flags, or a head, that its kind does not have")
-    return chunk
+        raise UnsupportedVersionError(f"chunk at byte {offset}: needs features that this version does not know")
+    if run is not None and kind not in _KINDS and not flags & OPTIONAL:
+        raise UnsupportedVersionError(f"chunk at byte {offset}: kind {kind} is unknown to this version")
+    if (flags & COPY and kind in _SINGLE) or (kind == _INDEX and (flags or head)):
+        raise FormatError(f"chunk at byte {offset}: has flags, or a head, that its kind does not have")
+    return Chunk(kind, flags, its_id, number, offset, place, head, payload_size, payload_check)
 
 
 def read_payload(file: File | Ahead, chunk: Chunk) -> bytes:
@@ -714,6 +724,9 @@ class ContainerReader:
 
     def _read_listed(self, listed: _Listed) -> None:
         offset, run, index, _ = listed
+        self.removed.update(index.removed)
+        if not index.sizes:
+            return
         is_parity = run == parity_run(index.runs, listed.start)
         for row, size in enumerate(index.sizes):
             try:
@@ -726,7 +739,6 @@ class ContainerReader:
                     raise
                 self.problems.append(f"the parity is damaged: {error}")
             offset += size
-        self.removed |= set(index.removed)
 
     def payload(self, chunk: Chunk) -> bytes:
         """The payload of ``chunk``, checked against its checksum; ChecksumError otherwise."""

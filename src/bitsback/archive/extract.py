@@ -149,6 +149,9 @@ def rules_of(folders: Folders, members: Iterable[names.Named]) -> Rules:
     system turns out to have them, which is tried with files that are gone at once."""
     if names.HERE != names.POSIX:
         return names.HERE
+    members = list(members)
+    if all(map(names.is_plain, (member.name for member in members))):
+        return names.POSIX
     unusual = [where for where in names.place(members, names.EVERYWHERE) if isinstance(where, names.Place)]
     if not any(where.note for where in unusual):
         return names.POSIX
@@ -221,6 +224,8 @@ class _Extraction:
         """Folders that were there."""
         self._seen: dict[tuple[str, ...], Identity] = {}
         """Folders that were made, or written into, as they were then."""
+        self._looked: tuple[tuple[str, ...], int] | None = None
+        """The folder that was looked at last, and how many had been opened then."""
         self._written: dict[Identity, str] = {}
         """Files, by what they are; where they are."""
 
@@ -440,7 +445,10 @@ class _Extraction:
 
     def _saw(self, parts: tuple[str, ...], handle: Handle) -> None:
         """Remember which folder this is, and compare if it is known."""
+        if isinstance(handle, int) and self._looked == (parts, self._at.opened):
+            return  # the same descriptor as for the file before
         identity = _identity(os.stat(handle))
+        self._looked = parts, self._at.opened
         if self._seen.setdefault(parts, identity) != identity:
             raise self._replaced(parts)
 

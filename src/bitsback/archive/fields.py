@@ -78,6 +78,9 @@ class Cursor:
     def varint(self) -> int:
         """The next integer."""
         data, at, value = self.data, self.at, 0
+        if at < len(data) and data[at] < 128:  # the usual case
+            self.at += 1
+            return data[at]
         for shift in _SHIFTS:
             if at == len(data):
                 raise FormatError("it ends too early")
@@ -102,6 +105,8 @@ class Cursor:
 
     def varints(self, count: int) -> list[int]:
         """The next ``count`` integers."""
+        if not count:
+            return []
         start = self.data[self.at : self.at + count]
         if len(start) == count and start.isascii():  # the usual case: small numbers only
             self.at += count

@@ -141,6 +141,9 @@ class Folders:
         self._top: Handle = os.open(target, FOLDER_FLAGS) if descriptors else _absolute(target)
         self._path: list[str] = []
         self._open: dict[int, Handle] = {}  # by depth, along the path, the deepest last
+        self._last: tuple[Sequence[str], Handle] | None = None  # what was entered last
+        self.opened = 0
+        """How many folders were opened so far: what was entered before is known to be open still while it stays."""
 
     def __enter__(self) -> Folders:
         return self
@@ -156,6 +159,8 @@ class Folders:
             UnsafePathError: something on the way is a symbolic link, or no folder.
             FileNotFoundError: it is not there.
         """
+        if self._last is not None and self._last[0] == parts:  # the usual case: a file beside the one before
+            return self._last[1]
         common = 0
         for mine, wanted in zip(self._path, parts, strict=False):
             if mine != wanted:
@@ -179,6 +184,7 @@ class Folders:
             if len(self._open) > MAX_OPEN:  # milestones stay, for ways back from far below
                 passed = next((level for level in self._open if level % _MILESTONE), next(iter(self._open)))
                 _close(self._open.pop(passed))
+        self._last = parts, at
         return at
 
     def spot(self, parts: Sequence[str], *, make: bool = False) -> Spot:
@@ -191,6 +197,7 @@ class Folders:
 
     def _opened(self, spot: Spot, parts: Sequence[str], depth: int) -> Handle:
         """Open the folder at ``spot``, if it is one: the first ``depth`` of ``parts``."""
+        self.opened += 1
         try:
             if spot.dir_fd is not None:
                 return _open_folder(spot)
@@ -212,6 +219,7 @@ class Folders:
 
     def _forget(self, depth: int) -> None:
         """Close what lies deeper than ``depth``."""
+        self._last = None
         while self._open and (last := next(reversed(self._open))) > depth:
             _close(self._open.pop(last))
         del self._path[depth:]

@@ -14,7 +14,7 @@ from bitsback.errors import FormatError, ModelError, ModelNotFoundError
 from bitsback.kinds.base import Coder, Shape
 
 PLAIN, ADAPTIVE, FILTERED = kinds.plain.CODER, kinds.adaptive.CODER, kinds.filtered.CODER
-JPEG = kinds.jpeg.CODER
+JPEG, QUICK = kinds.jpeg.CODER, kinds.adaptive.QUICK
 
 
 def kind_name(tag: int) -> str:
@@ -124,4 +124,4 @@ class Library:
         return model
 
 
-__all__ = ["ADAPTIVE", "FILTERED", "JPEG", "PLAIN", "Library", "ModelCoder"]
+__all__ = ["ADAPTIVE", "FILTERED", "JPEG", "PLAIN", "QUICK", "Library", "ModelCoder"]

@@ -98,6 +98,18 @@ HERE = {"win32": WINDOWS, "cygwin": WINDOWS, "darwin": MACOS}.get(sys.platform, 
 """The rules of this system; a file system may have others."""
 
 
+_PLAIN = re.compile(r"(?:(?!con|prn|aux|nul|com|lpt)[0-9a-z_-]+(?:\.[0-9a-z_-]+)*(?:/|$))+")
+
+
+def is_plain(name: str) -> bool:
+    """Whether, at a quick look, every system can hold a name as it is, beside others of this sort.
+
+    >>> is_plain("folder-1/image_0001.png"), is_plain("aux.png"), is_plain("Image_0001.png")
+    (True, False, False)
+    """
+    return len(name) < _LONGEST and _PLAIN.fullmatch(name) is not None
+
+
 class Named(Protocol):
     """What has a place in a folder."""
 

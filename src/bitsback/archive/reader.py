@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 CACHE_BYTES = 128 << 20
 """Decoded images that are kept for the next one asked for; the block in use is kept whatever its size."""
 
+SECTION_BYTES = 64 << 20
+"""Unpacked bytes that are kept for the next file."""
+
 AGAIN = 4
 """How often a block may be decoded in one go through an archive, on average."""
 
@@ -362,18 +365,18 @@ class Archive:
         assert member.content is not None  # whoever asks has seen its recipe
         content, (number, blob) = member.content, self._last_blob
         if number != content:
-            sections = _Sections(self, _Work(self.structure))
+            sections = _Sections(self, _Work(self.structure), 0)
             blob = b"".join(sections.of(place) for place in self._places(content) if not place.piece.part)
             self._last_blob = content, blob
         return blob
 
     def inside(self, member: Member) -> list[Inside]:
-        """What is in a member that is a tar or zip file, and in such files within it; nothing for others, or if it is
-        kept as bytes. Nothing but its metadata is decoded.
+        """What is in a member that is a tar or zip file, with or without gzip, and in such files within it; nothing for
+        others, or if it is kept as bytes. Nothing but its metadata is decoded.
 
         Raises FormatError or another BitsBackError if it is damaged.
         """
-        if member.recipe is None or member.problem or member.recipe.get("format") not in ("tar", "zip"):
+        if member.recipe is None or member.problem or member.recipe.get("format") not in files.HOLDERS:
             return []
         if member.size + member.blob > self.limits.memory:
             raise LimitError(f"{member.name}: {member.size:,} bytes are over the memory limit")
@@ -459,6 +462,7 @@ class Archive:
         most = self._prepare(jobs)
         threads = max(1, min(threads, self.limits.memory // max(most, 1)))
         work = _Work(self.structure)
+        sections = _Sections(self, work)
 
         def share(job: _Job) -> int:
             if job.chunk < 0:
@@ -466,7 +470,7 @@ class Archive:
             return worth(sum(block.samples for block in self.structure.chunks[job.chunk].head.blocks), threads)
 
         def one(job: _Job, threads: int) -> list[_Done]:
-            return self._finish(job, chosen, threads, work)
+            return self._finish(job, chosen, threads, work, sections)
 
         digests: dict[int, bytes] = {}
         with closing(ordered_map(one, jobs, threads, share)) as results:
@@ -544,7 +548,9 @@ class Archive:
                 most = max(most, working(block, coder))
         return most
 
-    def _finish(self, job: _Job, chosen: dict[int, list[Member]], threads: int, work: _Work) -> list[_Done]:
+    def _finish(
+        self, job: _Job, chosen: dict[int, list[Member]], threads: int, work: _Work, sections: _Sections
+    ) -> list[_Done]:
         """In a worker: contents that end in a chunk, checked by its digest if all of them are here."""
         structure = self.structure
         errors: dict[int, BitsBackError] = {}
@@ -562,7 +568,6 @@ class Archive:
                 except BitsBackError as error:
                     errors[number] = error
         parts = self._parts(whole, errors, threads, work)
-        sections = _Sections(self, work)
         out: list[_Done] = []
         for number in job.numbers:
             if number in errors:
@@ -653,7 +658,7 @@ class Archive:
 
         ``digests``: those of the other contents that end there; its own is added.
         """
-        digest, sections = hashlib.sha256(), _Sections(self, work)
+        digest, sections = hashlib.sha256(), _Sections(self, work, 0)
         for place in self._places(number):
             data = sections.of(place)
             digest.update(data)
@@ -677,6 +682,37 @@ class Archive:
         if isinstance(data, BitsBackError):
             raise data
         return b"".join(data)
+
+    def arrays(self, name: str) -> list[NDArray[Any]]:
+        """The arrays of a file as the numbers that it holds: signed, wide and floating-point, where images are not.
+
+        Each is (n, height, width), or (n, height, width, channels) if there are several of these, however the file
+        orders its axes; tiles and pages are images. What lies in a container, like a zip file, comes one after the
+        other. Of a JPEG file it is the image that Pillow decodes. A file without arrays has none.
+
+        Raises KeyError if there is no such file, LimitError if it would take more memory than allowed, FormatError or
+        another BitsBackError if it is damaged.
+        """
+        member = self.find(name)
+        if member.content is None:
+            raise KeyError(name)
+        if member.problem:
+            raise FormatError(f"{name!r}: {member.problem}")
+        if not member.recipe:
+            return []
+        blob, shapes = self._blob(member), _shapes(member.parts)
+        needed = len(blob) + 2 * sum(part.nbytes for part in member.parts)
+        needed += files.check_bulk(member.recipe, shapes, member.size, member.exact).memory
+        if needed > self.limits.memory:
+            raise LimitError(f"needs {needed} bytes, over the memory limit of {self.limits.memory}")
+        self.load_models()
+        errors: dict[int, BitsBackError] = {}
+        keys = [(member.content, part) for part in range(len(shapes))]
+        parts = self._arrays(keys, errors, 1, _Work(self.structure))
+        if errors:
+            raise errors[member.content]
+        found = files.values(member.recipe, blob, [parts[key] for key in keys])
+        return [array[..., 0] if array.shape[-1] == 1 else array for array in found]
 
     def unsound(self, since: int = 0) -> Iterator[str]:
         """What is wrong with the chunks from byte ``since`` on, in words; nothing is decoded."""
@@ -771,27 +807,42 @@ class _Work:
 
 
 class _Sections:
-    """The bytes of chunks, unpacked when they are asked for; the last one, and errors, are kept."""
+    """The bytes of chunks, unpacked when they are asked for, and errors. For several threads.
 
-    def __init__(self, archive: Archive, work: _Work) -> None:
-        self._archive, self._work = archive, work
-        self._last: tuple[int, bytes] = (-1, b"")
+    ``most``: so many bytes are kept for files that lie in several chunks; one section is, whatever its size.
+    """
+
+    def __init__(self, archive: Archive, work: _Work, most: int = SECTION_BYTES) -> None:
+        self._archive, self._work, self._most = archive, work, most
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._errors: dict[int, BitsBackError] = {}
+        self._lock = threading.Lock()
 
     def of(self, place: Place) -> bytes:
         """A piece."""
-        if place.chunk != self._last[0]:
+        with self._lock:
             if place.chunk in self._errors:
                 raise self._errors[place.chunk]
-            try:
-                section = self._archive.structure.chunks[place.chunk].head.data
-                self._work.take(section.size if section else 0)
-                self._last = (-1, b"")
-                self._last = place.chunk, self._archive._bytes(place.chunk)
-            except BitsBackError as error:
-                self._errors[place.chunk] = error
-                raise
-        return self._last[1][place.offset : place.offset + place.piece.length]
+            data = self._kept.get(place.chunk)
+        if data is None:
+            data = self._unpacked(place.chunk)
+        return data[place.offset : place.offset + place.piece.length]
+
+    def _unpacked(self, chunk: int) -> bytes:
+        try:
+            section = self._archive.structure.chunks[chunk].head.data
+            size = section.size if section else 0
+            with self._lock:
+                self._work.take(size)
+                while self._kept and size + sum(map(len, self._kept.values())) > self._most:
+                    self._kept.popitem(last=False)
+            data = self._archive._bytes(chunk)
+        except BitsBackError as error:
+            self._errors[chunk] = error
+            raise
+        with self._lock:
+            self._kept[chunk] = data
+        return data
 
 
 def _bulk(held: Held, content: Content) -> int:

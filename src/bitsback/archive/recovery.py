@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from bitsback.archive.container import (
     FOOTER_SIZE,
@@ -58,8 +59,7 @@ class Salvaged:
     version: tuple[int, int] = (MAJOR, MINOR)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(NamedTuple):
     """A chunk, and whether its payload is whole."""
 
     chunk: Chunk
@@ -145,13 +145,14 @@ def _search(file: File, limits: Limits) -> Iterator[_Found]:
     offset = 0
     while (chunk := finder.find(offset)) is not None:
         allowance.take(1, CHUNK)
-        is_there = chunk.end <= file.size
-        budget -= chunk.payload_size if is_there else 0
+        begin, end = chunk.payload_offset, chunk.end
+        is_there = end <= file.size
+        budget -= end - begin if is_there else 0
         if budget < 0:
             raise LimitError("too much of the file looks like chunks and is none")
-        sound = is_there and file.check_sum(chunk.payload_offset, chunk.payload_size) == chunk.payload_check
+        sound = is_there and file.check_sum(begin, end - begin) == chunk.payload_check
         yield _Found(chunk, sound)
-        offset = chunk.end if sound else chunk.payload_offset
+        offset = end if sound else begin
 
 
 def _incomplete(taken: list[Chunk], footer: tuple[int, int] | None) -> bool:

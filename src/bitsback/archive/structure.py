@@ -169,13 +169,15 @@ def relinked(members: Iterable[Member]) -> list[Member]:
     members = list(members)
     if not any(member.entry.type is Type.HARDLINK for member in members):
         return members
-    files = {member.name: member.content for member in members if member.type == Type.FILE}
+    files = {member.entry.name: member.content for member in members if member.entry.type is Type.FILE}
     instead: dict[tuple[str, int | None], str] = {}
     for row, member in enumerate(members):
-        if member.type == Type.HARDLINK and files.get(member.target, -1) != member.content:
-            first = instead.setdefault((member.target, member.content), member.name)
-            kind, target = (Type.FILE, "") if first == member.name else (Type.HARDLINK, first)
-            members[row] = structs.replace(member, entry=structs.replace(member.entry, type=kind, target=target))
+        entry = member.entry
+        if entry.type is Type.HARDLINK and files.get(entry.target, -1) != member.content:
+            first = instead.setdefault((entry.target, member.content), entry.name)
+            kind, target = (Type.FILE, "") if first == entry.name else (Type.HARDLINK, first)
+            new = Entry(entry.name, kind, entry.mtime_ns, entry.mode, entry.size, target)
+            members[row] = Member(member.ordinal, new, member.content, member.held)
     return members
 
 
@@ -260,6 +262,7 @@ class Structure:
         self.problems: list[str] = []
         self._allowance = Allowance(limits, file.size)
         self._held: dict[int, Held] = {}
+        self._plains: dict[tuple[bool, int], Held] = {}
         self._recipes: dict[str, dict[str, Any]] = {}
         self.incomplete = False
         self.header: Header | None = None
@@ -382,10 +385,14 @@ class Structure:
             for pieces in (data.head.image_pieces, data.head.byte_pieces):
                 offset = 0
                 for piece in pieces:
-                    places.setdefault(piece.content, []).append(Place(number, offset, piece))
+                    place = Place(number, offset, piece)
+                    if (found := places.get(piece.content)) is None:
+                        places[piece.content] = [place]
+                    else:
+                        found.append(place)
                     offset += piece.length
-        for content, found in places.items():
-            self.chunks[max(place.chunk for place in found)].ends.append(content)
+        for content, found in places.items():  # in the order of the chunks
+            self.chunks[found[-1].chunk].ends.append(content)
         for data in self.chunks:
             data.ends.sort()
         self._share(places)
@@ -472,12 +479,17 @@ class Structure:
         content = self.contents.get(number)
         if content is None:
             return Held(problem="what it holds is not described")
+        places = self.places.get(number, ())
+        if content.recipe is None and content.sha256 is None and len(places) == 1:  # as of most small files
+            (place,) = places
+            if place.piece[1:] == (0, 0, content.blob) and (section := self.chunks[place.chunk].head.data):
+                return self._plain(bool(section.packing), content.blob)
         kinds: dict[int, tuple[Shape, str]] = {}
         at = [0] * (1 + len(content.counts))
         how: dict[str, None] = {}
         models: dict[str, None] = {}
         whole = True
-        for place in self.places.get(number, ()):
+        for place in places:
             piece = place.piece
             if piece.part >= len(at) or piece.start != at[piece.part]:
                 whole = False
@@ -494,7 +506,7 @@ class Structure:
         problem = "" if whole and at == [content.blob, *content.counts] else "a piece of it is missing"
         recipe = self._recipe(content)
         parts: tuple[Part, ...] = ()
-        if not problem:
+        if not problem and content.counts:
             apart = coefficients(recipe or {}, len(content.counts))
             parts = tuple(Part(count, *kinds[part + 1], part in apart) for part, count in enumerate(content.counts))
         return Held(
@@ -509,6 +521,12 @@ class Structure:
             sum(part.images for part in parts),
             content.blob + sum(part.nbytes for part in parts),
         )
+
+    def _plain(self, packed: bool, size: int) -> Held:
+        """What is known of a content that is kept as bytes, in one piece; the same for all of a size."""
+        if (packed, size) not in self._plains:
+            self._plains[packed, size] = Held(blob=size, how=("packed" if packed else "stored",), nbytes=size)
+        return self._plains[packed, size]
 
     def blocks(self, place: Place) -> Sequence[Block]:
         """The blocks that an image piece lies in."""

@@ -21,7 +21,7 @@ from bitsback.archive.directory import Content, Directory, Row, Share, decode, n
 from bitsback.archive.front import Front
 from bitsback.archive.head import Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
-from bitsback.archive.library import ADAPTIVE, FILTERED, JPEG, Library, ModelCoder
+from bitsback.archive.library import ADAPTIVE, FILTERED, JPEG, QUICK, Library, ModelCoder
 from bitsback.archive.limits import SHARED
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
@@ -372,13 +372,14 @@ class Writer:
         models: list[Coder] = [model for model in found if kinds.accepts(model, shapes, "uint8", levels)]
         if models and library.forced:
             return [models[0]], _ASKED
+        adaptive = QUICK if self._settings.effort == "fast" else ADAPTIVE
         if models:
-            return [*models, ADAPTIVE, FILTERED], ""
+            return [*models, adaptive, FILTERED], ""
         if not library.forced:
-            return [ADAPTIVE, FILTERED], "no model takes such images"
+            return [adaptive, FILTERED], "no model takes such images"
         names = " or ".join(model.name for model in library.given)
         size = " and ".join("x".join(map(str, shape)) for shape in shapes[:3])
-        return [ADAPTIVE], f"the model {names} does not take images of {size} {key.dtype} samples"
+        return [adaptive], f"the model {names} does not take images of {size} {key.dtype} samples"
 
     def _weigh_models(self, groups: list[Group], choices: list[Choice]) -> None:
         """Drop a model that would have to go into the archive and saves less than it takes."""
@@ -409,7 +410,7 @@ class Writer:
             ranking = choice.ranking or [Candidate(ADAPTIVE, choice.fallback)]
             best = ranking[0]
             coders = [one.coder for one in ranking if one.front == best.front]
-            coders += [ADAPTIVE] if ADAPTIVE not in coders else []
+            coders += [ADAPTIVE] if not {ADAPTIVE, QUICK} & set(coders) else []
             known = choice.known.get(best.key, {})
             blocks = self._blocks(batch, group, best).blocks
             jobs += [(number, block, best.front, coders, known.get(place)) for place, block in enumerate(blocks)]

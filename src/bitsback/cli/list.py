@@ -1,8 +1,9 @@
 """``bitsback list``."""
 
+import functools
+import posixpath
 import time
 from datetime import UTC, datetime, timedelta
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -63,19 +64,24 @@ def list_command(
         if sha256:
             return _print_sha256(opened, threads) or code
         names = model_names(opened)
+        cost_of = functools.cache(functools.partial(_cost, opened))  # links share what they hold
         if as_json:
             for member in opened.members:
-                facts = _facts(member, names, _cost(opened, member))
+                facts = _facts(member, names, cost_of(member.content))
                 write_json(facts | ({"files": _inner_facts(opened, member)} if inner else {}))
             return code
         sizes = [_size(member) for member in opened.members]
         width = max(map(len, sizes), default=1)
+        known: dict[tuple[int, Type], tuple[str, str]] = {}  # what many members are alike in
         for member, size in zip(opened.members, sizes, strict=True):
-            how, name = printable(_how(member, names, verbose)), printable(_name(member))
-            line = f"{size:>{width}}  {_shapes(member):<14}  {how:<22}  {name}"
+            key = (id(member.held), member.type)
+            if key not in known:
+                what = f"{_shapes(member):<14}  {printable(_how(member, names, verbose)):<22}"
+                known[key] = f"{_types(member):<6}" if verbose else "", what
+            types, what = known[key]
+            line = f"{size:>{width}}  {what}  {printable(_name(member))}"
             if verbose:
-                cost = _cost(opened, member)
-                line = f"{_mode(member)}  {_time(member)}  {_types(member):<6}  {f'{cost:,}':>10}  {line}"
+                line = f"{_mode(member)}  {_time(member)}  {types}  {f'{cost_of(member.content):,}':>10}  {line}"
             write_line(line)
             for one in opened.inside(member) if inner else ():
                 shapes, called = _shape_words(one.shapes), printable(f"{member.name}/{one.name}")
@@ -172,15 +178,15 @@ def time_words(ns: int) -> str:
     return f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{zone}"
 
 
-def _cost(archive: "Archive", member: "Member") -> int:
-    """Samples that are decoded for one image at worst; for other files, bytes that are unpacked."""
+def _cost(archive: "Archive", content: int | None) -> int:
+    """Samples that are decoded for one image of a content at worst; for other files, bytes that are unpacked."""
     images, others = 0, 0
-    for place in archive.structure.places.get(-1 if member.content is None else member.content, ()):
+    for place in archive.structure.places.get(-1 if content is None else content, ()):
         if place.piece.part:
             images = max(images, *(block.samples for block in archive.structure.blocks(place)))
         elif (section := archive.structure.chunks[place.chunk].head.data) is not None:
             others = max(others, section.size)
-    return images if member.parts else others
+    return images or others
 
 
 def _tell_cost(archive: "Archive", names: dict[str, str]) -> None:
@@ -214,7 +220,7 @@ def _tell_corrections(archive: "Archive") -> None:
 
     files = [member for member in archive.members if member.type == Type.FILE]
     corrected = sum(map(_is_corrected, files))
-    whole = sum(member.recipe is None and claimed(PurePosixPath(member.name).suffix) is not None for member in files)
+    whole = sum(member.recipe is None and claimed(posixpath.splitext(member.name)[1]) is not None for member in files)
     words = [f"{count_words(corrected, 'file')} with corrections, so as to come back byte for byte"] * (corrected > 0)
     words += [f"{count_words(whole, 'image file')} kept whole"] * (whole > 0)
     if words:

@@ -126,9 +126,12 @@ def write_line(text: str) -> None:
         raise
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+
 def write_json(value: Any) -> None:
     """One line of JSON on stdout."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = _ENCODER.encode(value)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:  # names of files may hold bytes that are no text, and not every terminal has all letters

@@ -44,6 +44,7 @@ from bitsback.codecs.bernoulli import Bernoulli as Bernoulli
 from bitsback.codecs.beta_binomial import BetaBinomial as BetaBinomial
 from bitsback.codecs.buckets import PosteriorBuckets as PosteriorBuckets
 from bitsback.codecs.buckets import bucket_centres as bucket_centres
+from bitsback.codecs.buckets import bucket_codes as bucket_codes
 from bitsback.codecs.categorical import Categorical as Categorical
 from bitsback.codecs.categorical import CdfTable as CdfTable
 from bitsback.codecs.categorical import quantise_pmf as quantise_pmf

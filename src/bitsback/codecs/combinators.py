@@ -288,7 +288,7 @@ class BitsBack(Generic[X, Z]):
     >>> codec = BitsBack(
     ...     prior=Uniform(8, (1,)),
     ...     likelihood=lambda z: Bernoulli(np.where(z > 127, 60000, 5536)),
-    ...     posterior=lambda x: PosteriorBuckets(np.where(x == 1, 160, 96), np.array([6]), bits=8),
+    ...     posterior=lambda x: PosteriorBuckets.from_codes(np.where(x == 1, 160, 96), np.array([6]), bits=8),
     ... )
     >>> stack = Stack.from_bytes(bytes(range(100, 120)))
     >>> before = stack.copy()
@@ -393,7 +393,7 @@ class Chain(Generic[X]):
     >>> from bitsback.codecs import Bernoulli, BitsBack, PosteriorBuckets, TwoPart, Uniform
     >>> def model(bits):
     ...     likelihood = lambda z: Bernoulli(np.where(z >> (bits - 1), 60000, 5536).repeat(40))
-    ...     posterior = lambda x: PosteriorBuckets(np.where(x[:1] == 1, 160, 96), np.array([6]), bits)
+    ...     posterior = lambda x: PosteriorBuckets.from_codes(np.where(x[:1] == 1, 160, 96), np.array([6]), bits)
     ...     return Uniform(bits, (1,)), likelihood, posterior
     >>> prior, likelihood, posterior = model(bits=1)
     >>> first = TwoPart(prior, likelihood, lambda x: posterior(x).modes())

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bitsback.ans import Stack, peek, take
 from bitsback.codecs.base import Family, together, type_of, whole
-from bitsback.codecs.logistic import checked_low, from_low, on_grid
+from bitsback.codecs.logistic import SCALES, checked_low, from_low, on_grid
 from bitsback.codecs.search import search
 from bitsback.codecs.tables import ORIGIN, load, sigmoid
 from bitsback.errors import CodecError
@@ -75,7 +75,7 @@ def _pop(heads, tail, length, mean, scale, inverses, normal, size, quantiles, wi
 
 @cache
 def _widths() -> npt.NDArray[np.int64]:
-    """Return standard deviations in sixteenths, in ``2**-20``, int64[64]: they guide the search, deciding no symbol."""
+    """Return standard deviations in sixteenths, in ``2**-20``, int64[112]: they guide the search, decide nothing."""
     return (1 << 46) // load("inverse_scales").astype(np.int64)
 
 
@@ -90,7 +90,7 @@ class Gaussian(Family):
 
     Args:
         mean: int32, any shape, in sixteenths of a level.
-        scale: uint8 in 0..63, same shape: a standard deviation of ``2**((scale - 16) / 6)`` levels, 0.16 to 228.
+        scale: uint8 in 0..111, same shape: a standard deviation of ``2**((scale - 16) / 6)`` levels, 0.16 to 58,000.
         symbols: 2 to 65536. They come out as uint8, or as uint16 if 8 bits do not hold them, and signed if ``low`` is
             below 0.
         low: the least level, maybe a negative one: levels are ``low .. low + symbols - 1``.
@@ -111,7 +111,8 @@ class Gaussian(Family):
         if not 2 <= symbols <= 1 << 16:
             raise CodecError(f"a Gaussian has 2 to 65536 levels, not {symbols}")
         self.mean, self.scale = together(
-            mean=whole(mean, np.int32, None, "a mean", start=-(1 << 31)), scale=whole(scale, np.uint8, 64, "a scale")
+            mean=whole(mean, np.int32, None, "a mean", start=-(1 << 31)),
+            scale=whole(scale, np.uint8, SCALES, "a scale"),
         )
         self.shape, self.size, self.low = self.mean.shape, symbols, checked_low(low)
         self.dtype = type_of(low, symbols)

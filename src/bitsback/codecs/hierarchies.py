@@ -43,7 +43,7 @@ def bit_swap(prior: Codec[Any], *layers: tuple[Conditional, Conditional]) -> Cod
     >>> from bitsback.codecs import Bernoulli, PosteriorBuckets, Uniform
     >>> from bitsback.codecs.testing import random_stack
     >>> def near(z, rho):
-    ...     return PosteriorBuckets(96 + z // 4, np.full(z.shape, rho), 8)
+    ...     return PosteriorBuckets.from_codes(96 + z // 4, np.full(z.shape, rho), 8)
     >>> codec = bit_swap(
     ...     Uniform(8, (1,)),
     ...     (lambda z1: Bernoulli(2000 + 240 * z1), lambda x: near(x * 255, 8)),
@@ -117,8 +117,8 @@ def top_down(prior: Sequence[Step], likelihood: Conditional, posterior: Callable
     >>> from bitsback.codecs.testing import random_stack
     >>> def posterior(x):
     ...     delta = 96 + 64 * x
-    ...     first = lambda above: PosteriorBuckets(delta, np.full(x.shape, 8), 8)
-    ...     second = lambda above: PosteriorBuckets(delta - above[0] // 16, np.full(x.shape, 12), 8)
+    ...     first = lambda above: PosteriorBuckets.from_codes(delta, np.full(x.shape, 8), 8)
+    ...     second = lambda above: PosteriorBuckets.from_codes(delta - above[0] // 16, np.full(x.shape, 12), 8)
     ...     return [first, second]
     >>> codec = top_down(
     ...     prior=[lambda above: Uniform(8, (1,))] * 2,

@@ -30,6 +30,9 @@ from bitsback.kernels.vectors import DOUBLES, INTS, LANES, vectorised
 
 MAX_COMPONENTS = 64
 
+SCALES = 112
+"""Scales on the grid, six an octave. Networks give the first 64."""
+
 PRECISION = 24
 
 _TOTAL = 1 << PRECISION
@@ -302,7 +305,7 @@ class LogisticMixture(_Mixture):
 
     Args:
         mean: int32, shape (..., K), in sixteenths of a level.
-        scale: uint8 in 0..63, same shape: scale ``2**((scale - 16) / 6)`` levels, 0.16 to 228.
+        scale: uint8 in 0..111, same shape: scale ``2**((scale - 16) / 6)`` levels, 0.16 to 58,000.
         weight: uint8, same shape: a weight in proportion to ``2**((weight - 128) / 16)``.
         symbols: 2 to 65536. They come out as uint8, or as uint16 if 8 bits do not hold them, and signed if ``low`` is
             below 0.
@@ -324,7 +327,7 @@ class LogisticMixture(_Mixture):
             raise CodecError(f"a logistic mixture has 2 to 65536 levels, not {symbols}")
         self.mean, self.scale, self.weight = together(
             mean=whole(mean, np.int32, None, "a mean", start=-(1 << 31)),
-            scale=whole(scale, np.uint8, 64, "a scale"),
+            scale=whole(scale, np.uint8, SCALES, "a scale"),
             weight=whole(weight, np.uint8, None, "a weight"),
         )
         if not self.mean.ndim or not 1 <= self.mean.shape[-1] <= MAX_COMPONENTS:
@@ -350,7 +353,7 @@ class LogisticMixture(_Mixture):
 
         Args:
             mean: in levels; moved to sixteenths.
-            scale: in levels, above 0; moved by ratio to the nearest of 0.16 to 228.
+            scale: in levels, above 0; moved by ratio to the nearest of 0.16 to 58,000.
             weight: not negative and not all 0 in a mixture; only ratios matter, and none below 2**-16 is told apart.
             symbols: 2 to 65536.
             low: the least level.
@@ -388,7 +391,7 @@ def from_low(mean: npt.NDArray[np.int32], low: int) -> npt.NDArray[np.int32]:
 def on_grid(mean: npt.ArrayLike, scale: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return float means and scales, in levels, as sixteenths and indices of scales. For ``from_floats``."""
     positive = reals(scale, "a scale", positive=True)
-    return nearest(reals(mean, "a mean") * 16, -(1 << 28), 1 << 28), nearest(16 + 6 * np.log2(positive), 0, 63)
+    return nearest(reals(mean, "a mean") * 16, -(1 << 28), 1 << 28), nearest(16 + 6 * np.log2(positive), 0, SCALES - 1)
 
 
 class NetworkMixture(_Mixture):

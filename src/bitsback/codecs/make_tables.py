@@ -46,9 +46,9 @@ def make(name: str) -> list[int]:
         half = [whole(2**20 * mp.sqrt(2) * mp.erfinv(mp.mpf(i) / 4096)) for i in range(4096)]
         return [0, *(-value for value in reversed(half[1:])), *half, 0]
     if name == "inverse_scales":  # 64 steps x 2**20 / (16 sixteenths x 2**((s - 16) / 6)), per sixteenth of a level
-        return [whole(2**22 * two_to(mp.mpf(16 - s) / 6)) for s in range(64)]
-    if name == "inverse_ratios":  # 2**20 / 2**(-r/8)
-        return [whole(2**20 * two_to(mp.mpf(r) / 8)) for r in range(64)]
+        return [whole(2**22 * two_to(mp.mpf(16 - s) / 6)) for s in range(112)]
+    if name == "inverse_ratios":  # 2**20 / 2**((s - 191) / 16)
+        return [whole(2**20 * two_to(mp.mpf(191 - s) / 16)) for s in range(224)]
     if name == "exponentials":  # 256 x 2**(w/16)
         return [whole(2**8 * two_to(mp.mpf(w) / 16)) for w in range(256)]
     if name == "beta_binomial":

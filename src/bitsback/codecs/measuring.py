@@ -73,7 +73,7 @@ def measure(codec: Codec[X], data: Sequence[X], draws: int = 4, seed: int = 0) -
     >>> model = BitsBack(
     ...     prior=Uniform(8, (1,)),
     ...     likelihood=lambda z: Bernoulli(np.where(z > 127, 60000, 5536).repeat(9)),
-    ...     posterior=lambda x: PosteriorBuckets(np.where(x[:1] == 1, 160, 96), np.array([6]), bits=8),
+    ...     posterior=lambda x: PosteriorBuckets.from_codes(np.where(x[:1] == 1, 160, 96), np.array([6]), bits=8),
     ... )
     >>> found = measure(model, [np.ones(9, int), np.zeros(9, int)] * 20)
     >>> print(found.initial, sorted(found.parts), sorted(found.costs))

@@ -23,8 +23,8 @@ HASHES = {
     "logistic": "015b75d63b4c2e9e3e0dbe39bf6a7c70cd9bdf846d8c85218553aadf2088be25",
     "normal": "3dfa114c03666e19b8dcf998c13641d3794a0034028274f9f94a86852e2a6d00",
     "quantiles": "714befdeef7efed169c86f759a4e08997ec6700a5457b37fb9456e3f35e22077",
-    "inverse_scales": "7c411114512c51fcff0b46d3c3c6dba214a629e44b6d82e30807517761c92138",
-    "inverse_ratios": "2b52b9c43e4910f62fa2ab9a1e5d536d80a64fecea64d15d97729f81db93c4d9",
+    "inverse_scales": "2b2e85376453d7dc1b7eb6207248fcb8aad9ec791bca6f8eb67ac6092815fab3",
+    "inverse_ratios": "ba9edf541d53e09367b9832996f93457908affb221cc6ad41ccc6d4c34f24f4f",
     "exponentials": "b8727651a644ca07f63d8667fe0e7ba40ce3ea9b3f85799974f4bb9b25349c0b",
     "beta_binomial": "08a4d17779c8ceea78d06ca7bcf708097e2ffde147f17701b7562768163e5879",
 }
@@ -57,8 +57,8 @@ def sigmoid(table, position):  # type: ignore[no-untyped-def]
 def load(name: str) -> npt.NDArray[np.generic]:
     """Return the table ``name``, checked.
 
-    The dtypes are: ``logistic``, ``normal`` uint32[2049]; ``quantiles`` int32[8193]; ``inverse_scales`` int64[64];
-    ``inverse_ratios`` int64[64]; ``exponentials`` int64[256]; ``beta_binomial`` uint32[528, 256]. The array is shared:
+    The dtypes are: ``logistic``, ``normal`` uint32[2049]; ``quantiles`` int32[8193]; ``inverse_scales`` int64[112];
+    ``inverse_ratios`` int64[224]; ``exponentials`` int64[256]; ``beta_binomial`` uint32[528, 256]. The array is shared:
     do not write to it.
 
     Raises:
@@ -75,8 +75,8 @@ FORMS: dict[str, tuple[str, tuple[int, ...]]] = {
     "logistic": ("<u4", (2049,)),
     "normal": ("<u4", (2049,)),
     "quantiles": ("<i4", (8193,)),
-    "inverse_scales": ("<i8", (64,)),
-    "inverse_ratios": ("<i8", (64,)),
+    "inverse_scales": ("<i8", (112,)),
+    "inverse_ratios": ("<i8", (224,)),
     "exponentials": ("<i8", (256,)),
     "beta_binomial": ("<u4", (528, 256)),
 }

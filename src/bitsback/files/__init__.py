@@ -15,7 +15,9 @@ from bitsback.files.files import from_array as from_array
 from bitsback.files.files import innermost as innermost
 from bitsback.files.files import inside as inside
 from bitsback.files.files import parse as parse
+from bitsback.files.files import values as values
 from bitsback.files.files import write as write
+from bitsback.files.formats import HOLDERS as HOLDERS
 from bitsback.files.formats import MAGIC_BYTES as MAGIC_BYTES
 from bitsback.files.formats import claimed as claimed
 from bitsback.files.formats import coefficient_runs as coefficient_runs

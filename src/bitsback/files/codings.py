@@ -20,10 +20,12 @@ from bitsback.files.packed import Sections, section, varint, varints
 class Codec(NamedTuple):
     """``decode(data, limit)`` gives plain bytes, what says how they were coded (for JSON, mostly the same for all
     spans), choices that it does not say, and the size of what was decoded; ``encode(plain, how, choices, size)`` gives
-    that again, ``size`` being the largest that it may be."""
+    that again, ``size`` being the largest that it may be. ``alike(data, limit, how)`` is what ``decode`` gives if it is
+    coded so without any choices, or None: quicker, and of short pieces, several ``how`` may be right."""
 
     decode: Callable[[memoryview, int], tuple[bytes, Any, bytes, int]]
     encode: Callable[[bytes, Any, bytes, int], bytes]
+    alike: Callable[[memoryview, int, Any], tuple[bytes, Any, bytes, int] | None] = lambda data, limit, how: None
 
 
 def _raw_inflate(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
@@ -54,6 +56,19 @@ def _deflate(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
     first, second, right, *rules = how
     ending = zlib.adler32(plain).to_bytes(4, "big") if right else b""
     return bytes([first, second]) + _raw_deflate(plain, rules, chosen, size) + ending
+
+
+def _alike(data: memoryview, limit: int, how: Any) -> tuple[bytes, Any, bytes, int] | None:
+    """A stream as RFC 1950 has it that is coded like another."""
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(data, limit + 1)
+        size = len(data) - len(inflater.unused_data)
+        if len(plain) > limit or not inflater.eof or _deflate(plain, how, b"", size) != data[:size]:
+            return None
+    except (zlib.error, ValueError, IndexError):
+        return None
+    return plain, how, b"", size
 
 
 def _unlzw(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
@@ -189,7 +204,7 @@ def _rle_of(each: int) -> Codec:
 
 CODECS = {
     "deflate": Codec(_raw_inflate, _raw_deflate),
-    "zlib": Codec(_inflate, _deflate),
+    "zlib": Codec(_inflate, _deflate, _alike),
     "lzw": Codec(_unlzw, _lzw),
     "gif": Codec(_ungif, _gif),
     "packbits": Codec(_unpackbits, _packbits),

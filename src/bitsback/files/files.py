@@ -92,7 +92,7 @@ def innermost(recipe: Recipe, blob: bytes, shapes: list[Shape], part: int) -> tu
 
     Raises FormatError if recipe, blob and shapes do not fit together.
     """
-    if not formats.nests(recipe):
+    if not formats.nests(recipe) and "inner" not in recipe:
         return recipe, blob, range(len(shapes))
     from bitsback.files import places
 
@@ -101,16 +101,28 @@ def innermost(recipe: Recipe, blob: bytes, shapes: list[Shape], part: int) -> tu
 
 
 def inside(recipe: Recipe, blob: bytes, shapes: list[Shape]) -> list[Inside]:
-    """What is in a tar or zip file, and in those within; nothing in other files.
+    """What is in a tar or zip file, with or without gzip, and in those within; nothing in other files.
 
     Raises FormatError if recipe, blob and shapes do not fit together.
     """
-    if recipe.get("format") not in ("tar", "zip"):
+    if recipe.get("format") not in formats.HOLDERS:
         return []
     from bitsback.files import listing
 
     with _following():
         return list(listing.inside(recipe, blob, shapes))
+
+
+def values(recipe: Recipe, blob: bytes, parts: list[Images]) -> list[NDArray[Any]]:
+    """The arrays of a file as the numbers that it holds, (n, height, width, channels) each: signed, wide and
+    floating-point ones have several parts, or parts of another type. A JPEG file has the image that Pillow decodes.
+
+    Raises FormatError if recipe, blob and parts do not fit together, and MemoryError.
+    """
+    from bitsback.files import typed
+
+    with _following():
+        return list(typed.values(recipe, blob, parts))
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:

@@ -120,13 +120,14 @@ FORMATS = {
         Format(
             "gzip",
             (b"\x1f\x8b\x08",),
-            (".gz",),
+            (".gz", ".tgz"),
             ("gz", "read"),
             ("gz", "write"),
             False,
             _DEFLATE,
             True,
             ratio=INFLATED,
+            nests=True,
         ),
         Format("gif", (b"GIF87a", b"GIF89a"), (".gif",), ("gif", "read"), _PLACES, also=("lzw",), ratio=_CODED),
         Format(
@@ -166,11 +167,14 @@ FORMATS = {
             nests=True,
         ),
         Format("mpo", writer=_PLACES),
-        Format("tar", suffixes=(".tar",), reader=("tar", "read"), writer=_PLACES, ratio=_CODED, nests=True),
+        Format("tar", suffixes=(".tar",), reader=("tar", "read"), writer=("tar", "write"), ratio=_CODED, nests=True),
         Format("zip", suffixes=(".zip", ".cbz"), reader=("zips", "read"), writer=_PLACES, ratio=_CODED, nests=True),
         Format("words", writer=("words", "write")),
     )
 }
+
+HOLDERS = ("tar", "zip", "gzip")
+"""Formats of files that hold any others."""
 
 MAGIC_BYTES = max(TAR_HEADER, *(row.at + len(magic) for row in FORMATS.values() for magic in row.magic))
 """First bytes of a file that :func:`recognise` looks at."""
@@ -250,6 +254,9 @@ def coefficient_runs(recipe: Recipe, count: int) -> list[tuple[int, bool]]:
 
 def _coefficient_runs(recipe: Recipe, count: int) -> Iterator[tuple[int, bool]]:
     row = FORMATS.get(recipe.get("format", ""))
+    if "inner" in recipe:
+        yield from _coefficient_runs(recipe["inner"], count)
+        return
     if not nests(recipe):
         yield count, row is not None and row.coefficients
         return
@@ -282,6 +289,8 @@ MOST_PARTS = 1 << 16
 
 def nests(recipe: Recipe) -> bool:
     """Whether such a file has parts that are files'."""
+    if "inner" in recipe:
+        return nests(recipe["inner"])
     return "arrays" in recipe and any("files" in one for one in recipe["arrays"])
 
 
@@ -306,8 +315,9 @@ def read(name: str, data: Buffer, pixels: bool = False, budget: Budget | None = 
     row = FORMATS[name]
     if row.reader is None:
         raise ValueError(f"no files are of the format {name!r}")
-    if budget is None:  # no more than can be of such a file, so that a bomb ends early
-        budget = Budget(min(MAX_SAMPLES, _CODED * len(data) + (1 << 16)))
+    if budget is None:  # no more than can be of such a file (samples of a bit take eight), so that a bomb ends early
+        most = _CODED * len(data) * (1 if name in HOLDERS else 8)
+        budget = Budget(min(MAX_SAMPLES, most + (1 << 16)))
     extra = ([pixels] if row.deflated else []) + ([budget] if row.nests else [])
     content: Content = _function(*row.reader)(data, *extra)
     return content
@@ -324,7 +334,9 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
 
 def is_corrected(recipe: Recipe) -> bool:
     """Whether a file takes corrections to the rules of its deflate encoder, so that it comes back byte for byte."""
-    if nests(recipe):
+    if "inner" in recipe and is_corrected(recipe["inner"]):
+        return True
+    if "arrays" in recipe and nests(recipe):
         return any(is_corrected(one["files"]) for one in recipe["arrays"] if one.get("files"))
     streams = recipe.get("images", recipe.get("members"))
     return isinstance(streams, list) and any(isinstance(one, dict) and "corrected" in one for one in streams)
@@ -333,7 +345,7 @@ def is_corrected(recipe: Recipe) -> bool:
 def prepare(names: Iterable[str]) -> None:
     """Import now what reading and writing these formats will need; names that are unknown need nothing."""
     names = set(names)
-    if names & {"tar", "zip"}:  # which hold anything
+    if names & set(HOLDERS):
         names = set(FORMATS)
     for name in sorted(names):
         if (row := FORMATS.get(name)) is not None:

@@ -1,68 +1,69 @@
-"""A simple image or array file within gzip (``.gz``), as MNIST is distributed, byte for byte.
+"""A file within gzip (``.gz``), as MNIST and most tar files are distributed, byte for byte.
 
 A gzip file is members one after the other, each with a header, a deflate stream and an ending. The blob holds, member
 by member, the header, what the rules of the deflate encoder do not explain, and the ending if it is not what it should
-be; then what follows the last member, and the blob of the file inside.
+be; then what follows the last member, and the blob of the file inside, which is taken apart as any other is: a tar file
+may hold many.
 """
 
 from __future__ import annotations
 
 import zlib
+from typing import NamedTuple
 
 from bitsback.errors import ImageError
 from bitsback.files import formats, gz_pixels
 from bitsback.files.packed import Sections, section, varint
-from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, NoImageError, Recipe
+from bitsback.files.picture import Budget, Buffer, Content, Images, NoImageError, Recipe
+
+MAX_OTHER = 1 << 23
+"""Bytes that are no images, where these are few: following the encoder takes about a second a MB."""
 
 _MAGIC = b"\x1f\x8b\x08"
+_NEVER = (None, "gzip")
+"""Formats of a content that are not taken apart: none, and another layer."""
+
+_Told = tuple[list[int], bytes, bytes, bytes | None]
+"""Of a member: the rules of its stream, its header, corrections, and its ending if it is not what it should be."""
 
 
-def read(data: Buffer, pixels: bool = False) -> Content:
-    """Take a gzip file apart; ``pixels``: only what it holds and its header, not how it was deflated.
+def read(data: Buffer, pixels: bool = False, budget: Budget | None = None) -> Content:
+    """Take a gzip file apart; ``pixels``: only what it holds and its header, not how it was deflated, where that can be
+    told apart; ``budget``: what files within it may still unpack.
 
     Raises ImageError if it is damaged, holds nothing that can be taken apart, or would not gain by it.
     """
-    if pixels:
-        return gz_pixels.read(data)
-    from bitsback.files.deflate import take_apart  # here, so that other files never wait for the compiler
-
     view = memoryview(data)
-    _check_beginning(view)
-    members: list[Recipe] = []
-    blob: list[bytes] = []
-    plains: list[bytes] = []
-    at, left, extra = 0, MAX_SAMPLES, 0
-    while bytes(view[at : at + 3]) == _MAGIC:
-        start = at + gz_pixels.header(bytes(view[at : at + (1 << 16)]))
-        try:
-            plain, rules, corrections, size = take_apart(view[start:], left)
-        except ImageError:
-            if not members:
-                raise
-            break  # it only looks like another member
-        stop = start + size
-        member: Recipe = {"deflate": rules}
-        blob.append(section(bytes(view[at:start])))
-        if corrections:
-            member["corrected"] = 1
-            blob.append(section(corrections))
-            extra += len(blob[-1])
-        if (ending := bytes(view[stop : stop + 8])) != _ending(plain):
-            member["ending"] = 1
-            blob.append(section(ending))
-        members.append(member)
-        plains.append(plain)
-        at, left = min(stop + 8, len(view)), left - len(plain)
-    inner = plains[0] if len(plains) == 1 else b"".join(plains)
+    kind = _announced(view)
+    if pixels and kind in gz_pixels.INNER and (content := gz_pixels.read(data)) is not None:
+        return content
+    budget = budget or Budget()
+    inner, members = _inflated(view, budget)
     kind = formats.recognise(inner)
-    if kind not in gz_pixels.INNER:
+    if kind in _NEVER:
         raise NoImageError
-    content = formats.read(kind, inner)
-    if formats.write(content.recipe, content.blob, content.parts) != inner:
+    left = Budget(budget.left, budget.depth)
+    budget.take(len(inner))  # which counts if nothing comes of it, too, but not besides what does
+    content = formats.read(kind or "", inner, budget=left)
+    budget.left = min(budget.left, left.left)
+    if len(content.blob) > MAX_OTHER + 4 * sum(part.nbytes for part in content.parts):
+        raise NoImageError
+    if not content.sure and formats.write(content.recipe, content.blob, content.parts) != inner:
         raise ImageError("the file in the gzip file would not come back unchanged")
-    blob += [section(bytes(view[at:])), *(varint(len(plain)) for plain in plains[:-1]), content.blob]
-    recipe: Recipe = {"format": "gzip", "members": members, "inner": content.recipe}
-    return Content(content.parts, recipe, b"".join(blob), corrections=extra)
+    recipes, blob, corrections = _explained(view, members)
+    trailing = view[members[-1].end :]
+    blob += [section(bytes(trailing)), *(varint(member.size) for member in members[:-1]), content.blob]
+    recipe: Recipe = {"format": "gzip", "members": recipes, "inner": content.recipe}
+    return Content(content.parts, recipe, b"".join(blob), corrections=corrections + content.corrections)
+
+
+def within(recipe: Recipe, blob: bytes) -> tuple[Recipe, bytes]:
+    """Recipe and blob of the file within. Raises ValueError, KeyError ... if recipe and blob do not fit together."""
+    if "members" not in recipe:
+        return recipe["inner"], blob[recipe["header"] :]
+    sections = Sections(blob)
+    _members(recipe, sections)
+    return recipe["inner"], sections.rest()
 
 
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
@@ -71,20 +72,10 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
         return gz_pixels.write(recipe, blob, parts)
     from bitsback.files.deflate import put_together
 
-    if recipe["inner"]["format"] not in (*gz_pixels.INNER, "words"):
+    if recipe["inner"]["format"] in _NEVER:
         raise ValueError("nothing that gzip files are taken apart for")
     sections = Sections(blob)
-    members = [
-        (
-            member["deflate"],
-            sections.section(),
-            sections.section() if member.get("corrected") else b"",
-            sections.section() if member.get("ending") else None,
-        )
-        for member in recipe["members"]
-    ]
-    trailing = sections.section()
-    sizes = [sections.varint() for _ in members[1:]]
+    members, trailing, sizes = _members(recipe, sections)
     inner = memoryview(formats.write(recipe["inner"], sections.rest(), parts))
     sizes.append(len(inner) - sum(sizes))
     if sizes[-1] < 0:
@@ -97,21 +88,95 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     return b"".join([*out, trailing])
 
 
+class _Member(NamedTuple):
+    """Where a member of a gzip file begins, and its stream; where it ends; and how much it holds."""
+
+    start: int
+    stream: int
+    end: int
+    size: int
+
+
+def _inflated(view: memoryview, budget: Budget) -> tuple[bytes, list[_Member]]:
+    """What all members hold, one after the other. Raises ImageError if it is beyond the budget, which that ends."""
+    limit = budget.left
+    members: list[_Member] = []
+    plains: list[bytes] = []
+    at = 0
+    while bytes(view[at : at + 3]) == _MAGIC:
+        stream = at + gz_pixels.header(bytes(view[at : at + (1 << 16)]))
+        inflater = zlib.decompressobj(-15)
+        try:
+            plain = inflater.decompress(view[stream:], limit + 1)
+            if len(plain) > limit:
+                budget.left = 0
+            if len(plain) > limit or not inflater.eof:
+                raise ImageError("gzip content that is cut off, or too large")
+        except (zlib.error, ImageError) as error:
+            if not members:
+                raise ImageError(f"damaged gzip content ({error})") from None
+            break  # it only looks like another member
+        end = min(len(view) - len(inflater.unused_data) + 8, len(view))
+        members.append(_Member(at, stream, end, len(plain)))
+        plains.append(plain)
+        at, limit = end, limit - len(plain)
+    return plains[0] if len(plains) == 1 else b"".join(plains), members
+
+
+def _explained(view: memoryview, members: list[_Member]) -> tuple[list[Recipe], list[bytes], int]:
+    """How each member was deflated: entries of the recipe, what belongs to them in the blob, and the bytes of
+    corrections in that."""
+    from bitsback.files.deflate import take_apart  # here, so that other files never wait for the compiler
+
+    recipes: list[Recipe] = []
+    blob: list[bytes] = []
+    extra = 0
+    for start, stream, end, size in members:
+        plain, rules, corrections, used = take_apart(view[stream:end], size)
+        recipe: Recipe = {"deflate": rules}
+        blob.append(section(bytes(view[start:stream])))
+        if corrections:
+            recipe["corrected"] = 1
+            blob.append(section(corrections))
+            extra += len(blob[-1])
+        if (ending := bytes(view[stream + used : end])) != _ending(plain):
+            recipe["ending"] = 1
+            blob.append(section(ending))
+        recipes.append(recipe)
+    return recipes, blob, extra
+
+
+def _members(recipe: Recipe, sections: Sections) -> tuple[list[_Told], bytes, list[int]]:
+    """What the blob says of each member, and behind the last one; and how much each but the last holds."""
+    members = [
+        (
+            member["deflate"],
+            sections.section(),
+            sections.section() if member.get("corrected") else b"",
+            sections.section() if member.get("ending") else None,
+        )
+        for member in recipe["members"]
+    ]
+    return members, sections.section(), [sections.varint() for _ in members[1:]]
+
+
 def _ending(plain: bytes) -> bytes:
     """The checksum and size that follow a stream."""
     return zlib.crc32(plain).to_bytes(4, "little") + (len(plain) & 0xFFFFFFFF).to_bytes(4, "little")
 
 
-def _check_beginning(view: memoryview) -> None:
-    """Raise NoImageError if the content does not begin as something that can be taken apart does."""
+def _announced(view: memoryview) -> str | None:
+    """The format that the content announces. Raises NoImageError if it is none that can be taken apart."""
     start = gz_pixels.header(bytes(view[: 1 << 16]))
     stream = zlib.decompressobj(-15)
     try:
         beginning = stream.decompress(view[start:], formats.MAGIC_BYTES)
     except zlib.error as error:
         raise ImageError(f"damaged gzip content ({error})") from None
-    if not stream.eof and formats.recognise(beginning) not in gz_pixels.INNER:
+    kind = formats.recognise(beginning)
+    if not stream.eof and kind in _NEVER:
         raise NoImageError
+    return kind
 
 
-__all__ = ["read", "write"]
+__all__ = ["read", "within", "write"]

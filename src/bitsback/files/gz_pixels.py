@@ -15,8 +15,9 @@ from bitsback.files.picture import MAX_SAMPLES, Buffer, Content, Images, NoImage
 INNER = ("idx", "npy", "pnm", "bmp", "tiff", "nifti", "nifti2", "fits", "mrc", "nrrd")
 
 
-def read(data: Buffer) -> Content:
-    """Take a gzip file apart. Raises ImageError if it is damaged, or holds nothing that can be taken apart."""
+def read(data: Buffer) -> Content | None:
+    """Take a gzip file apart; None if there are files within its content, which are taken apart with their deflate
+    streams. Raises ImageError if it is damaged, or holds nothing that can be taken apart."""
     view = memoryview(data)
     start = header(bytes(view[: 1 << 16]))
     inner = _inflate(view[start:])
@@ -24,6 +25,8 @@ def read(data: Buffer) -> Content:
     if kind not in INNER:
         raise NoImageError
     content = formats.read(kind, inner)
+    if formats.nests(content.recipe):
+        return None
     if not content.sure and not formats.holds(kind, inner, content):
         raise ImageError("the file in the gzip file would not come back unchanged")
     recipe: Recipe = {"format": "gzip", "header": start, "inner": content.recipe}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from bitsback.files import formats, tar, zips
+from bitsback.files import formats, gz, tar, zips
 from bitsback.files.packed import Sections
 from bitsback.files.picture import Recipe
 from bitsback.files.places import Inner, inner_files, spans_of
@@ -13,6 +13,10 @@ from bitsback.files.raster import Shape
 
 DEEPEST = 8
 """Files within files are listed down to here, whatever a recipe says."""
+
+
+MOST = 1 << 30
+"""Bytes of a file that may have others within, whatever its recipe says."""
 
 
 class Inside(NamedTuple):
@@ -30,6 +34,8 @@ def inside(recipe: Recipe, blob: bytes, shapes: Sequence[Shape], name: str = "",
 
     Raises ValueError, KeyError, TypeError ... if recipe, blob and shapes do not fit together.
     """
+    if recipe.get("format") == "gzip":
+        recipe, blob = gz.within(recipe, blob)
     if recipe.get("format") not in ("tar", "zip") or depth == DEEPEST:
         return
     known = {one.span.start: one for one in inner_files(recipe, blob, shapes)}
@@ -54,9 +60,13 @@ def _hollow(recipe: Recipe, blob: bytes, known: Sequence[Inner]) -> memoryview:
         gaps.append((at, rest.take(span.start - at)))
         at = span.end
     gaps.append((at, rest.rest()))
+    if at > MOST:
+        raise ValueError(f"a file in a file of {at:,} bytes")
     out = bytearray(at + len(gaps[-1][1]))
     for start, some in gaps:
         out[start : start + len(some)] = some
+    if recipe["format"] == "tar":
+        tar.fill(out, recipe)
     return memoryview(out)
 
 

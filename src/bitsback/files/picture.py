@@ -115,6 +115,16 @@ class Budget:
             raise ImageError("more pixels than are unpacked here")
         self.left -= size
 
+    def at_least(self, before: int, size: int) -> None:
+        """Of something with so many bytes that began with ``before`` left: what was taken since is part of that.
+
+        Raises ImageError if it is too much; then nothing is left, so that not all that follows is tried in vain.
+        """
+        self.left = min(self.left, before - size)
+        if self.left < 0:
+            self.left = 0
+            raise ImageError("more pixels than are unpacked here")
+
     def within(self) -> Budget:
         """For the files in a file, which share it. Raises ImageError if that is too deep."""
         if self.depth == DEEPEST:

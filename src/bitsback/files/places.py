@@ -12,7 +12,7 @@ files; then all bytes that belong to no span, in the order of the file.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from bitsback.errors import ImageError
-from bitsback.files import formats, words
+from bitsback.files import formats, gz, words
 from bitsback.files.codings import CODECS, codec_of
 from bitsback.files.packed import Sections, section
 from bitsback.files.picture import Budget, Buffer, Content, Images, NoImageError, Recipe
@@ -29,6 +29,8 @@ from bitsback.files.within import Read, attempt, write_inner
 
 MAX_SPANS = 1 << 16
 """In a file."""
+
+MAX_ALIGN = 1 << 16
 
 
 class Span(NamedTuple):
@@ -106,10 +108,14 @@ def read_places(
     budget: Budget | None = None,
     *,
     sparse: bool = False,
+    align: int = 1,
+    hollow: Callable[[int, bytes], bytes] | None = None,
 ) -> Content:
     """The content of a file whose samples, and files, were found.
 
-    ``sparse``: it may hold anything besides. Raises ImageError where they are not what was said.
+    ``sparse``: it may hold anything besides. ``align``: files in it are followed by what makes their sizes multiples of
+    that. ``hollow``: what is to be kept of bytes between places, of which the first one is given, too. Raises
+    ImageError where they are not what was said.
     """
     view = memoryview(data)
     budget = budget or Budget()
@@ -118,7 +124,7 @@ def read_places(
     taken: list[_Taken] = []
     for one in arrays:
         if isinstance(one, Files):
-            taken += _of_files(view, one, budget)
+            taken += _of_files(view, one, budget, align)
         elif isinstance(one, Numbers):
             taken.append(_of_numbers(view, one, budget))
         else:
@@ -133,13 +139,18 @@ def read_places(
     blob = [piece for one in taken for piece in one.blob]
     at = 0
     for span in order:
-        blob.append(bytes(view[at : span.start]))
+        blob.append(_between(view, at, span.start, hollow))
         at = span.end
-    blob.append(bytes(view[at:]))
+    blob.append(_between(view, at, len(view), hollow))
     recipe: Recipe = {"format": kind, "arrays": [one.recipe for one in taken]}
     sure = all(isinstance(one, Files) for one in arrays)  # each of which was put together again
     corrections = sum(one.corrections for one in taken)
     return Content(parts, recipe, b"".join(blob), sure, corrections=corrections)
+
+
+def _between(view: memoryview, start: int, stop: int, hollow: Callable[[int, bytes], bytes] | None) -> bytes:
+    some = bytes(view[start:stop])
+    return hollow(start, some) if hollow and some else some
 
 
 def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
@@ -147,7 +158,7 @@ def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     sections, left = Sections(blob), iter(parts)
     pieces: list[tuple[Span, bytes]] = []
     for one in recipe["arrays"]:
-        spans = _spans(one["at"])
+        spans = spans_of_one(one)
         made = (_files if "files" in one else _numbers if "words" in one else _samples)(one, spans, sections, left)
         for span, some in zip(spans, made, strict=True):
             if len(some) != span.size:
@@ -189,16 +200,18 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
     return out
 
 
-def _places(spans: Sequence[Span]) -> Recipe:
-    """Each span as the distance from the one before, and its size."""
+def _places(spans: Sequence[Span], align: int = 1) -> Recipe:
+    """Each span as the distance from the one before, and what makes its size a multiple of ``align``; and its size."""
     numbers, at = [], 0
     for span in spans:
         numbers += [span.start - at, span.size]
-        at = span.end
-    return {"at": numbers}
+        at = span.end + -span.size % align
+    return {"at": numbers} | ({"align": align} if align != 1 else {})
 
 
-def _spans(numbers: list[int]) -> list[Span]:
+def _spans(numbers: list[int], align: int = 1) -> list[Span]:
+    if not 1 <= align <= MAX_ALIGN:
+        raise ValueError("places that are aligned to nothing")
     if len(numbers) % 2 or not all(isinstance(number, int) for number in numbers):
         raise ValueError("places come in pairs of numbers")
     spans, at = [], 0
@@ -206,7 +219,7 @@ def _spans(numbers: list[int]) -> list[Span]:
         if at + gap < 0 or size < 0:
             raise ValueError("a place before the file")
         spans.append(Span(at + gap, size))
-        at = spans[-1].end
+        at = spans[-1].end + -size % align
     return spans
 
 
@@ -317,7 +330,9 @@ def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe
     choices: list[bytes] = []
     for number, span in enumerate(one.spans):
         due = _due(number, one.step, one.page)
-        plain, how, chosen, used = codec.decode(view[span.start : span.end], due)
+        data = view[span.start : span.end]
+        known = codec.alike(data, due, hows[-1][1]) if hows else None
+        plain, how, chosen, used = known or codec.decode(data, due)
         if len(plain) != due:
             raise ImageError(f"a piece of {len(plain)} bytes where {due} are due")
         _tell(hows, how)
@@ -382,7 +397,7 @@ class _Found(NamedTuple):
         return {"files": self.content.recipe} | ({"parts": count} if count != 1 else {})
 
 
-def _of_files(view: memoryview, one: Files, budget: Budget) -> list[_Taken]:
+def _of_files(view: memoryview, one: Files, budget: Budget, align: int) -> list[_Taken]:
     """What can be taken apart; those that follow each other and have a recipe in common stand together."""
     if len(one.front) * len(one.spans) > 4 * len(view) + (1 << 20):
         raise ImageError("much that goes in front of little")
@@ -407,7 +422,7 @@ def _of_files(view: memoryview, one: Files, budget: Budget) -> list[_Taken]:
         corrections = out[-1].corrections + found.content.corrections + len(found.chosen[0])
         out[-1] = out[-1]._replace(corrections=corrections)
     budget.left = inner.left
-    return [taken._replace(recipe=taken.recipe | _places(taken.spans)) for taken in out]
+    return [taken._replace(recipe=taken.recipe | _places(taken.spans, align)) for taken in out]
 
 
 def _found(view: memoryview, one: Files, number: int, budget: Budget) -> _Found | None:
@@ -418,15 +433,17 @@ def _found(view: memoryview, one: Files, number: int, budget: Budget) -> _Found 
         plain = b"".join((stored[:2], one.front, stored[2:])) if one.front else stored
         content = attempt(plain, budget, one.read)
         return _Found(span, content) if content else None
-    size, codec = one.sizes[number], codec_of(one.codec)
+    size, codec, before = one.sizes[number], codec_of(one.codec), budget.left
     try:
-        budget.take(size)
+        if size > before:
+            return None
         plain, how, chosen, used = codec.decode(stored, size)
         if len(plain) != size or codec.encode(plain, how, chosen, used) != stored[:used]:
             return None
+        content = attempt(plain, budget, one.read) or Content([], {}, plain)
+        budget.at_least(before, size)
     except (ImageError, ValueError, IndexError):
         return None
-    content = attempt(plain, budget, one.read) or Content([], {}, plain)
     return _Found(span, content, how, (chosen, bytes(stored[used:])))
 
 
@@ -456,7 +473,18 @@ class Inner(NamedTuple):
 
 def spans_of(recipe: Recipe) -> list[Span]:
     """All places of a file."""
-    return [span for one in recipe["arrays"] for span in _spans(one["at"])]
+    return [span for one in recipe["arrays"] for span in spans_of_one(one)]
+
+
+def spans_of_one(one: Recipe) -> list[Span]:
+    """The places of an array, or of files. Raises ValueError if there are no such."""
+    return _spans(one["at"], one.get("align", 1))
+
+
+def pass_spans(one: Recipe, sections: Sections) -> None:
+    """Pass what the blob says of the spans of an array."""
+    for _ in one["at"] if one.get("codec") else ():  # two for each span
+        sections.section()
 
 
 def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterator[Inner]:
@@ -473,11 +501,10 @@ def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterato
             else:
                 layout = msgspec.convert(one.get("layout", {}), Layout)
                 sections.take(layout.beside(shapes[start]) if one.get("beside") else 0)
-            for _ in one["at"] if one.get("codec") else ():  # two for each span
-                sections.section()
+            pass_spans(one, sections)
             start += each
             continue
-        for span in _spans(one["at"]):
+        for span in spans_of_one(one):
             *_, inner = (sections.section() for _ in range(3 if one.get("codec") else 1))
             yield Inner(one["files"], inner, list(shapes[start : start + each]), start, span, sections.at)
             start += each
@@ -488,6 +515,8 @@ def innermost(recipe: Recipe, blob: bytes, shapes: Sequence[Shape], part: int) -
 
     Raises ValueError, KeyError, TypeError ... if recipe, blob and shapes do not fit together.
     """
+    while "inner" in recipe:
+        recipe, blob = gz.within(recipe, blob)
     if not formats.nests(recipe):
         return recipe, blob, range(len(shapes))
     for one in inner_files(recipe, blob, shapes):
@@ -506,7 +535,9 @@ __all__ = [
     "Span",
     "inner_files",
     "innermost",
+    "pass_spans",
     "read_places",
     "spans_of",
+    "spans_of_one",
     "write_places",
 ]

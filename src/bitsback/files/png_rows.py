@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
-from bitsback.files.deflate.coder import pack, unpack
+from bitsback.files.deflate.coder import pack_chain, unpack_chain
 from bitsback.files.filters import apply_filters, filter_sums, unfilter
 from bitsback.files.picture import Images
 from bitsback.files.raster import pack_bits, unpack_bits
@@ -160,10 +160,10 @@ def explain_choices(kinds: Bytes, passes: list[Bytes], header: Header) -> tuple[
         if not wrong[order]:
             return order, b""
     best = min(wrong, key=wrong.__getitem__)
-    plainly = _packed(kinds)
+    plainly = pack_chain(kinds, 5)
     if len(best) == 5 or set(kinds.tolist()) <= set(map(int, best)):
         ranks = np.argmax(_ranked(sums, best) == kinds[:, None], axis=1).astype(np.uint8)
-        if len(packed := _packed(ranks)) < len(plainly):
+        if len(packed := pack_chain(ranks, 5)) < len(plainly):
             return [best], packed
     return [], plainly
 
@@ -175,7 +175,7 @@ def choices(choice: Choice, packed: bytes, passes: list[Bytes], header: Header) 
         return np.full(height, choice, np.uint8)
     if isinstance(choice, str):
         return _best(_sums(passes, header), choice)
-    symbols = _unpacked(packed, height)
+    symbols = unpack_chain(packed, 5, height)
     if not choice:
         return symbols
     kinds: Bytes = np.take_along_axis(_ranked(_sums(passes, header), choice[0]), symbols[:, None].astype(np.intp), 1)
@@ -210,27 +210,3 @@ def _filters(order: str) -> Bytes:
     if not len(kinds) or int(kinds.max()) > 4:
         raise ValueError("unknown filters")
     return kinds
-
-
-def _packed(symbols: Bytes) -> bytes:
-    """Numbers from 0 to 4: five lists, by the number before."""
-    before = np.concatenate([np.zeros(1, np.uint8), symbols[:-1]])
-    order = np.argsort(before, kind="stable")
-    return pack(symbols[order].astype(np.int64), np.bincount(before, minlength=5))
-
-
-def _unpacked(data: bytes, count: int) -> Bytes:
-    values, counts = unpack(data, 5, count)
-    if int(counts.sum()) != count or (count and int(values.max()) > 4):
-        raise ValueError("the filters of a PNG do not fit its rows")
-    at = (np.cumsum(counts) - counts).tolist()
-    ends = np.cumsum(counts).tolist()
-    symbols, before, listed = np.empty(count, np.uint8), 0, values.tolist()
-    for row in range(count):
-        place = at[before]
-        if place == ends[before]:
-            raise ValueError("the filters of a PNG do not fit its rows")
-        at[before] += 1
-        before = listed[place]
-        symbols[row] = before
-    return symbols

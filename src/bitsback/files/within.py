@@ -22,10 +22,10 @@ def attempt(data: Buffer, budget: Budget, read: Read | None = None) -> Content |
     if (name is None and read is None) or budget.left <= 0:
         return None
     try:
+        before = budget.left
         content = read(data, budget) if read else formats.read(name or "", data, budget=budget)
         check_bulk(content.recipe, [part.shape for part in content.parts], len(data))
-        if not formats.nests(content.recipe):  # what does has taken its files' bytes
-            _take(budget, content)
+        budget.at_least(before, sum(part.nbytes for part in content.parts))
         same = content.sure or formats.write(content.recipe, content.blob, content.parts) == data
         return content if same and content.exact else None
     except (ImageError, FormatError):
@@ -34,14 +34,6 @@ def attempt(data: Buffer, budget: Budget, read: Read | None = None) -> Content |
         raise
     except Exception:  # whatever a damaged file does to a parser
         return None
-
-
-def _take(budget: Budget, content: Content) -> None:
-    """Take its samples. What goes beyond the budget ends it, so that not all that follows is tried in vain."""
-    size = sum(part.nbytes for part in content.parts)
-    if size > budget.left:
-        budget.left = 0
-    budget.take(size)
 
 
 def write_inner(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:

@@ -11,7 +11,10 @@ numbers are close integers, and the file is put together again bit by bit, NaNs 
 
 from __future__ import annotations
 
+import io
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -125,12 +128,27 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     if layout.table and int(parts[0].max()) >= layout.table:
         raise ValueError("an index beyond the table")
     stored = [np.ascontiguousarray(part.reshape(parts[0].shape).transpose(layout.order)).reshape(-1) for part in parts]
-    out = np.empty(stored[0].size, layout.dtype)
-    for first in range(0, len(out), _AT_ONCE):  # so that it takes little more than the file
+    file = io.BytesIO()
+    file.write(blob[:head])
+    for first in range(0, stored[0].size, _AT_ONCE):  # so that it takes little more than the file
         some = [part[first : first + _AT_ONCE] for part in stored]
         words = extra[some[0]] if layout.table else _joined(some, layout) + extra[0]
-        out[first : first + _AT_ONCE] = _unordered(words, layout.kind)
-    return b"".join((blob[:head], out.data, blob[head:rest]))
+        file.write(np.ascontiguousarray(_unordered(words, layout.kind), layout.dtype).data)
+    file.write(blob[head:rest])
+    return file.getvalue()
+
+
+def numbers(layout: Layout, blob: bytes, parts: Sequence[Images]) -> NDArray[Any]:
+    """The array of numbers itself, in the shape of its first part. Raises ValueError if that does not fit together."""
+    if len(parts) != 1 + layout.low_planes or len(blob) < layout.extra:
+        raise ValueError("the arrays do not fit the layout")
+    native = layout.dtype.newbyteorder("=")
+    extra = np.frombuffer(blob[len(blob) - layout.extra :], layout.dtype.newbyteorder("<")).astype(native)
+    if layout.table and int(parts[0].max()) >= layout.table:
+        raise ValueError("an index beyond the table")
+    words = extra[parts[0]] if layout.table else _joined(list(parts), layout) + extra[0]
+    kind = layout.kind if layout.kind != "f" or layout.bits > 8 else "u"
+    return _unordered(words, layout.kind).view(f"{kind}{layout.bits // 8}")
 
 
 def part_count(recipe: Recipe) -> int:

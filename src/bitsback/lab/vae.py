@@ -13,16 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.ans import MAX_PRECISION
-from bitsback.codecs import Bernoulli, BitsBack, Family, PosteriorBuckets, TwoPart, Uniform
+from bitsback.codecs import Bernoulli, BitsBack, Family, PosteriorBuckets, TwoPart, Uniform, bucket_centres
 from bitsback.errors import FormatError
 from bitsback.lab.beta_binomial import LOG_LIMIT, Rows
 
@@ -89,7 +87,7 @@ class FloatVAE:
 
     def likelihood(self, z: NDArray[Any], bits: int | None = None) -> Family:
         """p(x | z) for buckets (n, latents): the decoder network is given their medians."""
-        return self._pixels(bucket_medians(bits or self.bits)[z], self.precision)
+        return self._pixels(bucket_centres(bits or self.bits).astype(np.float32)[z], self.precision)
 
     def posterior(self, x: Images) -> PosteriorBuckets:
         """q(z | x), moved to the grid of :class:`PosteriorBuckets`."""
@@ -164,17 +162,6 @@ class FloatVAE:
         hidden = np.maximum(x @ w[f"{side}.0.weight"] + w[f"{side}.0.bias"], 0)
         out: Floats = hidden @ w[f"{side}.1.weight"] + w[f"{side}.1.bias"]
         return out
-
-
-@cache
-def bucket_medians(bits: int) -> Floats:
-    """The median of each of ``2**bits`` buckets of equal mass under N(0, 1).
-
-    >>> bucket_medians(2).round(3)
-    array([-1.15 , -0.319,  0.319,  1.15 ], dtype=float32)
-    """
-    normal, buckets = NormalDist(), 1 << bits
-    return np.array([normal.inv_cdf((k + 0.5) / buckets) for k in range(buckets)], np.float32)
 
 
 def _sigmoid(x: Floats) -> Floats:

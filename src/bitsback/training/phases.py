@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bitsback.codecs import bucket_centres
+from bitsback.codecs import bucket_codes
 from bitsback.kinds.context.network import companding, every_difference
 from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.kinds.phases.codec import MIDDLE, prediction, surroundings
@@ -155,7 +155,7 @@ class TrainablePhases(nn.Module):
         seen = torch.from_numpy(np.ascontiguousarray(without_lenders(x).transpose(0, 3, 1, 2)))
         kl, z = drawn(self.encoder(seen.to(next(self.parameters()).device).float() * scale), self.quantised)
         if self.quantised:
-            codes = torch.from_numpy(bucket_centres(self.latents.bits)).to(z) / UNIT
+            codes = torch.from_numpy(bucket_codes(self.latents.bits)).to(z) / UNIT
             nearest = torch.searchsorted((codes[:-1] + codes[1:]) / 2, z.detach())
             z = straight_through(codes[nearest], z)
         return kl / math.log(2), self.decoder(z)

@@ -16,8 +16,11 @@ from kernels import bounds
 bounds.check()
 from bitsback.errors import ImageError
 from bitsback.files.deflate import put_together, take_apart
+from bitsback.files.deflate.recipe import Walk, read_only, rules_of
+from bitsback.files.deflate.stream import parse
 from files.deflate.streams import plain_bytes, pressed, tampered
 rng = np.random.default_rng(0)
+none = np.empty(0, np.int64)
 for _ in range(40):
     stream = pressed(rng, plain_bytes(rng, 9000))
     for one in (stream, tampered(rng, stream)):
@@ -26,6 +29,9 @@ for _ in range(40):
         except ImageError:
             continue
         assert put_together(found, rules, corrections) == one[:size]
+        for family in range(4):
+            walk = Walk(read_only(found), none, rules_of(6, 8, 0, 15, family))
+            walk.corrections(parse(one, len(found))[1], 1 << 20, int(rng.integers(40)))
         for bad in (rng.bytes(int(rng.integers(1, 60))), tampered(rng, corrections or b"a")):
             try:
                 family = int(rng.integers(4))

@@ -46,13 +46,3 @@ def test_any_stream() -> None:
             corrections = Walk(read_only(found), NOTHING, rules_of(*rules)).corrections(choices, 1 << 20)
             assert corrections is not None
             assert write(found, rebuild(found, Recipe(rules, corrections))) == one[:size]
-
-
-def test_no_flushes_in_a_plan() -> None:
-    plain = bytes(100)
-    zlib_rules, planned = (6, 8, 0, 15, 0), (9, 8, 0, 15, CHEAPEST)
-    flushed = Walk(read_only(plain), np.array([100], np.int64), rules_of(*zlib_rules))
-    corrections = flushed.corrections(rebuild(plain, Recipe(zlib_rules)), 1 << 20)
-    assert corrections
-    with pytest.raises(ValueError, match="plan"):
-        rebuild(plain, Recipe(planned, corrections))

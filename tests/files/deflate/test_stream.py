@@ -1,4 +1,5 @@
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from bitsback.errors import ImageError
 from bitsback.files.deflate import put_together, take_apart
-from bitsback.files.deflate.coder import pack, unpack
+from bitsback.files.deflate.coder import CONTEXTS, UNKNOWN, pack, pack_chain, unpack_chain
 from bitsback.files.deflate.stream import parse, write
 
 
@@ -101,9 +102,21 @@ def test_cut_off_and_large_streams_are_refused():
 
 
 @pytest.mark.parametrize("count", [0, 1, 1024, 1025, 60_000])
-def test_lists_of_numbers_that_are_all_alike_are_read_again(count: int) -> None:
-    values, counts = np.zeros(count, np.int64), np.array([0, count, 0])
-    packed = pack(values, counts)
-    read, of_each = unpack(packed, 3, 1 << 20)
-    assert read.tolist() == values.tolist() and (not count or of_each.tolist() == counts.tolist())
+def test_numbers_that_are_all_alike_are_read_again(count: int) -> None:
+    packed = pack_chain(np.zeros(count, np.uint8), 5)
+    assert unpack_chain(packed, 5, count).tolist() == [0] * count
     assert len(packed) <= 16 + count // 500
+
+
+@given(st.lists(st.integers(0, 4), max_size=300), st.binary(max_size=40))
+def test_chains_of_numbers(values: list[int], data: bytes) -> None:
+    assert unpack_chain(pack_chain(np.array(values, np.uint8), 5), 5, len(values)).tolist() == values
+    with suppress(ValueError):
+        assert unpack_chain(data, 5, 50).max() < 5
+
+
+def test_what_takes_too_many_bytes_is_not_packed() -> None:
+    events, chances = np.arange(1000), np.full(CONTEXTS, UNKNOWN, np.int64)
+    packed = pack(events, chances)
+    assert packed is not None and pack(events, chances, len(packed)) == packed
+    assert pack(events, chances, len(packed) - 1) is None and pack(events, chances, 10) is None

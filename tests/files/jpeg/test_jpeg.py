@@ -10,10 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import jpeg_reader
 from bitsback.errors import BitsBackError, FormatError
 from bitsback.files import Picture, parse, write
 from bitsback.kinds.jpeg.layout import Component, Layout
+from bitsback_decoder import jpeg as jpeg_reader
 
 
 def scene(height: int, width: int, seed: int = 0) -> Image.Image:

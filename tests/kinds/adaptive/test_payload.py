@@ -386,3 +386,16 @@ def test_adaptive_payloads_are_pinned():
         payload = encode_as(array, tag)
         assert hashlib.sha256(payload).hexdigest().startswith(start)
         assert np.array_equal(decode(payload, len(array), array.shape[1:], array.dtype), array)
+
+
+def test_in_haste_least_squares_are_for_images_that_tell_of_one_another() -> None:
+    y, x = np.mgrid[:64, :80]
+    noise = np.random.default_rng(0).integers(0, 3, (2, 64, 80))
+    waves = (100 + 40 * np.sin(x / 5 + y / 9) + 30 * np.sin(y * x / 90) + noise).astype(np.uint8)[..., None]
+    same = np.concatenate([waves[:1], waves[:1] + noise[1][..., None].astype(np.uint8) // 2])
+    for images, squares in ((waves[:1], False), (same, True)):
+        quick, whole = coding.encode(images, quick=True), coding.encode(images)
+        assert (coding.REGRESSED <= quick[0] < coding.MIXING) == squares
+        assert len(whole) <= len(quick)
+        for payload in (quick, whole):
+            assert np.array_equal(coding.decode(payload, len(images), images.shape[1:], np.uint8), images)

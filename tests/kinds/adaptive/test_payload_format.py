@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from adaptive_reader import Bands, decoded, decoded_lots
 from bitsback.kinds.adaptive import bands
 from bitsback.kinds.adaptive import payload as coding
 from bitsback.kinds.adaptive.payload import encode, encode_as
 from bitsback.kinds.lots import lots_of
+from bitsback_decoder.adaptive import Bands, decoded, decoded_lots
 
 
 def picture(n, channels, dtype, shape=(11, 17)):

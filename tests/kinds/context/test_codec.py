@@ -11,9 +11,9 @@ from bitsback.codecs.testing import check_codec, random_stack
 from bitsback.errors import CodecError, EmptyStackError
 from bitsback.kinds.context.codec import ContextCodec
 from bitsback.kinds.context.network import MARGIN, ContextNetwork, Tap, plane
+from bitsback_decoder.context import REACHED, PlainContext
+from bitsback_decoder.stack import PlainStack
 from contexts import CONTENTS, KINDS, Kind, Noise, Reference, picture, stack_of_pictures, tiny_context
-from models.plain import PlainStack
-from models.plain_context import REACHED, PlainContext
 
 CASES = [
     pytest.param(channels, reference, maps, levels, id=f"{channels}-{reference}-{maps}-{levels}")
@@ -40,7 +40,7 @@ def codec_of(
 
 
 def plain_of(network: ContextNetwork, levels: int) -> PlainContext:
-    """The codec of tests/models/plain_context.py, from what a model file holds."""
+    """The codec of bitsback_decoder, from what a model file holds."""
     tensors = {name: tensor.ravel().tolist() for name, tensor in network.tensors().items()}
     spec = msgspec.json.decode(msgspec.json.encode(network.spec))
     return PlainContext(spec, tensors.__getitem__, network.channels, levels)

@@ -1,4 +1,4 @@
-"""The regression's kernels against integers without bounds (tests/models/plain_context.py), at their limits."""
+"""The regression's kernels against integers without bounds (decoder/), at their limits."""
 
 from functools import cache
 
@@ -9,8 +9,8 @@ from bitsback.kernels import kernel
 from bitsback.kernels.vectors import LANES
 from bitsback.kinds.context.network import SKEW
 from bitsback.kinds.context.regression import factorise, innovate, memory, predict, recall, remember, weigh
-from models import plain_context
-from models.plain_context import REACHED, Regression, decayed
+from bitsback_decoder import context as plain_context
+from bitsback_decoder.context import REACHED, Regression, decayed
 
 
 @kernel

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archive import plain_reader
 from bitsback.errors import CodecError, FormatError
 from bitsback.kinds.base import Images
 from bitsback.kinds.filtered import CODER, payload
 from bitsback.kinds.lots import lots_of
+from bitsback_decoder import archive as plain_reader
 
 KERNELS = True
 

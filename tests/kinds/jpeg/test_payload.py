@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import jpeg_reader
 from bitsback.errors import BitsBackError, CodecError
 from bitsback.kinds.jpeg import CODER, known, payload
 from bitsback.kinds.jpeg.layout import MAX_SIDE, Component, Layout
+from bitsback_decoder import jpeg as jpeg_reader
 
 Blocks = np.ndarray
 

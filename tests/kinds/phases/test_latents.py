@@ -89,11 +89,11 @@ def test_the_posterior_does_not_look_at_what_lends() -> None:
     other[:, ::2, 1::2] ^= 255
     other[:, 1::2, ::2] ^= 255
     assert np.array_equal(without_lenders(images), without_lenders(other))
-    for part in ("delta", "rho"):
+    for part in ("mean", "scale"):
         assert np.array_equal(getattr(one.posterior(images), part), getattr(one.posterior(other), part))
     other = images.copy()
     other[:, 0, 0] ^= 255
-    assert not np.array_equal(one.posterior(images).delta, one.posterior(other).delta)
+    assert not np.array_equal(one.posterior(images).mean, one.posterior(other).mean)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,4 +1,4 @@
-"""Lists of small numbers as bytes: an adaptive binary coder (carryless, 32 bits), whose bits are chosen by the list.
+"""Small numbers as bytes: an adaptive binary coder (carryless, 32 bits), whose bits are chosen by the number's list.
 
 Every number, plus one, is written as how many bits follow the first (in unary) and then those bits. Each bit has a
 probability that learns: from those at the same place of numbers of the same list.
@@ -9,117 +9,124 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.kernels import helper, kernel
+from bitsback.kernels import kernel, routine
 
-CONTEXTS = 512
-"""Probabilities of a list: 40 for the unary part, the rest for bits of numbers."""
+CONTEXTS = 128
+"""Probabilities of a list: 24 for the unary part, then those for the first bits of numbers, and for bits by place."""
+_UNARY, _LONGEST, _BY_PLACE, _PLACES = 24, 11, 120, 8
 _ADAPT = 250
-_NUMBERS, _NUMBERS_A_BYTE = 1024, 512
-"""No more numbers than these, and those for each byte, are packed: what is all alike gets more bytes than it needs."""
-_ONE = 1 << 22
+ONE = 1 << 22
+USED = 8
+"""Bits of how often a probability was used, below it."""
+UNKNOWN = ONE // 2 << USED
+"""A probability of which nothing is known."""
+_MOST_BITS = 33
 
-LOW, HIGH, AT, CODE = range(4)
+LOW, HIGH, AT, CODE, FAULT = range(5)
+CODER = 5
+"""Places in a state: those of the coder, and whether something went wrong."""
 
 
-@helper
-def context_of(bits, place, prefix):  # type: ignore[no-untyped-def]
-    """Where the probability of a bit is, ``place`` bits from the end of ``bits``, after ``prefix`` (led by a one)."""
-    if bits - place <= 3:
-        return 40 + 8 * bits + prefix
-    return 400 + place
+@routine
+def code_number(name, value, state, source, known):  # type: ignore[no-untyped-def]
+    """Code a number of a list into bytes (``known``), or decode and return it.
+
+    ``state`` begins with :data:`LOW`, :data:`HIGH`, :data:`AT`, :data:`CODE`, :data:`FAULT`. ``source``, int64, has for
+    each list :data:`CONTEXTS` probabilities of a one, in 2^-22, times 2^8, and how often it was used; then the bytes.
+    """
+    value = value + 1
+    bits = 0
+    place = -1
+    prefix = np.int64(1)
+    while place != 0:
+        if place < 0:
+            context = min(bits, _UNARY - 1)
+            bit = 1 if value >> (bits + 1) > 0 else 0
+        else:
+            context = _BY_PLACE + min(place - 1, _PLACES - 1)
+            if bits - place < 3:
+                context = _UNARY + 8 * min(bits, _LONGEST) + prefix
+            bit = (value >> (place - 1)) & 1
+        chance = source[name * CONTEXTS + context]
+        used = chance & ((1 << USED) - 1)
+        chance >>= USED
+        span = state[HIGH] - state[LOW]
+        part = min(max(chance >> 6, 1), 65535)
+        middle = state[LOW] + (span >> 16) * part + (((span & 65535) * part) >> 16)
+        if known == 0:
+            bit = 1 if state[CODE] <= middle else 0
+        if bit == 1:
+            state[HIGH] = middle
+            chance += ((ONE - chance) * 2) // (2 * used + 3)
+        else:
+            state[LOW] = middle + 1
+            chance -= (chance * 2) // (2 * used + 3)
+        source[name * CONTEXTS + context] = chance << USED | min(used + 1, _ADAPT)
+        while (state[LOW] ^ state[HIGH]) >> 24 == 0:
+            byte = state[HIGH] >> 24
+            if state[AT] >= source.size:
+                if known:
+                    state[FAULT] = 1
+                    return np.int64(0)
+                byte = np.int64(0)
+            elif known:
+                source[state[AT]] = byte
+            else:
+                byte = source[state[AT]]
+            state[CODE] = (state[CODE] << 8 & 0xFFFFFFFF) | byte
+            state[AT] += 1
+            state[LOW] = state[LOW] << 8 & 0xFFFFFFFF
+            state[HIGH] = (state[HIGH] << 8 & 0xFFFFFFFF) | 255
+        if place >= 0:
+            prefix = prefix << 1 | bit
+            place -= 1
+        elif bit == 0:
+            place = bits
+        else:
+            bits += 1
+            if bits == _MOST_BITS:
+                state[FAULT] = 1
+                return np.int64(0)
+    return prefix - 1
 
 
 @kernel
-def code(values, counts, data, coder, chances, known):  # type: ignore[no-untyped-def]
-    """Code numbers into bytes (``known``) or decode them.
-
-    ``values`` int64: all lists in a row; ``counts`` int64: how many each has. ``coder``: :data:`LOW`, :data:`HIGH`,
-    :data:`AT`, :data:`CODE`. ``chances``, int32 (lists + 1, CONTEXTS, 2): probabilities of a one in 2^-22, and how
-    often each was used. Returns False if there is no room for the bytes or numbers.
-    """
-    done = 0
-    for name in range(counts.size):
-        left = np.int64(1)
-        row = counts.size
-        going = 2
-        while going > 0:
-            # First how many there are, then each
-            value = np.int64(0)
-            if known:
-                value = (counts[name] if going == 2 else values[done]) + 1
-            bits = 0
-            place = -1
-            prefix = np.int64(1)
-            while True:
-                if place < 0:
-                    context = bits
-                    bit = 1 if value >> (bits + 1) > 0 else 0
-                else:
-                    context = context_of(bits, place, prefix)
-                    bit = (value >> place) & 1
-                chance = np.int64(chances[row, context, 0])
-                used = np.int64(chances[row, context, 1])
-                span = coder[HIGH] - coder[LOW]
-                middle = coder[LOW] + (span >> 16) * min(max(chance >> 6, 1), 65535)
-                middle += ((span & 65535) * min(max(chance >> 6, 1), 65535)) >> 16
-                if not known:
-                    bit = 1 if coder[CODE] <= middle else 0
-                if bit == 1:
-                    coder[HIGH] = middle
-                    chances[row, context, 0] = chance + ((_ONE - chance) * 2) // (2 * used + 3)
-                else:
-                    coder[LOW] = middle + 1
-                    chances[row, context, 0] = chance - (chance * 2) // (2 * used + 3)
-                if used < _ADAPT:
-                    chances[row, context, 1] = used + 1
-                while (coder[LOW] ^ coder[HIGH]) >> 24 == 0:
-                    if known:
-                        if coder[AT] >= data.size:
-                            return False
-                        data[coder[AT]] = coder[HIGH] >> 24
-                    else:
-                        byte = np.int64(data[coder[AT]]) if coder[AT] < data.size else np.int64(0)
-                        coder[CODE] = (coder[CODE] << 8 & 0xFFFFFFFF) | byte
-                    coder[AT] += 1
-                    coder[LOW] = coder[LOW] << 8 & 0xFFFFFFFF
-                    coder[HIGH] = (coder[HIGH] << 8 & 0xFFFFFFFF) | 255
-                if place < 0:
-                    if bit == 1:
-                        bits += 1
-                        if bits == 40:
-                            return False
-                        continue
-                    place = bits
-                else:
-                    prefix = prefix << 1 | bit
-                place -= 1
-                if place < 0:
-                    break
-            value = prefix - 1
-            if going == 2:
-                if done + value > values.size:
-                    return False
-                counts[name] = value
-                left = value
-                row = name
-                going = 1 if left > 0 else 0
-            else:
-                values[done] = value
-                done += 1
-                left -= 1
-                if left == 0:
-                    going = 0
-    return True
+def one_number(name, state, source):  # type: ignore[no-untyped-def]
+    """Decode a number of a list."""
+    return code_number(np.int64(name), np.int64(0), state, source, 0)
 
 
-def pack(values: NDArray[np.int64], counts: NDArray[np.int64]) -> bytes:
-    """Lists of numbers (0 to 2^32), one after the other, and how many each has; nothing if all are empty."""
-    if not len(values):
+@kernel
+def _code_all(events, state, source):  # type: ignore[no-untyped-def]
+    """Code numbers, each as ``list << 32 | number``."""
+    for i in range(events.size):
+        code_number(events[i] >> 32, events[i] & 0xFFFFFFFF, state, source, 1)
+
+
+@kernel
+def _code_chain(values, lists, state, source):  # type: ignore[no-untyped-def]
+    """Decode numbers, each of the list whose number is the one before. Returns False if there is no such list."""
+    name = np.int64(0)
+    for i in range(values.size):
+        if name >= lists:
+            return False
+        name = code_number(name, name, state, source, 0)
+        values[i] = name
+    return name < lists and state[FAULT] == 0
+
+
+def pack(events: NDArray[np.int64], chances: NDArray[np.int64], most: int = 1 << 62) -> bytes | None:
+    """Numbers, each as ``list << 32 | number``, by ``chances`` (:data:`CONTEXTS` for each list) at first; nothing for
+    none. None if that takes more than ``most`` bytes."""
+    if not len(events):
         return b""
-    data = np.empty(64 + 12 * len(values) + len(counts), np.uint8)
-    coder = np.array([0, 0xFFFFFFFF, 0, 0], np.int64)
-    code(values, counts.astype(np.int64), data, coder, _chances(len(counts)), 1)
-    size = int(coder[AT])
+    first = len(chances)
+    source = np.empty(first + min(64 + 12 * len(events), most + 8), np.int64)
+    source[:first] = chances
+    coder = np.array([0, 0xFFFFFFFF, first, 0, 0], np.int64)
+    _code_all(events, coder, source)
+    if coder[FAULT]:
+        return None
     # As few bytes as name a number of the last interval; those that follow are read as zeros
     for more in range(5):
         step = 1 << (32 - 8 * more)
@@ -127,23 +134,32 @@ def pack(values: NDArray[np.int64], counts: NDArray[np.int64]) -> bytes:
         if last <= coder[HIGH]:
             break
     ending = (last >> (32 - 8 * more)).to_bytes(more, "big") if more else b""
-    stripped = (data[:size].tobytes() + ending).rstrip(b"\0")
-    return stripped.ljust(-(-(len(values) - _NUMBERS) // _NUMBERS_A_BYTE), b"\0")
+    packed = source[first : coder[AT]].astype(np.uint8).tobytes() + ending
+    packed = packed.rstrip(b"\0") or b"\0"
+    return packed if len(packed) <= most else None
 
 
-def unpack(data: bytes, lists: int, most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The inverse. Raises ValueError if the bytes hold more than ``most`` numbers, or than so many bytes can."""
-    counts = np.zeros(lists, np.int64)
-    if not data:
-        return np.empty(0, np.int64), counts
-    values = np.empty(min(most, _NUMBERS + _NUMBERS_A_BYTE * len(data)), np.int64)
-    coder = np.array([0, 0xFFFFFFFF, 4, int.from_bytes(data[:4].ljust(4, b"\0"), "big")], np.int64)
-    if not code(values, counts, np.frombuffer(bytearray(data), np.uint8), coder, _chances(lists), 0):
-        raise ValueError("a damaged list of corrections")
-    return values[: int(counts.sum())], counts
+def unpack(data: bytes, chances: NDArray[np.int64], state: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What :func:`code_number` decodes from; and a state to begin with, into ``state``."""
+    state[: FAULT + 1] = 0, 0xFFFFFFFF, len(chances) + 4, int.from_bytes(data[:4].ljust(4, b"\0"), "big"), 0
+    return np.concatenate([chances, np.frombuffer(data, np.uint8).astype(np.int64)])
 
 
-def _chances(lists: int) -> NDArray[np.int32]:
-    chances = np.zeros((lists + 1, CONTEXTS, 2), np.int32)
-    chances[:, :, 0] = _ONE // 2
-    return chances
+def pack_chain(values: NDArray[np.uint8], lists: int) -> bytes:
+    """Numbers from 0 to ``lists`` - 1, each in the list whose number is the one before (the first: 0)."""
+    before = np.concatenate([np.zeros(1, np.int64), values[:-1].astype(np.int64)])
+    packed = pack(before << 32 | values, _flat(lists))
+    assert packed is not None
+    return packed
+
+
+def unpack_chain(data: bytes, lists: int, count: int) -> NDArray[np.uint8]:
+    """The inverse. Raises ValueError if there are no such numbers."""
+    values, state = np.empty(count, np.uint8), np.empty(CODER, np.int64)
+    if not _code_chain(values, lists, state, unpack(data, _flat(lists), state)):
+        raise ValueError("a damaged list of numbers")
+    return values
+
+
+def _flat(lists: int) -> NDArray[np.int64]:
+    return np.full(lists * CONTEXTS, UNKNOWN, np.int64)

@@ -2,14 +2,16 @@
 
 A walk that predicts what an encoder chose either compares (``known``) or repeats, by the same code: it asks
 :func:`agreed` wherever the encoder had a choice, and where prediction and choice differ, :func:`number` takes or gives
-what there is to know. Agreements are counted: a list holds how many there were before each disagreement, and when it
-is used up, all that follows is as predicted. So what is predicted entirely needs no corrections at all.
+what there is to know. Agreements are counted: a list holds how many there were before each disagreement, or that all
+that follows is as predicted. Numbers are coded (:mod:`.coder`) in the order in which a walk that repeats asks for them;
+so nothing has to say how many there are. What is predicted entirely needs no corrections at all.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from bitsback.files.deflate.coder import CODER, FAULT, code_number
 from bitsback.kernels import helper, routine
 
 KINDS = 20
@@ -49,31 +51,43 @@ OTHER_LENGTH = RUNS + 12
 """The first of the lists of lengths where another match was predicted, by how long that is: by kinds of predictions."""
 LISTS = OTHER_LENGTH + 8
 
-RUNNING, EVENTS, FAULT, WORK = 2 * LISTS, 3 * LISTS, 3 * LISTS + 1, 3 * LISTS + 2
-"""Places in a state, which begins with where each list goes on in ``events`` and, from ``LISTS``, where it ends (both
-for reading): from ``RUNNING``, how many agreements there were since the last disagreement, or are left before the
-next one (-1: not known yet); how many events there are; whether something went wrong; steps that searches may take."""
-STATE = 3 * LISTS + 3
+RUNNING, OPEN, EVENTS = CODER, CODER + LISTS, CODER + 2 * LISTS
+NUMBERS, WORK, STATE = EVENTS + 1, EVENTS + 2, EVENTS + 3
+"""Places in a state, which begins with that of the coder. From ``RUNNING``, how many agreements there were since the
+last disagreement, or are left before the next one (-1: nobody asked yet); from ``OPEN``, which event will tell how
+many; how many events there are, and how many of these are corrections; steps that searches may take."""
 
 ENOUGH = 1 << 40
+
+
+@helper
+def begin(name, state, events):  # type: ignore[no-untyped-def]
+    """Where the choices are known: from here on a walk that repeats them has to know when the next one differs."""
+    if state[RUNNING + name] < 0:
+        state[RUNNING + name] = 0
+        state[OPEN + name] = state[EVENTS]
+        events[state[EVENTS]] = np.int64(name) << 32
+        state[EVENTS] += 1
 
 
 @routine
 def agreed(name, truth, state, events, known):  # type: ignore[no-untyped-def]
     """Whether prediction and choice agree: ``truth``, where that is known, or else what the list says."""
-    left = state[RUNNING + name]
     if known:
+        begin(name, state, events)
+        left = state[RUNNING + name]
         if truth:
             state[RUNNING + name] = left + 1
             return True
-        put(name, left, state, events)
-        state[RUNNING + name] = 0
+        if count_one(state, events):
+            events[state[OPEN + name]] = np.int64(name) << 32 | (left + 1)
+            state[RUNNING + name] = -1
         return False
+    left = state[RUNNING + name]
     if left < 0:
-        left = ENOUGH
-        if state[name] < state[LISTS + name]:
-            left = events[state[name]]
-            state[name] += 1
+        left = code_number(name, left, state, events, 0) - 1
+        if left < 0:
+            left = np.int64(ENOUGH)
     state[RUNNING + name] = left - 1
     return left > 0
 
@@ -84,26 +98,23 @@ agreed_at_once = helper(agreed.function)
 
 @routine
 def number(name, value, state, events, known):  # type: ignore[no-untyped-def]
-    """``value``, appended to the list, where it is known; or else the next one (0, and a fault, if there is none)."""
+    """``value``, appended to the list, where it is known; or else the next one."""
     if known:
-        put(name, value, state, events)
+        if count_one(state, events):
+            events[state[EVENTS]] = np.int64(name) << 32 | value
+            state[EVENTS] += 1
         return value
-    at = state[name]
-    if at >= state[LISTS + name]:
-        state[FAULT] = 1
-        return value * 0
-    state[name] = at + 1
-    return events[at]
+    return code_number(name, value * 0, state, events, 0)
 
 
 @helper
-def put(name, value, state, events):  # type: ignore[no-untyped-def]
-    """Append a number to a list."""
-    if state[EVENTS] >= events.size:
+def count_one(state, events):  # type: ignore[no-untyped-def]
+    """Whether there is room for another correction; there always is for the beginnings of all lists."""
+    if state[NUMBERS] >= events.size - RUNS:
         state[FAULT] = 1
-    else:
-        events[state[EVENTS]] = np.int64(name) << 32 | value
-        state[EVENTS] += 1
+        return False
+    state[NUMBERS] += 1
+    return True
 
 
 @helper

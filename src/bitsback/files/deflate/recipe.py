@@ -15,8 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.files.deflate import walk as walks
-from bitsback.files.deflate.coder import pack, unpack
-from bitsback.files.deflate.lists import EVENTS, FAULT, FLUSHES, LISTS, ODD_BITS, RUNNING, STATE, WORK
+from bitsback.files.deflate.chances import CHANCES
+from bitsback.files.deflate.coder import FAULT, one_number, pack, unpack
+from bitsback.files.deflate.lists import (
+    ENOUGH,
+    EVENTS,
+    FLUSHES,
+    LISTS,
+    NUMBERS,
+    ODD_BITS,
+    RUNNING,
+    RUNS,
+    STATE,
+    WORK,
+)
 from bitsback.files.deflate.plan import CODES, MOST_MATCHES, TREES, plan, tell
 from bitsback.files.deflate.stream import Stream
 from bitsback.files.deflate.symbols import (
@@ -111,15 +123,11 @@ def rules_of(level: int, memory: int, strategy: int, window: int, family: int = 
 
 def rebuild(plain: Buffer, recipe: Recipe) -> Stream:
     """What the encoder chose. Raises ValueError if the recipe cannot be followed."""
-    events, counts = unpack(recipe.corrections, LISTS, _EVENTS + 12 * len(plain))
-    return Walk(read_only(plain), _NONE, rules_of(*recipe.rules)).followed(events, counts)
+    return Walk(read_only(plain), _NONE, rules_of(*recipe.rules)).followed(recipe.corrections)
 
 
 _NONE = np.empty(0, np.int64)
 _NO_ITEMS = np.empty(0, np.int32)
-
-_EVENTS = 1 << 13
-"""Numbers that correct a stream: so many, and 12 for each plain byte, are more than its size allows them to be."""
 
 
 def read_only(plain: Buffer) -> NDArray[np.uint8]:
@@ -149,6 +157,7 @@ class Walk:
     def __init__(self, plain: NDArray[np.uint8], flushes: Integers, rules: Integers, steps: int = MANY) -> None:
         self.plain, self.flushes, self.rules = plain, flushes, rules
         self.state = np.zeros(STATE, np.int64)
+        self.state[RUNNING : RUNNING + LISTS] = -1
         self.state[WORK] = self._work = min(steps, most_steps(len(plain)))
         self.planned = int(rules[walks.SEARCH]) == PLANNED
         self._choice, self._codes = np.empty(0, np.int32), np.empty((0, CODES), np.uint8)
@@ -160,73 +169,82 @@ class Walk:
 
     def cost(self, stream: Stream, limit: int, room: int) -> int:
         """How many numbers correct the first tokens; many if more than ``room``, or if it cannot be done."""
-        events = np.empty(room, np.int64)
+        events = np.empty(room + RUNS, np.int64)
         count, _ = self._tokens(stream.tokens, stream.blocks.copy(), events, 1, limit)
-        return int(self.state[EVENTS]) if count >= 0 and not self.state[FAULT] else MANY
+        return int(self.state[NUMBERS]) if count >= 0 and not self.state[FAULT] else MANY
 
     def corrections(self, stream: Stream, most: int, room: int = MANY) -> bytes | None:
         """All corrections; None if they take more than ``most`` bytes or ``room`` numbers, or cannot be written."""
         needed = 8 * min(most, len(stream.tokens)) + (64 + self.planned * 2 * CODES) * len(stream.blocks) + 400
-        events = np.empty(min(needed, room), np.int64)
+        events = np.empty(min(needed, room) + RUNS, np.int64)
         blocks = stream.blocks.copy()
         if self.planned and (self._tell(blocks, stream.items, events, 1) < 0 or not self._plan(blocks, events, 1)):
             return None
         count, tokens = self._tokens(stream.tokens, blocks, events, 1, MANY)
         if count < 0 or self._shapes(tokens, blocks, stream.items, events, 1) < 0 or self.state[FAULT]:
             return None
-        events = np.concatenate([events[: self.state[EVENTS]], self._rest(stream)])
-        names = events >> 32
-        order = np.argsort(names, kind="stable")
-        corrections = pack(events[order] & 0xFFFFFFFF, np.bincount(names, minlength=LISTS))
-        return corrections if len(corrections) <= most else None
+        odd = _odd_bits(stream)
+        if not self.state[NUMBERS] and not len(self.flushes) + len(odd):
+            return b""
+        flushes = _NONE if self.planned else FLUSHES << 32 | np.append(np.diff(self.flushes, prepend=0) + 1, 0)
+        events = np.concatenate([flushes, events[: self.state[EVENTS]], odd, [ODD_BITS << 32]])
+        return pack(events.astype(np.int64), CHANCES, most)
 
-    def followed(self, events: Integers, counts: Integers) -> Stream:
+    def followed(self, corrections: bytes) -> Stream:
         """What corrections lead to. Raises ValueError."""
-        ends = np.cumsum(counts)
-        self.state[:LISTS], self.state[LISTS : 2 * LISTS] = ends - counts, ends
-        self.state[RUNNING : RUNNING + LISTS] = -1
-        self.flushes = np.cumsum(self._list(FLUSHES, events))
-        if len(self.flushes) and self.flushes[-1] >> 1 > len(self.plain):
-            raise ValueError("a flush after the end of a deflate stream")
-        room = min(
-            len(self.plain) // int(self.rules[walks.MAX_TOKENS]) + 2 * len(events) + 4, _most_blocks(len(self.plain))
-        )
+        if corrections:
+            events = unpack(corrections, CHANCES, self.state)
+            if not self.planned:
+                self.flushes = self._flushes_told(events)
+        else:
+            events = _NONE
+            self.state[RUNNING : RUNNING + LISTS] = ENOUGH
+        room = _most_blocks(len(self.plain))
+        if not corrections:
+            room = min(room, len(self.plain) // int(self.rules[walks.MAX_TOKENS]) + 4)
         blocks = np.zeros((room, BLOCK), np.int32)
         if self.planned:
-            told = -1 if len(self.flushes) else self._tell(blocks, _NO_ITEMS, events, 0)
+            told = self._tell(blocks, _NO_ITEMS, events, 0)
             if told < 0 or not self._plan(blocks := blocks[:told], events, 0):
                 raise ValueError("corrections to the plan of a deflate stream that do not fit")
         count, tokens = self._tokens(np.empty(0, np.int32), blocks, events, 0, MANY)
-        if count < 0:
+        if count < 0 or self.state[FAULT]:
             raise ValueError("corrections to the tokens of a deflate stream that do not fit")
         blocks = blocks[:count]
         items = np.empty(320 * count, np.int32)
         described = self._shapes(tokens, blocks, items, events, 0)
-        if described < 0:
+        if described < 0 or self.state[FAULT]:
             raise ValueError("corrections to the blocks of a deflate stream that do not fit")
-        odd = self._list(ODD_BITS, events).reshape(-1, 2)
-        places = np.cumsum(odd[:, 0])
-        if len(places) and places[-1] > count:
-            raise ValueError("bits after the last block of a deflate stream")
-        padding = int(odd[places == count, 1].sum())
-        odd, places = odd[places < count], places[places < count]
-        blocks[places, PAD] = odd[:, 1]
+        padding = self._odd_bits_told(blocks, events) if corrections else 0
         return Stream(tokens[: int(blocks[:, COUNT].sum())], blocks, items[:described], padding)
 
-    def _rest(self, stream: Stream) -> Integers:
-        """Flushes and bits without meaning as events."""
-        events = [FLUSHES << 32 | int(step) for step in np.diff(self.flushes, prepend=0)]
-        odd = [(int(place), int(stream.blocks[place, PAD])) for place in np.flatnonzero(stream.blocks[:, PAD])]
-        if stream.padding:
-            odd.append((len(stream.blocks), stream.padding))
-        before = 0
-        for place, bits in odd:
-            events += [ODD_BITS << 32 | place - before, ODD_BITS << 32 | bits]
-            before = place
-        return np.array(events, np.int64)
+    def _flushes_told(self, events: Integers) -> Integers:
+        """Where the encoder was asked to flush. Raises ValueError."""
+        flushes: list[int] = []
+        at = 0
+        while step := self._next(FLUSHES, events):
+            at += step - 1
+            if at >> 1 > len(self.plain) or len(flushes) == _most_blocks(len(self.plain)):
+                raise ValueError("a flush after the end of a deflate stream")
+            flushes.append(at)
+        return np.array(flushes, np.int64)
 
-    def _list(self, name: int, events: Integers) -> Integers:
-        return events[self.state[name] : self.state[LISTS + name]]
+    def _odd_bits_told(self, blocks: NDArray[np.int32], events: Integers) -> int:
+        """Put bits without meaning into ``blocks``; returns those after the last. Raises ValueError."""
+        place = padding = 0
+        while step := self._next(ODD_BITS, events):
+            place += step - 1
+            bits = self._next(ODD_BITS, events)
+            if place > len(blocks) or self.state[FAULT]:
+                raise ValueError("bits after the last block of a deflate stream")
+            if place == len(blocks):
+                padding = bits
+            else:
+                blocks[place, PAD] = bits
+        return padding
+
+    def _next(self, name: int, events: Integers) -> int:
+        return int(one_number(name, self.state, events))
 
     def _tell(self, blocks: NDArray[np.int32], items: NDArray[np.int32], events: Integers, known: int) -> int:
         """Sizes and types of blocks, before all else. Returns how many there are, -1 if that cannot be."""
@@ -265,6 +283,18 @@ class Walk:
         scratch = (np.empty((3, 580), np.int64), np.empty((4, 580), np.int32), np.empty((5, 320), np.uint8))
         arrays = (tokens, self.plain, blocks, items, self._codes, *_NUMBERS, *scratch, self.state, events)
         return int(shape(len(self.plain), self.rules, *arrays, known))
+
+
+def _odd_bits(stream: Stream) -> Integers:
+    """Bits without meaning as events."""
+    odd = [(int(place), int(stream.blocks[place, PAD])) for place in np.flatnonzero(stream.blocks[:, PAD])]
+    if stream.padding:
+        odd.append((len(stream.blocks), stream.padding))
+    events, before = [], 0
+    for place, bits in odd:
+        events += [ODD_BITS << 32 | (place - before + 1), ODD_BITS << 32 | bits]
+        before = place
+    return np.array(events, np.int64)
 
 
 _NUMBERS = (CODE_ORDER, FIXED_LENGTHS, LENGTH_EXTRA, LENGTH_CODE, DISTANCE_EXTRA, DISTANCE_CODE)

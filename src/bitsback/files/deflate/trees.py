@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bitsback.files.deflate.coder import FAULT
 from bitsback.files.deflate.lists import (
     BLOCK_TYPE,
     CODE_CODE,
@@ -12,7 +13,6 @@ from bitsback.files.deflate.lists import (
     CODE_ITEM,
     CODE_LENGTH,
     COUNTS,
-    FAULT,
     ITEM_DELTAS,
     ITEMS,
     TYPES,

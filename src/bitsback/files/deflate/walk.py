@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from bitsback.files.deflate.coder import FAULT
 from bitsback.files.deflate.lists import (
     ALIAS,
     BLOCK_END,
     ENDS,
     FAR,
-    FAULT,
     HOPS,
     LAST,
     LAZY_LENGTH,
     LITERAL_LENGTH,
     OTHER_LENGTH,
-    RUNNING,
-    RUNS,
+    STATE,
     WORK,
     agreed,
     agreed_at_once,
+    begin,
     number,
     signed,
     unsigned,
@@ -320,7 +320,8 @@ def walk(  # type: ignore[no-untyped-def]
             if blocks[block, TYPE] == STORED:
                 free = 2
         elif known:
-            for i in range(RUNNING, RUNNING + RUNS):
+            begin(BLOCK_END, state, events)
+            for i in range(STATE):
                 saved[i] = state[i]
             if blocks[block, TYPE] == STORED and kept > 0:
                 agreed(BLOCK_END, False, state, events, known)
@@ -417,11 +418,11 @@ def walk(  # type: ignore[no-untyped-def]
                     if chosen & LENGTHS == LONGEST and not agreed(ALIAS, not alias, state, events, known):
                         tokens[token] = chosen + 1
                 elif free == 1:
-                    state[RUNNING + 2 * kind_of_prediction(predicted, best) + missed] += 1
+                    agreed(2 * kind_of_prediction(predicted, best) + missed, True, state, events, known)
                     missed = 0
                     tokens[token] = chosen
                     if chosen & LENGTHS == LONGEST:
-                        state[RUNNING + ALIAS] += 1
+                        agreed(ALIAS, True, state, events, known)
                 length = chosen & LENGTHS
                 if free == 2:
                     length = min(length, stop - at)
@@ -447,8 +448,9 @@ def walk(  # type: ignore[no-untyped-def]
                     key = hash_of(plain, inserted, bits, shift)
                     if heads[key] == inserted:
                         heads[key] = chains[inserted & _MASK]
-            for i in range(RUNNING, RUNNING + RUNS):
-                state[i] = saved[i]
+            for i in range(STATE):
+                if i != WORK:
+                    state[i] = saved[i]
             at = start
             token = first
             missed = missed_before

@@ -17,13 +17,17 @@ class Adaptive:
 
     tag, id, name, learns, pace = 1, "", "adaptive", True, 1 << 19
 
+    def __init__(self, quick: bool = False) -> None:
+        """``quick``: images are coded by what takes little time, unless the rest gains much. Decoding is the same."""
+        self._quick = quick
+
     def accepts(self, shape: Shape, dtype: DTypeLike, levels: int | None = None) -> bool:
         return np.dtype(dtype) in (np.uint8, np.uint16)
 
     def encode(self, images: Images, threads: int = 1) -> bytes:
         from bitsback.kinds.adaptive import payload as coding  # it loads the compiler
 
-        return coding.encode(images)
+        return coding.encode(images, self._quick)
 
     def decode(self, payload: bytes, count: int, shape: Shape, dtype: DTypeLike = np.uint8, threads: int = 1) -> Images:
         from bitsback.kinds.adaptive import payload as coding
@@ -33,7 +37,7 @@ class Adaptive:
     def encode_lots(self, lots: Sequence[Images], threads: int = 1) -> bytes:
         from bitsback.kinds.adaptive import payload as coding
 
-        return coding.encode_lots(lots)
+        return coding.encode_lots(lots, self._quick)
 
     def decode_lots(
         self, payload: bytes, lots: Sequence[Lot], dtype: DTypeLike = np.uint8, threads: int = 1
@@ -57,4 +61,4 @@ class Adaptive:
         coding.prove()
 
 
-CODER = Adaptive()
+CODER, QUICK = Adaptive(), Adaptive(quick=True)

@@ -47,6 +47,10 @@ _RUN = 2
 _SERIES, _SERIES_SAMPLES = 4, 1 << 16
 """... and so many, with about so many samples, to see whether they are much like those before them."""
 
+_ALIKE = 0.3
+"""Images that follow one another may tell of one another if so many pixels are as much like those before as like those
+to the left."""
+
 _PLACES = 3
 """Samples of large images are windows from so many times so many places."""
 
@@ -57,8 +61,8 @@ _FURTHER, _GOES_ON = 1 << 17, 0.75
 """... after a closer look, at so many samples: what one gained it gains again, so much of it, with each four times as
 many ..."""
 
-_GAIN = 0.99
-"""What takes longer must be smaller by this factor."""
+_GAIN, _MUCH = 0.99, 0.9
+"""What takes longer must be smaller by this factor; and if there is no time, by that one."""
 
 _LOST = 2
 """Where smooth images take so many times as much as the best, least squares do not come close; but in the light of an
@@ -84,8 +88,10 @@ _MIXED_LEVELS = 1 << 12
 """Grey images of more values than this are not drawn."""
 
 
-def encode(images: Images) -> bytes:
+def encode(images: Images, quick: bool = False) -> bytes:
     """Code uint8 or uint16 images (n, H, W, C); the payload is at most one byte longer than the samples.
+
+    ``quick``: by least squares, which take six times as long as the rest, only where they gain much.
 
     >>> import numpy as np
     >>> ramp = np.arange(64 * 64, dtype=np.uint16).reshape(1, 64, 64, 1)
@@ -100,8 +106,8 @@ def encode(images: Images) -> bytes:
     if images.size == 0:
         return b"\x00"
     images = np.ascontiguousarray(images)
-    choices = _close(images)
-    payload = _encode_apart(images, choices[0].size) or _smallest(images, choices)
+    choices = _close(images, quick)
+    payload = _encode_apart(images, choices[0].size, quick) or _smallest(images, choices)
     return payload if len(payload) <= images.nbytes else encode_as(images, 0)
 
 
@@ -124,23 +130,28 @@ def decode(payload: bytes, count: int, shape: tuple[int, int, int], dtype: DType
     return _decode(memoryview(payload), whole, dtype, frozenset())
 
 
-def encode_lots(lots: Sequence[Images]) -> bytes:
-    """Code lots of images (n, H, W, C) of one type and number of channels: shape by shape, or as drawings together."""
+def encode_lots(lots: Sequence[Images], quick: bool = False) -> bytes:
+    """Code lots of images (n, H, W, C) of one type and number of channels: shape by shape, or as drawings together.
+    ``quick``: see :func:`encode`."""
+
+    def one(images: Images) -> bytes:
+        return encode(images, quick)
+
     lots = [np.ascontiguousarray(images) for images in lots if images.size]
     if not lots:
         return b""
     found = _form_of_lots(lots)
     if found is None or not drawable([Lot(n, (*shape[:2], 1)) for n, shape in lots_of(found.lots)]):
-        return bytes([SHAPES]) + encode_shapes(encode, lots)
+        return bytes([SHAPES]) + encode_shapes(one, lots)
     known.prove_encoding(known.group(MIXING, found.lots[0].dtype), encode_as)
     some = _some_shapes(lots_of(lots))
     ratio = _MAYBE
     if some:
-        apart = encode_shapes(encode, [lots[number] for number in some])
+        apart = encode_shapes(one, [lots[number] for number in some])
         ratio = len(apart) / len(mixing.encode([found.lots[number] for number in some]))
     payloads = []
     if ratio < 1:
-        payloads.append(bytes([SHAPES]) + encode_shapes(encode, lots))
+        payloads.append(bytes([SHAPES]) + encode_shapes(one, lots))
     if ratio >= _MAYBE:
         payloads.append(found.prefix + bytes([MIXING]) + mixing.encode(found.lots))
     return min(payloads, key=len)
@@ -279,11 +290,11 @@ class _Choice(NamedTuple):
     """Of the form by the variant, if the sample was all of it."""
 
 
-def _encode_apart(images: Images, together: float) -> bytes | None:
+def _encode_apart(images: Images, together: float, quick: bool) -> bytes | None:
     """A payload for each image, if they are few, not all of one kind, and may take less than ``together``."""
     if not 1 < len(images) <= _APART_IMAGES or images[0].size < _APART_SAMPLES or not _differ(images):
         return None
-    choices = [_close(image[None]) for image in images]
+    choices = [_close(image[None], quick) for image in images]
     kinds = {(best.form.prefix[:1], best.tag & 0xC0 or best.tag) for best, *_ in choices}
     if len(kinds) == 1 or sum(best.size for best, *_ in choices) > _APART * together:
         return None
@@ -307,9 +318,9 @@ def _smallest(images: Images, choices: list[_Choice]) -> bytes:
     return min((one.form.prefix + (one.payload or encode_as(one.form.images, one.tag)) for one in choices), key=len)
 
 
-def _close(images: Images) -> list[_Choice]:
+def _close(images: Images, quick: bool) -> list[_Choice]:
     """What is worth a closer look, the most promising first, by a sample."""
-    estimates = [one for form in _forms(images) for one in _estimates(form)]
+    estimates = [one for form in _forms(images) for one in _estimates(form, quick)]
     estimates.sort(key=lambda choice: choice.size)
     return [choice for choice in estimates[:_TRIED] if choice.size <= _CLOSE * estimates[0].size]
 
@@ -319,7 +330,8 @@ def _closer(close: list[_Choice]) -> list[_Choice]:
     one sample to the next, it is expected to go on to gain, less and less."""
     samples = _FURTHER
     while len(close) > 1:
-        parts = [_part(one.form.images, samples, _SERIES) for one in close]
+        most = max(one.form.images.shape[3] for one in close)  # of each form so many pixels, not samples
+        parts = [_part(one.form.images, samples * one.form.images.shape[3] // most, _SERIES) for one in close]
         if any(part is one.form.images for part, one in zip(parts, close, strict=True)):
             break
         sizes = [
@@ -337,7 +349,7 @@ def _closer(close: list[_Choice]) -> list[_Choice]:
     return close
 
 
-def _estimates(form: _Form) -> list[_Choice]:
+def _estimates(form: _Form, quick: bool) -> list[_Choice]:
     """What variants would take, judged by a sample."""
     sample = _sample(form.images)
     factor = form.images.size / sample.size
@@ -351,7 +363,7 @@ def _estimates(form: _Form) -> list[_Choice]:
     smooths = [one for one in found if SMOOTH <= one.tag < REGRESSED]
     if not smooths or (min(smooths).size > _LOST * min(found).size and not _goes_on(_series(form.images))):
         return found
-    return found + _regressed(form, min(smooths))
+    return found + _regressed(form, min(smooths), quick)
 
 
 def _goes_on(images: Images) -> bool:
@@ -360,24 +372,37 @@ def _goes_on(images: Images) -> bool:
     return bool(before * images.size < left * (images.size - images[0].size))
 
 
-def _regressed(form: _Form, smooth_one: _Choice) -> list[_Choice]:
+def _alike(images: Images) -> bool:
+    """Whether many of the pixels are as much like those before."""
+    if len(images) == 1 or images.shape[2] == 1:
+        return len(images) > 1
+    before, left = (np.abs(np.diff(images.astype(np.int32), axis=axis)) for axis in (0, 2))
+    return bool((before[:, :, 1:] <= left[1:]).mean() > _ALIKE)
+
+
+def _regressed(form: _Form, smooth_one: _Choice, quick: bool) -> list[_Choice]:
     """The best of least squares with no, one or two references, if it gains enough for the time it takes over the best
     of smooth images, whose colours it transforms alike."""
     series = _series(form.images)
-    tag, best = smooth_one.tag - SMOOTH + REGRESSED, len(encode_as(series, smooth_one.tag))
+    alike = _alike(series)
+    if quick and not alike:
+        return []
+    known = smooth_one.payload if series is form.images else None
+    tag, best = smooth_one.tag - SMOOTH + REGRESSED, len(known or encode_as(series, smooth_one.tag))
     per_byte = smooth_one.size / best
     found: list[_Choice] = []
-    for references in range(min(len(series), regressed.MOST_REFERENCES + 1)):
+    most = regressed.MOST_REFERENCES if alike else 0
+    for references in range(min(len(series), most + 1)):
         if not regressed.takes(form.images.shape, tag - REGRESSED) or not regressed.takes(
             series.shape, tag - REGRESSED
         ):
             break
         payload = encode_as(series, tag)
-        if len(payload) <= _GAIN * best:
+        if len(payload) <= (_MUCH if quick and not found else _GAIN) * best:
             best = len(payload)
             whole = payload if series is form.images else None
             found = [_Choice(best * per_byte, tag, form, whole)]
-        elif references:
+        elif references and not (quick and references == 1):
             break
         tag += regressed.REFERENCE
     return found

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.ans import Stack
-from bitsback.codecs import PosteriorBuckets, Uniform, bucket_centres, quarter
+from bitsback.codecs import PosteriorBuckets, Uniform, bucket_codes, quarter
 from bitsback.errors import EmptyStackError
 from bitsback.kinds.phases.codec import Images, PhasesCodec, Ready
 from bitsback.kinds.phases.grids import lent
@@ -49,11 +49,12 @@ class Latents:
         """q(z | x12) of images, channels in coding order, of which the grids that lend are not looked at."""
         seen = np.ascontiguousarray(without_lenders(x).transpose(0, 3, 1, 2)) * self._scale
         out = self._encode(seen)
-        return PosteriorBuckets(out[:, : self.spec.count], quarter(out[:, self.spec.count :]), self.spec.bits)
+        delta, narrowness = out[:, : self.spec.count], out[:, self.spec.count :]
+        return PosteriorBuckets.from_codes(delta, quarter(narrowness), self.spec.bits)
 
     def maps(self, z: NDArray[np.uint16], bits: int | None = None) -> NDArray[np.uint8]:
         """What latents say: uint8 (n, height, width, map)."""
-        out = self._decode(bucket_centres(self.spec.bits if bits is None else bits)[z])
+        out = self._decode(bucket_codes(self.spec.bits if bits is None else bits)[z])
         return np.ascontiguousarray(out.reshape(len(z), *self.spec.decoder.output).transpose(0, 2, 3, 1))
 
 

@@ -38,8 +38,8 @@ Images = NDArray[np.uint8]
 """(n, height, width, channels), samples in 0..levels - 1."""
 
 LANES = 8
-MANY_SAMPLES = 1 << 17
-"""From so many samples on, a stack has eight lanes: 4 bytes of overhead each, and a faster coder."""
+MANY_SAMPLES = 1 << 20
+"""From so many samples on, a stack has eight lanes: 8 bytes of overhead each, and a faster coder."""
 
 PRIMED = 255
 MAX_RUNS = 255

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.ans import Stack
-from bitsback.codecs import BitsBack, Codec, Family, PosteriorBuckets, TwoPart, Uniform, bucket_centres, quarter
+from bitsback.codecs import BitsBack, Codec, Family, PosteriorBuckets, TwoPart, Uniform, bucket_codes, quarter
 from bitsback.kinds.base import Bits, Shape, Tensors, WithLatents
 from bitsback.kinds.context.codec import PRECISION, ContextCodec
 from bitsback.kinds.noise import noise
@@ -107,7 +107,7 @@ class VAE(WithLatents):
         context network, of each given those before it."""
         image = self.config.image
         shape = (len(z), image.height, image.width, image.channels)
-        out = self._decoder(bucket_centres(self.latent_bits if bits is None else bits)[z])
+        out = self._decoder(bucket_codes(self.latent_bits if bits is None else bits)[z])
         if self._context is not None:
             maps = out.reshape(len(z), self._context.spec.map, -1)
             return ContextCodec(self._context, shape, image.levels, maps, self._order)
@@ -118,7 +118,7 @@ class VAE(WithLatents):
     def posterior(self, x: Images) -> PosteriorBuckets:
         """q(z | x)."""
         delta, rho = self._posterior(x)
-        return PosteriorBuckets(delta, rho, self.latent_bits)
+        return PosteriorBuckets.from_codes(delta, rho, self.latent_bits)
 
     def codec(self, n: int) -> Codec[Images]:
         """n images side by side, with bits back (Townsend, Bird & Barber, section 2.2)."""
@@ -129,7 +129,7 @@ class VAE(WithLatents):
 
         def best(x: Images) -> Latents:
             delta, _ = self._posterior(x)
-            centres = bucket_centres(bits).astype(np.uint16)
+            centres = bucket_codes(bits).astype(np.uint16)
             return np.searchsorted((centres[:-1] + centres[1:]) // 2, delta).astype(np.uint16)
 
         return TwoPart(self.prior(1, bits), lambda z: self.likelihood(z, bits), best)
@@ -148,9 +148,9 @@ def information(posterior: PosteriorBuckets) -> NDArray[np.float64]:
     """KL of each latent from its prior in bits, (n, latents): a sum over all buckets."""
     bits, rows = posterior.bits_per_symbol, []
     buckets = np.repeat(np.arange(1 << bits, dtype=np.uint16)[None], posterior.shape[1], axis=0)
-    for one in zip(posterior.delta, posterior.rho, strict=True):
-        delta, rho = (np.broadcast_to(each[:, None], buckets.shape) for each in one)
-        cost = PosteriorBuckets(delta, rho, bits).bits(buckets)
+    for one in zip(posterior.mean, posterior.scale, strict=True):
+        mean, scale = (np.broadcast_to(each[:, None], buckets.shape) for each in one)
+        cost = PosteriorBuckets(mean, scale, bits).bits(buckets)
         rows.append((np.exp2(-cost) * (bits - cost)).sum(1))
     return np.array(rows).reshape(posterior.shape)
 

@@ -1,8 +1,7 @@
-"""A second reader of archives, written from docs/format.md alone: slow, with nothing of the package but the hash.
+"""Archives, by docs/format.md alone.
 
 It checks what the text says that a reader has to, lists and extracts every member, and finds what is left of a damaged
-file. Payloads of kinds are decoded by tests/adaptive_reader.py and tests/models/plain_model.py, which were written from
-the text as well.
+file. What does not hold is an AssertionError, or another error of Python's.
 """
 
 import hashlib
@@ -18,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 import xxhash
 
-import adaptive_reader
-import jpeg_reader
-from archive import plain_files
-from models.plain_model import SlowModel
+from bitsback_decoder import adaptive, jpeg
+from bitsback_decoder import files as image_files
+from bitsback_decoder.model import SlowModel
+from bitsback_decoder.tables import DICTIONARY
 
 DATA, DIRECTORY, MODEL, INDEX, PARITY = 1, 2, 3, 4, 5
 FILE, FOLDER, SYMLINK, HARDLINK = range(4)
@@ -503,11 +502,11 @@ def coloured(kind, source, lots, own, before, after, model):
     assert all(
         1 <= count <= min(top, 65536 if rare else 256 ** after[1]) for count, top in zip(counts, most, strict=True)
     )
-    row = adaptive_reader.decoded(source.take(source.varint()), 1, 1, sum(counts), *before)[0][0]
+    row = adaptive.decoded(source.take(source.varint()), 1, 1, sum(counts), *before)[0][0]
     tables = [np.array(row[end - count : end]) for count, end in zip(counts, np.cumsum(counts), strict=True)]
     listed = []
     if rare and (count := source.varint()):
-        listed = adaptive_reader.decoded(source.take(source.varint()), 1, 1, count, 1, 2)[0][0]
+        listed = adaptive.decoded(source.take(source.varint()), 1, 1, count, 1, 2)[0][0]
         listed = [int(np.asarray(one).reshape(-1)[0]) for one in listed]
     elif rare:
         assert source.take(source.varint()) == b"\0"
@@ -528,14 +527,12 @@ def lots_of(kind, data, lots, channels, sample_bytes, model):
         return filtered(data, lots, channels, sample_bytes)
     if kind == 5:
         assert [lot[:2] for lot in lots] == [[8, 8]] and (channels, sample_bytes) == (1, 2)
-        return list(jpeg_reader.decoded(data, lots[0][2]))
+        return list(jpeg.decoded(data, lots[0][2]))
     if len(lots) == 1:
         height, width, n = lots[0]
         return list(decoded(kind, data, (n, height, width, channels), sample_bytes, model))
     if kind == 1:
-        return adaptive_reader.decoded_lots(
-            data, [(n, height, width) for height, width, n in lots], channels, sample_bytes
-        )
+        return adaptive.decoded_lots(data, [(n, height, width) for height, width, n in lots], channels, sample_bytes)
     source, numbers, out = Bytes(data), defaultdict(list), {}
     at = 0
     for height, width, n in lots:
@@ -593,7 +590,7 @@ def decoded(kind, data, shape, sample_bytes, model):
     if kind == 0:
         return np.frombuffer(data, f"<u{sample_bytes}").reshape(shape)
     if kind == 1:
-        return adaptive_reader.decoded(data, *shape, sample_bytes)
+        return adaptive.decoded(data, *shape, sample_bytes)
     assert sample_bytes == 1 and model.config["kind"] == {2: "context", 3: "vae"}[kind]
     if kind == 2:
         images, stacks = model.decode_pieces(data, *shape[:3])
@@ -705,17 +702,17 @@ def file_of(recipe, blob, arrays):
         return blob[: recipe["head"]] + middle + blob[recipe["head"] :]
     if recipe["format"] == "jpeg":
         (blocks,) = arrays
-        return jpeg_reader.file_of(recipe, blob, blocks)
+        return jpeg.file_of(recipe, blob, blocks)
     if "arrays" in recipe:
-        from archive import plain_places
+        from bitsback_decoder import places
 
-        return plain_places.file_of(recipe["arrays"], blob, arrays)
+        return places.file_of(recipe["arrays"], blob, arrays, recipe.get("headers", 0))
     if recipe["format"] == "words":
         return words(recipe, blob, arrays)
     if "images" in recipe:
-        return plain_files.png(recipe, Bytes(blob), arrays)
+        return image_files.png(recipe, Bytes(blob), arrays)
     if "members" in recipe:
-        return (plain_files.gzip if recipe["format"] == "gzip" else plain_files.npz)(
+        return (image_files.gzip if recipe["format"] == "gzip" else image_files.npz)(
             recipe, Bytes(blob), arrays, file_of
         )
     if recipe["format"] == "pnm":
@@ -756,7 +753,7 @@ class Found(NamedTuple):
     arrays: list
 
 
-def read(data, dictionary, models=()):
+def read(data, dictionary=DICTIONARY, models=()):
     """The system, and all members that count, by name. ``models``: files of models that are not in the archive."""
     system, chunks, removed = chunks_of(data)
     assert all(chunk.sound for chunk in chunks)

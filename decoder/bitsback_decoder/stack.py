@@ -1,25 +1,11 @@
 """Distributions and the stack, written from docs/format.md ("Payloads of kinds with weights"), not from the code.
 
-Python's integers alone, one symbol at a time, and nothing of the package but the bytes of its tables. Slow; that it
-agrees with the package shows that the text is complete.
+Python's integers alone, one symbol at a time, and nothing else but tables.
 """
 
-import struct
 from bisect import bisect_right
-from pathlib import Path
 
-import bitsback
-
-TABLES = Path(bitsback.__file__).parent / "codecs" / "tables"
-
-
-def unpacked(kind, data):
-    return [value for (value,) in struct.iter_unpack(f"<{kind}", data)]
-
-
-def table(name, kind):
-    return unpacked(kind, (TABLES / f"{name}.bin").read_bytes())
-
+from bitsback_decoder.tables import table, unpacked
 
 F, G, Q = table("logistic", "I"), table("normal", "I"), table("quantiles", "i")
 INVERSE_SCALES, INVERSE_RATIOS = table("inverse_scales", "q"), table("inverse_ratios", "q")
@@ -47,7 +33,7 @@ def posterior(b, delta, rho):
     def start(k):
         if k in (0, 2**b):
             return 2**24 * (k > 0)
-        position = 2**30 + (((Q[k * 2 ** (13 - b)] - (delta - 128) * 2**15) * INVERSE_RATIOS[rho]) >> 14)
+        position = 2**30 + (((Q[k * 2 ** (13 - b)] - (delta - 128) * 2**15) * INVERSE_RATIOS[191 - 2 * rho]) >> 14)
         return ((sigmoid(G, position) * (2**24 - 2**b)) >> 32) + k
 
     return 24, 2**b, start

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from archive.plain_deflate import deflated, numbers
+from bitsback_decoder.deflate import Numbers, deflated
 
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
@@ -102,7 +102,7 @@ def png(recipe, blob, arrays):
 def pieces_of(frame, entry, depth, interlace, blob):
     """The bodies of the chunks of an image."""
     how = entry.get("filter", 0)
-    told = numbers(section(blob), 5) if isinstance(how, list) else None
+    told = Numbers(section(blob)) if isinstance(how, list) else None
     corrections = section(blob) if entry.get("corrected") else b""
     lines = filtered_rows(frame, depth, interlace, how, told)
     stream = deflated(lines, entry["deflate"], corrections)
@@ -119,7 +119,7 @@ def pieces_of(frame, entry, depth, interlace, blob):
 def filtered_rows(frame, depth, interlace, how, told):
     channels = frame.shape[2]
     step = math.ceil(channels * depth / 8)
-    out, before, at = [], 0, [0] * 5
+    out, before = [], 0
     for x, y, dx, dy in ADAM7 if interlace else [(0, 0, 1, 1)]:
         samples = frame[y::dy, x::dx]
         if not samples.size:
@@ -139,11 +139,11 @@ def filtered_rows(frame, depth, interlace, how, told):
                 ranked = sorted(order, key=lambda k: sums[k])
                 rank = 0
                 if told is not None:
-                    rank, at[before] = told[before][at[before]], at[before] + 1
+                    rank = told.next(before)
+                    assert rank < 5
                     before = rank
                 kind = ranked[rank] if order else rank
             out.append(bytes([kind]) + every[kind].astype(np.uint8).tobytes())
-    assert told is None or at == [len(each) for each in told]
     return b"".join(out)
 
 

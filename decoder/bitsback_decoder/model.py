@@ -1,8 +1,7 @@
-"""A second decoder of model payloads, written from docs/format.md ("Payloads of kinds with weights"), not the code.
+"""Model payloads, written from docs/format.md ("Payloads of kinds with weights"), not the code.
 
-It computes with Python's integers, one symbol and one image at a time, and shares no code with the package, only the
-bytes of its tables. It is slow; that it agrees with the package shows that the text is complete. Distributions, stack
-and context codec are in plain.py and plain_context.py.
+It computes with Python's integers, one symbol and one image at a time, and so it is slow. Distributions and stack are
+in stack.py.
 """
 
 import hashlib
@@ -14,9 +13,10 @@ from itertools import count, pairwise
 from math import prod
 from operator import mul
 
-from models.plain import PlainStack, bernoulli, centres, mixture, posterior, uniform, unpacked
-from models.plain_context import PlainContext
-from models.plain_phases import PlainPhases
+from bitsback_decoder.context import PlainContext
+from bitsback_decoder.phases import PlainPhases
+from bitsback_decoder.stack import PlainStack, bernoulli, centres, mixture, posterior, uniform
+from bitsback_decoder.tables import unpacked
 
 
 def rounded(acc, shift):
@@ -166,7 +166,7 @@ class SlowModel:
     def decode(self, payload, n):
         """The images, a list of samples each, and the stack that is left."""
         ordered, primer_bits, runs = payload[0] >= 128, payload[0] % 128, payload[1]
-        largest, lanes = self.group(), 8 if n * prod(self.size()) >= 2**17 else 1
+        largest, lanes = self.group(), 8 if n * prod(self.size()) >= 2**20 else 1
         steps = []  # (images, bits of a latent, primed?), in the order of pushing
         for kind, repeats in struct.iter_unpack("BB", payload[2 : 2 + 2 * runs]):
             steps += [(1, primer_bits, True) if kind == 255 else (2**kind, self.bits, False)] * repeats

@@ -4,18 +4,19 @@ import zlib
 from functools import partial
 from itertools import groupby, pairwise
 
-from archive import plain_deflate, plain_reader
-from bitsback.files.fax import BLACK, LONG, WHITE  # tables of T.4
+from bitsback_decoder import archive, deflate
+from bitsback_decoder.tables import BLACK, LONG, WHITE
 
 
-def file_of(recipes, blob, arrays):
-    source, arrays = plain_reader.Bytes(blob), list(arrays)
+def file_of(recipes, blob, arrays, headers=0):
+    source, arrays = archive.Bytes(blob), list(arrays)
     pieces = []
     for recipe in recipes:
         spans, at = [], 0
         for gap, size in zip(recipe["at"][::2], recipe["at"][1::2], strict=True):
             spans.append((at + gap, size))
             at += gap + size
+            at += -size % recipe.get("align", 1)
         if "files" in recipe:
             pieces += files(recipe, spans, source, arrays)
             continue
@@ -27,9 +28,9 @@ def file_of(recipes, blob, arrays):
         if recipe.get("beside"):
             layout = recipe["layout"]
             row = images.shape[2] * images.shape[3] * layout.get("bits", 8)
-            size = len(plain_reader.raster(images[:1, :1], layout)) - row // 8
+            size = len(archive.raster(images[:1, :1], layout)) - row // 8
             ends = source.take(images.shape[0] * images.shape[1] * size)
-        whole, left = plain_reader.with_ends(images, recipe, ends)
+        whole, left = archive.with_ends(images, recipe, ends)
         assert not left
         if "codec" in recipe:
             pieces += coded(recipe, whole, spans, source)
@@ -43,7 +44,23 @@ def file_of(recipes, blob, arrays):
     out = b""
     for start, piece in sorted(pieces):
         out += source.take(start - len(out)) + piece
-    return out + source.take(source.left)
+    return with_headers(out + source.take(source.left), headers, {start: len(piece) for start, piece in pieces})
+
+
+def with_headers(out, headers, sizes):
+    """Of a tar file."""
+    data, at = bytearray(out), 0
+    for _ in range(headers):
+        head = data[at : at + 512]
+        if head[148:156] == bytes(8):
+            if head[124:136] == bytes(12) and at + 512 in sizes:
+                head[124:136] = f"{sizes[at + 512]:011o}\0".encode()
+            head[148:156] = f"{sum(head) + 256:06o}\0 ".encode()
+            data[at : at + 512] = head
+        field = bytes(head[124:136])
+        size = int.from_bytes(field) - (1 << 95) if field[0] & 128 else int(field.strip(b" \0") or b"0", 8)
+        at += 512 + (0 if head[156] in b"123456" else -(-size // 512) * 512)
+    return bytes(data)
 
 
 def files(recipe, spans, source, arrays):
@@ -51,7 +68,7 @@ def files(recipe, spans, source, arrays):
     for number, (start, size) in enumerate(spans):
         some = [arrays.pop(0) for _ in range(recipe.get("parts", 1))]
         about = [source.take(source.varint()) for _ in range(3 if "codec" in recipe else 1)]
-        data = plain_reader.file_of(recipe["files"], about[-1], some) if recipe["files"] else about[-1]
+        data = archive.file_of(recipe["files"], about[-1], some) if recipe["files"] else about[-1]
         if "codec" in recipe:
             data = CODECS[recipe["codec"]](data, hows[number], about[0]) + about[1]
         front = recipe.get("front", 0)
@@ -63,7 +80,7 @@ def files(recipe, spans, source, arrays):
 def words(recipe, spans, source, arrays):
     some = [arrays.pop(0) for _ in range(recipe.get("parts", 1))]
     layout = recipe["words"]
-    whole = plain_reader.words({"head": 0, "layout": layout}, source.take(source.varint()), some)
+    whole = archive.words({"head": 0, "layout": layout}, source.take(source.varint()), some)
     if "planes" in recipe:
         (row, step), each = recipe["planes"], layout["bits"] // 8
         rows = [whole[at : at + row] for at in range(0, len(whole), row)]
@@ -96,7 +113,7 @@ def coded(recipe, whole, spans, source):
 
 def deflated(piece, how, choices):
     ending = zlib.adler32(piece).to_bytes(4, "big") if how[2] else b""
-    return bytes(how[:2]) + plain_deflate.deflated(piece, how[3:], choices) + ending
+    return bytes(how[:2]) + deflate.deflated(piece, how[3:], choices) + ending
 
 
 def lzw(piece, how, choices):
@@ -107,7 +124,7 @@ def lzw(piece, how, choices):
 
 def gif(piece, how, choices):
     bits, block, *how = how
-    source = plain_reader.Bytes(choices)
+    source = archive.Bytes(choices)
     size = source.varint()
     codes = "".join(f"{code:0{width}b}" for code, width in reversed(lzw_codes(piece, how, source.rest(), bits, 0)))
     data = int(codes, 2).to_bytes(-(-len(codes) // 8), "little")
@@ -118,7 +135,7 @@ def gif(piece, how, choices):
 
 def lzw_codes(piece, how, choices, bits, early):
     """Codes with their widths."""
-    source = plain_reader.Bytes(choices)
+    source = archive.Bytes(choices)
     runs = [0, *[how[1]] * how[0], source.varint()] if how else source.varints(source.varint())
     codes, at = [], 0
     for number, run in enumerate(runs):
@@ -182,7 +199,7 @@ def heads(piece, row, rule):
 
 
 def rle(piece, how, choices, each=1):
-    source, size = plain_reader.Bytes(choices), len(piece) // len(how)
+    source, size = archive.Bytes(choices), len(piece) // len(how)
     planes = []
     for at in range(0, len(piece), size * each):
         planes += [piece[at : at + size * each][each - 1 - k :: each] for k in range(each)]
@@ -241,7 +258,7 @@ def line(changes, above, width):
     return out
 
 
-CODECS = {"deflate": plain_deflate.deflated, "zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}
+CODECS = {"deflate": deflate.deflated, "zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}
 
 
 def tga(unit, _, piece, how, choices):

@@ -1,22 +1,18 @@
-"""A second decoder of adaptive payloads, written from docs/format.md ("adaptive kind"), not from the code.
+"""Adaptive payloads, written from docs/format.md ("adaptive kind"), not from the code.
 
-It computes with Python's integers, one sample at a time, and shares nothing with the package but the bytes of a table.
-It is slow; that it agrees with the package shows that the text is complete.
+It computes with Python's integers, one sample at a time, and so it is slow.
 """
 
 import lzma
 import struct
 import zlib
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 
-import bitsback
+from bitsback_decoder.tables import table
 
-F = [
-    v for (v,) in struct.iter_unpack("<I", (Path(bitsback.__file__).parent / "codecs/tables/logistic.bin").read_bytes())
-]
+F = table("logistic", "I")
 
 
 def sigmoid(t):

@@ -27,18 +27,50 @@ ITEM_EXTRA = {16: 2, 17: 3, 18: 7}
 INFINITE = 1 << 60
 
 
-def numbers(data, lists):
-    """Lists of numbers."""
-    out = [[] for _ in range(lists)]
-    if not data:
-        return out
-    contexts = {}
-    low, high, at = 0, 2**32 - 1, 4
-    code = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+KNOWN = """
+my52z3zwsqAgAAAAAAAeajAAAAAafkXbpeAbbfhbik dcqupwsuwoALAAAAAAAXWZAAAAAVafhddfAcbSasYS
+6khbUWdZwOAVAAAAAAAZXbAAAAAWYZeeggASQbaiUe 2ffYWeiUJAAUAAAAAAAXZaAAAAAQabdaggARbcbfTh
+9Q0todQbgTAFAAAAAAAaYdAAAAAadfbbihAYWebfhi 9HgYMCAAAAADAAAAAAAafVAAAAAOZOQiKjAPZmfvAd
+4mumfcYZYjARAAAAAAAebbAAAAAZcdcgcdAUWafYVj 4ZgWRUBAAAANAAAAAAAXaaAAAAASYYcdidARZValgb
+1qojcYTcRAAXAAAAAAAccaAAAAATccZdbbAUbZYbYh 1eYTPDAAAAASAAAAAAASZaAAAAAUWUbaecAPYYjlWw
+3kmhZTUWUAAUAAAAAAAXacAAAAAWdcYccdAVYdbcad 1bVPOIAAAAARAAAAAAAUZXAAAAAQYWaZcaAVdiadWl
+3nffZQTcHAAYAAAAAAAWYbAAAAAWbbfccgAUZbcedd 1eVOEAAAAAAXAAAAAAATWbAAAAATYVbYdcALVdWduj
+0bZWRPeAAAAWAAAAAAAUYcAAAAAVaddUhfAYVTZkmg uUPLHAAAAAARAAAAAAARSWAAAAAOTgbRYoAVUAW
+5ifgXPGAAAAiAAAAAAAWVXAAAAAWXaffZaAUXaeeUc 0aVSRGAAAAAXAAAAAAARSYAAAAARVkkePZANWKMd
+rehifYEAAAATAAAAAAAXThAAAAAafmfYlcATTXgMd jTPRHAAAAAAWAAAAAAARYSAAAAAOIAYAAAANJAK
+UBAAAAAAAAAB B
+CBAAAAAAAAAJ BCAAAAAAAAAC
+3urrlolRBAAUAAAAAAAWZbAAAAAVaddgceAUbbfbhZ Oz3yjsKRAAACAAAAAAAdskAAAAAYVhoVegAUUNeu9
+frgSPGAAAAAjAAAAAAAUilAAAAAZZdoYgVAWQYEvg B
+/////////9 /BAAAAAAAAAB
+++++++++++ /FkuBAAAAAAnAAAAAAAOpsAAAAAdgmjWggAITQRZgm
+m/8az///1YAAAAAAAAAuABAAAAAZfBv/BAACCAC /b/BAAAAAAABAAAAAAAAAAAAAAABBAB
+yuy173vpBAAQAAAAAAAVcnAAAAAeXdgdfvAkdaoaki dzhgkmmeBAAmAAAAAAAewzAAAAAbVQ1250AXObtbM2
++DYlttqVVkADAAAAAAAPXVAAAAAOPaVchfAaibalZf //////++/5AAAAAAAAA0AEAAAAARNq/AA2AYrYkXn7
+- -
+D+JVjlohGAABAAAAAAAFBBAAAAALMoBBBBAKiJeMg TdNQYmtXAAAUAAAAAAAQBBAAAAAUVQBBBBAWHU2Aay
+eWMIak3nAAA0AAAAAAAGLBAAAAALbeBBBBARiADd jjKTpkhkBAAxAAAAAAAOsyAAAAALNkEBBBAPsBXK8
+vwcPQskkBAAxAAAAAAAkz6AAAAAVWVy490ADMLdStn x40sXYqkBAAkAAAAAAAlu4AAAAArUYs452AgZWwgNr
+t2200woUBAAdAAAAAAApi2AAAAAhTTjj7bAiYfjWep qr//+893BAAHAAAAAAAO9AAAAAAAAAAAAAAXd
+"""
 
-    def bit(*context):
-        nonlocal low, high, code, at
-        c, u = contexts.get(context, (2**21, 0))
+
+class Numbers:
+    """Numbers of lists, in any order."""
+
+    def __init__(self, data, known=""):
+        self.contexts = {}
+        for row, word in enumerate(known.split()):
+            for context, letter in zip([*range(10), *range(32, 64)], word.strip("-"), strict=False):
+                if letter != "A":
+                    self.contexts[row, context] = 2**16 * LETTERS.index(letter), 2
+        self.data, self.low, self.high, self.at = data, 0, 2**32 - 1, 4
+        self.code = int.from_bytes(data[:4].ljust(4, b"\0"), "big")
+
+    def bit(self, *context):
+        low, high, code = self.low, self.high, self.code
+        c, u = self.contexts.get(context, (2**21, 0))
         q = min(max(c // 64, 1), 65535)
         middle = low + (high - low) // 65536 * q + (high - low) % 65536 * q // 65536
         one = code <= middle
@@ -46,50 +78,59 @@ def numbers(data, lists):
             high, c = middle, c + 2 * (2**22 - c) // (2 * u + 3)
         else:
             low, c = middle + 1, c - 2 * c // (2 * u + 3)
-        contexts[context] = c, min(u + 1, 250)
+        self.contexts[context] = c, min(u + 1, 250)
         while low >> 24 == high >> 24:
             low, high = low * 256 % 2**32, high * 256 % 2**32 + 255
-            code = code * 256 % 2**32 + (data[at] if at < len(data) else 0)
-            at += 1
+            code = code * 256 % 2**32 + (self.data[self.at] if self.at < len(self.data) else 0)
+            self.at += 1
+        self.low, self.high, self.code = low, high, code
         return int(one)
 
-    def number(row):
+    def next(self, row):
         b = 0
-        while bit(row, b):
+        while self.bit(row, min(b, 23)):
             b += 1
-            assert b < 40
+            assert b < 33
         w = 1
         for p in reversed(range(b)):
-            w = 2 * w + bit(row, 400 + p if b - p > 3 else 40 + 8 * b + w)
+            w = 2 * w + self.bit(row, 120 + min(p, 7) if b - p > 3 else 24 + 8 * min(b, 11) + w)
         return w - 1
-
-    total = 0
-    for row in range(lists):
-        count = number(lists)
-        total += count
-        assert total <= 1024 + 512 * len(data)
-        out[row] = [number(row) for _ in range(count)]
-    return out
 
 
 class Corrections:
     def __init__(self, data):
-        self.lists = numbers(data, 48)
-        self.places, self.left = [0] * 48, [None] * 48
+        self.some, self.numbers, self.left = bool(data), Numbers(data, KNOWN), [None] * 28
 
     def take(self, k):
-        self.places[k] += 1
-        assert self.places[k] <= len(self.lists[k])
-        return self.lists[k][self.places[k] - 1]
+        return self.numbers.next(k)
 
     def agreed(self, k):
+        if not self.some:
+            return True
         if self.left[k] is None:
-            self.left[k] = self.take(k) if self.places[k] < len(self.lists[k]) else INFINITE
+            x = self.take(k)
+            self.left[k] = x - 1 if x else INFINITE
         if self.left[k] == 0:
             self.left[k] = None
             return False
         self.left[k] -= 1
         return True
+
+    def flushes(self, most):
+        """List 38, added up."""
+        out = []
+        while self.some and (x := self.take(38)):
+            assert len(out) < most
+            out.append((out[-1] if out else 0) + x - 1)
+        return out
+
+    def odd_bits(self):
+        """List 39: bits by the numbers of blocks."""
+        out, block = {}, 0
+        while self.some and (x := self.take(39)):
+            block += x - 1
+            out[block] = self.take(39)
+        return out
 
 
 def signed(v):
@@ -131,10 +172,10 @@ class Planned:
     """Blocks, code lengths and tokens that are expected, where they are planned before all else."""
 
     def __init__(self, plain, rules, corrections):
-        assert not corrections.lists[38]
         self.plain, self.rules, self.pair, self.root, self.children = plain, rules, {}, {}, {}
         self.blocks, self.within, self.plan, at, last = [], 0, [None] * len(plain), 0, False
         while not last:
+            assert len(self.blocks) < 1024 + len(plain) // 8
             x = 2 * (len(plain) - at) if corrections.agreed(20) else corrections.take(28)
             block = Block(at)
             at += x // 2
@@ -257,7 +298,7 @@ class Walk:
         self.planned = Planned(plain, rules, corrections) if rules.search == PLANNED else None
         self.plain, self.rules, self.corrections = plain, rules, corrections
         self.head, self.before, self.many, self.inserted = {}, {}, {}, 0
-        self.flushes = list(accumulate(corrections.lists[38]))
+        self.flushes = [] if self.planned else corrections.flushes(1024 + len(plain) // 8)
         assert not self.flushes or self.flushes[-1] // 2 <= len(plain)
         self.blocks = []
 
@@ -352,6 +393,7 @@ class Walk:
         self.end, self.origin = flushes[0] // 2 if flushes else n, r.first
         last = False
         while not last:
+            assert len(self.blocks) < 1024 + n // 8
             block = Block(at)
             room, stop, passing, flushing = r.room, self.end, False, False
             if self.planned:
@@ -533,13 +575,11 @@ class Shapes:
     def __init__(self, plain, rules, corrections, blocks):
         self.plain, self.rules, self.corrections, self.blocks = plain, rules, corrections, blocks
         self.out = Writer()
-        pairs = corrections.lists[39]
-        assert len(pairs) % 2 == 0
-        self.odd = dict(zip(accumulate(pairs[::2]), pairs[1::2], strict=True))
-        assert max(self.odd, default=0) <= len(blocks)
 
     def run(self):
         parts = [self.shape(block) for block in self.blocks]
+        self.odd = self.corrections.odd_bits()
+        assert max(self.odd, default=0) <= len(self.blocks)
         for number, (block, part) in enumerate(zip(self.blocks, parts, strict=True)):
             self.write(number, block, *part)
         at = len(self.out.bits)

@@ -4,7 +4,7 @@ A sample that is not known yet is in no dictionary, so looking at one is a KeyEr
 through.
 """
 
-from models.plain import bernoulli, centres, mixture, posterior, uniform
+from bitsback_decoder.stack import bernoulli, centres, mixture, posterior, uniform
 
 BLOCK = 8
 ORIGINS = ((0, 0), (1, 1), (0, 1), (1, 0))

@@ -6,7 +6,7 @@ is a KeyError: the order is checked by being gone through.
 
 from operator import mul
 
-from models.plain import bernoulli, mixture
+from bitsback_decoder.stack import bernoulli, mixture
 
 BLOCK = 8
 

@@ -6,14 +6,11 @@ It computes with Python's integers, one answer at a time, and shares nothing wit
 import lzma
 import struct
 from bisect import bisect_left
-from pathlib import Path
 
 import numpy as np
 
-import bitsback
-from adaptive_reader import sigmoid, varint
-
-PACKAGE = Path(bitsback.__file__).parent
+from bitsback_decoder.adaptive import sigmoid, varint
+from bitsback_decoder.tables import raw
 
 ZIGZAG = sorted(range(64), key=lambda k: (sum(divmod(k, 8)), k if sum(divmod(k, 8)) % 2 else -k))
 
@@ -73,7 +70,7 @@ class Learned:
     """All that is learned, and the stack that answers come from."""
 
     raw = lzma.decompress(
-        (PACKAGE / "kinds/jpeg/start.bin").read_bytes(),
+        raw("jpeg"),
         lzma.FORMAT_RAW,
         filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 23}],
     )

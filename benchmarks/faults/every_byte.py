@@ -1,0 +1,123 @@
+"""Every byte of small archives changed, and every cut: nothing wrong comes out, and nothing but errors of ours.
+
+    python benchmarks/faults/every_byte.py [ARCHIVE ...] [--values 3] [--part K/N]
+
+By default three: of an own model that is embedded and of files by their pixels, which are golden ones, and of a folder
+with a drawing, a photo, texts, links and folders. Each byte takes ``--values`` other values, of which the first differs
+in one bit; then the archive is cut at each byte. It is opened, and tested: that must say what is wrong. Then what is
+left is recovered: each file that comes out is compared with what was stored.
+
+``--part 1/2`` tries every second byte and cut, so that several processes share the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+from trials import collection, summary
+
+import bitsback
+from bitsback.archive import Archive
+from bitsback.errors import BitsBackError
+
+GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
+ARCHIVES = [GOLDEN / name for name in ("own.bba", "pixels.bba")]
+
+Truth = dict[str, bytes]
+
+
+def tree() -> bytes:
+    """An archive of a folder."""
+    with tempfile.TemporaryDirectory(prefix="bitsback-every-") as work:
+        folder = collection(Path(work, "in"))
+        (folder / "deep" / "empty").mkdir(parents=True)
+        (folder / "link").symlink_to("deep/empty")
+        os.link(folder / "notes.txt", folder / "deep" / "hard.txt")
+        bitsback.compress(folder, Path(work, "a.bba"), model="none")
+        return Path(work, "a.bba").read_bytes()
+
+
+def read(archive: Archive) -> Iterator[tuple[str, bytes | None]]:
+    """Names and files; None for one that is lost."""
+    for member, data in archive.contents(threads=1):
+        try:
+            yield member.name, None if isinstance(data, BitsBackError) else b"".join(data)
+        except BitsBackError:
+            yield member.name, None
+
+
+def strictly(data: bytes) -> str:
+    """What opening and testing an archive says."""
+    try:
+        with Archive(data) as archive:
+            return "named by test" if archive.test(threads=1) else "NOT NOTICED"
+    except BitsBackError:
+        return "refused"
+
+
+def recovered(data: bytes, truth: Truth) -> str:
+    """What recovery gives."""
+    try:
+        with Archive(data, damaged=True) as archive:
+            found = dict(read(archive))
+    except BitsBackError:
+        return "nothing left"
+    whole = {name: file for name, file in found.items() if file is not None}
+    if wrong := [name for name, file in whole.items() if truth.get(name) != file]:
+        return f"WRONG FILE {wrong[0]}"
+    return "all files" if len(whole) == len(truth) else "some files" if whole else "no file"
+
+
+def variants(data: bytes, values: int, first: int, step: int) -> Iterator[tuple[str, int, bytes]]:
+    """What was done, at which byte, and what became of the archive."""
+    random = Random(1)
+    for at in range(first, len(data), step):
+        others = [value for value in range(256) if value not in (data[at], data[at] ^ 1 << at % 8)]
+        for value in [data[at] ^ 1 << at % 8, *random.sample(others, values - 1)]:
+            yield "bytes", at, data[:at] + bytes([value]) + data[at + 1 :]
+    for at in range(first, len(data), step):
+        yield "cuts", at, data[:at]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("archives", nargs="*", type=Path)
+    parser.add_argument("--values", type=int, default=3)
+    parser.add_argument("--part", default="1/1", help="K/N: every N-th byte, from the K-th on")
+    options = parser.parse_args()
+    part, parts = map(int, options.part.split("/"))
+    faults = []
+    archives = {path.name: path.read_bytes() for path in options.archives or ARCHIVES}
+    if not options.archives:
+        archives["a folder"] = tree()
+    for name, data in archives.items():
+        began = time.perf_counter()
+        with Archive(data) as archive:
+            truth = {name: file for name, file in read(archive) if file is not None}
+        came: dict[str, Counter[str]] = {"bytes": Counter(), "cuts": Counter()}
+        for what, at, damaged in variants(data, options.values, part - 1, parts):
+            for said in (strictly, lambda damaged, truth=truth: recovered(damaged, truth)):
+                try:
+                    result = said(damaged)
+                except Exception as error:  # what must not come
+                    result = f"ERROR {type(error).__name__}: {error}"
+                came[what][result] += 1
+                if result[0].isupper() and result[1].isupper():
+                    faults.append(f"{name}, {what}, byte {at}: {result}")
+        print(f"{name}, {len(data):,} bytes, {len(truth)} files, {time.perf_counter() - began:.0f} s")
+        for what, counts in came.items():
+            words = ", ".join(f"{count:,} {result}" for result, count in sorted(counts.items()))
+            print(f"  {what}: {sum(counts.values()) // 2:,} tried; {words}", flush=True)
+    summary(faults)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

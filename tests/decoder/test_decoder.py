@@ -1,0 +1,84 @@
+"""The second decoder, end to end: golden archives, its command, and that it takes nothing from the package."""
+
+import ast
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+import bitsback
+from bitsback.archive.packing import DICTIONARY
+from bitsback.files import fax
+from bitsback_decoder import tables
+from bitsback_decoder.__main__ import main, target_of
+from bitsback_decoder.archive import digest_of, read
+
+ROOT = Path(__file__).parents[2]
+DECODER, PACKAGE, GOLDEN = ROOT / "decoder", ROOT / "src" / "bitsback", ROOT / "tests" / "golden"
+MANIFEST = json.loads((GOLDEN / "manifest.json").read_text())
+TYPES = ("file", "folder", "symlink", "hardlink")
+
+
+def test_it_imports_nothing_else() -> None:
+    names = set()
+    for path in DECODER.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(str(node.module).split(".")[0])
+    assert names - sys.stdlib_module_names == {"bitsback_decoder", "numpy", "xxhash"}
+
+
+def test_its_tables_are_those_of_the_package() -> None:
+    for path in (DECODER / "bitsback_decoder" / "tables").glob("*.bin"):
+        where = "kinds/jpeg/start" if path.stem == "jpeg" else f"codecs/tables/{path.stem}"
+        assert path.read_bytes() == (PACKAGE / f"{where}.bin").read_bytes()
+    assert tables.DICTIONARY == DICTIONARY
+    assert (tables.WHITE, tables.BLACK, tables.LONG) == (fax.WHITE, fax.BLACK, fax.LONG)
+
+
+def test_a_golden_archive() -> None:
+    """The others take minutes: benchmarks/faults/second_decoder.py decodes all."""
+    name, found = "grown.bba", {}
+    for member, one in read((GOLDEN / name).read_bytes())[1].items():
+        what = f"{TYPES[one.type]} {one.target.decode()}".strip()
+        digest = "" if one.content is None else digest_of(one.content, one.blob, one.arrays, one.file).hex()
+        found[member.decode()] = f"{what} {digest}".strip()
+    assert found == MANIFEST[name]
+
+
+def test_the_command_writes_a_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inside = Path("in")
+    (inside / "deep" / "empty").mkdir(parents=True)
+    (inside / "deep" / "a.txt").write_text("text")
+    (inside / "ramp.pgm").write_bytes(b"P5 12 9 255\n" + bytes(range(108)))
+    os.link(inside / "deep" / "a.txt", inside / "b.txt")
+    (inside / "link").symlink_to("deep/a.txt")
+    os.utime(inside / "b.txt", ns=(1, 10**18 + 1))
+    bitsback.compress(inside, "a.bba", model="none")
+    monkeypatch.setattr(sys, "argv", ["bitsback_decoder", "a.bba", "-C", "out"])
+    main()
+    assert capsys.readouterr().out == "7 members\n"
+    out = Path("out", "in")
+    names = sorted(path.relative_to(inside) for path in inside.rglob("*"))
+    assert sorted(path.relative_to(out) for path in out.rglob("*")) == names
+    for name in ("ramp.pgm", "deep/a.txt", "b.txt", "deep"):
+        assert (out / name).is_dir() or (out / name).read_bytes() == (inside / name).read_bytes()
+        assert (out / name).stat().st_mtime_ns == (inside / name).stat().st_mtime_ns
+        assert (out / name).stat().st_mode == (inside / name).stat().st_mode
+    assert (out / "link").readlink() == Path("deep/a.txt") and (out / "b.txt").samefile(out / "deep" / "a.txt")
+
+
+def test_what_leads_out_is_refused(tmp_path: Path) -> None:
+    for name in (b"../a", b"/a", b"a//b", b"a/../../b"):
+        with pytest.raises(ValueError, match="no name inside"):
+            target_of(tmp_path, name)
+    (tmp_path / "link").symlink_to("/")
+    with pytest.raises(ValueError, match="symbolic link"):
+        target_of(tmp_path, b"link/a")
