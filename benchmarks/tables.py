@@ -241,6 +241,13 @@ def cluster(measured: dict[str, Any]) -> str:
     return "\n\n".join([table(head, rows), f"{'; '.join(faults)}.".capitalize(), line(measured["machine"])])
 
 
+def ranges(measured: dict[str, Any]) -> str:
+    """What is fetched of an archive over HTTP."""
+    rows = [[what, f"{found['bytes']:,}", str(found["requests"])] for what, found in measured["fetched"].items()]
+    head = [f"{measured['images']:,} digits, {measured['archive']:,} bytes", "bytes fetched", "requests"]
+    return f"{table(head, rows)}\n\n{line(measured['machine'])}"
+
+
 def chunks(measured: dict[str, Any]) -> str:
     """Arrays in zarr by what codes their chunks."""
     rows = []
@@ -358,7 +365,17 @@ def cards(found: list[dict[str, Any]]) -> str:
 PAGES = {
     "README.md": ("folders", "jpeg-sets", "results", "photos"),
     "docs/index.md": ("results",),
-    "docs/benchmarks.md": ("benchmarks", "photos", "graphics", "access", "cluster", "chunks", "encoders", "jpeg"),
+    "docs/benchmarks.md": (
+        "benchmarks",
+        "photos",
+        "graphics",
+        "access",
+        "ranges",
+        "cluster",
+        "chunks",
+        "encoders",
+        "jpeg",
+    ),
     "docs/guides/train.md": ("training",),
     "docs/models.md": ("cards",),
 }
@@ -376,6 +393,7 @@ def parts() -> dict[str, dict[str, str]]:
         "training": training(measured["train"]),
         "graphics": graphics(measured["graphics"]),
         "access": access(measured["access"]),
+        "ranges": ranges(measured["ranges"]),
         "cluster": cluster(measured["cluster"]),
         "chunks": chunks(measured["chunks"]),
         "jpeg": jpeg(measured["jpeg"], measured["jpeg_files"]),

@@ -1,4 +1,4 @@
-"""What this environment consists of, as an SBOM of CycloneDX 1.6 (JSON): ``python packaging/tested.py > tested.json``.
+"""What this environment consists of, as an SBOM (CycloneDX 1.6, JSON): ``python packaging/tested.py > tested.json``.
 
 Of each package the version, and the SHA-256 over what is installed of it: the lines of its RECORD, which have the hash
 of every file, sorted.
