@@ -182,6 +182,16 @@ def test_files_that_are_smaller_than_their_images_are_kept() -> None:
     assert all("files themselves are smaller" in one.reason for one in report.members)
 
 
+@pytest.mark.parametrize("told", [b"a head and nothing" * 500, noise(9000)])
+def test_what_stands_beside_images_counts_as_it_is_packed(told: bytes) -> None:
+    """Of a file of 4,000 bytes, packed by another, 9,000 are told beside its images: it depends on what they are."""
+    item = image_item("a.npy", digits(4), again=True, blob=told)
+    item.entry, item.reload = structs.replace(item.entry, size=4000), lambda: noise(4000)
+    item.sha256 = hashlib.sha256(noise(4000)).digest()
+    _, report = pack([item])
+    assert report.images == (4 if told.startswith(b"a head") else 0)
+
+
 def test_files_that_have_gone_meanwhile_are_kept_as_their_images() -> None:
     """One of two can still be read: neither is given up, and nothing is half one thing and half the other."""
     images = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 1), np.uint8)

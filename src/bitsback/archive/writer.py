@@ -459,12 +459,18 @@ class Writer:
         for number, group in enumerate(groups):
             mine = self._with_sharers(batch, {run.content for run in group.runs})
             size = sum(len(one.payload) + _BLOCK_COST for _, one in coded[number])
-            size += sum(batch.facts[content].blob for content in mine) // 2
             whole = sum(batch.facts[content].own for content in mine) == len(group.runs)
             files = sum(batch.owners[content].entry.size for content in mine)
-            if whole and size >= files and self._give_up(batch, mine):
+            if whole and size + self._others(batch, mine, files - size) >= files and self._give_up(batch, mine):
                 coded[number] = []
         return coded
+
+    def _others(self, batch: _Batch, contents: Sequence[int], room: int) -> int:
+        """What all that is not images of contents takes, packed; or a number on the same side of ``room``."""
+        size = sum(batch.facts[content].blob for content in contents)
+        if not 0 < room <= size:
+            return size
+        return len(pack_bytes(b"".join(batch.owners[content].blob for content in contents))[1])
 
     def _with_sharers(self, batch: _Batch, contents: set[int]) -> list[int]:
         """Contents of the batch, and those that share arrays of theirs."""
