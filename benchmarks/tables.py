@@ -235,8 +235,8 @@ def cluster(measured: dict[str, Any]) -> str:
         rows.append(
             [f"{row['digits']:,}", f"{row['bytes']:,}", f"{row['here']:.1f}", *busy, mine, each, f"{ratio:.2f}"]
         )
-    head = ["digits", "bytes", "without workers", "the worker, of one", "the busier of two", "who asks", "a thousand digits",
-            "two against one"]  # fmt: skip
+    head = ["digits", "bytes", "without workers", "the worker, of one", "the busier of two", "who asks"]
+    head += ["a thousand digits", "two against one"]
     faults = [f"{one['fault']}: {'the same bytes' if one['same'] else 'OTHER BYTES'}" for one in measured["faults"]]
     return "\n\n".join([table(head, rows), f"{'; '.join(faults)}.".capitalize(), line(measured["machine"])])
 
