@@ -224,6 +224,42 @@ def access(measured: dict[str, Any]) -> str:
     return f"{table(head, rows)}\n\n{line(measured['machine'])}"
 
 
+def cluster(measured: dict[str, Any]) -> str:
+    """What images cost on the workers of a cluster, and what became of the same when some were lost."""
+    rows = []
+    for row in measured["rows"]:
+        one, two = row["workers1"], row["workers2"]
+        busy = [f"{max(found['workers']):.1f}" for found in (one, two)]
+        ratio = (two["own"] + max(two["workers"])) / (one["own"] + max(one["workers"]))
+        mine, each = f"{two['own']:.1f}", f"{1000 * two['own'] / row['digits']:.2f}"
+        rows.append(
+            [f"{row['digits']:,}", f"{row['bytes']:,}", f"{row['here']:.1f}", *busy, mine, each, f"{ratio:.2f}"]
+        )
+    head = ["digits", "bytes", "without workers", "the worker, of one", "the busier of two", "who asks"]
+    head += ["a thousand digits", "two against one"]
+    faults = [f"{one['fault']}: {'the same bytes' if one['same'] else 'OTHER BYTES'}" for one in measured["faults"]]
+    return "\n\n".join([table(head, rows), f"{'; '.join(faults)}.".capitalize(), line(measured["machine"])])
+
+
+def ranges(measured: dict[str, Any]) -> str:
+    """What is fetched of an archive over HTTP."""
+    rows = [[what, f"{found['bytes']:,}", str(found["requests"])] for what, found in measured["fetched"].items()]
+    head = [f"{measured['images']:,} digits, {measured['archive']:,} bytes", "bytes fetched", "requests"]
+    return f"{table(head, rows)}\n\n{line(measured['machine'])}"
+
+
+def chunks(measured: dict[str, Any]) -> str:
+    """Arrays in zarr by what codes their chunks."""
+    rows = []
+    for row in measured["rows"]:
+        sizes = {"bitsback": row["bitsback"]["bytes"], "zstd": row["zstd"]["bytes"], "blosc": row["blosc"]["bytes"],
+                 "JPEG XL": row["jpegxl"]}  # fmt: skip
+        shown = [f"**{size:,}**" if size == min(sizes.values()) else f"{size:,}" for size in sizes.values()]
+        rows.append([row["array"], " x ".join(map(str, row["shape"])), f"{row['raw']:,}", *shown])
+    head = ["array", "shape", "raw", "bitsback", "zstd 19", "blosc (zstd 9)", "JPEG XL 7, image by image"]
+    return f"{table(head, rows)}\n\n{line(measured['machine'])}"
+
+
 SAMPLINGS = ("444", "422", "420")
 
 
@@ -329,7 +365,17 @@ def cards(found: list[dict[str, Any]]) -> str:
 PAGES = {
     "README.md": ("folders", "jpeg-sets", "results", "photos"),
     "docs/index.md": ("results",),
-    "docs/benchmarks.md": ("benchmarks", "photos", "graphics", "access", "encoders", "jpeg"),
+    "docs/benchmarks.md": (
+        "benchmarks",
+        "photos",
+        "graphics",
+        "access",
+        "ranges",
+        "cluster",
+        "chunks",
+        "encoders",
+        "jpeg",
+    ),
     "docs/guides/train.md": ("training",),
     "docs/models.md": ("cards",),
 }
@@ -347,6 +393,9 @@ def parts() -> dict[str, dict[str, str]]:
         "training": training(measured["train"]),
         "graphics": graphics(measured["graphics"]),
         "access": access(measured["access"]),
+        "ranges": ranges(measured["ranges"]),
+        "cluster": cluster(measured["cluster"]),
+        "chunks": chunks(measured["chunks"]),
         "jpeg": jpeg(measured["jpeg"], measured["jpeg_files"]),
         "jpeg-sets": jpeg_sets(measured["jpeg"]),
         "cards": cards(shipped),

@@ -1,5 +1,6 @@
 """What systems are told of the command and its files."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy
 import pytest
 
 import bitsback
@@ -48,3 +50,10 @@ def test_the_recipe_is_that_of_the_project() -> None:
     names = {"xxhash": "python-xxhash"}
     wanted = [re.sub(r"^[a-z]+", lambda found: names.get(found[0], found[0]), one) for one in project["dependencies"]]
     assert [line.strip(" -").replace(" ", "") for line in run.splitlines()[1:]] == wanted
+
+
+def test_what_was_tested_can_be_told() -> None:
+    made = subprocess.run([sys.executable, FILES / "tested.py"], capture_output=True, check=True).stdout
+    found = {one["name"].lower(): one for one in json.loads(made)["components"]}
+    assert found["numpy"]["version"] == numpy.__version__
+    assert all(re.fullmatch("[0-9a-f]{64}", one["hashes"][0]["content"]) for one in found.values())

@@ -27,6 +27,7 @@ _COMMANDS = {
     "test": "Decode everything and check everything, writing nothing.",
     "info": "Show an archive's format, models, blocks and totals.",
     "view": "Look at the images of an archive, in a browser on this machine.",
+    "mount": "Show an archive as a folder, by FUSE.",
     "compare": "Say what differs between two archives, or one and a folder.",
     "add": "Add files and folders to an archive, in place.",
     "remove": "Take files and folders out of an archive for good.",
