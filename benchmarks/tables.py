@@ -46,6 +46,23 @@ def results(digits: dict[str, Any]) -> str:
     )
 
 
+PUBLISHED = (
+    ("BB-ANS, one level of latents ([1901.04866](https://arxiv.org/abs/1901.04866))", "1.41", "0.19", "PyTorch"),
+    ("Bit-Swap, eight levels ([1905.06845](https://arxiv.org/abs/1905.06845))", "1.29", "", "PyTorch on a GPU"),
+)
+"""MNIST's test set in papers on bits back: the method, bits a pixel of 8 bits and binarised, what runs it."""
+
+
+def published(digits: dict[str, Any]) -> str:
+    """What others published of MNIST's test set, what comes out here, and what it takes to decode either."""
+    rows = [[*row, f"{engine}, and the floats that encoded"] for *row, engine in PUBLISHED]
+    here = [f"**{best(digits['kinds'][kind], 'bitsback', ('archive',))}**" for kind in KINDS]
+    means = "bitsback, on any machine"
+    rows.append(["`digits`, a context network without latents", here[0], "", means])
+    rows.append(["`digits-binary`, one level under a context network", "", here[1], means])
+    return table(["MNIST test set, bits a pixel", *KINDS, "to decode"], rows)
+
+
 def benchmarks(digits: dict[str, Any], peer: dict[str, Any]) -> str:
     """Distance from the ELBO, memory, and speeds against constriction."""
     rows = []
@@ -378,6 +395,7 @@ PAGES = {
     ),
     "docs/guides/train.md": ("training",),
     "docs/models.md": ("cards",),
+    "docs/lab/paper.md": ("published",),
 }
 """The marks of each page."""
 
@@ -388,6 +406,7 @@ def parts() -> dict[str, dict[str, str]]:
     shipped = [json.loads(path.read_text()) for path in sorted(ZOO.glob("*.json"))]
     shown = {
         "results": results(measured["digits"]),
+        "published": published(measured["digits"]),
         "benchmarks": benchmarks(measured["digits"], measured["constriction_peer"]),
         "photos": photos(measured["photos"]),
         "training": training(measured["train"]),
