@@ -388,6 +388,7 @@ PAGES = {
         "ranges",
         "cluster",
         "chunks",
+        "loaders",
         "encoders",
         "jpeg",
     ),
