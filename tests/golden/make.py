@@ -91,7 +91,14 @@ def write_tree(folder: Path) -> None:
     (folder / "again.npy").write_bytes((folder / "depth.npy").read_bytes())
     os.link(folder / "notes.txt", folder / "deep" / "hard.txt")
     (folder / "deep").chmod(0o750)
+    for path in [*folder.rglob("*"), folder]:
+        settle(path)
     os.utime(folder / "zero.bin", ns=(-(10**18) - 1,) * 2)
+
+
+def settle(path: Path) -> None:
+    """Give a path a time of its own, so that the same archives are made at any time."""
+    os.utime(path, ns=(1_790_000_000 * 10**9,) * 2, follow_symlinks=False)
 
 
 def manifest(path: Path) -> dict[str, str]:
@@ -135,9 +142,11 @@ def make() -> None:
         bitsback.compress(same, HERE / "pixels.bba", pixels=True, force=True)
         own = tiny_model(256)
         np.save("own.npy", drawn_images(own, 60))
+        settle(Path("own.npy"))
         bitsback.compress("own.npy", HERE / "own.bba", model=own, block=1 << 14, force=True)
         bitsback.compress([files / "notes.txt", files / "scan.npy"], HERE / "grown.bba", parity=0.1, force=True)
         (files / "notes.txt").write_text("superseded")
+        settle(files / "notes.txt")
         bitsback.add(HERE / "grown.bba", [files / "notes.txt", files / "photo.jpg"])
     found = {path.name: manifest(path) for path in sorted(HERE.glob("*.bba"))}
     (HERE / "manifest.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")

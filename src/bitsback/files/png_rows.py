@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,8 +205,10 @@ def _ranked(sums: NDArray[np.int64], order: str) -> Bytes:
     return kinds[np.argsort(sums[:, kinds], axis=1, kind="stable")]
 
 
+@lru_cache(64)
 def _filters(order: str) -> Bytes:
     kinds = np.array([int(digit) for digit in order], np.uint8)
     if not len(kinds) or int(kinds.max()) > 4:
         raise ValueError("unknown filters")
+    kinds.flags.writeable = False
     return kinds

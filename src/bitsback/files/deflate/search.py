@@ -243,7 +243,8 @@ def flushes_of(stream: Stream) -> Integers:
     """Where the stream has empty stored blocks that an encoder makes when it is asked to flush, twice; and one more
     where nothing behind refers to what was before."""
     blocks = stream.blocks
-    empty = (blocks[:, TYPE] == STORED) & (blocks[:, BYTES] == 0) & (blocks[:, FINAL] == 0)
+    stored = blocks[:, TYPE] == STORED
+    empty = stored & (blocks[:, BYTES] == 0) & (blocks[:, FINAL] == 0) if stored.any() else stored
     if not empty.any():
         return np.empty(0, np.int64)
     ends = np.cumsum(blocks[:, BYTES], dtype=np.int64)
