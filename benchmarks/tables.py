@@ -265,6 +265,21 @@ def ranges(measured: dict[str, Any]) -> str:
     return f"{table(head, rows)}\n\n{line(measured['machine'])}"
 
 
+def loaders(measured: dict[str, Any]) -> str:
+    """Images a second of a DataLoader."""
+    rows = [
+        [
+            row["name"],
+            f"{row['bytes']:,}",
+            f"{row['images'] / row['cpu']:,.0f}",
+            f"{row['images'] / row['seconds']:,.0f}",
+        ]
+        for row in measured["rows"]
+    ]
+    head = [f"{measured['rows'][0]['images']:,} thumbnails", "bytes", "images a CPU second", "images a second, then"]
+    return f"{table(head, rows)}\n\n{line(measured['machine'])}"
+
+
 def chunks(measured: dict[str, Any]) -> str:
     """Arrays in zarr by what codes their chunks."""
     rows = []
@@ -390,6 +405,7 @@ PAGES = {
         "ranges",
         "cluster",
         "chunks",
+        "loaders",
         "encoders",
         "jpeg",
     ),
@@ -414,6 +430,7 @@ def parts() -> dict[str, dict[str, str]]:
         "access": access(measured["access"]),
         "ranges": ranges(measured["ranges"]),
         "cluster": cluster(measured["cluster"]),
+        "loaders": loaders(measured["loaders"]),
         "chunks": chunks(measured["chunks"]),
         "jpeg": jpeg(measured["jpeg"], measured["jpeg_files"]),
         "jpeg-sets": jpeg_sets(measured["jpeg"]),
