@@ -23,7 +23,9 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image = np.zeros((28, 28), np.uint8)
         image[4:24, 4 + number % 10 : 8 + number % 10] = 255
         Image.fromarray(image).save(folder / f"digit-{number:02}.png")
-    Image.fromarray(np.add.outer(np.arange(40), np.arange(50)).astype(np.uint8)).save(folder / "photo.jpg")
+    noise = np.random.default_rng(0).integers(0, 60, (40, 50))
+    photo = np.add.outer(np.arange(40), np.arange(50)) + noise
+    Image.fromarray(photo.astype(np.uint8)).save(folder / "photo.jpg", quality=98)
     np.save(folder / "stack.npy", np.arange(3 * 8 * 9, dtype=np.uint16).reshape(3, 8, 9) * 99)
     (folder / "text").write_text("text")
     bitsback.compress(folder, out := folder.parent / "a.bba", model="digits-binary")
