@@ -37,7 +37,7 @@ def archive_file(name: str, *, spool: bool = True) -> Iterator[BinaryIO]:
                 given = stack.enter_context(Path(name).open("rb"))
             if given.seekable():
                 yield given
-            elif spool:
+            elif spool or is_url(name):  # of a server that sends all or nothing
                 file = stack.enter_context(tempfile.TemporaryFile())
                 spool_into(file, given)
                 yield file
@@ -46,6 +46,8 @@ def archive_file(name: str, *, spool: bool = True) -> Iterator[BinaryIO]:
         except OutputExistsError:
             raise
         except BitsBackError as error:
+            if str(error).startswith(f"{shown}: "):
+                raise
             raise type(error)(f"{shown}: {error}") from error
         except OSError as error:
             error.filename = error.filename or shown

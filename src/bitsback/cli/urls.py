@@ -1,5 +1,8 @@
 """Inputs and outputs that are URLs: ``s3://``, ``https://``, ``memory://`` and whatever else fsspec knows."""
 
+import errno
+import io
+import os
 import re
 import shutil
 import tempfile
@@ -34,10 +37,18 @@ def _told(name: str) -> Iterator[None]:
     except (BitsBackError, NotImplementedError):
         raise
     except OSError as error:
+        if error.errno is None:  # protocols have words of their own, or none
+            missing = isinstance(error, FileNotFoundError)
+            number = errno.ENOENT if missing else errno.EIO
+            told = os.strerror(number) if missing or not str(error) else str(error)
+            told += f" ({error.__cause__})" if error.__cause__ else ""
+            raise OSError(number, told, name) from error
         error.filename = error.filename or name
         raise
+    except ImportError as error:
+        raise BitsBackError(f"{name}: what such URLs need is not installed: {error}") from error
     except Exception as error:  # each protocol has its own
-        raise BitsBackError(f"{name}: {type(error).__name__}: {error}") from error
+        raise BitsBackError(f"{name}: {str(error) or type(error).__name__}") from error
 
 
 def _place(name: str) -> tuple[Any, str]:
@@ -50,14 +61,53 @@ def _place(name: str) -> tuple[Any, str]:
     return found
 
 
+class _Remote(io.RawIOBase):
+    """A file elsewhere, whose errors are told as ours whenever they come."""
+
+    def __init__(self, file: Any, name: str, seekable: bool) -> None:
+        self._file, self._name, self._seekable = file, name, seekable
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._seekable
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with _told(self._name):
+            return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        with _told(self._name):
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
 @contextmanager
 def reading(name: str) -> Iterator[BinaryIO]:
     """The file at a URL. Only what is read is fetched, if the server can do that; else the file cannot seek."""
     there, path = _place(name)
     with _told(name):
         file = there.open(path, "rb", cache_type="none")
-    with file:
-        yield cast(BinaryIO, file)
+        seekable = bool(file.seekable())
+        if seekable:
+            try:
+                file.seek(1)
+                file.read(1)
+                file.seek(0)
+            except ValueError:  # a web server that sends all or nothing
+                file.close()
+                file, seekable = there.open(path, "rb", block_size=0), False
+    with _Remote(file, name, seekable) as remote:
+        yield cast(BinaryIO, remote)
 
 
 @contextmanager
