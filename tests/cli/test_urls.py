@@ -111,4 +111,5 @@ def test_only_what_is_needed_is_fetched(server: str, tmp_path: Path) -> None:
     whole = server.replace("a.bba", "whole.bba")  # of a server that sends all or nothing
     assert "17.bin" in run("list", whole)
     host = server.rpartition("/")[0].rpartition(":")[0]
-    assert re.search(r"none\.bba: .*(connect|refused)", run("list", f"{host}:1/none.bba"), re.IGNORECASE)
+    told = run("list", f"{host}:1/none.bba").lower()
+    assert "none.bba" in told and "connect" in told
