@@ -8,7 +8,6 @@ and is given it. Workers run the same version as who asks, to the last line, or 
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 import threading
@@ -31,7 +30,7 @@ from bitsback.archive.container import check_sum
 from bitsback.archive.fields import Cursor
 from bitsback.archive.front import Front
 from bitsback.archive.head import Block
-from bitsback.archive.library import PLAIN, Library
+from bitsback.archive.library import PLAIN, QUICK, Library
 from bitsback.archive.limits import Limits
 from bitsback.errors import BitsBackError, FormatError, ModelNotFoundError
 from bitsback.kernels import cache as kernels
@@ -60,11 +59,15 @@ class Submits(Protocol):
         """Have it run; a :class:`Promise`."""
 
 
+_Named = tuple[int, str, bool]
+"""A coder: its tag, the SHA-256 of its model, and whether it codes in haste. Whatever its bytes depend on is here."""
+
+
 class _Task(msgspec.Struct, frozen=True, array_like=True):
     """A block to encode, or to decode."""
 
-    coders: tuple[tuple[int, str], ...]
-    """Tags, and SHA-256s of models; one, where there is a payload."""
+    coders: tuple[_Named, ...]
+    """One, where there is a payload."""
     front: bytes
     lots: tuple[tuple[int, tuple[int, int, int]], ...]
     sample_bytes: int
@@ -116,8 +119,7 @@ class Workers:
         """What :func:`~bitsback.archive.coding.decode_block` does, and with its errors."""
         coder = library.coder(block.tag, block.model.hex())
         front = fronts.encode(block.front) if block.front else b""
-        named = ((block.tag, coder.id),)
-        task = _Task(named, front, tuple(block.lots), block.sample_bytes, payload=payload, check=block.check)
+        task = _Task((_named(coder),), front, tuple(block.lots), block.sample_bytes, payload=payload, check=block.check)
         answer = self._ask(task, {coder.id: coder} if coder.id else {})
         if not answer.problem:
             with suppress(FormatError):
@@ -129,12 +131,14 @@ class Workers:
 
     def _ask(self, task: _Task, models: Mapping[str, Any]) -> _Answer:
         """A worker's answer; of one that could not be had, what the problem is."""
+        from asyncio import CancelledError  # here, so that it is loaded only where there are workers
+
         packed, given = msgspec.msgpack.encode(task), dict[str, bytes]()
         waits = list(WAITS)
         while not self._gone:
             try:
                 answer = self._submit(packed, given)
-            except (Exception, asyncio.CancelledError) as error:
+            except (Exception, CancelledError) as error:
                 told = f"a worker was lost ({type(error).__name__}), and what it did was done here"
                 if isinstance(error, BrokenExecutor):
                     self._gone = told
@@ -177,8 +181,7 @@ class Kept:
             if xxhash.xxh3_64_digest(data[8:]) == data[:8]:
                 return _block_of(msgspec.msgpack.decode(data[8:], type=_Answer), lots, before, coders)
         coded = encode()
-        which = list(coders).index(coded.coder) if coded.coder in coders else -1
-        data = msgspec.msgpack.encode(_Answer(version(), coded.payload, which, coded.warnings))
+        data = msgspec.msgpack.encode(_answer_of(coded, coders))
         self._folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(f".{secrets.token_hex(4)}.part")
         try:
@@ -222,9 +225,9 @@ def _answer(task: _Task, given: Mapping[str, bytes]) -> _Answer:
         with _lock:
             for identity, data in given.items():
                 _library().add_file(identity, data)
-            for tag, identity in task.coders:
+            for tag, identity, quick in task.coders:
                 try:
-                    coder = _library().coder(tag, identity)
+                    coder = QUICK if quick else _library().coder(tag, identity)
                 except ModelNotFoundError:
                     missing.append(identity)
                     continue
@@ -242,16 +245,19 @@ def _answer(task: _Task, given: Mapping[str, bytes]) -> _Answer:
         coded = encode_block(_arrays(task.samples, lots, task.sample_bytes), before, coders, verify=task.verify)
     except BitsBackError as error:
         return _Answer(version(), problem=str(error))
-    which = coders.index(coded.coder) if coded.coder in coders else -1
-    return _Answer(version(), coded.payload, which, coded.warnings)
+    return _answer_of(coded, coders)
 
 
 # Of both --------------------------------------------------------------------------------------------------------------
 
 
+def _named(coder: Coder) -> _Named:
+    return coder.tag, coder.id, coder is QUICK
+
+
 def _encoding(lots: Sequence[Images], before: Front, coders: Sequence[Coder], verify: bool) -> _Task:
     return _Task(
-        tuple((coder.tag, coder.id) for coder in coders),
+        tuple(map(_named, coders)),
         fronts.encode(before) if before else b"",
         tuple((len(images), (images.shape[1], images.shape[2], images.shape[3])) for images in lots),
         lots[0].itemsize,
@@ -271,6 +277,11 @@ def _arrays(samples: bytes, lots: Sequence[Lot], sample_bytes: int) -> list[Imag
         out.append(flat[at : at + size].reshape(n, *shape))
         at += size
     return out
+
+
+def _answer_of(coded: CodedBlock, coders: Sequence[Coder]) -> _Answer:
+    which = coders.index(coded.coder) if coded.coder in coders else -1
+    return _Answer(version(), coded.payload, which, coded.warnings)
 
 
 def _block_of(answer: _Answer, lots: Sequence[Images], before: Front, coders: Sequence[Coder]) -> CodedBlock:

@@ -131,8 +131,8 @@ with.</p>
     yield section(
         "latents",
         "How fine must a latent be?",
-        f"""<p>A latent is one of 2<sup>b</sup> buckets that are equally likely under the prior. More of them cost nothing
-in the long run, as all but the information come back; fewer blur what the decoder network sees.</p>
+        f"""<p>A latent is one of 2<sup>b</sup> buckets that are equally likely under the prior. More of them cost
+nothing in the long run, as all but the information come back; fewer blur what the decoder network sees.</p>
 {figure("latents", "Above −ELBO, in percent.")}{_html(sweep(found, "latents", "bits a latent"))}""",
     )
     yield section(
