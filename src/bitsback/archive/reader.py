@@ -351,14 +351,18 @@ class Archive:
         about = [member.parts[number] for number in which]
         needed = sum(one.nbytes for one in about) + len(blob)
         files.check_bulk(recipe, _shapes(about), needed)
+        return files.shown(files.write(recipe, blob, self._arrays_of(member.content, which, needed)))
+
+    def _arrays_of(self, content: int, which: Iterable[int], needed: int) -> list[Images]:
+        """Some arrays of a content, for something that takes ``needed`` bytes. LimitError if these are too many."""
         if needed > self.limits.memory:
             raise LimitError(f"needs {needed} bytes, over the memory limit of {self.limits.memory}")
         errors: dict[int, BitsBackError] = {}
-        keys = [(member.content, number) for number in which]
+        keys = [(content, number) for number in which]
         arrays = self._arrays(keys, errors, 1, _Work(self.structure))
         if errors:
-            raise errors[member.content]
-        return files.shown(files.write(recipe, blob, [arrays[key] for key in keys]))
+            raise errors[content]
+        return [arrays[key] for key in keys]
 
     def _blob(self, member: Member) -> bytes:
         """A file's metadata, kept as its other images may be asked for next."""
@@ -703,15 +707,8 @@ class Archive:
         blob, shapes = self._blob(member), _shapes(member.parts)
         needed = len(blob) + 2 * sum(part.nbytes for part in member.parts)
         needed += files.check_bulk(member.recipe, shapes, member.size, member.exact).memory
-        if needed > self.limits.memory:
-            raise LimitError(f"needs {needed} bytes, over the memory limit of {self.limits.memory}")
         self.load_models()
-        errors: dict[int, BitsBackError] = {}
-        keys = [(member.content, part) for part in range(len(shapes))]
-        parts = self._arrays(keys, errors, 1, _Work(self.structure))
-        if errors:
-            raise errors[member.content]
-        found = files.values(member.recipe, blob, [parts[key] for key in keys])
+        found = files.values(member.recipe, blob, self._arrays_of(member.content, range(len(shapes)), needed))
         return [array[..., 0] if array.shape[-1] == 1 else array for array in found]
 
     def unsound(self, since: int = 0) -> Iterator[str]:

@@ -301,7 +301,7 @@ def shown(data: bytes) -> NDArray[Any]:
 
     try:
         with Image.open(BytesIO(data)) as image:
-            return np.asarray(image)
+            return np.array(image)  # its own: what Pillow shares cannot be written to
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageError(f"Pillow cannot decode it ({error})") from None
 

@@ -487,6 +487,12 @@ def pass_spans(one: Recipe, sections: Sections) -> None:
         sections.section()
 
 
+def inner_blob(one: Recipe, sections: Sections) -> bytes:
+    """The blob of the next of some files; before it stands how it is coded, if it is."""
+    *_, inner = (sections.section() for _ in range(3 if one.get("codec") else 1))
+    return inner
+
+
 def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterator[Inner]:
     """The files in a file, in the order of its recipe.
 
@@ -505,8 +511,9 @@ def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterato
             start += each
             continue
         for span in spans_of_one(one):
-            *_, inner = (sections.section() for _ in range(3 if one.get("codec") else 1))
-            yield Inner(one["files"], inner, list(shapes[start : start + each]), start, span, sections.at)
+            yield Inner(
+                one["files"], inner_blob(one, sections), list(shapes[start : start + each]), start, span, sections.at
+            )
             start += each
 
 
@@ -533,6 +540,7 @@ __all__ = [
     "Numbers",
     "Samples",
     "Span",
+    "inner_blob",
     "inner_files",
     "innermost",
     "pass_spans",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bitsback.files import formats, gz, words
 from bitsback.files.packed import Sections
 from bitsback.files.picture import Images, Recipe
-from bitsback.files.places import pass_spans, spans_of_one
+from bitsback.files.places import inner_blob, pass_spans, spans_of_one
 from bitsback.files.raster import Layout
 
 Values = NDArray[Any]
@@ -48,7 +48,7 @@ def _of_places(recipe: Recipe, blob: bytes, parts: Iterator[Images]) -> Iterator
         each = one.get("parts", 1)
         if "files" in one:
             for _ in spans_of_one(one):
-                *_, inner = (sections.section() for _ in range(3 if one.get("codec") else 1))
+                inner = inner_blob(one, sections)
                 if one["files"]:
                     yield from values(one["files"], inner, list(islice(parts, each)))
             continue

@@ -121,34 +121,39 @@ def read(data: Buffer, start: int, shape: Shape, layout: Layout) -> Content:
 def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     """The file again."""
     layout = msgspec.convert(recipe["layout"], Layout)
-    head, rest = recipe["head"], len(blob) - layout.extra
-    if len(parts) != part_count(recipe) or not 0 <= head <= rest:
+    extra, head, rest = _extra(layout, blob, parts), recipe["head"], len(blob) - layout.extra
+    if not 0 <= head <= rest:
         raise ValueError("the arrays do not fit the layout")
-    extra = np.frombuffer(blob[rest:], layout.dtype.newbyteorder("<")).astype(layout.dtype.newbyteorder("="))
-    if layout.table and int(parts[0].max()) >= layout.table:
-        raise ValueError("an index beyond the table")
     stored = [np.ascontiguousarray(part.reshape(parts[0].shape).transpose(layout.order)).reshape(-1) for part in parts]
     file = io.BytesIO()
     file.write(blob[:head])
     for first in range(0, stored[0].size, _AT_ONCE):  # so that it takes little more than the file
         some = [part[first : first + _AT_ONCE] for part in stored]
-        words = extra[some[0]] if layout.table else _joined(some, layout) + extra[0]
-        file.write(np.ascontiguousarray(_unordered(words, layout.kind), layout.dtype).data)
+        file.write(np.ascontiguousarray(_unordered(_words(some, layout, extra), layout.kind), layout.dtype).data)
     file.write(blob[head:rest])
     return file.getvalue()
 
 
 def numbers(layout: Layout, blob: bytes, parts: Sequence[Images]) -> NDArray[Any]:
     """The array of numbers itself, in the shape of its first part. Raises ValueError if that does not fit together."""
-    if len(parts) != 1 + layout.low_planes or len(blob) < layout.extra:
-        raise ValueError("the arrays do not fit the layout")
-    native = layout.dtype.newbyteorder("=")
-    extra = np.frombuffer(blob[len(blob) - layout.extra :], layout.dtype.newbyteorder("<")).astype(native)
-    if layout.table and int(parts[0].max()) >= layout.table:
-        raise ValueError("an index beyond the table")
-    words = extra[parts[0]] if layout.table else _joined(list(parts), layout) + extra[0]
+    words = _words(list(parts), layout, _extra(layout, blob, parts))
     kind = layout.kind if layout.kind != "f" or layout.bits > 8 else "u"
     return _unordered(words, layout.kind).view(f"{kind}{layout.bits // 8}")
+
+
+def _extra(layout: Layout, blob: bytes, parts: Sequence[Images]) -> Words:
+    """The table of all numbers, or the least of them, from the end of the blob."""
+    rest = len(blob) - layout.extra
+    if len(parts) != 1 + layout.low_planes or rest < 0:
+        raise ValueError("the arrays do not fit the layout")
+    if layout.table and int(parts[0].max()) >= layout.table:
+        raise ValueError("an index beyond the table")
+    return np.frombuffer(blob[rest:], layout.dtype.newbyteorder("<")).astype(layout.dtype.newbyteorder("="))
+
+
+def _words(parts: list[Images], layout: Layout, extra: Words) -> Words:
+    """Unsigned integers in the order of the numbers."""
+    return extra[parts[0]] if layout.table else _joined(parts, layout) + extra[0]
 
 
 def part_count(recipe: Recipe) -> int:

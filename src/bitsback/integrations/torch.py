@@ -60,7 +60,7 @@ class ArchiveDataset:
         return len(self.archive)
 
     def __getitem__(self, index: int) -> Any:
-        image = self.archive[index].copy()  # tensors are made of arrays that may be written to
+        image = self.archive[index]
         return self.transform(image) if self.transform else image
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
