@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.cli.output import say
 from bitsback.cli.urls import is_url, reading
-from bitsback.errors import BitsBackError, OutputExistsError
+from bitsback.errors import BitsBackError, InputError, OutputExistsError
 
 if TYPE_CHECKING:
     import click
@@ -43,11 +43,9 @@ def archive_file(name: str, *, spool: bool = True) -> Iterator[BinaryIO]:
                 yield file
             else:
                 raise BitsBackError("a pipe, and the index is at the archive's end: give a file")
-        except OutputExistsError:
+        except (InputError, OutputExistsError):  # which name what they are about
             raise
         except BitsBackError as error:
-            if str(error).startswith(f"{shown}: "):
-                raise
             raise type(error)(f"{shown}: {error}") from error
         except OSError as error:
             error.filename = error.filename or shown

@@ -46,9 +46,9 @@ def _told(name: str) -> Iterator[None]:
         error.filename = error.filename or name
         raise
     except ImportError as error:
-        raise BitsBackError(f"{name}: what such URLs need is not installed: {error}") from error
+        raise InputError(name, f"what such URLs need is not installed: {error}") from error
     except Exception as error:  # each protocol has its own
-        raise BitsBackError(f"{name}: {str(error) or type(error).__name__}") from error
+        raise InputError(name, str(error) or type(error).__name__) from error
 
 
 def _place(name: str) -> tuple[Any, str]:

@@ -186,11 +186,7 @@ class PosteriorBuckets(Family):
 
     def modes(self) -> npt.NDArray[np.uint16]:
         """Return the bucket that each posterior's mean is in: what to code where no bits come back."""
-        at = np.clip(ORIGIN + (self.mean.astype(np.int64) << _FINE) * STEPS, 0, 2 * ORIGIN - 1)
-        i, rest = at >> FRACTION, at & ((1 << FRACTION) - 1)
-        normal = load("normal").astype(np.int64)
-        below = normal[i] + (((normal[i + 1] - normal[i]) * rest) >> FRACTION)
-        modes: npt.NDArray[np.int64] = below >> (32 - self.bits_per_symbol)
+        modes = np.searchsorted(self._edges[1:-1], self.mean << _FINE, side="right")
         return modes.astype(np.uint16)
 
     def _parameters(self) -> tuple[npt.NDArray[Any], ...]:
