@@ -8,9 +8,7 @@ parts and counts them. Every figure is of a process' first look: nothing is kept
 
 from __future__ import annotations
 
-import http.server
-import re
-import threading
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,33 +20,9 @@ import bitsback
 import measure
 from bitsback.integrations.fsspec import ArchiveFileSystem
 
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-class Server(http.server.BaseHTTPRequestHandler):
-    """One file."""
-
-    data, sent, asked = b"", 0, 0
-
-    def do_HEAD(self) -> None:
-        """Its size."""
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.data)))
-        self.send_header("Accept-Ranges", "bytes")
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        """A part of it."""
-        found = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"])
-        assert found
-        part = self.data[int(found[1]) : int(found[2]) + 1]
-        Server.sent, Server.asked = Server.sent + len(part), Server.asked + 1
-        self.send_response(206)
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("Content-Range", f"bytes {found[1]}-{int(found[1]) + len(part) - 1}/{len(self.data)}")
-        self.end_headers()
-        self.wfile.write(part)
-
-    def log_message(self, *what: object) -> None:
-        """Nothing."""
+from web import Parts, serving
 
 
 def main() -> None:
@@ -61,13 +35,11 @@ def main() -> None:
         folder.mkdir()
         for number, image in enumerate(measure.digits(options.data, "8-bit", options.images)):
             Image.fromarray(image).save(folder / f"{number:05d}.pgm")
-        Server.data = bitsback.compress(folder, model="digits", verify=False)
+        Parts.data = bitsback.compress(folder, model="digits", verify=False)
         middle = folder / f"{options.images // 2:05d}.pgm"
         expected = middle.read_bytes()
     found = {}
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/a.bba"
+    with serving() as url:
 
         def listed(files: ArchiveFileSystem) -> None:
             assert len(files.find("")) == options.images
@@ -78,13 +50,12 @@ def main() -> None:
 
         tasks: dict[str, Callable[[ArchiveFileSystem], None]] = {"list": listed, "one image": one}
         for what, task in tasks.items():
-            Server.sent = Server.asked = 0
+            Parts.sent = Parts.asked = 0
             files = fsspec.filesystem("bitsback", fo=url)
             task(files)
-            found[what] = {"bytes": Server.sent, "requests": Server.asked}
+            found[what] = {"bytes": Parts.sent, "requests": Parts.asked}
             files.close()
-        server.shutdown()
-    result = {"images": options.images, "archive": len(Server.data), "fetched": found}
+    result = {"images": options.images, "archive": len(Parts.data), "fetched": found}
     print(result)
     measure.write(options.out, {"machine": measure.machine(), **result})
 

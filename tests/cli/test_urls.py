@@ -1,8 +1,5 @@
 """URLs on the command line: files in memory, and a web server that counts what is fetched from it."""
 
-import http.server
-import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +9,7 @@ from click.testing import CliRunner
 
 import bitsback
 from bitsback.cli.app import app
+from web import Parts, serving
 
 fsspec = pytest.importorskip("fsspec")
 
@@ -59,44 +57,10 @@ def test_what_is_refused(memory: "fsspec.AbstractFileSystem", tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
-class Ranges(http.server.BaseHTTPRequestHandler):
-    """A file of a server that can send parts of it."""
-
-    data, sent = b"", 0
-
-    def do_HEAD(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.data)))
-        if "whole" not in self.path:
-            self.send_header("Accept-Ranges", "bytes")
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        if "whole" in self.path:  # as a server that cannot send parts
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(self.data)))
-            self.end_headers()
-            self.wfile.write(self.data)
-            return
-        first, last = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups())
-        part = self.data[first : last + 1]
-        Ranges.sent += len(part)
-        self.send_response(206)
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("Content-Range", f"bytes {first}-{first + len(part) - 1}/{len(self.data)}")
-        self.end_headers()
-        self.wfile.write(part)
-
-    def log_message(self, *what: object) -> None:
-        pass
-
-
 @pytest.fixture
 def server() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Ranges) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/a.bba"
-        server.shutdown()
+    with serving() as url:
+        yield url
 
 
 def test_only_what_is_needed_is_fetched(server: str, tmp_path: Path) -> None:
@@ -104,10 +68,10 @@ def test_only_what_is_needed_is_fetched(server: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for number in range(20):
         (tmp_path / f"{number}.bin").write_bytes(rng.bytes(1 << 17))
-    Ranges.data = bitsback.compress(sorted(tmp_path.iterdir()))
-    Ranges.sent = 0
+    Parts.data = bitsback.compress(sorted(tmp_path.iterdir()))
+    Parts.sent = 0
     assert "17.bin" in run("list", server)
-    assert Ranges.sent < len(Ranges.data) / 100
+    assert Parts.sent < len(Parts.data) / 100
     whole = server.replace("a.bba", "whole.bba")  # of a server that sends all or nothing
     assert "17.bin" in run("list", whole)
     host = server.rpartition("/")[0].rpartition(":")[0]
