@@ -3,6 +3,7 @@
 What zlib's Python module deflates is never looked at: the stream is put together bit by bit.
 """
 
+from bisect import bisect
 from itertools import accumulate
 
 NONE, RUNS, GREEDY, LAZY, PLANNED = range(5)
@@ -139,9 +140,8 @@ def signed(v):
 
 class Rules:
     def __init__(self, level, memory, strategy, window, family):
-        assert (
-            1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and family in (0, 1, 2, 3)
-        )
+        assert 1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15
+        assert family in range(5)
         self.search = {2: NONE, 3: RUNS}.get(strategy, GREEDY if level <= 3 else LAZY)
         self.good, self.laziest, self.nice, self.chain = LEVELS[level]
         half = 2 ** max(window, 9)
@@ -159,6 +159,10 @@ class Rules:
         if family == 3:
             self.search, self.good, self.room = PLANNED, int(strategy == 1), 2**30
             self.nice, self.chain = {7: (75, 35), 8: (150, 100), 9: (258, 300)}.get(level, (258, 4096))
+        self.passes = 0
+        if family == 4:
+            self.search, self.room, self.chain, self.across = PLANNED, INFINITE, 255, False
+            self.passes, self.nice = {1: (1, 64), 2: (3, 128), 3: (5, 255), 4: (15, 255)}.get(level, (255, 255))
 
 
 class Block:
@@ -174,9 +178,11 @@ class Planned:
     def __init__(self, plain, rules, corrections):
         self.plain, self.rules, self.pair, self.root, self.children = plain, rules, {}, {}, {}
         self.blocks, self.within, self.plan, at, last = [], 0, [None] * len(plain), 0, False
+        passes = Passes(plain, rules, self.plan)
         while not last:
             assert len(self.blocks) < 1024 + len(plain) // 8
-            x = 2 * (len(plain) - at) if corrections.agreed(20) else corrections.take(28)
+            expected = passes.end(at) if rules.passes else len(plain)
+            x = 2 * (expected - at) if corrections.agreed(20) else corrections.take(28)
             block = Block(at)
             at += x // 2
             assert at <= len(plain)
@@ -187,6 +193,8 @@ class Planned:
                 assert block.kind in (1, 2)
             self.blocks.append(block)
         assert at == len(plain)
+        if rules.passes:
+            return
         fixed = FIXED + [5] * 30 + [0] * 2
         self.most = min(2**23, 8 * (259 + max(block.end - block.start for block in self.blocks)))
         c = fixed
@@ -201,7 +209,7 @@ class Planned:
                 c = list(c)
                 for _ in range(3):
                     self.way(block, found, c)
-                    w0, w1 = self.counts(block)
+                    w0, w1 = counts(self.plain, self.plan, block.start, block.end)
                     c[:286], c[288:318] = lengths(w0, 286, 15), lengths(w1, 30, 15)
                 for s in range(320):
                     if not corrections.agreed(24):
@@ -276,19 +284,128 @@ class Planned:
                     length += 1
             cost[i] = best
 
-    def counts(self, block):
-        w0, w1, i = [0] * 286, [0] * 30, block.start
-        w0[256] = 1
-        while i < block.end:
-            if self.plan[i] is None:
-                w0[self.plain[i]] += 1
-                i += 1
+
+def counts(plain, plan, i, end):
+    """How often symbols are used by a plan."""
+    w0, w1 = [0] * 286, [0] * 30
+    w0[256] = 1
+    while i < end:
+        if plan[i] is None:
+            w0[plain[i]] += 1
+            i += 1
+        else:
+            code, _, _, far, _ = codes_of((*plan[i], False))
+            w0[257 + code] += 1
+            w1[far] += 1
+            i += plan[i][0]
+    return w0, w1
+
+
+def check(byte):
+    """The CRC-32 of a byte, without inversions."""
+    for _ in range(8):
+        byte = byte >> 1 ^ (byte & 1) * 0xEDB88320
+    return byte
+
+
+CHECKS = [check(byte) for byte in range(256)]
+
+
+class Passes:
+    """Blocks that are gone through in passes."""
+
+    def __init__(self, plain, rules, plan):
+        self.plain, self.rules, self.plan = plain, rules, plan
+        self.c = [8] * 256 + [5] * 64
+        self.root, self.children, self.known, self.count = {}, {}, [], 0
+
+    def end(self, start):
+        """Plan a block, and return where it should end."""
+        for _ in range(self.rules.passes):
+            at, tokens = start, 0
+            while at < len(self.plain) and tokens < 8192 and at - start < 61181:
+                run = self.run(at)
+                self.plan[at : at + sum(length for length, _ in run)] = [None] * sum(length for length, _ in run)
+                for token in run:
+                    if token[0] > 1:
+                        self.plan[at] = token
+                    at += token[0]
+                tokens += len(run)
+            w0, w1 = counts(self.plain, self.plan, start, at)
+            self.c[:286], self.c[288:318] = lengths(w0, 286, 15), lengths(w1, 30, 15)
+        return at
+
+    def run(self, i):
+        way, via, end, k, nice = {0: 0}, {}, 0, 0, self.rules.nice
+        while k < end or k == 0:
+            matches = self.matches(i + k)
+            longest = matches[-1][0] if matches else 0
+            if longest > nice:
+                if k == 0:
+                    return [matches[-1]]
+                break
+            if k + longest > end:
+                longest = min(longest, 4095 - k)
+            end = max(end, k + longest, 1)
+            options = [(1, 0, self.c[self.plain[i + k]] or 13)]
+            length = 3
+            for most, distance in matches:
+                while length <= min(most, longest):
+                    code, extra, _, far, _ = codes_of((length, distance, False))
+                    bits = (self.c[257 + code] or 13) + extra + (self.c[288 + far] or 6) + DISTANCE_EXTRA[far]
+                    options.append((length, distance, bits))
+                    length += 1
+            for length, distance, bits in options:
+                if way[k] + bits < way.get(k + length, INFINITE):
+                    way[k + length], via[k + length] = way[k] + bits, (length, distance)
+            k += 1
+        run = []
+        while k:
+            run.insert(0, via[k])
+            k -= via[k][0]
+        return run
+
+    def matches(self, i):
+        while len(self.known) <= i:
+            self.known.append((self.count, self.find(len(self.known))))
+            self.count += len(self.known[-1][1])
+        first, matches = self.known[i]
+        return matches if self.count - first <= 2**21 else []
+
+    def find(self, i):
+        p, nice, children = self.plain, self.rules.nice, self.children
+        limit, matches = min(len(p) - i, nice), []
+        if limit < 3:
+            return []
+        h = (p[i] << 8 ^ CHECKS[p[i + 1]] ^ p[i + 2]) % 2**16
+        best, node, below, above = 2, self.root.get(h), 0, 0
+        self.root[h], less, more = i, (i, 0), (i, 1)
+        for _ in range(self.rules.chain):
+            if node is None or node < i - 32768:
+                break
+            length = min(below, above)
+            while length < limit and p[node + length] == p[i + length]:
+                length += 1
+            if length > best:
+                best = length
+                matches.append((length, i - node))
+            if length == nice:
+                children[less], children[more] = children[node, 0], children[node, 1]
+                break
+            if length < limit and p[node + length] < p[i + length]:
+                children[less], less, below = node, (node, 1), length
+                node = children[less]
             else:
-                code, _, _, far, _ = codes_of((*self.plan[i], False))
-                w0[257 + code] += 1
-                w1[far] += 1
-                i += self.plan[i][0]
-        return w0, w1
+                children[more], more, above = node, (node, 0), length
+                node = children[more]
+        if best < nice:
+            children[less] = children[more] = None
+        if best == nice:
+            far = matches[-1][1]
+            while best < min(258, len(p) - i) and p[i + best - far] == p[i + best]:
+                best += 1
+            matches[-1] = best, far
+        return matches
 
 
 class Walk:
@@ -537,10 +654,10 @@ def described(item):
 def codes_of(token):
     """The length code (from 0) of a match, its extra bits; and of its distance."""
     length, distance, alias = token
-    code = 28 if length == 258 else max(k for k in range(28) if LENGTH_BASE[k] <= length)
+    code = 28 if length == 258 else bisect(LENGTH_BASE, length) - 1
     if alias:
         code = 27
-    far = max(k for k in range(30) if DISTANCE_BASE[k] <= distance)
+    far = bisect(DISTANCE_BASE, distance) - 1
     extra = 0 if code == 28 else LENGTH_EXTRA[code]
     more = 0 if code == 28 else length - LENGTH_BASE[code]
     return code, extra, more, far, distance - DISTANCE_BASE[far]
@@ -615,7 +732,7 @@ class Shapes:
             at += token[0]
         assert at == block.end
         l0, l1 = lengths(w0, 286, 15), lengths(w1, 30, 15)
-        if r.search == PLANNED:
+        if r.search == PLANNED and not r.passes:
             l0, l1 = block.c[:286], block.c[288:318]
         h0, h1 = (max((s for s, n in enumerate(each) if n), default=-1) + 1 for each in (l0, l1))
         both, at, items = l0[:h0] + l1[:h1], 0, []

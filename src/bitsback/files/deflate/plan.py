@@ -86,6 +86,40 @@ def lengths_told(blocks, block, items, item, lengths):  # type: ignore[no-untype
             at += 1
 
 
+@helper
+def told_block(size, at, expected, blocks, block, state, events, known):  # type: ignore[no-untyped-def]
+    """Size and type of a block at a place that is ``expected`` to end at another: noted (``known``) or as noted, into
+    its row. Returns where it ends, -1 if the notes make no sense."""
+    value = np.int64(0)
+    if known:
+        value = 2 * np.int64(blocks[block, BYTES]) + (1 if blocks[block, TYPE] == STORED else 0)
+    if not agreed(BLOCK_END, value == 2 * (expected - at), state, events, known):
+        value = number(ENDS, value, state, events, known)
+    elif known == 0:
+        value = 2 * (expected - at)
+    count = value >> 1
+    if count > size - at:
+        return np.int64(-1)
+    final = at + count == size
+    if not agreed(LAST, final == (blocks[block, FINAL] == 1), state, events, known):
+        final = not final
+    kind = np.int64(STORED)
+    if value & 1 == 0:
+        kind = np.int64(blocks[block, TYPE])
+        if not agreed(BLOCK_TYPE, kind == DYNAMIC, state, events, known):
+            kind = number(TYPES, kind, state, events, known)
+        elif known == 0:
+            kind = np.int64(DYNAMIC)
+        if kind != DYNAMIC and kind != FIXED:
+            return np.int64(-1)
+    if known == 0:
+        blocks[block, BYTES] = count
+        blocks[block, TYPE] = kind
+        blocks[block, FINAL] = 1 if final else 0
+    blocks[block, KNOWN] = 1 if kind == STORED else 0
+    return at + count
+
+
 @kernel
 def tell(size, blocks, items, codes, state, events, known):  # type: ignore[no-untyped-def]
     """Sizes and types of all blocks: noted (``known``, and their ``codes``, rows of :data:`CODES`, found), or as noted.
@@ -99,35 +133,10 @@ def tell(size, blocks, items, codes, state, events, known):  # type: ignore[no-u
     while going:
         if block == blocks.shape[0]:
             return -1
-        value = np.int64(0)
-        if known:
-            value = 2 * np.int64(blocks[block, BYTES]) + (1 if blocks[block, TYPE] == STORED else 0)
-        if not agreed(BLOCK_END, value == 2 * (size - at), state, events, known):
-            value = number(ENDS, value, state, events, known)
-        elif known == 0:
-            value = 2 * (size - at)
-        count = value >> 1
-        if count > size - at:
+        at = told_block(size, at, size, blocks, block, state, events, known)
+        if at < 0:
             return -1
-        at += count
-        final = at == size
-        if not agreed(LAST, final == (blocks[block, FINAL] == 1), state, events, known):
-            final = not final
-        kind = np.int64(STORED)
-        if value & 1 == 0:
-            kind = np.int64(blocks[block, TYPE])
-            if not agreed(BLOCK_TYPE, kind == DYNAMIC, state, events, known):
-                kind = number(TYPES, kind, state, events, known)
-            elif known == 0:
-                kind = np.int64(DYNAMIC)
-            if kind != DYNAMIC and kind != FIXED:
-                return -1
-        if known == 0:
-            blocks[block, BYTES] = count
-            blocks[block, TYPE] = kind
-            blocks[block, FINAL] = 1 if final else 0
-        blocks[block, KNOWN] = 1 if kind == STORED else 0
-        if known and kind == DYNAMIC:
+        if known and blocks[block, TYPE] == DYNAMIC:
             lengths_told(blocks, block, items, item, codes[block])
             item += blocks[block, OPS]
         going = 1 - blocks[block, FINAL]
@@ -212,20 +221,27 @@ def matches_at(plain, at, most, nice, depth, noted, trees, found, count, state):
 
 
 @helper
+def price_list(bits, numbers, unknown, unknown_far, literals, lengths, distances):  # type: ignore[no-untyped-def]
+    """What literals, lengths and distances (by code) cost, given the ``bits`` of their codes, if these are known."""
+    length_extra, length_code, distance_extra, _ = numbers
+    for s in range(256):
+        literals[s] = bits[s] if bits[s] > 0 else unknown
+    for s in range(3, LONGEST + 1):
+        one = np.int64(bits[257 + length_code[s]])
+        lengths[s] = (one if one > 0 else unknown) + length_extra[length_code[s]]
+    for s in range(30):
+        one = np.int64(bits[288 + s])
+        distances[s] = (one if one > 0 else unknown_far) + distance_extra[s]
+
+
+@helper
 def cheapest_ways(plain, at, total, bits, numbers, longer, found, starts, ways, choice):  # type: ignore[no-untyped-def]
     """From the end of a block, whose symbols' codes have so many ``bits``, the cheapest way on from each place."""
-    length_extra, length_code, distance_extra, distance_code = numbers
+    _, _, _, distance_code = numbers
     literals = np.zeros(256, np.int64)
     lengths = np.zeros(LONGEST + 1, np.int64)
     distances = np.zeros(30, np.int64)
-    for s in range(256):
-        literals[s] = bits[s] if bits[s] > 0 else UNKNOWN_LITERAL
-    for s in range(3, LONGEST + 1):
-        one = np.int64(bits[257 + length_code[s]])
-        lengths[s] = (one if one > 0 else UNKNOWN_LITERAL) + length_extra[length_code[s]]
-    for s in range(30):
-        one = np.int64(bits[288 + s])
-        distances[s] = (one if one > 0 else UNKNOWN_DISTANCE) + distance_extra[s]
+    price_list(bits, numbers, UNKNOWN_LITERAL, UNKNOWN_DISTANCE, literals, lengths, distances)
     for i in range(total + 1, total + LONGEST + 1):
         ways[i] = np.int64(FAR_AWAY)
     ways[total] = 0

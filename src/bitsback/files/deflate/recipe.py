@@ -14,6 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from bitsback.files.deflate import passes
 from bitsback.files.deflate import walk as walks
 from bitsback.files.deflate.chances import CHANCES
 from bitsback.files.deflate.coder import FAULT, one_number, pack, unpack
@@ -67,13 +68,20 @@ _LEVELS = {
 """How zlib searches at each level: good, lazy, nice, chain."""
 
 
-FAMILIES = ZLIB, OTHER, STB, CHEAPEST = range(4)
+FAMILIES = ZLIB, OTHER, STB, CHEAPEST, IN_PASSES = range(5)
 """Whose rules: zlib's own; its searches in a full window, without its rules about which matches are not worth it;
-those of ``stb_image_write.h``, whose quality is the level; or the cheapest way (:mod:`.plan`)."""
+those of ``stb_image_write.h``, whose quality is the level; the cheapest way (:mod:`.plan`); or the cheapest runs, in
+passes (:mod:`.passes`)."""
 
 _WAYS = {7: (75, 35), 8: (150, 100), 9: (258, 300)}
 """How far libdeflate looks for the cheapest way at its levels 10 to 12: nice, chain."""
 _ALL_WAYS = (258, 4096)
+"""The same for others."""
+
+_PASSES = {1: (1, 64), 2: (3, 128), 3: (5, 255), 4: (15, 255)}
+"""How often AdvanceCOMP goes through a block, and how many bytes are enough at once: with -2, -3 and -4 of version 1,
+and with -3 of version 2."""
+_MORE_PASSES = (255, 255)
 """The same for others."""
 
 Rules = tuple[int, int, int, int, int]
@@ -91,7 +99,7 @@ class Recipe:
 @cache
 def rules_of(level: int, memory: int, strategy: int, window: int, family: int = ZLIB) -> Integers:
     """The rules (int64) by which an encoder searches; read-only. Raises ValueError if there is no such encoder."""
-    if not (1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and 0 <= family <= 3):
+    if not (1 <= level <= 9 and 1 <= memory <= 9 and 0 <= strategy <= 4 and 8 <= window <= 15 and family in FAMILIES):
         raise ValueError("no encoder has such parameters")
     half = 1 << max(window, 9)
     rules = np.zeros(RULES, np.int64)
@@ -106,7 +114,7 @@ def rules_of(level: int, memory: int, strategy: int, window: int, family: int = 
     rules[walks.FIRST] = family == ZLIB
     rules[walks.ONLY_FIXED] = strategy == ONLY_FIXED
     rules[walks.SPAN] = 0 if family != ZLIB else half
-    rules[walks.ACROSS] = family != ZLIB
+    rules[walks.ACROSS] = family not in (ZLIB, IN_PASSES)
     if family == STB:
         rules[: walks.CHAIN + 1] = (LAZY, *(1 << 9,) * 4)
         rules[walks.HASH_BITS] = 14
@@ -117,6 +125,9 @@ def rules_of(level: int, memory: int, strategy: int, window: int, family: int = 
         rules[walks.SEARCH], rules[walks.GOOD] = PLANNED, strategy == FILTERED
         rules[walks.NICE], rules[walks.CHAIN] = _WAYS.get(level, _ALL_WAYS)
         rules[walks.MAX_TOKENS] = 1 << 30
+    if family == IN_PASSES:
+        rules[walks.SEARCH], rules[walks.CHAIN], rules[walks.MAX_TOKENS] = PLANNED, 255, passes.MOST_TOKENS
+        rules[walks.PASSES], rules[walks.NICE] = _PASSES.get(level, _MORE_PASSES)
     rules.flags.writeable = False
     return rules
 
@@ -178,7 +189,7 @@ class Walk:
         needed = 8 * min(most, len(stream.tokens)) + (64 + self.planned * 2 * CODES) * len(stream.blocks) + 400
         events = np.empty(min(needed, room) + RUNS, np.int64)
         blocks = stream.blocks.copy()
-        if self.planned and (self._tell(blocks, stream.items, events, 1) < 0 or not self._plan(blocks, events, 1)):
+        if self.planned and self._planned(blocks, stream.items, events, 1) < 0:
             return None
         count, tokens = self._tokens(stream.tokens, blocks, events, 1, MANY)
         if count < 0 or self._shapes(tokens, blocks, stream.items, events, 1) < 0 or self.state[FAULT]:
@@ -204,9 +215,10 @@ class Walk:
             room = min(room, len(self.plain) // int(self.rules[walks.MAX_TOKENS]) + 4)
         blocks = np.zeros((room, BLOCK), np.int32)
         if self.planned:
-            told = self._tell(blocks, _NO_ITEMS, events, 0)
-            if told < 0 or not self._plan(blocks := blocks[:told], events, 0):
+            told = self._planned(blocks, _NO_ITEMS, events, 0)
+            if told < 0:
                 raise ValueError("corrections to the plan of a deflate stream that do not fit")
+            blocks = blocks[:told]
         count, tokens = self._tokens(np.empty(0, np.int32), blocks, events, 0, MANY)
         if count < 0 or self.state[FAULT]:
             raise ValueError("corrections to the tokens of a deflate stream that do not fit")
@@ -245,6 +257,23 @@ class Walk:
 
     def _next(self, name: int, events: Integers) -> int:
         return int(one_number(name, self.state, events))
+
+    def _planned(self, blocks: NDArray[np.int32], items: NDArray[np.int32], events: Integers, known: int) -> int:
+        """Sizes and types of blocks, and what is expected in them. Returns how many there are, -1 if that cannot be."""
+        if self.rules[walks.PASSES]:
+            return self._plan_in_passes(blocks, events, known)
+        told = self._tell(blocks, items, events, known)
+        return told if told >= 0 and self._plan(blocks[:told], events, known) else -1
+
+    def _plan_in_passes(self, blocks: NDArray[np.int32], events: Integers, known: int) -> int:
+        self._choice = np.zeros(len(self.plain), np.int32)
+        tree = np.full(passes.TREE, -1, np.int32)
+        found, starts = np.empty(passes.MATCHES, np.int32), np.empty(passes.PLACES, np.int64)
+        ways = (np.empty((2, passes.RUN + LONGEST + 2), np.int64), np.empty(passes.RUN + LONGEST + 2, np.int32))
+        scratch = (np.empty((2, 580), np.int64), np.empty((4, 580), np.int32), np.empty(320, np.uint8), self._choice)
+        arrays = (self.rules, _NUMBERS[2:], passes.checks(), tree, found, starts, *ways, *scratch, self.state, events)
+        count = int(passes.plan_in_passes(self.plain, blocks, *arrays, known))
+        return -1 if self.state[FAULT] else count
 
     def _tell(self, blocks: NDArray[np.int32], items: NDArray[np.int32], events: Integers, known: int) -> int:
         """Sizes and types of blocks, before all else. Returns how many there are, -1 if that cannot be."""

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from bitsback.files.deflate.passes import MOST_BYTES, MOST_TOKENS, RUN
 from bitsback.files.deflate.recipe import (
     CHEAPEST,
     DEFAULT,
     FILTERED,
+    IN_PASSES,
     ONLY_FIXED,
     ONLY_HUFFMAN,
     OTHER,
@@ -47,6 +49,8 @@ _OTHERS: list[Rules] = [(level, 8, DEFAULT, 15, OTHER) for level in (9, 8, 6, 3)
 """What is tried where no zlib fits."""
 _STB: list[Rules] = [(quality, 8, ONLY_FIXED, 15, STB) for quality in (8, 5, 6, 7, 9)]
 _CHEAPEST: list[Rules] = [(9, 8, DEFAULT, 15, CHEAPEST), (7, 8, DEFAULT, 15, CHEAPEST), (6, 8, FILTERED, 15, CHEAPEST)]
+_IN_PASSES: list[Rules] = [(level, 8, DEFAULT, 15, IN_PASSES) for level in (3, 1, 4, 2)]
+"""Of which one of the first two comes near, if any does."""
 _TINY = 256
 """Tokens of which stb and zlib are likely to make the same."""
 _MANY_WRONG, _SURELY = 16, 50
@@ -112,7 +116,7 @@ class _Search:
         found: dict[Rules, bytes] = {}
         for rules in self._finalists(found):
             most = _STEPS_A_BYTE * len(plain) + _STEPS_TRIAL
-            if found and rules[4] != CHEAPEST:
+            if found and rules[4] not in (CHEAPEST, IN_PASSES):
                 most = min(most, self._left)
             walk = self._walk(rules, most_steps(len(plain)) if rules in self._well else most, plain)
             corrections = walk.corrections(beginning, self._most if whole else len(plain))
@@ -137,20 +141,31 @@ class _Search:
     def _finalists(self, found: dict[Rules, bytes]) -> Iterator[Rules]:
         """Encoders that may come nearest; where others fail often, the cheapest way, too, with other rules if that was
         ``found`` to gain something."""
+        tokens = len(self._stream.tokens)
+
+        def least() -> int:
+            return min(map(len, found.values()), default=self._most)
+
+        if _may_be_in_passes(self._stream):
+            for rules in _IN_PASSES:
+                if rules in _IN_PASSES[:2] or least() * _MANY_WRONG < tokens:
+                    yield rules
+                if found.get(rules) == b"":
+                    return
         costs = self._near()
-        few = min(_SHORT_TRIAL, len(self._stream.tokens)) // _MANY_WRONG
+        few = min(_SHORT_TRIAL, tokens) // _MANY_WRONG
         self._well = {rules for rules, cost in costs.items() if cost <= few}
         yield from sorted(costs, key=costs.__getitem__)[:_FINALISTS]
-        if not self._well:
-            least = min(map(len, found.values()), default=self._most)
+        if not self._well and least() * _SURELY > tokens:
+            before = least()
             yield _CHEAPEST[0]
             size = len(found.get(_CHEAPEST[0], b""))
-            if size * _SURELY > len(self._stream.tokens) and size < 2 * least:
+            if size * _SURELY > tokens and size < 2 * before:
                 yield from _CHEAPEST[1:]
 
     def _walk(self, rules: Rules, steps: int, plain: NDArray[np.uint8] | None = None) -> Walk:
         """A walk through ``plain``, or all, of no more than so many ``steps``."""
-        flushes = self._flushes if rules[4] != CHEAPEST else self._flushes[:0]
+        flushes = self._flushes if rules[4] not in (CHEAPEST, IN_PASSES) else self._flushes[:0]
         if plain is not None:
             flushes = flushes[flushes < 2 * len(plain)]
         return Walk(self._data if plain is None else plain, flushes, rules_of(*rules), steps)
@@ -216,6 +231,16 @@ class _Search:
             near += [(level, memory, strategy, other, ZLIB) for other in self._windows]
             least = compare(near)
         return {rules: cost for rules, cost in costs.items() if cost <= least * 5 // 4 + 8}
+
+
+def _may_be_in_passes(stream: Stream) -> bool:
+    """Whether blocks end where they do for encoders that go through them in passes."""
+    blocks = stream.blocks
+    if (blocks[:, TYPE] == FIXED).any() or not len(stream.tokens):
+        return False
+    counts, sizes = blocks[:-1, COUNT], blocks[:-1, BYTES]
+    usual = (counts >= MOST_TOKENS) & (counts < MOST_TOKENS + RUN) | (sizes >= MOST_BYTES) & (sizes < MOST_BYTES + RUN)
+    return bool((usual | (blocks[:-1, TYPE] == STORED)).all())
 
 
 def _beginning(plain: NDArray[np.uint8], stream: Stream) -> tuple[NDArray[np.uint8], Stream]:

@@ -42,7 +42,7 @@ from bitsback.files.deflate.symbols import (
     TOKEN_BITS,
     TYPE,
 )
-from bitsback.files.deflate.walk import ACROSS, HUFFMAN, LAZY, ONLY_FIXED, PLANNED, RUN_LENGTHS, SEARCH, SPAN
+from bitsback.files.deflate.walk import ACROSS, HUFFMAN, LAZY, ONLY_FIXED, PASSES, PLANNED, RUN_LENGTHS, SEARCH, SPAN
 from bitsback.kernels import helper, kernel, routine
 
 _NODES = 2 * 288 + 1
@@ -380,7 +380,7 @@ def shape(  # type: ignore[no-untyped-def]
         distances = np.int64(0)
         for i in range(4):
             row = min(i, 2)
-            if i == 2 and rules[SEARCH] == PLANNED:
+            if i == 2 and rules[SEARCH] == PLANNED and rules[PASSES] == 0:
                 for s in range(LITERALS):
                     lengths[0, s] = codes[block, s]
                 for s in range(DISTANCES):

@@ -66,13 +66,14 @@ before all else (:mod:`.plan`)."""
     SPAN,
     ACROSS,
     KEPT,
-) = range(15)
+    PASSES,
+) = range(16)
 """Places in the rules of an encoder: how it searches; zlib's four numbers of a level; bits of its hash; how far matches
 may point; tokens of a block; the shortest match that is taken; how far one of 3 bytes may point; the first position
 that is found again; whether trees are always fixed; half the size of the buffer that a stored block must still lie in
 (0: no matter); whether descriptions of codes run on from literals to distances; half the positions of one hash that
-there is room for (0: zlib, for which that is no matter)."""
-RULES = 15
+there is room for (0: zlib, for which that is no matter); passes through each block (0: not in passes)."""
+RULES = 16
 
 PATIENCE = 8192
 """How far a chain is followed to find a match that was not predicted: so many positions, fewer where each has many
