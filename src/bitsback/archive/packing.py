@@ -4,6 +4,8 @@ import lzma
 import zlib
 from enum import IntEnum
 
+import numpy as np
+
 from bitsback.errors import FormatError, UnsupportedVersionError
 
 DICTIONARY = (
@@ -93,3 +95,21 @@ def worth_packing(data: bytes) -> bool:
     """
     sample = data[: 1 << 16]
     return len(sample) < 256 or len(zlib.compress(sample, 1)) < 0.95 * len(sample)
+
+
+def repeated(data: bytes) -> float:
+    """Which share of the strings of 8 bytes in ``data``, of which one in 64 is looked at, stood in it before.
+
+    Files that do not pack may be like each other: packing them together is worth it then.
+
+    >>> repeated(bytes(range(256)) * 8) > 0.8, repeated((3**9999).to_bytes(1982, "little")), repeated(b"")
+    (True, 0.0, 0.0)
+    """
+    found = []
+    for start in range(0, len(data) - 7, 1 << 20):
+        part = data[start : start + (1 << 20) + 7]
+        strings = np.ndarray((len(part) - 7,), "<u8", part, strides=(1,))
+        mixed = strings * np.uint64(0x9E3779B97F4A7C15)
+        found.append(mixed[mixed >> np.uint64(58) == 0])
+    looked_at = np.concatenate(found) if found else np.empty(0, np.uint64)
+    return 1 - len(np.unique(looked_at)) / len(looked_at) if len(looked_at) else 0.0
