@@ -23,7 +23,11 @@ DICTIONARY = (
 )
 """Strings that small archives are made of: the preset dictionary of packing 3. Part of the format, never changed."""
 
-_LZMA = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 23, "lc": 3, "lp": 0, "pb": 0}]
+
+def _filters(size: int = 1 << 23) -> list[dict[str, int]]:
+    """What xz is told. Packing, it need not look back farther than there is anything, which spares it tables."""
+    dictionary = min(max(4096, 1 << (size - 1).bit_length()), 1 << 23)
+    return [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": dictionary, "lc": 3, "lp": 0, "pb": 0}]
 
 
 class Packing(IntEnum):
@@ -58,7 +62,7 @@ def pack(data: bytes) -> tuple[Packing, bytes]:
         primed = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, DICTIONARY)
         tries.append((Packing.PRIMED, primed.compress(data) + primed.flush()))
     if len(data) > 64:
-        tries.append((Packing.LZMA2, lzma.compress(data, lzma.FORMAT_RAW, filters=_LZMA)))
+        tries.append((Packing.LZMA2, lzma.compress(data, lzma.FORMAT_RAW, filters=_filters(len(data)))))
     return min(tries, key=lambda way: len(way[1]))
 
 
@@ -75,7 +79,7 @@ def unpack(how: int, data: bytes, size: int) -> bytes:
             out = inflate.decompress(data, size + 1)
             rest, ended = inflate.unused_data, inflate.eof
         elif how == Packing.LZMA2:
-            expand = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_LZMA)
+            expand = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_filters())
             out = expand.decompress(data, size + 1)
             rest, ended = expand.unused_data if expand.eof else b"", expand.eof
         else:
