@@ -128,13 +128,18 @@ class _Search:
             return Recipe(order[0], found[order[0]]) if found else None
         made: list[Recipe] = []
         best_of_families = {rules[4]: rules for rules in reversed(order)}
-        for rules in sorted(best_of_families.values(), key=order.index):
+        candidates = sorted(best_of_families.values(), key=order.index)
+        if CHEAPEST not in best_of_families:
+            candidates.append(_CHEAPEST[0])
+        for rules in candidates:
             most = _STEPS_ALL * len(self._data) + _STEPS_MORE
             walk = self._walk(rules, most_steps(len(self._data)) if rules in self._well else most)
             corrections = walk.corrections(self._stream, self._most)
             if corrections is not None:
                 made.append(Recipe(rules, corrections))
-                if len(corrections) * len(plain) < _SURPRISE * len(found[rules]) * len(self._data):
+                promised = len(found.get(rules, b""))
+                few = len(corrections) * _MANY_WRONG < len(self._stream.tokens) or CHEAPEST in best_of_families
+                if few and len(corrections) * len(plain) < _SURPRISE * promised * len(self._data):
                     break  # as was to be expected
         return min(made, key=lambda recipe: len(recipe.corrections), default=None)
 
@@ -156,7 +161,7 @@ class _Search:
         few = min(_SHORT_TRIAL, tokens) // _MANY_WRONG
         self._well = {rules for rules, cost in costs.items() if cost <= few}
         yield from sorted(costs, key=costs.__getitem__)[:_FINALISTS]
-        if not self._well and least() * _SURELY > tokens:
+        if not self._well:
             before = least()
             yield _CHEAPEST[0]
             size = len(found.get(_CHEAPEST[0], b""))
