@@ -74,7 +74,7 @@ Where the same comes again and again, each byte has thousands of places to be co
 at them."""
 _BYTES_A_TOKEN = 8
 """As many bytes count as a token where a trial ends."""
-_SURPRISE = 2
+_SURPRISE = 1.5
 """If corrections to a whole stream are so many times larger than its beginning promised, another encoder is tried."""
 _STEPS_A_BYTE, _STEPS_TRIAL = 64, 1 << 20
 """So many, and those for each byte, are always left for a trial until one has come to its end."""
@@ -138,8 +138,7 @@ class _Search:
             if corrections is not None:
                 made.append(Recipe(rules, corrections))
                 promised = len(found.get(rules, b""))
-                few = len(corrections) * _MANY_WRONG < len(self._stream.tokens) or CHEAPEST in best_of_families
-                if few and len(corrections) * len(plain) < _SURPRISE * promised * len(self._data):
+                if len(corrections) * len(plain) < _SURPRISE * promised * len(self._data):
                     break  # as was to be expected
         return min(made, key=lambda recipe: len(recipe.corrections), default=None)
 
