@@ -150,10 +150,10 @@ class TestGet(AbstractFixtures, AbstractGetTests):
 
         root = tmp_path_factory.mktemp("suite")
         local, here, scenarios = LocalFileSystem(auto_mkdir=True), AbstractFixtures(), ["bulk", "glob", "same", "ten"]
-        here._bulk_operations_scenario_0(local, os.path.join, str(root / "bulk"))  # noqa: PTH118
-        here._glob_edge_cases_files(local, os.path.join, str(root / "glob"))  # noqa: PTH118
-        here._dir_and_file_with_same_name_prefix(local, os.path.join, str(root / "same"))  # noqa: PTH118
-        here._10_files_with_hashed_names(local, os.path.join, str(root / "ten"))  # noqa: PTH118
+        here._bulk_operations_scenario_0(local, os.path.join, str(root / "bulk"))
+        here._glob_edge_cases_files(local, os.path.join, str(root / "glob"))
+        here._dir_and_file_with_same_name_prefix(local, os.path.join, str(root / "same"))
+        here._10_files_with_hashed_names(local, os.path.join, str(root / "ten"))
         before = Path.cwd()
         os.chdir(root)
         try:
