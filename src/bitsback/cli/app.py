@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
@@ -66,6 +67,20 @@ class _Lazy(click.Group):
             raise
         except (Exception, KeyboardInterrupt) as error:
             raise _Raised(error) from error
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        if "" in arguments and not context.resilient_parsing:
+            raise click.UsageError("one of the arguments is empty: a variable that is not set?", context)
+        return super().parse_args(context, arguments)
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(context, arguments)
+        except click.UsageError as error:
+            near = get_close_matches(arguments[0].lower(), [*_COMMANDS, *_ALIASES])
+            raise click.UsageError(f"{error.message}{f' Did you mean {near[0]}?' if near else ''}", context) from None
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(_COMMANDS)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @options.skip_existing
 @options.preserve
 @options.exclude
-@click.option("--strip-components", type=click.IntRange(min=0), default=0, metavar="N", help="Drop N leading folders.")
+@click.option("--strip-components", type=options.Whole(0), default=0, metavar="N", help="Drop N leading folders.")
 @click.option("--rm", "remove", is_flag=True, help="Delete the archive once all that is in it is on disk.")
 @options.models
 @options.decoding

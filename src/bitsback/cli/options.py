@@ -35,6 +35,22 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
         return int(match[1]) * _UNITS[match[2]]
 
 
+class Whole(click.IntRange):
+    """A whole number, with a lowest and perhaps a highest value."""
+
+    name = "number"
+
+    def __init__(self, low: int, high: int | None = None) -> None:
+        super().__init__(low, high)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            asked = f"of {self.min} or more" if self.max is None else f"from {self.min} to {self.max}"
+            self.fail(f"{value!r} is not a whole number {asked}", param, ctx)
+
+
 class Samples(Size):
     """How many samples a block has."""
 
@@ -67,7 +83,7 @@ def _quiet(context: click.Context, parameter: click.Parameter, value: int) -> No
 
 
 threads = click.option(
-    "-T", "--threads", type=click.IntRange(min=0), default=0, envvar="BITSBACK_THREADS", metavar="N",
+    "-T", "--threads", type=Whole(0), default=0, envvar="BITSBACK_THREADS", metavar="N",
     help="Threads to use; 0, the default, means all cores. The result does not depend on it.",
 )  # fmt: skip
 quiet = click.option(
@@ -136,7 +152,7 @@ memory_limit = click.option(
     help="The most memory that one file may need when it is decoded. Default: 2GiB.",
 )  # fmt: skip
 max_pixels = click.option(
-    "--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, metavar="N",
+    "--max-pixels", type=Whole(1), default=DEFAULT_LIMITS.pixels, metavar="N",
     help=f"The most pixels of one image. Default: {DEFAULT_LIMITS.pixels:,}.",
 )  # fmt: skip
 
