@@ -26,7 +26,7 @@ WITHOUT_TORCH = ("jpeg",)
 @click.command("train")
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-o", "--output", required=True, metavar="MODEL", help="The model file to write, e.g. mine.bbm.")
-@click.option("--minutes", type=click.FloatRange(min=0.1), default=20.0, show_default=True,
+@click.option("--minutes", type=click.FloatRange(min=0.1), default=20.0, show_default=True, metavar="N",
               help="For everything, from the first look to the report.")  # fmt: skip
 @click.option("--steps", type=options.Whole(1), help="Train so many steps, however long they take: repeatable.")
 @click.option("--kind", type=click.Choice(["auto", "context", "phases", "jpeg"]), default="auto", show_default=True,
