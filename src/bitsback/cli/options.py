@@ -35,20 +35,23 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
         return int(match[1]) * _UNITS[match[2]]
 
 
-class Whole(click.IntRange):
+class Whole(click.ParamType):  # type: ignore[type-arg]
     """A whole number, with a lowest and perhaps a highest value."""
 
     name = "number"
 
     def __init__(self, low: int, high: int | None = None) -> None:
-        super().__init__(low, high)
+        self._low, self._high = low, high
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
-            return int(super().convert(value, param, ctx))
-        except click.BadParameter:
-            asked = f"of {self.min} or more" if self.max is None else f"from {self.min} to {self.max}"
+            number = int(value)
+        except ValueError:
+            number = self._low - 1
+        if number < self._low or (self._high is not None and number > self._high):
+            asked = f"of {self._low} or more" if self._high is None else f"from {self._low} to {self._high}"
             self.fail(f"{value!r} is not a whole number {asked}", param, ctx)
+        return number
 
 
 class Samples(Size):

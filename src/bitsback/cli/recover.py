@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command("recover")
 @click.argument("archive", metavar="BROKEN")
-@options.directory
+@click.option("-C", "--directory", metavar="DIR", help="Where the files go; made if need be.")
 @click.option("-o", "--output", metavar="FILE", help="Make a new archive of what is whole.")
 @options.force
 @options.no_verify_anew
