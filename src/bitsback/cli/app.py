@@ -105,8 +105,8 @@ def app() -> None:
     Exit codes: 0 done; 1 an input failed or an archive is damaged; 2 wrong usage; 3 done, but something was left out or
     is not as it was; 128 + n stopped by signal n (130: Ctrl-C). Others may come. Signal USR1: say how far the work is.
 
-    Environment: BITSBACK_THREADS, BITSBACK_MODEL_PATH; XDG_DATA_HOME, where models are installed, and XDG_CACHE_HOME, where
-    compiled code is kept; NO_COLOR.
+    Environment: BITSBACK_THREADS; BITSBACK_MODEL_PATH, and XDG_DATA_HOME, where models are installed; XDG_CACHE_HOME,
+    where compiled code is kept; NO_COLOR.
     """
 
 
