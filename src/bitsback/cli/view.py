@@ -7,9 +7,9 @@ import click
 from bitsback.cli import options
 from bitsback.cli.exits import OK
 from bitsback.cli.extras import need
-from bitsback.cli.output import say, write_line
+from bitsback.cli.output import progress_bar, say, write_line
 from bitsback.cli.source import archive_input
-from bitsback.cli.written import write_all
+from bitsback.cli.written import refuse_existing, write_all
 from bitsback.errors import BitsBackError, ImageError
 
 
@@ -45,12 +45,15 @@ def view_command(
 
     with archive_input(archive, limits=options.limits(memory_limit, max_pixels), models=models) as opened:
         gallery, title = Gallery(opened), Path(archive).name
+        refuse_existing([Path(name) for name in (page, thumbnail) if name is not None], force)
         if not len(gallery):
             raise ImageError("there are no images in this archive")
         if page is not None:
             from bitsback.view import export
 
-            return _written(page, export.page(gallery, title).encode(), force)
+            with progress_bar("decoding", opened.size) as progress:
+                made = export.page(gallery, title, progress)
+            return _written(page, made.encode(), force)
         if thumbnail is not None:
             return _written(thumbnail, gallery.picture(0, edge), force)
         for module in ("starlette", "uvicorn"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from html import escape
 
 from bitsback.errors import BitsBackError
@@ -15,12 +16,15 @@ MOST = 5000
 EDGE = 96
 
 
-def page(gallery: Gallery, title: str) -> str:
-    """An HTML page that needs nothing but itself; ``title`` is text."""
-    total = len(gallery)
+def page(gallery: Gallery, title: str, progress: Callable[[int], object] = lambda size: None) -> str:
+    """An HTML page that needs nothing but itself; ``title`` is text. ``progress`` is called with the bytes of the
+    archive, or so, that were newly read."""
+    total, size = len(gallery), gallery.archive.size
     count = min(total, MOST)
     cells = []
-    for number in (k * total // count for k in range(count)):
+    for k in range(count):
+        progress(size * (k + 1) // count - size * k // count)
+        number = k * total // count
         _, (shown, *_) = gallery.list(number, 1)
         name = escape(shown.name)
         try:
