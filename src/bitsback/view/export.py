@@ -32,10 +32,11 @@ def page(gallery: Gallery, title: str, progress: Callable[[int], object] = lambd
         except BitsBackError:
             cells.append(f'<span title="{name}">damaged</span>')
             continue
-        cells.append(f'<img src="data:image/png;base64,{data}" alt="{name}" title="{name}" loading="lazy">')
+        small = " class=coarse" if 0 < max(shown.height, shown.width) < EDGE else ""
+        cells.append(f'<img src="data:image/png;base64,{data}" alt="{name}" title="{name}" loading="lazy"{small}>')
     head = f"<h1>{escape(title)}</h1>\n"
     told = f"{total:,} images" if count == total else f"{count:,} of {total:,} images, evenly spread"
-    return document(title, head, f'<p>{told}</p>\n<p style="max-width: none">{" ".join(cells)}</p>\n', "bitsback")
+    return document(title, head, f'<p>{told}</p>\n<div class="thumbs">{" ".join(cells)}</div>\n', "bitsback")
 
 
 __all__ = ["page"]
