@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 
 @click.command("decompress")
-@click.argument("archive")
+@click.argument("archive", type=options.FILE)
 @click.argument("members", nargs=-1, metavar="[MEMBER...]", shell_complete=complete_members)
 @options.directory
-@click.option("-o", "--output", metavar="FILE", help="Write one file under this name; - is standard output.")
+@click.option(
+    "-o", "--output", type=options.FILE, metavar="FILE", help="Write one file under this name; - is standard output."
+)
 @options.force
 @options.skip_existing
 @options.preserve

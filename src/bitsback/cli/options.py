@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.cli.output import set_quiet
@@ -16,6 +17,32 @@ MIN_BLOCK, MAX_BLOCK = 1 << 10, 1 << 24
 
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _UNITS |= {f"{unit}i": 1 << 10 * power for power, unit in enumerate(("k", "m", "g", "t"), 1)}
+
+
+class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """A name of something on disk, or a URL, which the shell completes by its own rules."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type=self.name)]
+
+
+class ModelName(Name):
+    """The name of an installed model, or of a model's file."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from bitsback.models.search import find
+
+        found = sorted({found.name for found in find() if found.name.startswith(incomplete)})
+        return [*map(CompletionItem, found)] or super().shell_complete(ctx, param, incomplete)
+
+
+FILE, FOLDER, MODEL = Name("file"), Name("dir"), ModelName("file")
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
@@ -96,7 +123,7 @@ verbose = click.option("-v", "--verbose", count=True, help="Say more; -vv still 
 as_json = click.option("--json", "as_json", is_flag=True, help="Write the facts as JSON to standard output.")
 no_progress = click.option("--no-progress", is_flag=True, help="No progress bar, not even on a terminal.")
 models = click.option(
-    "-m", "--model", "models", multiple=True, metavar="FILE",
+    "-m", "--model", "models", multiple=True, type=FILE, metavar="FILE",
     help="A model file that the archive needs, and that is neither in it nor installed. May be repeated.",
 )  # fmt: skip
 force = click.option("-f", "--force", is_flag=True, help="Overwrite what is there. Nothing else ever does.")
@@ -105,7 +132,7 @@ effort = click.option(
     help="fast: only models made for speed, chosen by a glance; max: everything is tried. Default: normal.",
 )  # fmt: skip
 model = click.option(
-    "-m", "--model", default="auto", metavar="MODEL",
+    "-m", "--model", default="auto", type=MODEL, metavar="MODEL",
     help="A model's name or file, to be used wherever it fits, even where something else would be smaller; auto, the "
     "default, finds the best; none does without.",
 )  # fmt: skip
@@ -149,7 +176,9 @@ preserve = click.option(
 skip_existing = click.option(
     "-k", "--skip-existing", is_flag=True, help="Leave files alone that are there (then exit with 3)."
 )
-directory = click.option("-C", "--directory", metavar="DIR", help="Where the files go; made if need be. Default: here.")
+directory = click.option(
+    "-C", "--directory", type=FOLDER, metavar="DIR", help="Where the files go; made if need be. Default: here."
+)
 memory_limit = click.option(
     "-M", "--memory-limit", type=Size(), default=DEFAULT_LIMITS.memory, metavar="SIZE",
     help="The most memory that one file may need when it is decoded. Default: 2GiB.",

@@ -14,9 +14,20 @@ from bitsback.errors import BitsBackError, ImageError
 
 
 @click.command("view")
-@click.argument("archive")
-@click.option("--export", "page", metavar="PAGE", help="Write small pictures of all images into one HTML file instead.")
-@click.option("--thumbnail", metavar="PNG", help="Write the first image alone, made smaller, into a PNG file instead.")
+@click.argument("archive", type=options.FILE)
+@click.option(
+    "--export",
+    "page",
+    type=options.FILE,
+    metavar="PAGE",
+    help="Write small pictures of all images into one HTML file instead.",
+)
+@click.option(
+    "--thumbnail",
+    type=options.FILE,
+    metavar="PNG",
+    help="Write the first image alone, made smaller, into a PNG file instead.",
+)
 @click.option("--edge", type=options.Whole(1, 4096), default=256, metavar="N", help="Its pixels. Default: 256.")
 @click.option("--port", type=options.Whole(0, 65535), default=0, metavar="N", help="Default: one that is free.")
 @click.option("--browser/--no-browser", default=True, help="Open the page, too. That is the default.")
