@@ -48,8 +48,12 @@ class Cluster:
         self.running.append(subprocess.Popen(command, cwd=self.folder, **quiet))
 
     def up(self, workers: int) -> None:
-        """All of it."""
+        """All of it; the scheduler answers then."""
         self.start("dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
+        for _ in range(600):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                break
+            time.sleep(0.5)
         for _ in range(workers):
             self.worker()
 

@@ -289,7 +289,14 @@ def chunks(measured: dict[str, Any]) -> str:
         shown = [f"**{size:,}**" if size == min(sizes.values()) else f"{size:,}" for size in sizes.values()]
         rows.append([row["array"], " x ".join(map(str, row["shape"])), f"{row['raw']:,}", *shown])
     head = ["array", "shape", "raw", "bitsback", "zstd 19", "blosc (zstd 9)", "JPEG XL 7, image by image"]
-    return f"{table(head, rows)}\n\n{line(measured['machine'])}"
+    told = {row["array"]: "equal" if row["killed"]["same"] else "OTHERS" for row in measured["rows"] if "killed" in row}
+    parts = [table(head, rows), line(measured["machine"])]
+    if told:
+        faults = ", ".join(f"{array} {came}" for array, came in told.items())
+        parts.insert(
+            1, f"Written by two workers of Dask, one of which was killed in the middle, and read back: {faults}."
+        )
+    return "\n\n".join(parts)
 
 
 SAMPLINGS = ("444", "422", "420")

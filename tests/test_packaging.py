@@ -57,3 +57,15 @@ def test_what_was_tested_can_be_told() -> None:
     found = {one["name"].lower(): one for one in json.loads(made)["components"]}
     assert found["numpy"]["version"] == numpy.__version__
     assert all(re.fullmatch("[0-9a-f]{64}", one["hashes"][0]["content"]) for one in found.values())
+
+
+def test_what_zarr_is_told_is_what_the_serializer_writes() -> None:
+    pytest.importorskip("zarr")
+    from bitsback.archive.choice import EFFORTS
+    from bitsback.integrations.zarr import NAME, Serializer
+
+    (schema, name) = json.loads((FILES / "zarr" / "schema.json").read_text("utf-8"))["oneOf"]
+    written = Serializer().to_dict()
+    assert written["name"] == NAME == name["const"] == schema["properties"]["name"]["const"]
+    settings = schema["properties"]["configuration"]["properties"]
+    assert written["configuration"].keys() == settings.keys() and settings["effort"]["enum"] == [*EFFORTS]

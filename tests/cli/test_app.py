@@ -74,6 +74,9 @@ def test_nothing_heavy_is_imported_for_version_and_help() -> None:
         ("compress", "-", "b"),
         ("compress", "a", "--nonsense"),
         ("compress", "a", "-T", "-1"),
+        ("compress", "a", "-T", "x"),
+        ("compress", "a", "-o", ""),
+        ("list", ""),
         ("compress", "a", "-M", "lots"),
         ("compress", "a", "--effort", "some"),
         ("compress", "a", "--block", "0"),
@@ -118,6 +121,12 @@ def test_wrong_usage_is_one_line_and_2(run: Run, arguments: tuple[str, ...]) -> 
     done = run(*arguments)
     assert (done.code, done.out, len(done.err)) == (2, b"", 1)
     assert done.err[0].startswith("bitsback: ")
+
+
+def test_what_was_meant(run: Run) -> None:
+    assert "Did you mean compress?" in run("compres", "a").err[0]
+    assert "of 0 or more" in run("compress", "a", "-T", "many").err[0]
+    assert "a variable that is not set?" in run("compress", "a", "-o", "").err[0]
 
 
 def test_quiet_twice_silences_errors(run: Run) -> None:

@@ -83,6 +83,26 @@ def test_little_is_imported(archive: Path, tmp_path: Path) -> None:
     assert done.stdout == (tmp_path / "in" / "0.npy").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("list a", ["file,a"]),
+        ("compress a b", ["file,b"]),
+        ("compress a -o b", ["file,b"]),
+        ("decompress a -C b", ["dir,b"]),
+        ("compress -m digits", ["plain,digits", "plain,digits-binary"]),
+        ("compress -m mine", ["file,mine"]),
+    ],
+)
+def test_the_shell_completes_files_and_models(
+    run: Run, words: str, wanted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_BITSBACK_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", f"bitsback {words}")
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ") + 1))
+    assert run(words.split()[0]).out.decode().split() == wanted
+
+
 def test_the_shell_completes_names(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "in").mkdir()
     for name in ("one", "other", "two"):

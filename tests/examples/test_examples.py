@@ -85,3 +85,13 @@ def test_wrapping_a_model_is_short(name: str) -> None:
 def test_the_guide_counts_the_lines_right() -> None:
     told = dict(re.findall(r"^\| `(\w+)\.py` \|.*\| (\d+) \|.*\|$", GUIDE.read_text(), re.MULTILINE))
     assert told == {name: str(wrapping(name)) for name in WRAPPED}
+
+
+def test_a_volume_in_zarr() -> None:
+    for module in ("xarray", "distributed", "zarr"):
+        pytest.importorskip(module)
+    command = [sys.executable, str(EXAMPLES / "volume_in_zarr.py"), "--quick"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    ours, zstd = (int(size.replace(",", "")) for size in re.findall(r"([\d,]+) bytes of", run.stdout))
+    assert ours < 0.85 * zstd and "read back: equal" in run.stdout

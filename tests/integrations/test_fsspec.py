@@ -14,6 +14,9 @@ import bitsback
 
 fsspec = pytest.importorskip("fsspec")
 
+from fsspec.implementations.local import LocalFileSystem  # noqa: E402
+from fsspec.tests.abstract import AbstractFixtures, AbstractGetTests  # noqa: E402
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -111,7 +114,7 @@ def test_urls_are_chained(archive: bytes, folder: Path) -> None:
 def test_listing_reads_little() -> None:
     """The index and the heads, not what lies between."""
     noise = np.random.default_rng(1).integers(0, 256, (40, 64, 64), np.uint8)
-    data = bitsback.compress(noise)
+    data = bitsback.compress(noise, model="none", effort="fast")
     fsspec.filesystem("memory").pipe_file("/noise.bba", data)
 
     class Counted(io.BytesIO):
@@ -134,3 +137,50 @@ def test_what_is_no_archive(tmp_path: Path) -> None:
     (tmp_path / "a.bba").write_bytes(b"no archive, but long enough to be looked at: " * 9)
     with pytest.raises(bitsback.BitsBackError):
         ArchiveFileSystem(tmp_path / "a.bba")
+
+
+class TestGet(AbstractFixtures, AbstractGetTests):
+    """fsspec's own tests of getting files, the part of its suite that only reads: what they would write first is
+    written to a disk, and packed."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def fs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+        from bitsback.integrations.fsspec import ArchiveFileSystem
+
+        root = tmp_path_factory.mktemp("suite")
+        local, here, scenarios = LocalFileSystem(auto_mkdir=True), AbstractFixtures(), ["bulk", "glob", "same", "ten"]
+        here._bulk_operations_scenario_0(local, os.path.join, str(root / "bulk"))
+        here._glob_edge_cases_files(local, os.path.join, str(root / "glob"))
+        here._dir_and_file_with_same_name_prefix(local, os.path.join, str(root / "same"))
+        here._10_files_with_hashed_names(local, os.path.join, str(root / "ten"))
+        before = Path.cwd()
+        os.chdir(root)
+        try:
+            data = bitsback.compress(scenarios)
+        finally:
+            os.chdir(before)
+        yield ArchiveFileSystem(io.BytesIO(data))
+
+    test_get_directory_recursive = None
+    """It writes through the file system itself."""
+
+    @pytest.fixture
+    def fs_path(self) -> str:
+        return ""
+
+    @pytest.fixture
+    def fs_bulk_operations_scenario_0(self) -> str:
+        return "bulk/source"
+
+    @pytest.fixture
+    def fs_glob_edge_cases_files(self) -> str:
+        return "glob/source"
+
+    @pytest.fixture
+    def fs_dir_and_file_with_same_name_prefix(self) -> str:
+        return "same/source"
+
+    @pytest.fixture
+    def fs_10_files_with_hashed_names(self) -> str:
+        return "ten/source"

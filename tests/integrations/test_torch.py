@@ -5,6 +5,7 @@ import pickle
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import bitsback
-from bitsback.integrations.torch import ArchiveDataset, BlockSampler, decoder
+from bitsback.archive.reader import CACHE_BYTES
+from bitsback.integrations.torch import ArchiveDataset, BlockSampler, InBlocks, Together, decoder
 
 IMAGES = np.random.default_rng(2).integers(0, 3, (150, 6, 5), np.uint8)
 
@@ -25,16 +27,23 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+def in_blocks(count: int, size: int, nbytes: int = 1) -> InBlocks:
+    """A data set of so many images in blocks of one size; every other block's numbers are the others' neighbours."""
+    numbers = [*range(0, count, 2), *range(1, count, 2)]
+    blocks = [Together(numbers[at : at + size], nbytes) for at in range(0, count, size)]
+    return SimpleNamespace(blocks=blocks)
+
+
 @given(
     count=st.integers(0, 300),
     batch=st.integers(1, 40),
-    stretch=st.integers(1, 50),
-    mixed=st.integers(1, 9),
+    size=st.integers(1, 50),
+    pool=st.integers(1, 200),
     workers=st.integers(0, 3),
     drop=st.booleans(),
 )
-def test_every_image_once_an_epoch(count: int, batch: int, stretch: int, mixed: int, workers: int, drop: bool) -> None:
-    sampler = BlockSampler(range(count), batch, stretch=stretch, mixed=mixed, workers=workers, drop_last=drop)
+def test_every_image_once_an_epoch(count: int, batch: int, size: int, pool: int, workers: int, drop: bool) -> None:
+    sampler = BlockSampler(in_blocks(count, size), batch, pool=pool, workers=workers, drop_last=drop)
     drawn = list(sampler)
     assert len(drawn) == len(sampler)
     assert all(len(numbers) == batch for numbers in drawn[:-1])
@@ -44,23 +53,38 @@ def test_every_image_once_an_epoch(count: int, batch: int, stretch: int, mixed: 
 
 
 def test_epochs_differ_and_seeds_do_not() -> None:
-    sampler = BlockSampler(range(500), 10, stretch=8, mixed=4, seed=3)
+    dataset = in_blocks(500, 8)
+    sampler = BlockSampler(dataset, 10, pool=32, seed=3)
     first, second = list(sampler), list(sampler)
     assert first != second
-    assert list(BlockSampler(range(500), 10, stretch=8, mixed=4, seed=4)) == second
+    assert list(BlockSampler(dataset, 10, pool=32, seed=4)) == second
 
 
-def test_a_batch_reads_few_blocks() -> None:
-    sampler = BlockSampler(range(10_000), 32, stretch=100, mixed=3)
-    for numbers in list(sampler)[:9]:  # from the first three stretches
-        assert len({number // 100 for number in numbers}) <= 3
+def decoded(dataset: InBlocks, batches: list[list[int]]) -> int:
+    """How many blocks a worker decodes for its batches, where as much stays decoded as an archive keeps."""
+    home = {number: (place, block) for place, block in enumerate(dataset.blocks) for number in block.images}
+    kept: dict[int, int] = {}
+    count = 0
+    for place, block in (found for batch in batches for found in sorted(home[number] for number in batch)):
+        count += kept.pop(place, None) is None
+        kept[place] = block.nbytes
+        while sum(kept.values()) > CACHE_BYTES and len(kept) > 1:
+            del kept[next(iter(kept))]
+    return count
 
 
-def test_each_worker_has_blocks_of_its_own() -> None:
-    sampler = BlockSampler(range(10_000), 32, stretch=100, mixed=3, workers=2)
-    batches = list(sampler)[:200]
-    mine, others = ({number // 100 for batch in batches[worker::2] for number in batch} for worker in (0, 1))
-    assert not mine & others and len(mine | others) > 60
+@pytest.mark.parametrize("nbytes", [1, CACHE_BYTES // 30, CACHE_BYTES // 6])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_block_is_decoded_once(nbytes: int, workers: int) -> None:
+    dataset = in_blocks(2000, 20, nbytes)
+    batches = list(BlockSampler(dataset, 32, workers=workers))
+    assert sum(decoded(dataset, batches[worker::workers]) for worker in range(workers)) <= 100 + 3 * workers
+
+
+def test_blocks_of_an_archive(path: Path) -> None:
+    with ArchiveDataset(path) as dataset:
+        assert sorted(number for block in dataset.blocks for number in block.images) == [*range(150)]
+        assert len(dataset.blocks) > 3 and all(block.nbytes == 30 * len(block.images) for block in dataset.blocks)
 
 
 def test_images_come_in_the_order_asked_for(path: Path) -> None:
@@ -79,7 +103,7 @@ def test_a_pickled_one_and_a_transform(path: Path) -> None:
 
 def test_bad_sampler() -> None:
     with pytest.raises(ValueError, match="1 or more"):
-        BlockSampler(range(3), 0)
+        BlockSampler(in_blocks(3, 1), 0)
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
@@ -89,7 +113,7 @@ def test_workers(path: Path, start: str) -> None:
 
     with ArchiveDataset(path) as dataset:
         dataset[0]  # decoded, models loaded and locks made before a fork
-        sampler = BlockSampler(dataset, 16, stretch=20, mixed=3)
+        sampler = BlockSampler(dataset, 16, pool=60)
         loader = DataLoader(dataset, batch_sampler=sampler, num_workers=2, multiprocessing_context=start)
         drawn = np.concatenate([batch.numpy() for batch in loader])
     assert sorted(image.tobytes() for image in drawn) == sorted(image.tobytes() for image in IMAGES)

@@ -4,12 +4,14 @@ import importlib.util
 import shutil
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import bitsback
+from bitsback.view import export
 from bitsback.view.gallery import Gallery
 
 SHELL = shutil.which("chromium-headless-shell") or shutil.which("chromium")
@@ -62,8 +64,7 @@ def shown(page: Any, words: str) -> None:
 
 def test_a_grid_with_few_cells_however_many_images(page: Any) -> None:
     shown(page, f"{COUNT:,}")
-    page.focus("#grid")
-    page.keyboard.press("End")
+    page.keyboard.press("End")  # the keys are the grid's from the beginning
     assert page.evaluate("document.querySelector('#grid').scrollTop") > 1000
     assert page.locator("#grid img").count() < 500
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
@@ -88,3 +89,17 @@ def test_search_and_no_complaints(page: Any) -> None:
     page.fill("#search", "ARRAY")
     shown(page, f"{COUNT:,}")
     assert page.heard == []
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_page_by_itself_is_a_grid(page: Any, width: int, tmp_path: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 255, (60, 20, 28), np.uint8)
+    with bitsback.open(bitsback.compress(images, model="none", effort="fast")) as archive:
+        (tmp_path / "page.html").write_text(export.page(Gallery(archive), "a.bba"), "utf-8")
+    alone = page.context.browser.new_page(viewport={"width": width, "height": 700})
+    alone.goto((tmp_path / "page.html").as_uri())
+    boxes = [one.bounding_box() for one in alone.locator(".thumbs img").all()]
+    assert len(boxes) == 60 and all(80 < box["width"] < 200 and box["width"] == box["height"] for box in boxes)
+    assert len({box["x"] for box in boxes}) >= 3
+    assert alone.evaluate("document.documentElement.scrollWidth") <= width
+    alone.close()

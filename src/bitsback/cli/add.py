@@ -12,8 +12,8 @@ from bitsback.cli.stored import facts, tell, tell_models
 
 
 @click.command("add")
-@click.argument("archive")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.argument("archive", type=options.FILE)
+@click.argument("inputs", type=options.FILE, nargs=-1, required=True, metavar="INPUT...")
 @click.option("--keep-old", is_flag=True, help="Refuse names that are in the archive already.")
 @options.storing
 @options.decoding

@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
@@ -67,6 +68,20 @@ class _Lazy(click.Group):
         except (Exception, KeyboardInterrupt) as error:
             raise _Raised(error) from error
 
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        if "" in arguments and not context.resilient_parsing:
+            raise click.UsageError("one of the arguments is empty: a variable that is not set?", context)
+        return super().parse_args(context, arguments)
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(context, arguments)
+        except click.UsageError as error:
+            near = get_close_matches(arguments[0].lower(), [*_COMMANDS, *_ALIASES])
+            raise click.UsageError(f"{error.message}{f' Did you mean {near[0]}?' if near else ''}", context) from None
+
     def list_commands(self, context: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -90,7 +105,8 @@ def app() -> None:
     Exit codes: 0 done; 1 an input failed or an archive is damaged; 2 wrong usage; 3 done, but something was left out or
     is not as it was; 128 + n stopped by signal n (130: Ctrl-C). Others may come. Signal USR1: say how far the work is.
 
-    Environment: BITSBACK_THREADS, BITSBACK_MODEL_PATH, XDG_DATA_HOME, NO_COLOR.
+    Environment: BITSBACK_THREADS; BITSBACK_MODEL_PATH, and XDG_DATA_HOME, where models are installed; XDG_CACHE_HOME,
+    where compiled code is kept; NO_COLOR.
     """
 
 

@@ -47,12 +47,12 @@ class FileRow:
 
 
 @click.command("bench")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-n", "--images", "limit", type=click.IntRange(min=1), default=1000, metavar="N",
+@click.argument("inputs", type=options.FILE, nargs=-1, required=True, metavar="INPUT...")
+@click.option("-n", "--images", "limit", type=options.Whole(1), default=1000, metavar="N",
               help="Use at most N images, evenly spread. Default: 1000.")  # fmt: skip
-@click.option("-m", "--model", default="auto", metavar="MODEL", help="As for compress.")
+@click.option("-m", "--model", default="auto", type=options.MODEL, metavar="MODEL", help="As for compress.")
 @options.effort
-@click.option("-T", "--threads", type=click.IntRange(min=0), default=1, metavar="N",
+@click.option("-T", "--threads", type=options.Whole(0), default=1, metavar="N",
               help="Threads for bitsback; the others use one. Default: 1.")  # fmt: skip
 @options.verbose
 @options.quiet

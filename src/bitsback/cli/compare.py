@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @click.command("compare")
-@click.argument("first", metavar="A")
-@click.argument("second", metavar="B")
+@click.argument("first", type=options.FILE, metavar="A")
+@click.argument("second", type=options.FILE, metavar="B")
 @options.models
 @options.decoding
 @options.threads

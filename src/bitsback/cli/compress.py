@@ -43,8 +43,10 @@ ONE_BLOCK = 1 << 24
 
 
 @click.command("compress")
-@click.argument("inputs", nargs=-1, metavar="INPUT...")
-@click.option("-o", "--output", metavar="FILE", help="The archive; - is standard output. Default: INPUT.bba.")
+@click.argument("inputs", type=options.FILE, nargs=-1, metavar="INPUT...")
+@click.option(
+    "-o", "--output", type=options.FILE, metavar="FILE", help="The archive; - is standard output. Default: INPUT.bba."
+)
 @options.force
 @click.option("-k", "--keep", is_flag=True, help="Keep the inputs. That is the default.")
 @click.option("--rm", "remove", is_flag=True, help="Delete what is in the archive, once that is verified and on disk.")
@@ -62,7 +64,7 @@ ONE_BLOCK = 1 << 24
     "--executor", metavar="URL", help="Who codes the blocks: the workers of a Dask scheduler, by dask://HOST:PORT."
 )
 @click.option(
-    "--resume", metavar="DIR",
+    "--resume", type=options.FOLDER, metavar="DIR",
     help="Keep finished blocks in DIR until all is done: started again, the same command goes on where it stopped.",
 )  # fmt: skip
 @click.option("--stdin-name", default="stdin", metavar="NAME", help="What input from - is called. Default: stdin.")

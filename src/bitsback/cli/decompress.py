@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 
 @click.command("decompress")
-@click.argument("archive")
+@click.argument("archive", type=options.FILE)
 @click.argument("members", nargs=-1, metavar="[MEMBER...]", shell_complete=complete_members)
 @options.directory
-@click.option("-o", "--output", metavar="FILE", help="Write one file under this name; - is standard output.")
+@click.option(
+    "-o", "--output", type=options.FILE, metavar="FILE", help="Write one file under this name; - is standard output."
+)
 @options.force
 @options.skip_existing
 @options.preserve
 @options.exclude
-@click.option("--strip-components", type=click.IntRange(min=0), default=0, metavar="N", help="Drop N leading folders.")
+@click.option("--strip-components", type=options.Whole(0), default=0, metavar="N", help="Drop N leading folders.")
 @click.option("--rm", "remove", is_flag=True, help="Delete the archive once all that is in it is on disk.")
 @options.models
 @options.decoding

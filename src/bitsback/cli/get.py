@@ -9,9 +9,11 @@ from bitsback.cli.source import archive_input, complete_members, warn_of_tail
 
 
 @click.command("get")
-@click.argument("archive")
+@click.argument("archive", type=options.FILE)
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_members)
-@click.option("-o", "--output", metavar="FILE", help="Write one file under this name; - is standard output.")
+@click.option(
+    "-o", "--output", type=options.FILE, metavar="FILE", help="Write one file under this name; - is standard output."
+)
 @options.force
 @options.models
 @options.decoding

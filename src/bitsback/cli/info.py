@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("info")
-@click.argument("archive")
+@click.argument("archive", type=options.FILE)
 @options.models
 @options.verbose
 @options.quiet

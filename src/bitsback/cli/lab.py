@@ -50,12 +50,14 @@ def lab_command() -> None:
 
 
 @click.command("model")
-@click.argument("model", metavar="MODEL")
-@click.argument("images", nargs=-1, metavar="[IMAGES...]")
-@click.option("-o", "--output", required=True, metavar="PAGE", help="The page to write, e.g. look.html.")
-@click.option("--figures", metavar="FOLDER", help="Write the figures there too, as PNG and SVG.")
-@click.option("--samples", type=click.IntRange(1, 64), default=16, show_default=True, help="Images to draw.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn.")
+@click.argument("model", type=options.MODEL, metavar="MODEL")
+@click.argument("images", type=options.FILE, nargs=-1, metavar="[IMAGES...]")
+@click.option(
+    "-o", "--output", required=True, type=options.FILE, metavar="PAGE", help="The page to write, e.g. look.html."
+)
+@click.option("--figures", type=options.FOLDER, metavar="FOLDER", help="Write the figures there too, as PNG and SVG.")
+@click.option("--samples", type=options.Whole(1, 64), default=16, show_default=True, help="Images to draw.")
+@click.option("--seed", type=options.Whole(0), default=0, show_default=True, help="Of all that is drawn.")
 @options.force
 @options.quiet
 def model_command(

@@ -20,9 +20,9 @@ RESULTS = "results.json"
               help="Where the MNIST images are: train-images-idx3-ubyte.gz and t10k-images-idx3-ubyte.gz.")  # fmt: skip
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), metavar="FOLDER", required=True,
               help="Where to write: weights, results.json, table.md, figures, paper.html.")  # fmt: skip
-@click.option("--epochs", type=(click.IntRange(min=1), click.IntRange(min=1)), metavar="BINARISED FULL",
+@click.option("--epochs", type=(options.Whole(1), options.Whole(1)), metavar="BINARISED FULL",
               help="How long to train. Default: 40 30.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is left to chance.")
+@click.option("--seed", type=options.Whole(0), default=0, show_default=True, help="Of all that is left to chance.")
 @click.option("--quick", is_flag=True, help="A tiny run of everything, in seconds; its figures mean nothing.")
 @options.force
 @options.quiet

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @click.command("list")
-@click.argument("archive")
+@click.argument("archive", type=options.FILE)
 @click.option("--files", "inner", is_flag=True, help="Show what is inside of tar and zip files, too.")
 @click.option("--sha256", is_flag=True, help="Print SHA-256 and name of each file, for sha256sum -c.")
 @options.models

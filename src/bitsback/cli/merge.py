@@ -8,8 +8,8 @@ from bitsback.cli.output import count_words, say, size_words, write_json
 
 
 @click.command("merge")
-@click.argument("archives", nargs=-1, required=True, metavar="ARCHIVE...")
-@click.option("-o", "--output", required=True, metavar="FILE", help="The new archive.")
+@click.argument("archives", type=options.FILE, nargs=-1, required=True, metavar="ARCHIVE...")
+@click.option("-o", "--output", required=True, type=options.FILE, metavar="FILE", help="The new archive.")
 @options.force
 @options.no_verify_anew
 @options.models

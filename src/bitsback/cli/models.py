@@ -24,7 +24,7 @@ RESERVED = ("auto", "none")
 
 
 @click.command("models")
-@click.argument("models", nargs=-1, metavar="[MODEL...]")
+@click.argument("models", type=options.MODEL, nargs=-1, metavar="[MODEL...]")
 @click.option("--add", is_flag=True, help="Install: copy these model files, and their cards, into your folder.")
 @click.option("--remove", is_flag=True, help="Delete the models of these names from your folder.")
 @options.force

@@ -13,7 +13,7 @@ from bitsback.errors import BitsBackError
 
 
 @click.command("mount")
-@click.argument("archive")
+@click.argument("archive", type=options.FILE)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @options.models
 @options.decoding

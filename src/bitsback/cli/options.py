@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.cli.output import set_quiet
@@ -16,6 +17,32 @@ MIN_BLOCK, MAX_BLOCK = 1 << 10, 1 << 24
 
 _UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
 _UNITS |= {f"{unit}i": 1 << 10 * power for power, unit in enumerate(("k", "m", "g", "t"), 1)}
+
+
+class Name(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """A name of something on disk, or a URL, which the shell completes by its own rules."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type=self.name)]
+
+
+class ModelName(Name):
+    """The name of an installed model, or of a model's file."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from bitsback.models.search import find
+
+        found = sorted({found.name for found in find() if found.name.startswith(incomplete)})
+        return [*map(CompletionItem, found)] or super().shell_complete(ctx, param, incomplete)
+
+
+FILE, FOLDER, MODEL = Name("file"), Name("dir"), ModelName("file")
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
@@ -33,6 +60,25 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versi
         if not match or match[2] not in _UNITS:
             self.fail(f"{value!r} is not {self._what}", param, ctx)
         return int(match[1]) * _UNITS[match[2]]
+
+
+class Whole(click.ParamType):  # type: ignore[type-arg]
+    """A whole number, with a lowest and perhaps a highest value."""
+
+    name = "number"
+
+    def __init__(self, low: int, high: int | None = None) -> None:
+        self._low, self._high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            number = self._low - 1
+        if number < self._low or (self._high is not None and number > self._high):
+            asked = f"of {self._low} or more" if self._high is None else f"from {self._low} to {self._high}"
+            self.fail(f"{value!r} is not a whole number {asked}", param, ctx)
+        return number
 
 
 class Samples(Size):
@@ -67,7 +113,7 @@ def _quiet(context: click.Context, parameter: click.Parameter, value: int) -> No
 
 
 threads = click.option(
-    "-T", "--threads", type=click.IntRange(min=0), default=0, envvar="BITSBACK_THREADS", metavar="N",
+    "-T", "--threads", type=Whole(0), default=0, envvar="BITSBACK_THREADS", metavar="N",
     help="Threads to use; 0, the default, means all cores. The result does not depend on it.",
 )  # fmt: skip
 quiet = click.option(
@@ -77,7 +123,7 @@ verbose = click.option("-v", "--verbose", count=True, help="Say more; -vv still 
 as_json = click.option("--json", "as_json", is_flag=True, help="Write the facts as JSON to standard output.")
 no_progress = click.option("--no-progress", is_flag=True, help="No progress bar, not even on a terminal.")
 models = click.option(
-    "-m", "--model", "models", multiple=True, metavar="FILE",
+    "-m", "--model", "models", multiple=True, type=FILE, metavar="FILE",
     help="A model file that the archive needs, and that is neither in it nor installed. May be repeated.",
 )  # fmt: skip
 force = click.option("-f", "--force", is_flag=True, help="Overwrite what is there. Nothing else ever does.")
@@ -86,7 +132,7 @@ effort = click.option(
     help="fast: only models made for speed, chosen by a glance; max: everything is tried. Default: normal.",
 )  # fmt: skip
 model = click.option(
-    "-m", "--model", default="auto", metavar="MODEL",
+    "-m", "--model", default="auto", type=MODEL, metavar="MODEL",
     help="A model's name or file, to be used wherever it fits, even where something else would be smaller; auto, the "
     "default, finds the best; none does without.",
 )  # fmt: skip
@@ -130,13 +176,15 @@ preserve = click.option(
 skip_existing = click.option(
     "-k", "--skip-existing", is_flag=True, help="Leave files alone that are there (then exit with 3)."
 )
-directory = click.option("-C", "--directory", metavar="DIR", help="Where the files go; made if need be. Default: here.")
+directory = click.option(
+    "-C", "--directory", type=FOLDER, metavar="DIR", help="Where the files go; made if need be. Default: here."
+)
 memory_limit = click.option(
     "-M", "--memory-limit", type=Size(), default=DEFAULT_LIMITS.memory, metavar="SIZE",
     help="The most memory that one file may need when it is decoded. Default: 2GiB.",
 )  # fmt: skip
 max_pixels = click.option(
-    "--max-pixels", type=click.IntRange(min=1), default=DEFAULT_LIMITS.pixels, metavar="N",
+    "--max-pixels", type=Whole(1), default=DEFAULT_LIMITS.pixels, metavar="N",
     help=f"The most pixels of one image. Default: {DEFAULT_LIMITS.pixels:,}.",
 )  # fmt: skip
 

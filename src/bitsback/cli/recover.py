@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 @click.command("recover")
-@click.argument("archive", metavar="BROKEN")
-@options.directory
-@click.option("-o", "--output", metavar="FILE", help="Make a new archive of what is whole.")
+@click.argument("archive", type=options.FILE, metavar="BROKEN")
+@click.option("-C", "--directory", type=options.FOLDER, metavar="DIR", help="Where the files go; made if need be.")
+@click.option("-o", "--output", type=options.FILE, metavar="FILE", help="Make a new archive of what is whole.")
 @options.force
 @options.no_verify_anew
 @options.skip_existing

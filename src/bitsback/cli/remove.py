@@ -9,9 +9,15 @@ from bitsback.cli.source import archive_input, complete_members
 
 
 @click.command("remove")
-@click.argument("archive")
+@click.argument("archive", type=options.FILE)
 @click.argument("members", nargs=-1, required=True, metavar="MEMBER...", shell_complete=complete_members)
-@click.option("-o", "--output", metavar="FILE", help="Write the new archive there, and leave the old one alone.")
+@click.option(
+    "-o",
+    "--output",
+    type=options.FILE,
+    metavar="FILE",
+    help="Write the new archive there, and leave the old one alone.",
+)
 @options.force
 @options.no_verify_anew
 @options.models

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
 from bitsback.cli.output import say
 from bitsback.cli.urls import is_url, reading
-from bitsback.errors import BitsBackError, InputError, OutputExistsError
+from bitsback.errors import BitsBackError, ChecksumError, InputError, OutputExistsError, TruncatedError
 
 if TYPE_CHECKING:
     import click
@@ -65,11 +65,13 @@ def archive_input(
     from bitsback.archive.reader import Archive
 
     library = library_of(models)
-    with (
-        archive_file(name, spool=spool) as file,
-        Archive(file, library=library, limits=limits, damaged=damaged) as archive,
-    ):
-        yield archive
+    with archive_file(name, spool=spool) as file:
+        try:
+            opened = Archive(file, library=library, limits=limits, damaged=damaged)
+        except (ChecksumError, TruncatedError) as error:
+            raise type(error)(f"{error} (bitsback recover saves what is whole)") from error
+        with opened as archive:
+            yield archive
 
 
 def complete_members(context: "click.Context", parameter: "click.Parameter", start: str) -> list[str]:

@@ -23,7 +23,7 @@ class _Result:
 
 
 @click.command("test")
-@click.argument("archives", nargs=-1, required=True, metavar="ARCHIVE...")
+@click.argument("archives", type=options.FILE, nargs=-1, required=True, metavar="ARCHIVE...")
 @options.models
 @options.decoding
 @options.common

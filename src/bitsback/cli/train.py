@@ -24,20 +24,22 @@ WITHOUT_TORCH = ("jpeg",)
 
 
 @click.command("train")
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-o", "--output", required=True, metavar="MODEL", help="The model file to write, e.g. mine.bbm.")
-@click.option("--minutes", type=click.FloatRange(min=0.1), default=20.0, show_default=True,
+@click.argument("inputs", type=options.FILE, nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "-o", "--output", required=True, type=options.FILE, metavar="MODEL", help="The model file to write, e.g. mine.bbm."
+)
+@click.option("--minutes", type=click.FloatRange(min=0.1), default=20.0, show_default=True, metavar="N",
               help="For everything, from the first look to the report.")  # fmt: skip
-@click.option("--steps", type=click.IntRange(min=1), help="Train so many steps, however long they take: repeatable.")
+@click.option("--steps", type=options.Whole(1), help="Train so many steps, however long they take: repeatable.")
 @click.option("--kind", type=click.Choice(["auto", "context", "phases", "jpeg"]), default="auto", show_default=True,
               help="Of the model. auto: jpeg where most inputs are JPEG files, else whichever is smaller; phases: "
                    "several times as fast to decode; jpeg: for JPEG files, of their coefficients.")  # fmt: skip
 @click.option("--size", type=click.Choice(["auto", "small", "medium", "large"]), default="auto", show_default=True,
               help="Of the network. Larger is slower and compresses better. auto: medium, or --init's.")  # fmt: skip
-@click.option("--init", default="auto", metavar="MODEL", show_default=True,
+@click.option("--init", default="auto", type=options.MODEL, metavar="MODEL", show_default=True,
               help="Model to start from; auto: the nearest installed one, if it wins and there is no --size; "
               "none: none.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is left to chance.")
+@click.option("--seed", type=options.Whole(0), default=0, show_default=True, help="Of all that is left to chance.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--resume", is_flag=True,
               help="Go on with a run that was stopped or killed; with more --minutes, for longer.")  # fmt: skip

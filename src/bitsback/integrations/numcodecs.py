@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numcodecs.abc import Codec
-from numcodecs.compat import ensure_bytes, ensure_ndarray_like, ndarray_copy
+from numcodecs.compat import ensure_bytes, ensure_contiguous_ndarray, ensure_ndarray_like, ndarray_copy
 
 from bitsback.api import compress, decompress
 from bitsback.archive.choice import Effort
@@ -37,15 +37,21 @@ class BitsBack(Codec):  # type: ignore[misc]
         self.model, self.effort = model, effort
 
     def encode(self, buf: Any) -> bytes:
-        """An archive of an array, or of the bytes of any other buffer."""
+        """An archive of an array, its memory order included, or of the bytes of any other buffer. TypeError for
+        objects."""
         array = ensure_ndarray_like(buf)
-        # What zarr hands on is memory: of an array in Fortran's order it reads the bytes in that order again
-        if array.flags.f_contiguous and not array.flags.c_contiguous:
-            array = array.T
+        if array.dtype.kind == "O":
+            raise TypeError("bitsback takes arrays of numbers, not of objects")
         if array.dtype.kind in "mM":
             array = array.view(np.int64)
-        return compress(np.ascontiguousarray(array), model=self.model, effort=self.effort, threads=1)
+        # What zarr hands on is memory: of an array in Fortran's order it reads the bytes in that order again
+        in_memory = array.flags.c_contiguous or array.flags.f_contiguous
+        whole = array if in_memory else np.ascontiguousarray(array)
+        return compress(whole, model=self.model, effort=self.effort, threads=1)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """The array, written into ``out`` if that is given."""
+        """The array, in the order that it had, written into ``out`` if that is given; times as int64. TypeError if
+        ``out`` holds objects."""
+        if out is not None:
+            ensure_contiguous_ndarray(out)
         return ndarray_copy(decompress(ensure_bytes(buf), threads=1), out)

@@ -9,13 +9,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from bitsback.archive import Archive, Library, Limits
 from bitsback.archive.limits import DEFAULT_LIMITS
+from bitsback.archive.reader import CACHE_BYTES
+
+
+class Together(NamedTuple):
+    """Images that are decoded together: their numbers, and the bytes that all of them take then."""
+
+    images: list[int]
+    nbytes: int
 
 
 class ArchiveDataset:
@@ -65,30 +74,50 @@ class ArchiveDataset:
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Several images, in the order asked for; those of a block are decoded together."""
-        order = sorted(range(len(indices)), key=lambda place: indices[place])
-        images: list[Any] = [None] * len(indices)
-        for place in order:
-            images[place] = self[indices[place]]
-        return images
+        home = {index: self._place(index) for index in indices}
+        images = {index: self[index] for index in sorted(home, key=home.__getitem__)}
+        return [images[index] for index in indices]
 
     def name(self, index: int) -> str:
         """The name of the file that an image comes from: labels often stand there."""
         return self.archive.locate(index)[0].name
 
+    @cached_property
+    def blocks(self) -> list[Together]:
+        """All images, by the blocks that they lie in."""
+        found: dict[tuple[int, int], Together] = {}
+        for index in range(len(self)):
+            data, which = self.archive.block_of(index)
+            nbytes = data.head.blocks[which].nbytes
+            found.setdefault((data.number, which), Together([], nbytes)).images.append(index)
+        return list(found.values())
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The block that an image lies in."""
+        data, which = self.archive.block_of(index)
+        return data.number, which
+
+
+class InBlocks(Protocol):
+    """What a sampler has to know of a data set."""
+
+    @property
+    def blocks(self) -> Sequence[Together]:
+        """All images, by the blocks that they lie in."""
+
 
 class BlockSampler:
-    """Batches of image numbers for ``DataLoader(batch_sampler=...)``, shuffled, but near each other in the archive.
+    """Batches of image numbers for ``DataLoader(batch_sampler=...)``, shuffled, and each block decoded once an epoch.
 
-    Stretches of ``stretch`` images are drawn at random, ``mixed`` of them at a time are shuffled together, and batches
-    are cut from that: every image once an epoch. Larger ``mixed`` shuffles better and keeps more blocks in memory.
-    ``DataLoader`` hands batches to its workers in turn; so with ``workers`` each of them has stretches of its own, and
-    no two decode the same block.
+    Blocks are drawn at random, and images of so many of them that ``pool`` images come together are shuffled and cut
+    into batches: every image once an epoch. Fewer where these blocks would not all stay decoded: the open archive keeps
+    128 MiB. ``DataLoader`` hands batches to its workers in turn; so with ``workers`` each of them has blocks of its
+    own, and no two decode the same.
 
     Args:
-        dataset: whatever has a length.
+        dataset: an :class:`ArchiveDataset`.
         batch: images a batch.
-        stretch: images that follow each other and stay together until they are shuffled; about a block's is best.
-        mixed: stretches that are shuffled together.
+        pool: images that are shuffled together.
         seed: of the first epoch; each further one counts on.
         drop_last: whether to leave out the last batch if it is not full.
         workers: ``num_workers`` of the loader.
@@ -96,55 +125,70 @@ class BlockSampler:
 
     def __init__(
         self,
-        dataset: Any,
+        dataset: InBlocks,
         batch: int,
         *,
-        stretch: int = 256,
-        mixed: int = 16,
+        pool: int = 4096,
         seed: int = 0,
         drop_last: bool = False,
         workers: int = 1,
     ) -> None:
-        if min(batch, stretch, mixed) < 1:
-            raise ValueError("batch, stretch and mixed are 1 or more")
-        self._dataset, self._batch, self._stretch, self._mixed = dataset, batch, stretch, mixed
+        if min(batch, pool) < 1:
+            raise ValueError("batch and pool are 1 or more")
+        self._dataset, self._batch, self._pool = dataset, batch, pool
         self._drop_last, self._workers = drop_last, max(1, workers)
         self.epoch = seed
 
     def __len__(self) -> int:
-        return len(self._dataset) // self._batch if self._drop_last else -(-len(self._dataset) // self._batch)
+        images = sum(len(block.images) for block in self._dataset.blocks)
+        return images // self._batch if self._drop_last else -(-images // self._batch)
 
     def __iter__(self) -> Iterator[list[int]]:
         random = Random(self.epoch)
         self.epoch += 1
-        starts = list(range(0, len(self._dataset), self._stretch))
-        random.shuffle(starts)
+        blocks = list(self._dataset.blocks)
+        random.shuffle(blocks)
         left: list[int] = []
-        streams = [self._stream(starts[k :: self._workers], random, left) for k in range(self._workers)]
+        streams = [self._stream(blocks[k :: self._workers], random, left) for k in range(self._workers)]
         while streams:
             for stream in list(streams):
                 if (batch := next(stream, None)) is None:
                     streams.remove(stream)
                 else:
                     yield batch
+        random.shuffle(left)
         full = len(left) - len(left) % self._batch
         yield from (left[at : at + self._batch] for at in range(0, full, self._batch))
         if left[full:] and not self._drop_last:
             yield left[full:]
 
-    def _stream(self, starts: Sequence[int], random: Random, left: list[int]) -> Iterator[list[int]]:
-        """Full batches from some stretches; ``left`` gets what is left over."""
+    def _stream(self, blocks: list[Together], random: Random, left: list[int]) -> Iterator[list[int]]:
+        """Full batches from some blocks; ``left`` gets what is left over, of as few blocks as can be."""
+        while spare := sum(len(block.images) for block in blocks) % self._batch:
+            images, nbytes = blocks.pop()
+            left += images[-spare:]
+            if rest := images[:-spare]:
+                blocks.append(Together(rest, nbytes))
         waiting: list[int] = []
-        for first in range(0, len(starts), self._mixed):
-            pool: list[int] = []
-            for start in starts[first : first + self._mixed]:
-                pool += range(start, min(start + self._stretch, len(self._dataset)))
+        for pool in self._pools(blocks):
             random.shuffle(pool)
             waiting += pool
             full = len(waiting) - len(waiting) % self._batch
             yield from (waiting[at : at + self._batch] for at in range(0, full, self._batch))
             waiting = waiting[full:]
-        left += waiting
+
+    def _pools(self, blocks: Sequence[Together]) -> Iterator[list[int]]:
+        """Images that are shuffled together. Those of two pools stay decoded, as a batch may have some of both."""
+        pool: list[int] = []
+        nbytes = 0
+        for block in blocks:
+            if pool and (len(pool) + len(block.images) > self._pool or nbytes + block.nbytes > CACHE_BYTES // 2):
+                yield pool
+                pool, nbytes = [], 0
+            pool = pool + block.images
+            nbytes += block.nbytes
+        if pool:
+            yield pool
 
 
 def decoder(key: str, data: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from html import escape
 
 from bitsback.errors import BitsBackError
@@ -15,12 +16,15 @@ MOST = 5000
 EDGE = 96
 
 
-def page(gallery: Gallery, title: str) -> str:
-    """An HTML page that needs nothing but itself; ``title`` is text."""
-    total = len(gallery)
+def page(gallery: Gallery, title: str, progress: Callable[[int], object] = lambda size: None) -> str:
+    """An HTML page that needs nothing but itself; ``title`` is text. ``progress`` is called with the bytes of the
+    archive, or so, that were newly read."""
+    total, size = len(gallery), gallery.archive.size
     count = min(total, MOST)
     cells = []
-    for number in (k * total // count for k in range(count)):
+    for k in range(count):
+        progress(size * (k + 1) // count - size * k // count)
+        number = k * total // count
         _, (shown, *_) = gallery.list(number, 1)
         name = escape(shown.name)
         try:
@@ -28,10 +32,11 @@ def page(gallery: Gallery, title: str) -> str:
         except BitsBackError:
             cells.append(f'<span title="{name}">damaged</span>')
             continue
-        cells.append(f'<img src="data:image/png;base64,{data}" alt="{name}" title="{name}" loading="lazy">')
+        small = " class=coarse" if 0 < max(shown.height, shown.width) < EDGE else ""
+        cells.append(f'<img src="data:image/png;base64,{data}" alt="{name}" title="{name}" loading="lazy"{small}>')
     head = f"<h1>{escape(title)}</h1>\n"
     told = f"{total:,} images" if count == total else f"{count:,} of {total:,} images, evenly spread"
-    return document(title, head, f'<p>{told}</p>\n<p style="max-width: none">{" ".join(cells)}</p>\n', "bitsback")
+    return document(title, head, f'<p>{told}</p>\n<div class="thumbs">{" ".join(cells)}</div>\n', "bitsback")
 
 
 __all__ = ["page"]

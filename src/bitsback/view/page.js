@@ -236,4 +236,4 @@ find("search").addEventListener("input", (event) => {
 });
 find("edge").addEventListener("input", (event) => { edge = Number(event.target.value); clear(); choose(chosen); });
 
-restart().catch((error) => { find("count").textContent = error.message; });
+restart().then(() => grid.focus({ preventScroll: true }), (error) => { find("count").textContent = error.message; });
