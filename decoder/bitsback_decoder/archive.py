@@ -527,7 +527,7 @@ def lots_of(kind, data, lots, channels, sample_bytes, model):
         return filtered(data, lots, channels, sample_bytes)
     if kind == 5:
         assert [lot[:2] for lot in lots] == [[8, 8]] and (channels, sample_bytes) == (1, 2)
-        return list(jpeg.decoded(data, lots[0][2]))
+        return list(jpeg.decoded(data, lots[0][2], model))
     if len(lots) == 1:
         height, width, n = lots[0]
         return list(decoded(kind, data, (n, height, width, channels), sample_bytes, model))

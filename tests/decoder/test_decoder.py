@@ -6,14 +6,21 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import bitsback
 from bitsback.archive.packing import DICTIONARY
 from bitsback.files import fax
-from bitsback_decoder import tables
+from bitsback.kinds.jpeg import tables as t
+from bitsback.kinds.jpeg.config import BLOCKS, JpegConfig
+from bitsback.kinds.jpeg.layout import Component, Layout
+from bitsback.kinds.jpeg.start import SHA256
+from bitsback.models import Model
+from bitsback_decoder import jpeg, tables
 from bitsback_decoder.__main__ import main, target_of
 from bitsback_decoder.archive import digest_of, read
+from bitsback_decoder.model import SlowModel
 
 ROOT = Path(__file__).parents[2]
 DECODER, PACKAGE, GOLDEN = ROOT / "decoder", ROOT / "src" / "bitsback", ROOT / "tests" / "golden"
@@ -82,3 +89,20 @@ def test_what_leads_out_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("/")
     with pytest.raises(ValueError, match="symbolic link"):
         target_of(tmp_path, b"link/a")
+
+
+def test_an_own_model_of_coefficients() -> None:
+    random = np.random.default_rng(0)
+    tensors = {
+        "slots": random.integers(-40, 41, t.SLOTS).astype(np.int8),
+        "weights": random.integers(-2000, 2001, t.SETS * t.LANES).astype(np.int16),
+        "single": random.integers(-128, 128, t.SINGLE).astype(np.int8),
+    }
+    model = Model.made(JpegConfig(name="own", image=BLOCKS, base=SHA256), tensors)
+    layout = Layout((Component(3, 2, 1, 1, tuple(range(1, 65))),))
+    blocks = np.concatenate([layout.blocks(), random.integers(-9, 10, (6, 64)).astype(np.int16).view(np.uint16)])
+    blocks = blocks.reshape(-1, 8, 8, 1)
+    payload, own = model.encode(blocks), SlowModel(model.data)
+    np.testing.assert_array_equal(jpeg.decoded(payload, len(blocks), own), blocks)
+    with pytest.raises(AssertionError):
+        np.testing.assert_array_equal(jpeg.decoded(payload, len(blocks)), blocks)  # it was another start
