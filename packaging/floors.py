@@ -1,4 +1,4 @@
-"""The oldest versions that ``pyproject.toml`` allows, as constraints for pip: what says that it works with them is tested.
+"""The oldest versions that ``pyproject.toml`` allows, as constraints for pip, to test that they are enough.
 
     python packaging/floors.py > floors.txt
     pip install -c floors.txt ".[test]" && python -m pytest
@@ -27,9 +27,9 @@ def floors(project: dict[str, object]) -> Iterator[str]:
     wanted += [one for extra in project["optional-dependencies"].values() for one in extra]  # type: ignore[attr-defined]
     found: dict[str, str] = {}
     for one in wanted:
-        if match := FLOOR.match(one):
-            if found.setdefault(match[1], match[2]) != match[2]:
-                raise SystemExit(f"{match[1]}: has two floors, {found[match[1]]} and {match[2]}")
+        match = FLOOR.match(one)
+        if match and found.setdefault(match[1], match[2]) != match[2]:
+            raise SystemExit(f"{match[1]}: has two floors, {found[match[1]]} and {match[2]}")
     yield from (f"{name}=={version}" for name, version in found.items())
 
 
