@@ -19,8 +19,11 @@ from bitsback.kinds.jpeg.start import SHA256
 from bitsback.models import Model
 from bitsback_decoder import jpeg, tables
 from bitsback_decoder.__main__ import main, target_of
-from bitsback_decoder.archive import digest_of, read
+from bitsback_decoder.archive import decoded, digest_of, read
 from bitsback_decoder.model import SlowModel
+from helpers import drawn_images
+from models.context_models import context_file, vae_file
+from phases import phases_file
 
 ROOT = Path(__file__).parents[2]
 DECODER, PACKAGE, GOLDEN = ROOT / "decoder", ROOT / "src" / "bitsback", ROOT / "tests" / "golden"
@@ -47,9 +50,10 @@ def test_its_tables_are_those_of_the_package() -> None:
     assert (tables.WHITE, tables.BLACK, tables.LONG) == (fax.WHITE, fax.BLACK, fax.LONG)
 
 
-def test_a_golden_archive() -> None:
-    """The others take minutes: benchmarks/faults/second_decoder.py decodes all."""
-    name, found = "grown.bba", {}
+@pytest.mark.parametrize("name", ["grown.bba", "own.bba"])
+def test_a_golden_archive(name: str) -> None:
+    """The others take longer: benchmarks/faults/second_decoder.py decodes all."""
+    found = {}
     for member, one in read((GOLDEN / name).read_bytes())[1].items():
         what = f"{TYPES[one.type]} {one.target.decode()}".strip()
         digest = "" if one.content is None else digest_of(one.content, one.blob, one.arrays, one.file).hex()
@@ -106,3 +110,12 @@ def test_an_own_model_of_coefficients() -> None:
     np.testing.assert_array_equal(jpeg.decoded(payload, len(blocks), own), blocks)
     with pytest.raises(AssertionError):
         np.testing.assert_array_equal(jpeg.decoded(payload, len(blocks)), blocks)  # it was another start
+
+
+@pytest.mark.parametrize("kind", [2, 3, 4])
+def test_payloads_of_kinds_with_weights(kind: int) -> None:
+    data = {2: lambda: context_file((1, None, 0, 2)), 3: lambda: vae_file(2), 4: lambda: phases_file(1, 2)}[kind]()
+    model = Model.from_bytes(data)
+    images = drawn_images(model, 2) if kind == 3 else np.random.default_rng(0).integers(0, 2, (2, 5, 6, 1), np.uint8)
+    images = images.reshape(*images.shape[:3], 1)
+    np.testing.assert_array_equal(decoded(kind, model.encode(images), images.shape, 1, SlowModel(data)), images)
