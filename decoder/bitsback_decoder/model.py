@@ -1,7 +1,7 @@
 """Model payloads, written from docs/format.md ("Payloads of kinds with weights"), not the code.
 
-One symbol and one image at a time. Networks are NumPy's matrices of floating-point numbers, which are exact, as sums
-stay below 2^24. Distributions and stack are in stack.py.
+One symbol and one image at a time. Networks are NumPy's matrices of floating-point numbers, which are exact: sums stay
+below 2^24, powers of two divide them, and halves are rounded to even numbers. Distributions and stack are in stack.py.
 """
 
 import hashlib
@@ -18,13 +18,6 @@ from bitsback_decoder.context import PlainContext
 from bitsback_decoder.phases import PlainPhases
 from bitsback_decoder.stack import PlainStack, bernoulli, centres, mixture, posterior, uniform
 from bitsback_decoder.tables import unpacked
-
-
-def rounded(acc, shift):
-    """acc / 2^shift, halves to the even integer; arrays."""
-    quotient, rest = acc >> shift, acc % (1 << shift)
-    half = (1 << shift) // 2
-    return quotient + ((shift > 0) & ((rest > half) | ((rest == half) & (quotient % 2 == 1))))
 
 
 def patches(x, layer):
@@ -81,7 +74,7 @@ class SlowModel:
 
     def run(self, key, spec, shape, x):
         """The output of a network, whose tensors' names begin with ``key``, for an input of a shape."""
-        x = np.array(x, np.int64).reshape(shape)
+        x = np.array(x, np.float64).reshape(shape)
         there = [x]
         for i, layer in enumerate(spec["layers"]):
             if layer["op"] == "conv":
@@ -99,7 +92,7 @@ class SlowModel:
             elif layer["op"] == "skip":
                 x = np.clip(x + there[-1 - layer["back"]] - 128, 0, 255)
             there.append(x)
-        return x.reshape(-1).tolist()
+        return x.reshape(-1).astype(np.int64).tolist()
 
     def weighted(self, name, x):
         """Of a layer, the outputs for inputs along the last axis."""
@@ -108,9 +101,9 @@ class SlowModel:
             weight, bias, shift = (np.array(part, np.int64) for part in parts)
             weight = weight.reshape(len(bias), -1)
             assert (255 * np.abs(weight).sum(1) + np.abs(bias) < 2**24).all()
-            self.layers[name] = weight.T.astype(np.float64), bias, shift
-        weight, bias, shift = self.layers[name]
-        return np.clip(rounded((x @ weight).astype(np.int64) + bias, shift), 0, 255)
+            self.layers[name] = weight.T.astype(np.float64), bias, 0.5**shift
+        weight, bias, scale = self.layers[name]
+        return np.clip(np.rint((x @ weight + bias) * scale), 0, 255)
 
     def self_test(self, key, spec=None):
         spec, state, random = spec or self.config[key], 1, []
