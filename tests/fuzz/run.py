@@ -45,7 +45,7 @@ def main() -> None:
         (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
     found = HERE / "corpus" / options.target
     found.mkdir(parents=True, exist_ok=True)
-    arguments = [f"-max_total_time={options.seconds}", "-timeout=20", "-rss_limit_mb=3000", "-max_len=20000"]
+    arguments = [f"-max_total_time={options.seconds}", "-timeout=60", "-rss_limit_mb=3000", "-max_len=20000"]
     atheris.Setup([sys.argv[0], *arguments, f"-artifact_prefix={found}/", str(corpus)], targets.TARGETS[options.target])
     atheris.Fuzz()
 
