@@ -1,11 +1,12 @@
 """Adaptive payloads, written from docs/format.md ("adaptive kind"), not from the code.
 
-It computes with Python's integers, one sample at a time, and so it is slow.
+It computes with Python's integers, one sample at a time, and so it is slow; least squares of a block are NumPy's.
 """
 
 import lzma
 import struct
 import zlib
+from bisect import bisect_left
 from itertools import product
 
 import numpy as np
@@ -209,7 +210,7 @@ def mix(a, h):
     return t ^ (t >> 13)
 
 
-G = [sum(f < (2 * j + 1) * 2**19 for f in F) - 1024 for j in range(4096)]
+G = [bisect_left(F, (2 * j + 1) * 2**19) - 1024 for j in range(4096)]
 
 
 def mixing(data, lots):
@@ -342,14 +343,18 @@ def log(v):
     return 16 * k + 16 * v // 2**k - 16 if v else -16368
 
 
-def factors(a, size):
-    """L and D of a lower triangle {(i, j): number}."""
-    u, lower, diagonal = {}, {}, []
-    for i in range(size):
-        for j in range(i):
-            u[i, j] = held(a[i, j] - (sum(u[i, k] * lower[j, k] for k in range(j)) >> 14), 2**30 - 1)
-            lower[i, j] = held((u[i, j] << 14) // diagonal[j], 2**18)
-        diagonal.append(max(1, a[i, i] - (sum(u[i, k] * lower[i, k] for k in range(i)) >> 14)))
+def held_all(values, limit):
+    return np.minimum(np.maximum(values, -limit), limit)
+
+
+def factors(a):
+    """L and D of lower triangles, (pixels, size, size) and (pixels, size), column by column."""
+    u, lower, diagonal = np.zeros_like(a), np.zeros_like(a), np.zeros_like(a[:, 0])
+    for j in range(a.shape[1]):
+        rest = a[:, j:, j] - ((u[:, j:, :j] * lower[:, j, None, :j]).sum(2) >> 14)
+        diagonal[:, j] = np.maximum(rest[:, 0], 1)
+        u[:, j + 1 :, j] = held_all(rest[:, 1:], 2**30 - 1)
+        lower[:, j + 1 :, j] = held_all((u[:, j + 1 :, j] << 14) // diagonal[:, j, None], 2**18)
     return lower, diagonal
 
 
@@ -370,7 +375,7 @@ class Regressed:
         self.U = [[[[2**15, 2**15, 0, 0, 0, 0, 0] for _ in range(64)] for _ in range(8)] for _ in range(channels)]
         self.stack = Bands(data, width * channels)
         for i in range(n):
-            self.V = [[{} for _ in range(width)] for _ in range(channels)]
+            self.V = [dict.fromkeys(range(width), 0) for _ in range(channels)]
             y = 0
             while y < height:
                 y = self.strip(i, y)
@@ -385,14 +390,12 @@ class Regressed:
             y = first + rows
             if y % 64 == 0 or y == self.height or self.stack.row % self.stack.height == 0:
                 break
-        self.H = [[{} for _ in range(rows)] for _ in range(self.channels)]
+        self.H = [[0] * rows for _ in range(self.channels)]
         for t in range(self.width + 4 * (rows - 1)):
             step = [(first + j, t - 4 * j, j) for j in range(rows) if 0 <= t - 4 * j < self.width]
             for k in range(0, len(step), 8):
                 for c in range(self.channels):
-                    known = [(x, j, *self.sample(i, y, x, j, c)) for y, x, j in step[k : k + 8]]
-                    for x, j, f, p in known:
-                        self.remember(c, x, j, f, p)
+                    self.block(i, step[k : k + 8], c)
         return first + rows
 
     def at(self, plane, c, i, y, x):
@@ -428,43 +431,48 @@ class Regressed:
                 f.append(self.at(self.L, d, i - 1, y, x) - w if i else 0)
         return f
 
-    def sample(self, i, y, x, j, c):
-        """Code a sample; return all regressors and p."""
-        f = self.regressors(i, y, x, c)
-        size = len(f) + 1
-        column = self.V[c][min(x + 3, self.width - 1)]
-        names = [(a, b) for a in range(size) for b in range(a + 1)] + ["W"]
-        sums = {e: self.H[c][j].get(e, 0) + column.get(e, 0) for e in names}
-        weight = sums.pop("W")
-        lower, diagonal = factors({e: sums[e] + 2**12 * (e[0] == e[1]) for e in sums}, size)
-        g = []
+    def block(self, i, places, c):
+        """Code samples side by side; ``places``: (y, x, row of the strip)."""
+        f = np.array([self.regressors(i, y, x, c) for y, x, _ in places], np.int64)
+        size = f.shape[1] + 1
+        sums = np.zeros((len(places), size * size + 1), np.int64)  # and, last, that of weights
+        for k, (_, x, j) in enumerate(places):
+            sums[k] += self.H[c][j] + self.V[c][min(x + 3, self.width - 1)]
+        moments = sums[:, :-1].reshape(-1, size, size) + 2**12 * np.eye(size, dtype=np.int64)
+        lower, diagonal = factors(moments)
+        g = np.zeros_like(diagonal)
         for a in range(size):
-            p = held(sum(lower[a, b] * g[b] for b in range(a)) >> 14, 2**24)
+            p = held_all((lower[:, a, :a] * g[:, :a]).sum(1) >> 14, 2**24)
             if a < size - 1:
-                g.append(held(64 * f[a] - p, 2**24))
+                g[:, a] = held_all(64 * f[:, a] - p, 2**24)
+        last = []
+        for k, (y, x, _) in enumerate(places):
+            last.append(self.sample(i, y, x, c, int(p[k]), int(diagonal[k, -1]), int(sums[k, -1])))
+        self.remember(c, places, np.column_stack([f, last]), p)
+
+    def sample(self, i, y, x, c, p, rest, weight):
+        """Code a sample; return what the last regressor is then."""
         w = self.at(self.L, c, i, y, x - 1)
         guess = min(max(64 * w + p, 0), 64 * (self.N[c] - 1))
         if self.how >= 4 and c and self.at(self.L, 0, i, y, x) == 0:
             v = (guess + 32) >> 6
             self.put(c, i, y, x, v, 0)
         else:
-            spread = min(max(((log(diagonal[-1]) - log(weight) + 192) >> 4) + 10, 0), 31)
+            spread = min(max(((log(rest) - log(weight) + 192) >> 4) + 10, 0), 31)
             v = self.value(i, y, x, c, guess, spread)
-        return [*f, v - w], p
+        return v - w
 
-    def remember(self, c, x, j, f, p):
-        d = 2**12 + 12 * abs(64 * f[-1] - p) + sum(a * a for a in f)
-        bits = s = 0
-        for a in f:
-            bits |= abs(a)
-        while bits >> s >= 2**11:
-            s += 1
-        q = 2 ** (34 + 2 * s) // d
-        z = {(a, b): ((f[a] >> s) * q >> 10) * (f[b] >> s) for a in range(len(f)) for b in range(a + 1)}
-        for e, amount in (z | {"W": 2**36 // d}).items():
-            h, v = self.H[c][j].get(e, 0), self.V[c][x].get(e, 0)
-            h += amount - ((h + 8) >> 4) - ((h + 16) >> 5)
-            self.H[c][j][e], self.V[c][x][e] = h, v + h - ((v + 4) >> 3) - ((v + 8) >> 4)
+    def remember(self, c, places, f, p):
+        d = 2**12 + 12 * np.abs(64 * f[:, -1] - p) + (f * f).sum(1)
+        bits = np.bitwise_or.reduce(np.abs(f), 1).tolist()
+        s = np.array([max(one.bit_length() - 11, 0) for one in bits])
+        q, f = 2 ** (34 + 2 * s) // d, f >> s[:, None]
+        z = (f * q[:, None] >> 10)[:, :, None] * f[:, None]
+        amounts = np.column_stack([z.reshape(len(places), -1), 2**36 // d])
+        for (_, x, j), amount in zip(places, amounts, strict=True):
+            h, v = self.H[c][j], self.V[c][x]
+            self.H[c][j] = h = h + amount - ((h + 8) >> 4) - ((h + 16) >> 5)
+            self.V[c][x] = v + h - ((v + 4) >> 3) - ((v + 8) >> 4)
 
     def value(self, i, y, x, c, guess, spread):
         most = self.N[c] - 1

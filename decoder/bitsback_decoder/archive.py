@@ -527,7 +527,7 @@ def lots_of(kind, data, lots, channels, sample_bytes, model):
         return filtered(data, lots, channels, sample_bytes)
     if kind == 5:
         assert [lot[:2] for lot in lots] == [[8, 8]] and (channels, sample_bytes) == (1, 2)
-        return list(jpeg.decoded(data, lots[0][2]))
+        return list(jpeg.decoded(data, lots[0][2], model))
     if len(lots) == 1:
         height, width, n = lots[0]
         return list(decoded(kind, data, (n, height, width, channels), sample_bytes, model))
@@ -591,13 +591,12 @@ def decoded(kind, data, shape, sample_bytes, model):
         return np.frombuffer(data, f"<u{sample_bytes}").reshape(shape)
     if kind == 1:
         return adaptive.decoded(data, *shape, sample_bytes)
-    assert sample_bytes == 1 and model.config["kind"] == {2: "context", 3: "vae"}[kind]
-    if kind == 2:
-        images, stacks = model.decode_pieces(data, *shape[:3])
-        assert all(stack.is_new for stack in stacks)
+    assert sample_bytes == 1 and model.config["kind"] == {2: "context", 3: "vae", 4: "phases"}[kind]
+    if kind == 3:
+        images, *stacks = model.decode(data, shape[0])
     else:
-        images, stack = model.decode(data, shape[0])
-        assert stack.is_new
+        images, stacks = (model.decode_pieces if kind == 2 else model.decode_phases)(data, *shape[:3])
+    assert all(stack.is_new for stack in stacks)
     return np.array(images).reshape(shape)
 
 

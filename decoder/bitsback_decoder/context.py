@@ -1,10 +1,11 @@
-"""The context codec in plain Python, written from docs/format.md ("The context codec"), not from the code.
+"""The context codec, written from docs/format.md ("The context codec"), not from the code.
 
-Python's integers, lists and dictionaries alone. A sample that is not known yet is in no dictionary, so looking at one
-is a KeyError: the order is checked by being gone through.
+What a block's pixels do side by side is NumPy's, in 64-bit integers, and in floating point where sums stay below 2^53.
+A sample that is not known yet is in no dictionary, so looking at one is a KeyError: the order is checked by being gone
+through.
 """
 
-from operator import mul
+import numpy as np
 
 from bitsback_decoder.stack import bernoulli, mixture
 
@@ -21,18 +22,24 @@ def clip(value, low, high, name):
     return clipped
 
 
+def held(values, low, high, name):
+    """:func:`clip` of an array."""
+    clipped = np.minimum(np.maximum(values, low), high)
+    if (clipped != values).any():
+        REACHED.add(name)
+    return clipped
+
+
 def factorise(a):
-    """L and D of the moments."""
-    size = len(a)
-    u, lower = [[0] * size for _ in a], [[0] * size for _ in a]
-    diagonal = [0] * size
-    for i in range(size):
-        for j in range(i):
-            value = a[i][j] - sum(u[i][k] * lower[j][k] for k in range(j)) // 2**14
-            u[i][j] = clip(value, -(2**30) + 1, 2**30 - 1, "u")
-            lower[i][j] = clip(2**14 * u[i][j] // diagonal[j], -(2**18), 2**18, "L")
-        rest = a[i][i] - sum(u[i][k] * lower[i][k] for k in range(i)) // 2**14
-        diagonal[i] = clip(rest, 1, max(rest, 1), "D")
+    """L and D of moments, (pixels, size, size) and (pixels, size), column by column."""
+    size = a.shape[1]
+    u, lower, diagonal = np.zeros_like(a), np.zeros_like(a), np.zeros_like(a[:, 0])
+    for j in range(size):
+        sums = (u[:, j:, :j] * lower[:, j, None, :j]).sum(2) // 2**14
+        rest = a[:, j:, j] - sums
+        diagonal[:, j] = held(rest[:, 0], 1, 2**62, "D")
+        u[:, j + 1 :, j] = held(rest[:, 1:], -(2**30) + 1, 2**30 - 1, "u")
+        lower[:, j + 1 :, j] = held(2**14 * u[:, j + 1 :, j] // diagonal[:, j, None], -(2**18), 2**18, "L")
     return lower, diagonal
 
 
@@ -42,20 +49,22 @@ def spread(d):
 
 
 class Regression:
-    """One pixel's predictor: regressors are given one after the other."""
+    """The predictors of a block's pixels: regressors are given one after the other, each for all of them."""
 
     def __init__(self, moments):
         self.lower, self.diagonal = factorise(moments)
-        self.f, self.g = [], []
+        self.f, self.g = np.zeros_like(self.diagonal), np.zeros_like(self.diagonal)
+        self.given = 0
 
     def predict(self):
-        row = self.lower[len(self.g)][: len(self.g)]
-        return clip(sum(map(mul, row, self.g)) // 2**14, -(2**20), 2**20, "p")
+        k = self.given
+        return held((self.lower[:, k, :k] * self.g[:, :k]).sum(1) // 2**14, -(2**20), 2**20, "p")
 
     def give(self, f):
         p = self.predict()
-        self.f.append(f)
-        self.g.append(clip(64 * f - p, -(2**20), 2**20, "g"))
+        self.f[:, self.given] = f
+        self.g[:, self.given] = held(64 * self.f[:, self.given] - p, -(2**20), 2**20, "g")
+        self.given += 1
 
 
 def decayed(old, new, a, b):
@@ -69,19 +78,22 @@ class PlainContext:
     def __init__(self, context, tensor, channels, levels):
         self.context, self.channels, self.levels = context, channels, levels
         self.unit = 16 if levels == 256 else 1024
-        self.table = tensor("context.table")
+        self.table = np.array(tensor("context.table"))
         self.regressed = context.get("regression")
         self.median = context.get("median", False)
+        self.features = [
+            [[[*tap, 0, 0, 0][:4] for tap in [*feature, ["zero"]][:2]] for feature in features]
+            for features in context["features"]
+        ]
         self.layers = []
         for c, widths in enumerate(context["hidden"]):
             self.layers.append([])
             for i in range(len(widths) + 1):
-                weight, bias, shift = (tensor(f"context.{c}.{i}.{part}") for part in ("weight", "bias", "shift"))
-                size = len(weight) // len(bias)
-                rows = [weight[o * size : (o + 1) * size] for o in range(len(bias))]
-                for row, b, s in zip(rows, bias, shift, strict=True):
-                    assert 255 * sum(map(abs, row)) + abs(b + 2**s // 2) < 2**24
-                self.layers[c].append((rows, bias, shift))
+                parts = (tensor(f"context.{c}.{i}.{part}") for part in ("weight", "bias", "shift"))
+                weight, bias, shift = (np.array(part, np.int64) for part in parts)
+                weight, half = weight.reshape(len(bias), -1), 2**shift // 2
+                assert (255 * np.abs(weight).sum(1) + np.abs(bias + half) < 2**24).all()
+                self.layers[c].append((weight.T.astype(np.float64), bias + half, shift))
 
     def code(self, n, height, width, maps, choose):
         """Go through n images in order; ``choose(c, (image, y, x), distribution)`` says what each sample is.
@@ -96,16 +108,18 @@ class PlainContext:
             step = [(i, y, t - 4 * y) for y in range(height) if 0 <= t - 4 * y < width for i in range(n)]
             for begin in range(0, len(step), BLOCK):
                 block = step[begin : begin + BLOCK]
-                regressions = {pixel: self.regression(pixel) for pixel in block if self.regressed}
+                regression = self.regression(block) if self.regressed else None
                 for c in range(self.channels):
-                    for pixel in block:
-                        self.refer(c, pixel, regressions.get(pixel))
-                        value = choose(c, pixel, self.distribution(c, pixel))
-                        self.samples[c, *pixel] = value
-                        if self.regressed:
-                            regressions[pixel].give(value - self.base(c, pixel))
-                for pixel, regression in regressions.items():
-                    self.learn(pixel, regression)
+                    self.refer(c, block, regression)
+                    values = []
+                    for pixel, distribution in zip(block, self.distributions(c, block), strict=True):
+                        values.append(choose(c, pixel, distribution))
+                        self.samples[c, *pixel] = values[-1]
+                    if regression:
+                        bases = [self.base(c, pixel) for pixel in block]
+                        regression.give(np.array(values) - bases)
+                if regression:
+                    self.learn(block, regression)
             for pixel in step:
                 self.memorise(pixel)
         return self.samples
@@ -125,7 +139,7 @@ class PlainContext:
         return self.unit * self.samples[c, i, y, x] - self.references[c, i, y, x]
 
     def tap(self, tap, pixel):
-        name, index, dy, dx = [*tap, 0, 0, 0][:4]
+        name, index, dy, dx = tap
         i, y, x = pixel
         if name == "value":
             return self.unit * self.sample(index, i, y + dy, x + dx)
@@ -168,66 +182,63 @@ class PlainContext:
         i, y, x = pixel
         return (self.sample(c, i, y, x - 1) + self.sample(c, i, y - 1, x)) // 2
 
-    def regression(self, pixel):
-        i, y, x = pixel
+    def regression(self, block):
         taps = self.regressed["taps"]
         size = len(taps) + self.channels
-        nothing = [[0] * size for _ in range(size)]
-        row = self.rows.get((i, y), nothing)
-        column = self.columns.get((i, min(x + 3, self.width - 1)), nothing)
-        ridge = self.regressed.get("ridge", 2000)
-        moments = [[row[a][b] + column[a][b] + ridge * (a == b) for b in range(size)] for a in range(size)]
-        regression = Regression(moments)
-        for _, c, dy, dx in taps:
-            regression.give(self.sample(c, i, y + dy, x + dx) - self.base(c, pixel))
+        nothing = np.zeros((size, size), np.int64)
+        rows = [self.rows.get((i, y), nothing) for i, y, _ in block]
+        columns = [self.columns.get((i, min(x + 3, self.width - 1)), nothing) for i, _, x in block]
+        ridge = self.regressed.get("ridge", 2000) * np.eye(size, dtype=np.int64)
+        regression = Regression(np.stack(rows) + np.stack(columns) + ridge)
+        for _, c, dy, dx in ([*tap, 0, 0][:4] for tap in taps):
+            regression.give([self.sample(c, i, y + dy, x + dx) - self.base(c, (i, y, x)) for i, y, x in block])
         return regression
 
-    def learn(self, pixel, regression):
-        i, y, x = pixel
+    def learn(self, block, regression):
         f = regression.f
-        weight = 2**18 // (2**10 + 3 * sum(abs(g) for g in regression.g[-self.channels :]))
-        nothing = [[0] * len(f) for _ in f]
-        row, column = self.rows.get((i, y), nothing), self.columns.get((i, x), nothing)
-        row = [
-            [decayed(h, weight * a * b, 4, 5) for h, b in zip(hs, f, strict=True)] for hs, a in zip(row, f, strict=True)
-        ]
-        column = [[decayed(v, h, 3, 4) for v, h in zip(*pair, strict=True)] for pair in zip(column, row, strict=True)]
-        self.rows[i, y], self.columns[i, x] = row, column
+        weight = 2**18 // (2**10 + 3 * np.abs(regression.g[:, -self.channels :]).sum(1))
+        added = weight[:, None, None] * f[:, :, None] * f[:, None]
+        nothing = np.zeros_like(added[0])
+        rows = decayed(np.stack([self.rows.get((i, y), nothing) for i, y, _ in block]), added, 4, 5)
+        columns = decayed(np.stack([self.columns.get((i, x), nothing) for i, _, x in block]), rows, 3, 4)
+        for (i, y, x), row, column in zip(block, rows, columns, strict=True):
+            self.rows[i, y], self.columns[i, x] = row, column
 
-    def refer(self, c, pixel, regression):
-        i, y, x = pixel
-        if self.regressed:
-            r = 16 * self.base(c, pixel) + regression.predict() // 4
-            self.spreads[c, *pixel] = spread(regression.diagonal[len(regression.g)])
-        elif self.median:
-            w, n, nw = (self.unit * self.sample(c, i, y + dy, x + dx) for dy, dx in ((0, -1), (-1, 0), (-1, -1)))
-            r = min(max(w + n - nw, min(w, n)), max(w, n)) + (self.error(c - 1, *pixel) if c else 0)
-        else:
-            return
-        self.references[c, *pixel] = clip(r, -256, 4336, "reference")
+    def refer(self, c, block, regression):
+        predicted = regression.predict().tolist() if regression else [0] * len(block)
+        for k, (pixel, p) in enumerate(zip(block, predicted, strict=True)):
+            i, y, x = pixel
+            if regression:
+                r = 16 * self.base(c, pixel) + p // 4
+                self.spreads[c, *pixel] = spread(int(regression.diagonal[k, regression.given]))
+            elif self.median:
+                w, n, nw = (self.unit * self.sample(c, i, y + dy, x + dx) for dy, dx in ((0, -1), (-1, 0), (-1, -1)))
+                r = min(max(w + n - nw, min(w, n)), max(w, n)) + (self.error(c - 1, *pixel) if c else 0)
+            else:
+                return
+            self.references[c, *pixel] = clip(r, -256, 4336, "reference")
 
     # The network
 
-    def distribution(self, c, pixel):
-        i, y, x = pixel
-        features = [[*feature, ["zero"]][:2] for feature in self.context["features"][c]]
-        differences = [clip(self.tap(a, pixel) - self.tap(b, pixel), -4096, 4095, "feature") for a, b in features]
-        out = [self.table[d + 4096] for d in differences]
-        out += [channel[y * self.width + x] for channel in (self.maps[i] if self.maps else [])]
-        for number, (rows, bias, shift) in enumerate(self.layers[c]):
+    def distributions(self, c, block):
+        seen = [[self.tap(a, pixel) - self.tap(b, pixel) for a, b in self.features[c]] for pixel in block]
+        out = self.table[held(np.array(seen).reshape(len(block), -1), -4096, 4095, "feature") + 4096]
+        if self.maps:
+            said = [[channel[y * self.width + x] for channel in self.maps[i]] for i, y, x in block]
+            out = np.concatenate([out, said], 1)
+        for number, (weight, bias, shift) in enumerate(self.layers[c]):
             last = number == len(self.layers[c]) - 1
             low, high, name = (-4095, 4095, "output") if last else (0, 255, "hidden")
-            sums = [sum(w * v for w, v in zip(row, out, strict=True)) for row in rows]
-            out = [
-                clip((acc + b + 2**s // 2) // 2**s, low, high, name)
-                for acc, b, s in zip(sums, bias, shift, strict=True)
-            ]
+            out = held((np.rint(out @ weight).astype(np.int64) + bias) >> shift, low, high, name)
+        return [self.distribution(c, pixel, one) for pixel, one in zip(block, out.tolist(), strict=True)]
+
+    def distribution(self, c, pixel, out):
         if self.levels == 2:
             return bernoulli(clip(out[0], -128, 127, "logit") + 128)
         k = len(out) // 3
         anchors = self.context.get("anchors")
         if anchors:
-            middles = [self.tap(tap, pixel) for tap in anchors[c]]
+            middles = [self.tap([*tap, 0, 0, 0][:4], pixel) for tap in anchors[c]]
         else:
             middles = k * [self.references.get((c, *pixel), 2048)]
         low = -30 if self.context.get("sharp", False) else 0

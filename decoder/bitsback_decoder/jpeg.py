@@ -75,8 +75,12 @@ class Learned:
         filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 23}],
     )
 
-    def __init__(self):
+    def __init__(self, own=None):
+        """``own``: a model of kind jpeg, whose tensors are what is different."""
         at = 0
+
+        def other(name, values, low, high):
+            return np.clip(values + np.array(own.tensor(name)), low, high) if own else values
 
         def take(form, count):
             nonlocal at
@@ -88,9 +92,9 @@ class Learned:
         self.least = take("<i2", 192).reshape(3, 64)
         slots = 3 * sum(sum(counts) * each for counts, each in SORTS.values())
         chances = np.array([min(SQUASH[min(max(24 * n + 3072, 0), 6143) // 4], 65504) for n in range(-128, 128)])
-        self.slots = chances[take("i1", slots) + 128].tolist()
-        self.weights = take("<i2", 1149 * 8).reshape(-1, 8).tolist()
-        self.alone = chances[take("i1", 4096) + 128].tolist()
+        self.slots = chances[other("slots", take("i1", slots), -128, 127) + 128].tolist()
+        self.weights = other("weights", take("<i2", 1149 * 8), -32768, 32767).reshape(-1, 8).tolist()
+        self.alone = chances[other("single", take("i1", 4096), -128, 127) + 128].tolist()
         assert at == len(self.raw)
         self.begins = {}
         begin = 0
@@ -384,8 +388,8 @@ class Block:
         return m
 
 
-def decoded(data, count):
-    """The blocks of a payload: (count, 8, 8, 1)."""
+def decoded(data, count, own=None):
+    """The blocks of a payload, (count, 8, 8, 1), of a model of their own or of none."""
     data = bytearray(data)
     taken = varint(data)
     found = layouts(data[:taken])
@@ -401,7 +405,7 @@ def decoded(data, count):
     files = [[[] for _ in components] for components in found]
     for stretch in stretches:
         taken = varint(data)
-        decode_stretch(bytes(data[:taken]), stretch, found, files)
+        decode_stretch(bytes(data[:taken]), stretch, found, files, own)
         del data[:taken]
     assert not data
     out = []
@@ -418,9 +422,9 @@ def decoded(data, count):
     return (blocks % 65536).reshape(-1, 8, 8, 1)
 
 
-def decode_stretch(data, stretch, found, files):
+def decode_stretch(data, stretch, found, files, own):
     data = bytearray(data)
-    learned = Learned()
+    learned = Learned(own)
     missing = 0
     for number, rows in stretch:
         planes = []

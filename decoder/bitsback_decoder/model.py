@@ -1,7 +1,7 @@
 """Model payloads, written from docs/format.md ("Payloads of kinds with weights"), not the code.
 
-It computes with Python's integers, one symbol and one image at a time, and so it is slow. Distributions and stack are
-in stack.py.
+One symbol and one image at a time. Networks are NumPy's matrices of floating-point numbers, which are exact: sums stay
+below 2^24, powers of two divide them, and halves are rounded to even numbers. Distributions and stack are in stack.py.
 """
 
 import hashlib
@@ -11,7 +11,8 @@ import struct
 import zlib
 from itertools import count, pairwise
 from math import prod
-from operator import mul
+
+import numpy as np
 
 from bitsback_decoder.context import PlainContext
 from bitsback_decoder.phases import PlainPhases
@@ -19,28 +20,13 @@ from bitsback_decoder.stack import PlainStack, bernoulli, centres, mixture, post
 from bitsback_decoder.tables import unpacked
 
 
-def rounded(acc, shift):
-    """acc / 2^shift, halves to the even integer."""
-    quotient, rest = divmod(acc, 2**shift)
-    return quotient + (2 * rest > 2**shift or (2 * rest == 2**shift and quotient % 2))
-
-
-def patches(x, shape, layer):
-    """What each output position of a convolution sees, zeros outside of the input; and the shape of the positions."""
-    (depth, height, width), kernel, stride = shape, layer["kernel"], layer["stride"]
-    rows, columns = -(-height // stride), -(-width // stride)
-    window = range(-(kernel // 2), kernel // 2 + 1)
-    seen = [
-        [
-            x[(c * height + i) * width + j] if 0 <= i < height and 0 <= j < width else 0
-            for c in range(depth)
-            for i in (stride * r + di for di in window)
-            for j in (stride * s + dj for dj in window)
-        ]
-        for r in range(rows)
-        for s in range(columns)
-    ]
-    return seen, [rows, columns]
+def patches(x, layer):
+    """What each output position of a convolution sees, (rows, columns, inputs), zeros outside of the input."""
+    margin, stride = layer["kernel"] // 2, layer["stride"]
+    padded = np.pad(x, ((0, 0), (margin, margin), (margin, margin)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * margin + 1,) * 2, (1, 2))[:, ::stride, ::stride]
+    rows, columns = windows.shape[1:3]
+    return windows.transpose(1, 2, 0, 3, 4).reshape(rows, columns, -1)
 
 
 def split(items, parts):
@@ -68,6 +54,7 @@ class SlowModel:
         self.header, self.tensors = json.loads(data[8 : 8 + size]), data[8 + size :]
         self.config = json.loads(self.header["__metadata__"]["bitsback"])
         self.image = self.config["image"]
+        self.layers = {}
         self.latents, self.bits = self.config.get("latents", 0), self.config.get("latent_bits", 0)  # of kind vae
         self.context = None
         if self.config["kind"] != "phases" and self.config.get("context"):
@@ -87,39 +74,36 @@ class SlowModel:
 
     def run(self, key, spec, shape, x):
         """The output of a network, whose tensors' names begin with ``key``, for an input of a shape."""
+        x = np.array(x, np.float64).reshape(shape)
         there = [x]
         for i, layer in enumerate(spec["layers"]):
             if layer["op"] == "conv":
-                columns, positions = patches(x, shape, layer)
-                x, shape = self.weighted(f"{key}.{i}", columns), [layer["outputs"], *positions]
+                x = self.weighted(f"{key}.{i}", patches(x, layer)).transpose(2, 0, 1)
             elif layer["op"] == "dense":
-                x, shape = self.weighted(f"{key}.{i}", [x]), [layer["outputs"]]
+                x = self.weighted(f"{key}.{i}", x)
             elif layer["op"] == "flatten":
-                shape = [len(x)]
+                x = x.reshape(-1)
             elif layer["op"] == "unflatten":
-                shape = [layer["channels"], layer["height"], layer["width"]]
+                x = x.reshape(layer["channels"], layer["height"], layer["width"])
             elif layer["op"] == "shuffle":
-                f, (depth, height, width) = layer["factor"], shape
-                shape = [depth // f**2, height * f, width * f]
-                x = [
-                    x[((c * f * f + r % f * f + s % f) * height + r // f) * width + s // f]
-                    for c in range(shape[0])
-                    for r in range(shape[1])
-                    for s in range(shape[2])
-                ]
+                f, (depth, height, width) = layer["factor"], x.shape
+                x = x.reshape(-1, f, f, height, width).transpose(0, 3, 1, 4, 2)
+                x = x.reshape(depth // f**2, height * f, width * f)
             elif layer["op"] == "skip":
-                x = [min(max(a + b - 128, 0), 255) for a, b in zip(x, there[-1 - layer["back"]], strict=True)]
+                x = np.clip(x + there[-1 - layer["back"]] - 128, 0, 255)
             there.append(x)
-        return x
+        return x.reshape(-1).astype(np.int64).tolist()
 
-    def weighted(self, name, columns):
-        weight, size = self.tensor(f"{name}.weight"), len(columns[0])
-        out = []
-        for o, (bias, shift) in enumerate(zip(self.tensor(f"{name}.bias"), self.tensor(f"{name}.shift"), strict=True)):
-            row = weight[o * size : (o + 1) * size]
-            assert 255 * sum(map(abs, row)) + abs(bias) < 2**24
-            out += [min(max(rounded(bias + sum(map(mul, row, column)), shift), 0), 255) for column in columns]
-        return out
+    def weighted(self, name, x):
+        """Of a layer, the outputs for inputs along the last axis."""
+        if name not in self.layers:
+            parts = (self.tensor(f"{name}.{part}") for part in ("weight", "bias", "shift"))
+            weight, bias, shift = (np.array(part, np.int64) for part in parts)
+            weight = weight.reshape(len(bias), -1)
+            assert (255 * np.abs(weight).sum(1) + np.abs(bias) < 2**24).all()
+            self.layers[name] = weight.T.astype(np.float64), bias, 0.5**shift
+        weight, bias, scale = self.layers[name]
+        return np.clip(np.rint((x @ weight + bias) * scale), 0, 255)
 
     def self_test(self, key, spec=None):
         spec, state, random = spec or self.config[key], 1, []

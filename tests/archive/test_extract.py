@@ -728,21 +728,20 @@ def test_a_full_disk_leaves_what_is_finished(
 ) -> None:
     archive = pack(*(f"d/{n}" for n in range(6)), piece=1000)
     done: list[str] = []
-    part = atomic.part
+    fail = refusing(error.errno or 0)
 
-    @contextmanager
-    def filling(spot: Any, where: str, mode: int = 0o666) -> Iterator[Any]:
-        with part(spot, where, mode) as new:
-            if len(done) == 3:
-                fail = refusing(error.errno or 0)
-                if at == "publish":
-                    new.publish = fail  # type: ignore[method-assign]
-                else:
-                    new.file = Full(new.file, at, fail)  # type: ignore[assignment]
-            done.append(where)
-            yield new
+    class Filling(atomic.Part):
+        def create(self, *arguments: Any, **options: Any) -> Any:
+            super().create(*arguments, **options)
+            done.append(self._where)
+            if len(done) > 3 and at != "publish":
+                self.file = Full(self.file, at, fail)  # type: ignore[assignment]
+            return self.file
 
-    monkeypatch.setattr(atomic, "part", filling)
+        def publish(self, *arguments: Any, **options: Any) -> None:
+            (fail if len(done) > 3 and at == "publish" else super().publish)(*arguments, **options)
+
+    monkeypatch.setattr(atomic, "Part", Filling)
     with pytest.raises(OSError) as full:
         extract(archive, out)
     assert full.value.errno == error.errno and full.value.filename == done[-1] and done[-1].startswith(str(out / "d"))

@@ -11,7 +11,6 @@ import errno
 import io
 import os
 import re
-import secrets
 import stat
 import sys
 import warnings
@@ -19,6 +18,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO
 
 from bitsback.archive.folders import Handle, Spot, encode
@@ -73,8 +73,8 @@ def write(
             with os.fdopen(os.open(target, os.O_WRONLY | getattr(os, "O_BINARY", 0)), "wb") as file:
                 yield file
             return
-        with part(Spot(os.fspath(target)), str(path)) as new:
-            yield new.file
+        with Part(str(path)) as new:
+            yield new.create(Spot(os.fspath(target)))
             new.file.flush()
             if mode is not None and hasattr(os, "fchmod"):
                 os.fchmod(new.file.fileno(), mode)
@@ -90,39 +90,73 @@ def write(
 
 
 class Part:
-    """A file under a name for the time being."""
+    """A file under a name for the time being, that is gone after the ``with`` block unless it was published.
 
-    def __init__(self, file: BinaryIO, spot: Spot, where: str) -> None:
-        self.file = file
-        self.spot = spot
-        self.gone = False
-        """Whether nothing has the name for the time being any more."""
+    ``where`` is what messages call it.
+    """
+
+    __slots__ = ("_gone", "_where", "file", "spot")
+
+    file: BinaryIO
+    """What was created."""
+
+    def __init__(self, where: str) -> None:
+        self.spot: Spot | None = None
+        self._gone = True  # nothing has the name for the time being yet, or any more
         self._where = where
+
+    def __enter__(self) -> Part:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._gone or self.spot is None:
+            return
+        with suppress(OSError, AttributeError):  # a full disk, once more: what is to be told is what came first
+            self.file.close()
+        with suppress(OSError):  # it was never made
+            os.unlink(self.spot.path, dir_fd=self.spot.dir_fd)
+
+    def create(self, spot: Spot, mode: int = 0o666, *, buffered: bool = True) -> BinaryIO:
+        """Create it beside ``spot``, with ``mode`` less the umask. Without a buffer :meth:`write` is what writes."""
+        self.spot = spot.beside(part_name(spot.name))
+        self._gone = False  # before it is there: a signal may come when nobody has its descriptor yet
+        descriptor = os.open(self.spot.path, _CREATE, mode, dir_fd=self.spot.dir_fd)
+        self.file = os.fdopen(descriptor, "w+b") if buffered else io.FileIO(descriptor, "w+b")
+        return self.file
+
+    def write(self, data: bytes) -> None:
+        """Write all of it, in as many goes as the system wants."""
+        done = self.file.write(data)
+        while done < len(data):
+            data = data[done:]
+            done = self.file.write(data)
 
     @property
     def handle(self) -> Handle:
         """What ``os.utime`` and ``os.stat`` take."""
+        assert self.spot is not None
         return self.file.fileno() if _TIMES_BY_DESCRIPTOR else os.fsdecode(self.spot.path)
 
     def publish(self, spot: Spot, *, overwrite: bool, durable: bool = False) -> None:
         """Give the file the name ``spot``, in the same folder, and close it. Its metadata are as they should be by
         now. Raises OutputExistsError if something has that name, and ``overwrite`` is not set or it is a folder; then
         another name may be tried."""
+        assert self.spot is not None
         if not self.file.closed:
             self.file.flush()
             if durable:
                 os.fsync(self.file.fileno())
             self.file.close()
-        if overwrite or not self._linked(spot):
+        if overwrite or not self._linked(self.spot, spot):
             replace(self.spot, spot, self._where)
         else:
             os.unlink(self.spot.path, dir_fd=self.spot.dir_fd)
-        self.gone = True
+        self._gone = True
 
-    def _linked(self, spot: Spot) -> bool:
+    def _linked(self, there: Spot, spot: Spot) -> bool:
         """Whether the file has a name that was free, as well as its own; else there are no hard links here."""
         try:
-            link(self.spot, spot)
+            link(there, spot)
         except FileExistsError:
             raise OutputExistsError(f"{self._where}: is already there (--force overwrites)") from None
         except OSError as error:
@@ -132,25 +166,6 @@ class Part:
                 raise OutputExistsError(f"{self._where}: is already there (--force overwrites)") from None
             return False
         return True
-
-
-@contextmanager
-def part(spot: Spot, where: str, mode: int = 0o666) -> Iterator[Part]:
-    """A new file beside ``spot``, created with ``mode`` less the umask, that is gone after the block unless it was
-    published. ``where`` is what messages call it."""
-    hidden = spot.beside(part_name(spot.name))
-    new: Part | None = None
-    try:  # also if a signal comes when the file is there, and nobody has its descriptor yet
-        new = Part(os.fdopen(os.open(hidden.path, _CREATE, mode, dir_fd=hidden.dir_fd), "w+b"), hidden, where)
-        yield new
-        new.file.close()
-    finally:
-        if new is not None:
-            with suppress(OSError):  # a full disk, once more: what is to be told is what came first
-                new.file.close()
-        if new is None or not new.gone:
-            with suppress(OSError):  # it was never made
-                os.unlink(hidden.path, dir_fd=hidden.dir_fd)
 
 
 @contextmanager
@@ -208,7 +223,7 @@ def part_name(name: str) -> str:
     stem = name[:_MAX_STEM]
     while len(encode(stem)) > _MAX_STEM:
         stem = stem[:-1]
-    chance = secrets.token_hex(4)
+    chance = os.urandom(4).hex()
     return f".{stem}.{chance}{_check(stem, chance)}.part"
 
 

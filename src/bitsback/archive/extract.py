@@ -13,10 +13,11 @@ import os
 import re
 import stat
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from bitsback.archive import atomic, names
@@ -293,7 +294,7 @@ class _Extraction:
         """Make the folders, those above before those below."""
         ours: dict[Identity, tuple[str, ...]] = {}
         for task in self._folders:
-            with self._skipping(task), self._naming(task):
+            with _Skipping(self.outcome, task), self._naming(task):
                 spot = self._spot(task)
                 with suppress(FileExistsError):
                     make_folder(spot, self._metadata.initial(task.member.mode, 0o777))
@@ -321,30 +322,29 @@ class _Extraction:
         """Write a file under the first of its names, and give it the others."""
         first, *others = tasks
         try:
-            with self._skipping(first):
+            with _Skipping(self.outcome, first):
                 written = self._write(first, _given(content))
                 for other in others if written else ():
-                    with self._skipping(other):
+                    with _Skipping(self.outcome, other):
                         self._link(written, other)
         except _LostError as lost:
             self._fail(tasks, lost.reason)
 
     def _write(self, task: _Task, content: Iterable[bytes]) -> tuple[str, ...]:
         """Write a file. Where it is, which may not be where it was to go; () if something is there by now."""
-        where, member = self._at.path(task.parts), task.member
-        with ExitStack() as stack:
-            with self._naming(task):
+        where, member, naming = self._at.path(task.parts), task.member, self._naming(task)
+        with atomic.Part(where) as new:
+            with naming:
                 spot = self._spot(task)
-                new = stack.enter_context(atomic.part(spot, where, self._metadata.initial(member.mode, 0o666)))
+                new.create(spot, self._metadata.initial(member.mode, 0o666), buffered=False)
             for piece in content:
-                with self._naming(task):
-                    new.file.write(piece)
+                with naming:
+                    new.write(piece)
                 self._options.progress(len(piece))
-            with self._naming(task):
-                new.file.flush()
+            with naming:
                 self._metadata.set_mode(new.handle, member.mode, task.name)
-                self._metadata.set_time(new.handle, member.mtime_ns, task.name)
-                identity = _identity(os.fstat(new.file.fileno()))
+                info = self._metadata.set_time(new.handle, member.mtime_ns, task.name)
+                identity = _identity(info or os.fstat(new.file.fileno()))
                 overwrite, durable = self._options.overwrite, self._options.durable
                 parts = self._publish(task, spot, lambda at: new.publish(at, overwrite=overwrite, durable=durable))
                 self._written[identity] = (parts or task.parts)[-1]
@@ -370,7 +370,7 @@ class _Extraction:
             if problem := self._danger(task):
                 self.outcome.skipped.append((task.name, UnsafePathError(f"{task.name!r}: {problem}")))
                 continue
-            with self._skipping(task), self._naming(task):
+            with _Skipping(self.outcome, task), self._naming(task):
                 spot = self._spot(task)
                 try:
                     parts = self._publish(task, spot, self._putting(task, partial(self._symlink, task)))
@@ -517,24 +517,8 @@ class _Extraction:
         finally:
             os.close(descriptor)
 
-    @contextmanager
-    def _naming(self, task: _Task) -> Iterator[None]:
-        """Say in errors of the system what they are about; those about the name alone become an error of ours."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno in _NAMELESS:
-                raise _UnsupportedError(f"{task.name}: {(error.strerror or '').lower()}") from None
-            error.filename, error.filename2 = self._at.path(task.parts), None
-            raise
-
-    @contextmanager
-    def _skipping(self, task: _Task) -> Iterator[None]:
-        """Go on without what the file system cannot hold."""
-        try:
-            yield
-        except _UnsupportedError as error:
-            self.outcome.skipped.append((task.name, error))
+    def _naming(self, task: _Task) -> _Naming:
+        return _Naming(self._at, task)
 
     def _renamed(self, name: str, parts: tuple[str, ...], why: str) -> None:
         self.outcome.renamed.append((name, Path(self._at.path(parts)), why))
@@ -543,6 +527,45 @@ class _Extraction:
         if not self._options.damaged:
             raise error
         self.outcome.failed += [(task.name, error) for task in tasks]
+
+
+class _Naming:
+    """Says in errors of the system what they are about; those about the name alone become an error of ours.
+
+    This and the next are classes, as there are several for each file, and generators take longer.
+    """
+
+    __slots__ = ("_at", "_task")
+
+    def __init__(self, folders: Folders, task: _Task) -> None:
+        self._at, self._task = folders, task
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            if error.errno in _NAMELESS:
+                raise _UnsupportedError(f"{self._task.name}: {(error.strerror or '').lower()}") from None
+            error.filename, error.filename2 = self._at.path(self._task.parts), None
+
+
+class _Skipping:
+    """Goes on without what the file system cannot hold."""
+
+    __slots__ = ("_outcome", "_task")
+
+    def __init__(self, outcome: Outcome, task: _Task) -> None:
+        self._outcome, self._task = outcome, task
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        if not isinstance(error, _UnsupportedError):
+            return False
+        self._outcome.skipped.append((self._task.name, error))
+        return True
 
 
 class _UnsupportedError(BitsBackError):

@@ -142,6 +142,7 @@ class Folders:
         self._path: list[str] = []
         self._open: dict[int, Handle] = {}  # by depth, along the path, the deepest last
         self._last: tuple[Sequence[str], Handle] | None = None  # what was entered last
+        self._named: tuple[Sequence[str], str] = (), os.path.join(target, "")  # a folder, and what begins its paths
         self.opened = 0
         """How many folders were opened so far: what was entered before is known to be open still while it stays."""
 
@@ -193,7 +194,15 @@ class Folders:
 
     def path(self, parts: Sequence[str]) -> str:
         """For messages and results: where ``parts`` are, seen from where the target is named."""
-        return os.path.join(self.target, os.fsdecode(encode(os.sep.join(parts))))
+        if not parts:
+            return self._named_in(())
+        return self._named_in(parts[:-1]) + _shown(parts[-1])
+
+    def _named_in(self, parts: Sequence[str]) -> str:
+        """What paths in a folder begin with, which is kept, as there are many in one."""
+        if self._named[0] != parts:
+            self._named = parts, os.path.join(self.target, *map(_shown, parts), "")
+        return self._named[1]
 
     def _opened(self, spot: Spot, parts: Sequence[str], depth: int) -> Handle:
         """Open the folder at ``spot``, if it is one: the first ``depth`` of ``parts``."""
@@ -223,6 +232,11 @@ class Folders:
         while self._open and (last := next(reversed(self._open))) > depth:
             _close(self._open.pop(last))
         del self._path[depth:]
+
+
+def _shown(name: str) -> str:
+    """A name as Python has it in paths."""
+    return name if name.isascii() else os.fsdecode(encode(name))
 
 
 def spot_in(folder: Handle, name: str) -> Spot:

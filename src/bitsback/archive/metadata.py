@@ -67,11 +67,12 @@ class Metadata:
         if reason:
             self.refuse("permissions", name, reason)
 
-    def set_time(self, handle: Handle | Spot, mtime_ns: int | None, name: str) -> None:
-        """Set the time of last change of an open file or folder, or of the link at a spot."""
+    def set_time(self, handle: Handle | Spot, mtime_ns: int | None, name: str) -> os.stat_result | None:
+        """Set the time of last change of an open file or folder, or of the link at a spot. What is there then, if it
+        was looked at."""
         if mtime_ns is None:
-            return
-        both = (mtime_ns, mtime_ns)
+            return None
+        both, info = (mtime_ns, mtime_ns), None
         try:
             if isinstance(handle, Spot):
                 os.utime(handle.path, ns=both, dir_fd=handle.dir_fd, follow_symlinks=False)
@@ -85,6 +86,7 @@ class Metadata:
             reason = _words(error)
         if reason:
             self.refuse("the time", name, reason)
+        return info
 
     def refuse(self, what: str, name: str, reason: str) -> None:
         """Note that ``what`` of a file could not be restored."""

@@ -50,16 +50,15 @@ def given_back(moments: np.ndarray, f: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def check(moments: np.ndarray, f: np.ndarray) -> None:
     lower, diagonal, predictions, innovations = given_back(moments, f)
-    for lane in range(f.shape[1]):
-        plain = Regression(moments[:, :, lane].tolist())
-        expected = []
-        for value in f[:, lane].tolist():
-            expected.append(plain.predict())
-            plain.give(value)
-        assert lower[:, :, lane].tolist() == plain.lower
-        assert diagonal[:, lane].tolist() == plain.diagonal
-        assert predictions[:, lane].tolist() == expected
-        assert innovations[:, lane].tolist() == plain.g
+    plain = Regression(moments.transpose(2, 0, 1).astype(np.int64))
+    expected = []
+    for values in f.astype(np.int64):
+        expected.append(plain.predict())
+        plain.give(values)
+    np.testing.assert_array_equal(lower.transpose(2, 0, 1), plain.lower)
+    np.testing.assert_array_equal(diagonal.T, plain.diagonal)
+    np.testing.assert_array_equal(predictions, expected)
+    np.testing.assert_array_equal(innovations.T, plain.g)
 
 
 @cache
