@@ -221,6 +221,7 @@ def mixing(data, lots):
     stack, s, d = Bands(data, r), r + 8, max(c - 4, 8)
     V, over = np.zeros(s * sum(height + 2 for height, _ in shapes), np.int64).tolist(), {}
     S, slots = ({}, {}), {}
+    near, wide, rate = (3, 5, 14) if b > 1 else (2, 4, 8)
     U, Y = [[14000] * 10 for _ in range(256)], [[0] * 10 for _ in range(256)]
 
     def answer(contexts, kind, seed, h, j, m):
@@ -230,13 +231,13 @@ def mixing(data, lots):
             places.append(mix(context, 4 * (10 * seed + k) + f) % 2**c)
         found = [slots.get(place, (2**21, 0)) for place in places]
         x = [G[chance >> 10] for chance, _ in found]
-        u, y = U[16 * kind + 4 * min(found[3][1], 3) + min(found[5][1], 3)], Y[16 * kind + m]
+        u, y = U[16 * kind + 4 * min(found[near][1], 3) + min(found[wide][1], 3)], Y[16 * kind + m]
         p = min(max(sigmoid(2**30 + 16 * sum(x[k] * (u[k] + y[k]) for k in range(len(x)))) >> 16, 1), 65535)
         e = int(stack.slot(16) < p)
         stack.pop(0 if e else p, p if e else 2**16 - p, 16)
         for k in range(len(x)):
             for weights in (u, y):
-                weights[k] = min(max(weights[k] + ((x[k] * (2**16 * e - p) * 14 + 2**17) >> 18), -(2**20)), 2**20)
+                weights[k] = min(max(weights[k] + ((x[k] * (2**16 * e - p) * rate + 2**17) >> 18), -(2**20)), 2**20)
             chance, seen = slots.get(places[k], (2**21, 0))
             chance += ((2**22 - 1) * e - chance) * (131072 // (2 * seen + 3)) >> 16
             slots[places[k]] = chance, min(seen + 1, 120 if kind < 6 else 6)
@@ -245,7 +246,7 @@ def mixing(data, lots):
     def neighbours(p):
         return V[p - 1], V[p - s], V[p - s - 1], V[p - s + 1], V[p - 2], V[p - 2 * s]
 
-    def pixel(p, q, a, g, x):
+    def pixel(p, q, a, g, x, y):
         w, n, nw, ne, ww, nn = neighbours(p)
         nww, nee, nnw, nne, nnww, nnee = (
             V[p + o] for o in (-s - 2, 2 - s, -2 * s - 1, 1 - 2 * s, -2 * s - 2, 2 - 2 * s)
@@ -268,9 +269,19 @@ def mixing(data, lots):
         contexts.append(mix(mix(contexts[2], ww), nn))
         contexts.append(mix(mix(mix(mix(contexts[3], nee), nne), nnw), nww))
         contexts.append(mix(mix(mix(mix(contexts[4], V[p - 3]), V[p - s + 3]), nnww), nnee))
-        wide, near = contexts[5] % 2**d, contexts[3] % 2**d
+        if b == 1:
+            rows = [[V[p - k * s + j] for j in range(-x - (k == 0), 5 if k else 0)] for k in range(5)]
+            rows = [int("".join(map(str, row)), 2) if k <= y else 0 for k, row in enumerate(rows)]
+            left, above, second, third, fourth = rows
+            contexts[0] = left % 8 + 8 * ((above >> 2) % 32) + 256 * ((second >> 3) % 8)
+            contexts[1] = (
+                left % 32 + 2**5 * ((above >> 1) % 128) + 2**12 * ((second >> 2) % 32) + 2**17 * ((third >> 3) % 8)
+            )
+            contexts[2] = mix(left % 256 + 2**8 * (above % 1024) + 2**18 * (second % 512), (third >> 1) % 128)
+            contexts[4] = mix(mix(mix(mix(left % 2**12, above % 2**16), second % 2**16), third % 2**16), fourth % 2**16)
+        first, then = contexts[wide] % 2**d, contexts[near] % 2**d
         if g == 0:
-            a = S[0].get(wide, 0) or S[1].get(near, 0) or (over.get(x) and over[x] + s) or a
+            a = S[0].get(first, 0) or S[1].get(then, 0) or (over.get(x) and over[x] + s) or a
 
         def alike(e):
             return sum(
@@ -290,6 +301,11 @@ def mixing(data, lots):
             contexts.append(k + 64 * (V[q + 1] == Q) + 128 * (V[q + s] == Q) + 256 * (V[q - 1] == Q))
             contexts.append(mix(mix(mix(mix(contexts[1], Q), V[q + 1]), V[q + s]), V[q + s - 1]))
             m += 1 + (k % 16 == 15) + (k == 63)
+        if b == 1:
+            v = answer(contexts, 0, 0, 0 if A is None else 1 + A, 0 if Q is None else 1 + Q, m)
+            S[0][first] = S[1][then] = p
+            over[x] = a
+            return v, a + (a > 0), min(g + 1, 63) if v == A else 0
         near_colours = list(dict.fromkeys([w, n, nw, ne]))
         colours = {
             colour: kind for kind, colour in ((4, A), (5, Q)) if colour is not None and colour not in near_colours
@@ -305,7 +321,7 @@ def mixing(data, lots):
             v, contexts[0] = 0, 0
             for i in range(b):
                 v = 2 * v + answer(contexts, min(6 + i, 15), 6 + 2**i + v, 3, 3, m)
-        S[0][wide] = S[1][near] = p
+        S[0][first] = S[1][then] = p
         over[x] = a
         return v, a + (a > 0), min(g + 1, 63) if v == A else 0
 
@@ -320,7 +336,7 @@ def mixing(data, lots):
             p, a, g = begin + y * s, 0, 0
             V[p - 4 : p] = [V[p - s]] * 4
             for x in range(width):
-                V[p + x], a, g = pixel(p + x, p + x - back if back else None, a, g, x)
+                V[p + x], a, g = pixel(p + x, p + x - back if back else None, a, g, x, y)
             V[p + width : p + width + 4] = [V[p + width - 1]] * 4
         out.append(np.array([V[begin + y * s :][:width] for y in range(height)])[..., None])
         top += height + 2

@@ -62,10 +62,10 @@ def test_regressed_payloads_have_strips():
     agrees(encode_as(images, 0x58), images)
 
 
-@pytest.mark.parametrize("divisor", [1, 8, 64])
+@pytest.mark.parametrize("divisor", [1, 64, 128])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_mixing_payloads(divisor, dtype):
-    images = picture(2, 1, dtype) // divisor
+    images = picture(2, 1, np.uint8).astype(dtype) // divisor
     agrees(encode_as(images, 0x80), images)
 
 
@@ -79,7 +79,8 @@ def drawings(channels):
 
 def test_lots_of_drawings():
     for lots, tag in (
-        ([d // 90 for d in drawings(1)], 0x80),
+        (drawings(1), 0x80),
+        ([d // 2 for d in drawings(1)], 0x80),
         (drawings(3), 0xC0),
         ([d * np.uint16(257) for d in drawings(2)], 0xC0),
     ):

@@ -29,6 +29,8 @@ class Known(NamedTuple):
     dtype: str
     tag: int
     packed: str
+    two: bool = False
+    """Whether of the few values there are but two."""
 
     @property
     def payload(self) -> bytes:
@@ -43,7 +45,7 @@ class Known(NamedTuple):
         top = np.iinfo(self.dtype).max
         if self.tag in FEW:
             images = np.where((x // 3 + y // 4 + n) % 2 == 0, 1, 3 * (noise % 2)) + c
-            images = np.minimum(images, 1) if self.tag == TWO else images
+            images = np.minimum(images, 1) if self.two or self.tag == TWO else images
         else:
             waves = (9 * y + 6 * x + 40 * c + (y * x) % 5 + noise % 3) * (1 + top // 400)
             images = np.minimum(waves + np.where(x > 7, top // 3, 0), top)
@@ -120,6 +122,13 @@ KNOWN: dict[str, tuple[Known, ...]] = {
             0x80,
             "fC3k&^BZ4YCy;Jg<M~Rmp{m6;d7dc753Qb=<yVbMR`ssVbHSTI`yMg&OnvN1t3ST~^dXyz&s2z2umESUm>%Sx4u{~YvrNbqx_gK6qM"
             "X1@hKaykP8iHTh`m(Kx~68*YqLl",
+        ),
+        Known(
+            (2, 11, 23, 1),
+            "uint8",
+            0x80,
+            "fB_2zZhJ|K1ONb_s+s5!?y~~RD&@7bpzb+I3g0&;S)_X|H^QAcg}Z5vVH4mlU6fo}rreS",
+            two=True,
         ),
     ),
     "counted": (
