@@ -401,7 +401,8 @@ def _regressed(form: _Form, smooth_one: _Choice, quick: bool) -> list[_Choice]:
         ):
             break
         payload = encode_as(series, tag)
-        if len(payload) <= (_MUCH if quick and not found else _GAIN) * best:
+        seeing = (len(series) - references) / len(series)  # the part of the images that have so many references
+        if len(payload) <= (_MUCH if quick and not found else 1 - (1 - _GAIN) * seeing) * best:
             best = len(payload)
             whole = payload if series is form.images else None
             found = [_Choice(best * per_byte, tag, form, whole)]
