@@ -375,6 +375,15 @@ class Regressed:
     def __init__(self, data, n, height, width, channels, how):
         self.most = varint(data)
         self.references, self.how = how // 8, how % 8
+        self.moves = {}
+        if self.references == 3:
+            self.references = 1
+            steps = [varint(data) for _ in range(2 * (n - 1))]
+            steps = [step // 2 if step % 2 == 0 else -(step + 1) // 2 for step in steps]
+            assert all(
+                abs(down) <= height and abs(right) <= width for down, right in zip(steps[::2], steps[1::2], strict=True)
+            )
+            self.moves = {i: tuple(steps[2 * i - 2 : 2 * i]) for i in range(1, n)}
         self.n, self.height, self.width, self.channels = n, height, width, channels
         clear = self.how >= 4
         self.N = [2 * self.most + 1 if how % 4 and c - clear in (1, 2) else self.most + 1 for c in range(channels)]
@@ -422,9 +431,11 @@ class Regressed:
             if x == self.width - 1:
                 plane[c][i, y, x + 1] = plane[c][i, y, x + 2] = value
 
-    def around(self, i, y, x):
-        """The same place in an image, and left, right, above, below."""
-        right, down = min(x + 1, self.width - 1), min(y + 1, self.height - 1)
+    def around(self, i, k, y, x):
+        """The place in reference k of image i, and left, right, above, below."""
+        down, right = self.moves.get(i, (0, 0))
+        y, x = min(max(y + down, 0), self.height - 1), min(max(x + right, 0), self.width - 1)
+        right, down, i = min(x + 1, self.width - 1), min(y + 1, self.height - 1), i - k
         return [(i, y, x), (i, y, max(x - 1, 0)), (i, y, right), (i, max(y - 1, 0), x), (i, down, x)]
 
     def regressors(self, i, y, x, c):
@@ -445,13 +456,13 @@ class Regressed:
             f[6:] = n - nn - nw + nnw, ne - nne - n + nn, w - 2 * nw + nnw
         base, _ = plane(c)
         for k in range(1, self.references + 1):
-            a, *rest = (self.L[c].get(place) for place in self.around(i - k, y, x))
+            a, *rest = (self.L[c].get(place) for place in self.around(i, k, y, x))
             f += [0] * 5 if i < k else [a - base, *(b - a for b in rest)]
         for d in range(c - 1, max(c - 3, -1), -1):
             its, slope = plane(d)
             f += [self.at(self.L, d, i, y, x) - its, slope]
             if self.references:
-                f.append(self.at(self.L, d, i - 1, y, x) - its if i else 0)
+                f.append(self.at(self.L, d, *self.around(i, 1, y, x)[0]) - its if i else 0)
         self.base = base
         return f
 
@@ -509,8 +520,8 @@ class Regressed:
         w, n, nw, ne, ww, nn = near(self.L, *six)
         above = [w, n, nw, ne, ww, nn, 2 * w - ww]
         if self.references and i:
-            above.append(self.at(self.L, c, i - 1, y, x))
-            g = [self.at(self.E, c, *place) for place in self.around(i - 1, y, x)]
+            above.append(self.at(self.L, c, *self.around(i, 1, y, x)[0]))
+            g = [self.at(self.E, c, *place) for place in self.around(i, 1, y, x)]
             o = min(rank((abs(g[0]) + sum(map(abs, g))) // 6), 87)
             signed, second = before if c else g[0], min(o >> 1, 31)
         else:

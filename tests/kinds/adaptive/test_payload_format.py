@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bitsback.kinds.adaptive import bands
+from bitsback.kinds.adaptive import bands, regressed
 from bitsback.kinds.adaptive import payload as coding
 from bitsback.kinds.adaptive.payload import encode, encode_as
 from bitsback.kinds.lots import lots_of
@@ -55,6 +55,14 @@ def test_regressed_payloads(tag, channels, dtype):
     images[..., -1] *= images[..., -1] > np.median(images[..., -1])
     images *= (images[..., -1:] > 0) | (tag % 8 < 4)
     agrees(encode_as(images, tag), images)
+
+
+def test_regressed_payloads_of_what_moved(monkeypatch):
+    monkeypatch.setattr(regressed, "shifts", lambda _: [(-5, 11), (3, -2)])
+    images = picture(3, 3, np.uint8, (9, 11))
+    payload = encode_as(images, 0x69)
+    assert payload[3:7] == bytes([9, 22, 6, 3])
+    agrees(payload, images)
 
 
 def test_regressed_payloads_have_strips():

@@ -114,6 +114,13 @@ KNOWN: dict[str, tuple[Known, ...]] = {
             "h&BZfp1L8Pn(#%OJu9==l4hJ%(5A$BovG?}KZl81J;O#$rH4_bT9tiz1HR`U{IdNJxd0;%$?t-Z4~fS&?CZwuk`?7zS24ORJ+V<++4"
             "!~7)?v@5QXO+xaTWjY3wBVRbYbc0SJM{zXSZ2(cFuOf#!o0>>tv|D>an2F8Obh?cy66$URxc",
         ),
+        Known(
+            (2, 9, 10, 1),
+            "uint8",
+            0x68,
+            "Xx9M%034fp3u*xX0034+a1oTn&2OPEUg<oDh9RYZJ%0)Osv8X<rT)$O9|rjYMLO9R0GlqvrpPK10<^^TZL>cYLox#ITJ9kl^(OIr)h"
+            "Uh+Lx<P7Av(WhlI8%m3-<7=qs~D;-&p7;N-WHB4&f7+3n26TPB5*X5)1",
+        ),
     ),
     "mixing": (
         Known(

@@ -4,7 +4,7 @@ A payload is a tag byte and a body. The tag says how the images were coded:
 
     0x00-0x3F   serial    samples or residuals in a row, and a general compressor: :mod:`.serial`
     0x40-0x47   smooth    predictions that learn, for photos and measurements: :mod:`.smooth`
-    0x50-0x67   regressed least squares, in the light of earlier images: :mod:`.regressed`
+    0x50-0x6F   regressed least squares, in the light of earlier images: :mod:`.regressed`
     0x80        mixing    counted contexts and repeats, for drawn images of one channel: :mod:`.mixing`
     0xC0        palette   colours, then a payload of their indices (one channel): :mod:`.colours`
     0xC1        levels    sample values that occur, then a payload of their ranks
@@ -31,6 +31,7 @@ from bitsback.kinds.adaptive import colours, known, mixing, regressed, serial, s
 from bitsback.kinds.adaptive.cost import Whole, drawable
 from bitsback.kinds.base import Lot
 from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_by_shape, lots_of
+from bitsback.kinds.shift import moving
 from bitsback.kinds.varint import read_varint, varint
 
 Images = NDArray[Any]
@@ -63,6 +64,9 @@ many ..."""
 
 _GAIN, _MUCH = 0.99, 0.9
 """What takes longer must be smaller by this factor; and if there is no time, by that one."""
+
+_MOVED_SAMPLES = 1 << 18
+"""Of two images whose content moved, so many tell how they are coded."""
 
 _LOST = 2
 """Where smooth images take so many times as much as the best, least squares do not come close; but in the light of an
@@ -332,6 +336,8 @@ def _closer(close: list[_Choice]) -> list[_Choice]:
     """What is worth trying on all of the images, by larger and larger samples: what a variant gains on the best from
     one sample to the next, it is expected to go on to gain, less and less."""
     samples = _FURTHER
+    if any(one.tag - REGRESSED >= regressed.MOVED and one.tag < MIXING for one in close):  # which parts do not show
+        return close
     while len(close) > 1:
         most = max(one.form.images.shape[3] for one in close)  # of each form so many pixels, not samples
         parts = [_part(one.form.images, samples * one.form.images.shape[3] // most, _SERIES) for one in close]
@@ -364,6 +370,8 @@ def _estimates(form: _Form, quick: bool) -> list[_Choice]:
 
     found = [estimate(tag) for tag in _variants(form.images, sample)]
     smooths = [one for one in found if SMOOTH <= one.tag < REGRESSED]
+    if smooths and moving(form.images):
+        return found + _moved(form, min(smooths))
     if not smooths or (min(smooths).size > _LOST * min(found).size and not _goes_on(_series(form.images))):
         return found
     return found + _regressed(form, min(smooths), quick)
@@ -410,6 +418,25 @@ def _regressed(form: _Form, smooth_one: _Choice, quick: bool) -> list[_Choice]:
             break
         tag += regressed.REFERENCE
     return found
+
+
+def _moved(form: _Form, smooth_one: _Choice) -> list[_Choice]:
+    """Least squares in the light of an image whose content moved, judged by two whole images, or their middles."""
+    tag = smooth_one.tag - SMOOTH + REGRESSED + regressed.MOVED
+    count, height, width, channels = form.images.shape
+    pair = form.images[(count - 2) // 2 :][:2]
+    rows = min(height, max(1, _MOVED_SAMPLES // (2 * width * channels)))
+    part = np.ascontiguousarray(pair[:, (height - rows) // 2 :][:, :rows])
+    whole = part if part.size == form.images.size else form.images
+    if not regressed.takes(form.images.shape, tag - REGRESSED) or not regressed.takes(part.shape, tag - REGRESSED):
+        return []
+    first, both = encode_as(part[:1], tag - regressed.MOVED), encode_as(part, tag)
+    second = len(both) - len(first)
+    size = (len(first) + (count - 1) * second) * whole[:1].size / part[:1].size
+    return [
+        _Choice(size, tag, form, both if whole is part else None),
+        _Choice(len(first) * count * whole[:1].size / part[:1].size, tag - regressed.MOVED, form, None),
+    ]
 
 
 def _forms(images: Images) -> Iterator[_Form]:

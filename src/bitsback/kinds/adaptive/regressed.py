@@ -18,6 +18,7 @@ other. All of it to the bit is in ``docs/format.md``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -36,6 +37,7 @@ from bitsback.kinds.adaptive.mixing import tables
 from bitsback.kinds.adaptive.smooth import CLEAR
 from bitsback.kinds.adaptive.squares import Squares, regress, remember, squares
 from bitsback.kinds.context.network import SKEW
+from bitsback.kinds.shift import shifts
 from bitsback.kinds.varint import read_varint, varint
 
 OWN = 9
@@ -541,27 +543,33 @@ def _count(counter, error):  # type: ignore[no-untyped-def]
 REFERENCE = 8
 """Added to how colours are coded, for each reference that an image has: the one before, the one before that."""
 
+MOVED = 3 * REFERENCE
+"""Added if an image has the one before as its reference, whose content moved as a whole."""
+
 
 def takes(whole: tuple[int, int, int, int], how: int) -> bool:
     """Whether images of this shape may be coded so: as :func:`bitsback.kinds.adaptive.smooth.takes` says, and if they
     are not too small or too wide."""
-    return how < REFERENCE * (MOST_REFERENCES + 1) and smooth.takes(whole, how % REFERENCE) and regressable(whole)
+    return how < MOVED + REFERENCE and smooth.takes(whole, how % REFERENCE) and regressable(whole)
 
 
 def encode(images: NDArray[Any], how: int) -> bytes:
     """Code uint8 or uint16 images (n, H, W, C): the largest sample as a varint, then bands of rows.
 
-    ``how``: as for :func:`bitsback.kinds.adaptive.smooth.encode`, perhaps plus :data:`REFERENCE` once or twice.
+    ``how``: as for :func:`bitsback.kinds.adaptive.smooth.encode`, perhaps plus :data:`REFERENCE` once or twice, or plus
+    :data:`MOVED`; then how far each image's content moved follows the largest sample.
     """
     count, height, width, channels = images.shape
     most = int(images.max())
-    job = _job(images.shape, most, how)
+    moves = shifts(images) if how >= MOVED else []
+    job = _job(images.shape, most, how, moves)
     inside = _inside(job.planes, job.grid)
     for image, plane in zip(images, inside, strict=True):
         flat = image.reshape(-1, 1, channels).astype(np.int32)
         plane[:] = smooth.transformed(flat, most, how % REFERENCE).reshape(height, width, channels).transpose(2, 0, 1)
     row = width * channels
-    return varint(most) + bands.encode(_encode, job, count * height, row, (DEPTH + 1) * row, PRECISION)
+    said = b"".join(varint(2 * step if step >= 0 else -2 * step - 1) for move in moves for step in move)
+    return varint(most) + said + bands.encode(_encode, job, count * height, row, (DEPTH + 1) * row, PRECISION)
 
 
 def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], how: int) -> NDArray[Any]:
@@ -570,7 +578,14 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     most, data = read_varint(data)
     if most > np.iinfo(dtype).max:
         raise FormatError(f"the payload announces samples up to {most}")
-    job = _job(whole, most, how)
+    moves = []
+    for _ in range(count - 1 if how >= MOVED else 0):
+        down, data = read_varint(data)
+        right, data = read_varint(data)
+        if down > 2 * height or right > 2 * width:
+            raise FormatError("content moved out of its image")
+        moves.append((down >> 1 ^ -(down & 1), right >> 1 ^ -(right & 1)))
+    job = _job(whole, most, how, moves)
     bands.decode(_decode, job, count * height, width * channels, data)
     images = np.empty(whole, dtype)
     for image, plane in zip(images, _inside(job.planes, job.grid), strict=True):
@@ -579,14 +594,17 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     return images
 
 
-def _job(whole: tuple[int, int, int, int], most: int, how: int) -> Job:
+def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[tuple[int, int]] = ()) -> Job:
     count, height, width, channels = whole
     references, how = divmod(how, REFERENCE)
+    references = references if references <= MOST_REFERENCES else 1
     stride = width + 2 * MARGIN
     grid = Grid(count, height, width, channels, stride, stride * (height + MARGIN))
     named = np.zeros((count, references, 3), np.int64)
     for k in range(references):
         named[:, k, 0] = np.maximum(np.arange(count) - 1 - k, -1)
+    if moves:
+        named[1:, 0, 1:] = moves
     size = regressors(channels, references)
     total = channels * count * grid.size
     return Job(
