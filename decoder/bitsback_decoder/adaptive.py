@@ -222,6 +222,7 @@ def mixing(data, lots):
     stack, s, d = Bands(data, r), r + 8, max(c - 4, 8)
     V, over = np.zeros(s * sum(height + 2 for height, _ in shapes), np.int64).tolist(), {}
     S, slots = ({}, {}), {}
+    near, wide, rate = (3, 5, 14) if b > 1 else (2, 4, 8)
     U, Y = [[14000] * 10 for _ in range(256)], [[0] * 10 for _ in range(256)]
 
     def answer(contexts, kind, seed, h, j, m):
@@ -231,13 +232,13 @@ def mixing(data, lots):
             places.append(mix(context, 4 * (10 * seed + k) + f) % 2**c)
         found = [slots.get(place, (2**21, 0)) for place in places]
         x = [G[chance >> 10] for chance, _ in found]
-        u, y = U[16 * kind + 4 * min(found[3][1], 3) + min(found[5][1], 3)], Y[16 * kind + m]
+        u, y = U[16 * kind + 4 * min(found[near][1], 3) + min(found[wide][1], 3)], Y[16 * kind + m]
         p = min(max(sigmoid(2**30 + 16 * sum(x[k] * (u[k] + y[k]) for k in range(len(x)))) >> 16, 1), 65535)
         e = int(stack.slot(16) < p)
         stack.pop(0 if e else p, p if e else 2**16 - p, 16)
         for k in range(len(x)):
             for weights in (u, y):
-                weights[k] = min(max(weights[k] + ((x[k] * (2**16 * e - p) * 14 + 2**17) >> 18), -(2**20)), 2**20)
+                weights[k] = min(max(weights[k] + ((x[k] * (2**16 * e - p) * rate + 2**17) >> 18), -(2**20)), 2**20)
             chance, seen = slots.get(places[k], (2**21, 0))
             chance += ((2**22 - 1) * e - chance) * (131072 // (2 * seen + 3)) >> 16
             slots[places[k]] = chance, min(seen + 1, 120 if kind < 6 else 6)
@@ -246,7 +247,7 @@ def mixing(data, lots):
     def neighbours(p):
         return V[p - 1], V[p - s], V[p - s - 1], V[p - s + 1], V[p - 2], V[p - 2 * s]
 
-    def pixel(p, q, a, g, x):
+    def pixel(p, q, a, g, x, y):
         w, n, nw, ne, ww, nn = neighbours(p)
         nww, nee, nnw, nne, nnww, nnee = (
             V[p + o] for o in (-s - 2, 2 - s, -2 * s - 1, 1 - 2 * s, -2 * s - 2, 2 - 2 * s)
@@ -269,9 +270,19 @@ def mixing(data, lots):
         contexts.append(mix(mix(contexts[2], ww), nn))
         contexts.append(mix(mix(mix(mix(contexts[3], nee), nne), nnw), nww))
         contexts.append(mix(mix(mix(mix(contexts[4], V[p - 3]), V[p - s + 3]), nnww), nnee))
-        wide, near = contexts[5] % 2**d, contexts[3] % 2**d
+        if b == 1:
+            rows = [[V[p - k * s + j] for j in range(-x - (k == 0), 5 if k else 0)] for k in range(5)]
+            rows = [int("".join(map(str, row)), 2) if k <= y else 0 for k, row in enumerate(rows)]
+            left, above, second, third, fourth = rows
+            contexts[0] = left % 8 + 8 * ((above >> 2) % 32) + 256 * ((second >> 3) % 8)
+            contexts[1] = (
+                left % 32 + 2**5 * ((above >> 1) % 128) + 2**12 * ((second >> 2) % 32) + 2**17 * ((third >> 3) % 8)
+            )
+            contexts[2] = mix(left % 256 + 2**8 * (above % 1024) + 2**18 * (second % 512), (third >> 1) % 128)
+            contexts[4] = mix(mix(mix(mix(left % 2**12, above % 2**16), second % 2**16), third % 2**16), fourth % 2**16)
+        first, then = contexts[wide] % 2**d, contexts[near] % 2**d
         if g == 0:
-            a = S[0].get(wide, 0) or S[1].get(near, 0) or (over.get(x) and over[x] + s) or a
+            a = S[0].get(first, 0) or S[1].get(then, 0) or (over.get(x) and over[x] + s) or a
 
         def alike(e):
             return sum(
@@ -291,6 +302,11 @@ def mixing(data, lots):
             contexts.append(k + 64 * (V[q + 1] == Q) + 128 * (V[q + s] == Q) + 256 * (V[q - 1] == Q))
             contexts.append(mix(mix(mix(mix(contexts[1], Q), V[q + 1]), V[q + s]), V[q + s - 1]))
             m += 1 + (k % 16 == 15) + (k == 63)
+        if b == 1:
+            v = answer(contexts, 0, 0, 0 if A is None else 1 + A, 0 if Q is None else 1 + Q, m)
+            S[0][first] = S[1][then] = p
+            over[x] = a
+            return v, a + (a > 0), min(g + 1, 63) if v == A else 0
         near_colours = list(dict.fromkeys([w, n, nw, ne]))
         colours = {
             colour: kind for kind, colour in ((4, A), (5, Q)) if colour is not None and colour not in near_colours
@@ -306,7 +322,7 @@ def mixing(data, lots):
             v, contexts[0] = 0, 0
             for i in range(b):
                 v = 2 * v + answer(contexts, min(6 + i, 15), 6 + 2**i + v, 3, 3, m)
-        S[0][wide] = S[1][near] = p
+        S[0][first] = S[1][then] = p
         over[x] = a
         return v, a + (a > 0), min(g + 1, 63) if v == A else 0
 
@@ -321,7 +337,7 @@ def mixing(data, lots):
             p, a, g = begin + y * s, 0, 0
             V[p - 4 : p] = [V[p - s]] * 4
             for x in range(width):
-                V[p + x], a, g = pixel(p + x, p + x - back if back else None, a, g, x)
+                V[p + x], a, g = pixel(p + x, p + x - back if back else None, a, g, x, y)
             V[p + width : p + width + 4] = [V[p + width - 1]] * 4
         out.append(np.array([V[begin + y * s :][:width] for y in range(height)])[..., None])
         top += height + 2
@@ -364,6 +380,15 @@ class Regressed:
     def __init__(self, data, n, height, width, channels, how):
         self.most = varint(data)
         self.references, self.how = how // 8, how % 8
+        self.moves = {}
+        if self.references == 3:
+            self.references = 1
+            steps = [varint(data) for _ in range(2 * (n - 1))]
+            steps = [step // 2 if step % 2 == 0 else -(step + 1) // 2 for step in steps]
+            assert all(
+                abs(down) <= height and abs(right) <= width for down, right in zip(steps[::2], steps[1::2], strict=True)
+            )
+            self.moves = {i: tuple(steps[2 * i - 2 : 2 * i]) for i in range(1, n)}
         self.n, self.height, self.width, self.channels = n, height, width, channels
         clear = self.how >= 4
         self.N = [2 * self.most + 1 if how % 4 and c - clear in (1, 2) else self.most + 1 for c in range(channels)]
@@ -409,31 +434,44 @@ class Regressed:
             if x == self.width - 1:
                 plane[c][i, y, x + 1] = plane[c][i, y, x + 2] = value
 
-    def around(self, i, y, x):
-        """The same place in an image, and left, right, above, below."""
-        right, down = min(x + 1, self.width - 1), min(y + 1, self.height - 1)
+    def around(self, i, k, y, x):
+        """The place in reference k of image i, and left, right, above, below."""
+        down, right = self.moves.get(i, (0, 0))
+        y, x = min(max(y + down, 0), self.height - 1), min(max(x + right, 0), self.width - 1)
+        right, down, i = min(x + 1, self.width - 1), min(y + 1, self.height - 1), i - k
         return [(i, y, x), (i, y, max(x - 1, 0)), (i, y, right), (i, max(y - 1, 0), x), (i, down, x)]
 
     def regressors(self, i, y, x, c):
         def v(dy, dx):
             return self.at(self.L, c, i, y + dy, x + dx)
 
-        pairs = [((0, -2), (0, -1)), ((-1, 0), (0, -1)), ((-1, -1), (0, -1)), ((-1, 1), (-1, 0)), ((-1, -2), (-1, -1))]
-        pairs += [((-1, 2), (-1, 1)), ((-2, 0), (-1, 0)), ((-2, -1), (-1, -1)), ((-2, 1), (-1, 1))]
-        f = [v(*a) - v(*b) if y + min(a[0], b[0]) >= 0 else 0 for a, b in pairs]
+        def plane(d):
+            w, n, nw = (self.at(self.L, d, i, y + dy, x + dx) for dy, dx in ((0, -1), (-1, 0), (-1, -1)))
+            return w + (n - nw if y else 0), n - nw if y else 0
+
+        w, ww = v(0, -1), v(0, -2)
+        n, nw, ne, nww, nee = (v(-1, dx) for dx in (0, -1, 1, -2, 2))
+        nn, nnw, nne = (v(-2, dx) for dx in (0, -1, 1))
+        f = [w - ww, *[0] * 8]
+        if y:
+            f[:6] = n - nw, w - nw, w - ww - nw + nww, ne - 2 * n + nw, nee - 2 * ne + n, n - 2 * nw + nww
+        if y > 1:
+            f[6:] = n - nn - nw + nnw, ne - nne - n + nn, w - 2 * nw + nnw
+        base, _ = plane(c)
         for k in range(1, self.references + 1):
-            a, *rest = (self.L[c].get(place) for place in self.around(i - k, y, x))
-            f += [0] * 5 if i < k else [a - v(0, -1), *(b - a for b in rest)]
+            a, *rest = (self.L[c].get(place) for place in self.around(i, k, y, x))
+            f += [0] * 5 if i < k else [a - base, *(b - a for b in rest)]
         for d in range(c - 1, max(c - 3, -1), -1):
-            here, w, n = (self.at(self.L, d, i, y + dy, x + dx) for dy, dx in ((0, 0), (0, -1), (-1, 0)))
-            f += [here - w, n - w if y else 0]
+            its, slope = plane(d)
+            f += [self.at(self.L, d, i, y, x) - its, slope]
             if self.references:
-                f.append(self.at(self.L, d, i - 1, y, x) - w if i else 0)
-        return f
+                f.append(self.at(self.L, d, *self.around(i, 1, y, x)[0]) - its if i else 0)
+        return base, f
 
     def block(self, i, places, c):
         """Code samples side by side; ``places``: (y, x, row of the strip)."""
-        f = np.array([self.regressors(i, y, x, c) for y, x, _ in places], np.int64)
+        bases, rows = zip(*(self.regressors(i, y, x, c) for y, x, _ in places), strict=True)
+        f = np.array(rows, np.int64)
         size = f.shape[1] + 1
         sums = np.zeros((len(places), size * size + 1), np.int64)  # and, last, that of weights
         for k, (_, x, j) in enumerate(places):
@@ -447,20 +485,19 @@ class Regressed:
                 g[:, a] = held_all(64 * f[:, a] - p, 2**24)
         last = []
         for k, (y, x, _) in enumerate(places):
-            last.append(self.sample(i, y, x, c, int(p[k]), int(diagonal[k, -1]), int(sums[k, -1])))
+            last.append(self.sample(i, y, x, c, bases[k], int(p[k]), int(diagonal[k, -1]), int(sums[k, -1])))
         self.remember(c, places, np.column_stack([f, last]), p)
 
-    def sample(self, i, y, x, c, p, rest, weight):
+    def sample(self, i, y, x, c, base, p, rest, weight):
         """Code a sample; return what the last regressor is then."""
-        w = self.at(self.L, c, i, y, x - 1)
-        guess = min(max(64 * w + p, 0), 64 * (self.N[c] - 1))
+        guess = min(max(64 * base + p, 0), 64 * (self.N[c] - 1))
         if self.how >= 4 and c and self.at(self.L, 0, i, y, x) == 0:
             v = (guess + 32) >> 6
             self.put(c, i, y, x, v, 0)
         else:
             spread = min(max(((log(rest) - log(weight) + 192) >> 4) + 10, 0), 31)
             v = self.value(i, y, x, c, guess, spread)
-        return v - w
+        return v - base
 
     def remember(self, c, places, f, p):
         d = 2**12 + 12 * np.abs(64 * f[:, -1] - p) + (f * f).sum(1)
@@ -490,8 +527,8 @@ class Regressed:
         w, n, nw, ne, ww, nn = near(self.L, *six)
         above = [w, n, nw, ne, ww, nn, 2 * w - ww]
         if self.references and i:
-            above.append(self.at(self.L, c, i - 1, y, x))
-            g = [self.at(self.E, c, *place) for place in self.around(i - 1, y, x)]
+            above.append(self.at(self.L, c, *self.around(i, 1, y, x)[0]))
+            g = [self.at(self.E, c, *place) for place in self.around(i, 1, y, x)]
             o = min(rank((abs(g[0]) + sum(map(abs, g))) // 6), 87)
             signed, second = before if c else g[0], min(o >> 1, 31)
         else:
@@ -575,12 +612,36 @@ def regressed(data, n, height, width, channels, how):
     return painted(out.reshape(n, height, width, channels), coded.most, coded.how)
 
 
+def counted(data, size, period):
+    """So many bytes, by how often they occurred."""
+    period = period if period <= 16 else 1
+    stack, known, out = Bands(data, 1), {}, bytearray()
+    for at in range(size):
+        stack.begin_row()
+        node = 1
+        while node < 256:
+            chance, seen = known.get((at % period, node), (2**21, 0))
+            p = min(max(chance >> 6, 1), 65535)
+            e = int(stack.slot(16) < p)
+            stack.pop(0 if e else p, p if e else 2**16 - p, 16)
+            chance += ((e * (2**22 - 1) - chance) * (2**17 // (2 * seen + 3))) >> 16
+            known[at % period, node] = chance, min(seen + 1, 1023)
+            node = 2 * node + e
+        out.append(node - 256)
+    stack.end()
+    assert not data
+    return bytes(out)
+
+
 def serial(variant, body, shape, size):
     if variant >> 4 == 1:
         body = lzma.decompress(body, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 22}])
     elif variant >> 4 == 2:
         body = zlib.decompress(body, -15)
     n, height, width, channels = shape
+    if variant >> 4 == 3:
+        assert variant == 0x30
+        body = counted(list(body), n * height * width * channels * size, channels * size)
     if variant & 8:
         low, high = (int.from_bytes(body[at : at + size], "little") for at in (0, size))
         rows = np.frombuffer(body[2 * size :], np.uint8).reshape(n * height, -1)

@@ -23,6 +23,7 @@ from bitsback.archive.front import Form, Front, Seen, encode_behind, encode_seen
 from bitsback.errors import BitsBackError
 from bitsback.kinds import lots as kinds
 from bitsback.kinds.base import Coder, Estimates, Images, Shape
+from bitsback.kinds.shift import moving
 from bitsback.threads import ordered_map
 
 Effort = Literal["fast", "normal", "max"]
@@ -114,6 +115,9 @@ SERIES, ALIKE = 4, 4
 """Of so many images that follow one another all samples but the first consist, if they differ by less than so many
 times what neighbouring pixels do: so that a kind that sees the others shows what it can."""
 
+MOVING = 1 << 18
+"""Samples of whole images that are looked at where content moves from one to the next, which crops do not show."""
+
 CROPS, PLACES = 4, 4
 """How many crops a sample has, and how many by how many places of large images they are chosen from."""
 
@@ -140,6 +144,20 @@ class Choice:
     """Why there was no choice, if there was none."""
     without: str = ""
     """Why there were no models to choose from."""
+
+    def put_behind(self, steps: Front) -> None:
+        """Let all candidates, who were judged by images behind some steps, have these in front of them."""
+        if not steps:
+            return
+
+        def behind(key: Key) -> Key:
+            return key[0], key[1], (*steps, *key[2]), key[3]
+
+        self.ranking = [one._replace(front=(*steps, *one.front)) for one in self.ranking]
+        self.sizes = {behind(key): value for key, value in self.sizes.items()}
+        self.expected = {behind(key): value for key, value in self.expected.items()}
+        self.known = {behind(key): value for key, value in self.known.items()}
+        self.spent = {behind(key): value for key, value in self.spent.items()}
 
     @property
     def used(self) -> float:
@@ -212,6 +230,7 @@ class _Contest:
         self._shown: Lots = ()
         self._seen: dict[Front, Seen] = {}
         self._estimates: dict[Key, int] = {}
+        self._moving = any(moving(images) for images in lots)
 
     def rounds(self, candidates: list[Candidate]) -> tuple[list[Candidate], int]:
         """Let candidates code samples. The best first, and how many of them no round put out."""
@@ -219,12 +238,15 @@ class _Contest:
         for number, samples in enumerate(self.rules.rounds):
             if not left or (number and left < 2 and not ranking[0].coder.learns):
                 break
-            shown = sample(self.lots, samples, ranking[:left], SERIES if number else 1)
+            if self._moving:
+                shown = middle(self.lots, MOVING)
+            else:
+                shown = sample(self.lots, samples, ranking[:left], SERIES if number else 1)
             done = self._code(shown, ranking[:left])
             staying = [one for one in done if self._stays(one, done[0])]
             ranking = [*staying, *(one for one in done if one not in staying), *ranking[left:]]
             left = len(staying)
-            if shown is self.lots:
+            if shown is self.lots or self._moving:
                 break
         return ranking, left
 
@@ -461,6 +483,16 @@ def stretches(lots: Lots, samples: int, candidates: Sequence[Candidate]) -> Lots
     ):
         images = [images[0][(height - rows) // 2 :][:rows]]
     return kinds.by_shape(image[None] for image in images)
+
+
+def middle(lots: Lots, samples: int) -> Lots:
+    """About so many samples of whole images that follow one another, two at least; or the lots themselves."""
+    count, total = sum(map(len, lots)), _size(lots)
+    each = max(2, count * samples // total)
+    if each >= count:
+        return lots
+    first = (count - each) // 2
+    return _stacked([_image(lots, number) for number in range(first, first + each)])
 
 
 class _Window(NamedTuple):

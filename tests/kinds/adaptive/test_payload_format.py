@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bitsback.kinds.adaptive import bands
+from bitsback.kinds.adaptive import bands, regressed
 from bitsback.kinds.adaptive import payload as coding
 from bitsback.kinds.adaptive.payload import encode, encode_as
 from bitsback.kinds.lots import lots_of
@@ -57,15 +57,23 @@ def test_regressed_payloads(tag, channels, dtype):
     agrees(encode_as(images, tag), images)
 
 
+def test_regressed_payloads_of_what_moved(monkeypatch):
+    monkeypatch.setattr(regressed, "shifts", lambda _: [(-5, 11), (3, -2)])
+    images = picture(3, 3, np.uint8, (9, 11))
+    payload = encode_as(images, 0x69)
+    assert payload[3:7] == bytes([9, 22, 6, 3])
+    agrees(payload, images)
+
+
 def test_regressed_payloads_have_strips():
     images = picture(2, 1, np.uint8, (67, 5))
     agrees(encode_as(images, 0x58), images)
 
 
-@pytest.mark.parametrize("divisor", [1, 8, 64])
+@pytest.mark.parametrize("divisor", [1, 64, 128])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_mixing_payloads(divisor, dtype):
-    images = picture(2, 1, dtype) // divisor
+    images = picture(2, 1, np.uint8).astype(dtype) // divisor
     agrees(encode_as(images, 0x80), images)
 
 
@@ -79,7 +87,8 @@ def drawings(channels):
 
 def test_lots_of_drawings():
     for lots, tag in (
-        ([d // 90 for d in drawings(1)], 0x80),
+        (drawings(1), 0x80),
+        ([d // 2 for d in drawings(1)], 0x80),
         (drawings(3), 0xC0),
         ([d * np.uint16(257) for d in drawings(2)], 0xC0),
     ):
@@ -112,6 +121,12 @@ def test_long_images_have_bands():
         stack.begin_row()
         stack.head, stack.tail = 2**32, []
     assert not stack.data
+
+
+@pytest.mark.parametrize(("channels", "dtype"), [(3, np.uint8), (1, np.uint16), (9, np.uint16)])
+def test_counted_payloads(channels, dtype):
+    images = picture(2, channels, dtype, (5, 9))
+    agrees(encode_as(images, 0x30), images)
 
 
 def test_variants_of_variants():

@@ -3,10 +3,11 @@
 For screenshots, plots, scans, dithered pictures, pixel art, label maps: one channel of few values (a palette's indices,
 usually) that no average of neighbours predicts. A pixel is coded as answers to yes-or-no questions: is it the colour to
 the left? the one above? above to the left? above to the right? (each colour is asked about once); and if it is none of
-these, the bits of its value, the highest first. For each answer
+these, the bits of its value, the highest first. Of two values there is but one question. For each answer
 
 1. six *contexts* are looked up, from the pattern of equalities around the pixel to the exact values of fourteen
-   neighbours. Each has a slot in a hash table, with a probability that has learned from all answers given there;
+   neighbours, of two values up to 76. Each has a slot in a hash table, with a probability that has learned from all
+   answers given there;
 2. their logits are summed with weights, which learn too, to the probability that the answer is coded with.
 
 Everything is integers, to the bit in ``docs/format.md``. Sources: mixing in the logistic domain is that of PAQ
@@ -44,6 +45,9 @@ _SEEN_BEFORE, _IN_REFERENCE = 4, 5
 
 _TRUSTED, _RIGHT = 16, 63
 
+_RATE, _RATE_OF_TWO = 14, 8
+"""How quickly weights learn, in 2^-18."""
+
 _SLOW, _QUICK = 120, 6
 """Answers that a slot is the mean of, at least: to questions about colours, and about bits."""
 
@@ -54,6 +58,9 @@ MARGIN = 4
 
 ABOVE = 2
 """Rows above it."""
+
+_ROWS = 5
+"""Rows that images of two values are looked at in."""
 
 
 class State(NamedTuple):
@@ -116,6 +123,9 @@ class _Asking(NamedTuple):
     """(contexts,): what they say, as logits."""
     asked: NDArray[np.int64]
     """(QUESTIONS,): colours that it was not."""
+    rows: NDArray[np.int64]
+    """(rows + 1,): of two values those to the left of the pixel, and above it up to :data:`MARGIN` to the right, as
+    bits; and the row's number."""
 
 
 class _Elsewhere(NamedTuple):
@@ -144,7 +154,7 @@ def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
     values, images, stride, state = job.values, job.images, job.stride, job.state
     asking = _Asking(
         np.zeros(_CONTEXTS, np.int64), np.zeros(_CONTEXTS, np.int64), np.zeros(_CONTEXTS, np.int64),
-        np.zeros(QUESTIONS, np.int64),
+        np.zeros(QUESTIONS, np.int64), np.zeros(_ROWS + 1, np.int64),
     )  # fmt: skip
     image = 0
     for row in range(first, last):
@@ -157,16 +167,22 @@ def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
         if row == images[image, 0]:
             state.follow[:] = 0
         at, run = 0, 0
+        _begin(asking.rows, values, begin, stride, row - images[image, 0])
         for x in range(width):
             p = begin + x
             _look(asking.contexts, values, p, stride)
-            at, run = _find(state, asking.contexts, at, run, x, stride)
+            if job.bits == 1:
+                _look_far(asking.contexts, asking.rows, values, p, stride)
+            places = (
+                (asking.contexts[4], asking.contexts[2]) if job.bits == 1 else (asking.contexts[5], asking.contexts[3])
+            )
+            at, run = _find(state, places, at, run, x, stride)
             elsewhere = _elsewhere(asking.contexts, values, p, stride, at, run, back)
             v, length = _ask(job, asking, elsewhere, p, coder, length)
             if length < 0:
                 return -1
             values[p] = v
-            _note(state, asking.contexts, p, x, at)
+            _note(state, places, p, x, at)
             run = min(run + 1, _RIGHT) if elsewhere.before == v else 0
             at += at > 0
         for k in range(MARGIN):
@@ -207,22 +223,50 @@ def _look(contexts, values, p, stride):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _find(state, contexts, at, run, x, stride):  # type: ignore[no-untyped-def]
-    """Where what is around was seen before, 0 for nowhere, and for how many pixels that was right."""
+def _begin(rows, values, begin, stride, row):  # type: ignore[no-untyped-def]
+    """Set what is known of the rows around before the first pixel of one: what is above it, and to the right."""
+    for k in range(_ROWS):
+        rows[k] = 0
+        for x in range(MARGIN):
+            rows[k] = (2 * rows[k] + (values[begin + x - k * stride] if 0 < k < row + ABOVE else 0)) & _WORD
+    rows[_ROWS] = row
+
+
+@helper
+def _look_far(contexts, rows, values, p, stride):  # type: ignore[no-untyped-def]
+    """Set the contexts of a pixel of two values: of many more pixels around it, as each tells but a bit."""
+    rows[0] = (2 * rows[0] + values[p - 1]) & _WORD
+    for k in range(1, _ROWS):
+        value = values[p + MARGIN - k * stride] if k < rows[_ROWS] + ABOVE else 0
+        rows[k] = (2 * rows[k] + value) & _WORD
+    left, n, nn, nnn = rows[0], rows[1], rows[2], rows[3]
+    contexts[0] = (left & 7) | (((n >> 2) & 31) << 3) | (((nn >> 3) & 7) << 8)
+    contexts[1] = (left & 31) | (((n >> 1) & 127) << 5) | (((nn >> 2) & 31) << 12) | (((nnn >> 3) & 7) << 17)
+    contexts[2] = _mix((left & 255) | ((n & 1023) << 8) | ((nn & 511) << 18), (nnn >> 1) & 127)
+    far = left & 0xFFF
+    for k in range(1, _ROWS):
+        far = _mix(far, rows[k] & 0xFFFF)
+    contexts[4] = far
+
+
+@helper
+def _find(state, places, at, run, x, stride):  # type: ignore[no-untyped-def]
+    """Where what is around, by a wide and a near context, was seen before, 0 for nowhere, and for how many pixels that
+    was right."""
     if run == 0:
         seen = state.seen
-        wide, near = seen[0, contexts[5] & (seen.shape[1] - 1)], seen[1, contexts[3] & (seen.shape[1] - 1)]
+        wide, near = seen[0, places[0] & (seen.shape[1] - 1)], seen[1, places[1] & (seen.shape[1] - 1)]
         over = state.follow[x]
         at = np.int64(wide) if wide > 0 else np.int64(near) if near > 0 else over + stride if over > 0 else at
     return at, run
 
 
 @helper
-def _note(state, contexts, p, x, at):  # type: ignore[no-untyped-def]
+def _note(state, places, p, x, at):  # type: ignore[no-untyped-def]
     """Remember where a pixel was that has such surroundings."""
     seen = state.seen
-    seen[0, contexts[5] & (seen.shape[1] - 1)] = p
-    seen[1, contexts[3] & (seen.shape[1] - 1)] = p
+    seen[0, places[0] & (seen.shape[1] - 1)] = p
+    seen[1, places[1] & (seen.shape[1] - 1)] = p
     state.follow[x] = at
 
 
@@ -266,7 +310,7 @@ def _ask(job, asking, elsewhere, p, coder, length):  # type: ignore[no-untyped-d
     w, n, nw, ne = values[p - 1], values[p - job.stride], values[p - job.stride - 1], values[p - job.stride + 1]
     v = np.int64(values[p]) if isinstance(coder, Encoder) else 0
     asked, near = 0, 0
-    for step in range(QUESTIONS):
+    for step in range(QUESTIONS if job.bits > 1 else 0):
         if step < 2:
             colour, kind = (before if step == 0 else there), _SEEN_BEFORE + step
             known = colour < 0
@@ -286,12 +330,14 @@ def _ask(job, asking, elsewhere, p, coder, length):  # type: ignore[no-untyped-d
         answer, length = _answered(job, asking, elsewhere, kind, kind, about, v == colour, coder, length)
         if length < 0 or answer:
             return np.int64(colour), length
-    asking.contexts[0] = 0
+    if job.bits > 1:
+        asking.contexts[0] = 0
     node = 1
     for bit in range(job.bits):
-        kind, seed = min(QUESTIONS + bit, _KINDS - 1), QUESTIONS + node
+        kind, seed = (min(QUESTIONS + bit, _KINDS - 1), QUESTIONS + node) if job.bits > 1 else (0, 0)
+        about = (3, 3) if job.bits > 1 else (1 + before, 1 + there)  # 0 for none
         answer = (v >> (job.bits - 1 - bit)) & 1
-        answer, length = _answered(job, asking, elsewhere, kind, seed, (3, 3), answer, coder, length)
+        answer, length = _answered(job, asking, elsewhere, kind, seed, about, answer, coder, length)
         if length < 0:
             return v, length
         node = 2 * node + answer
@@ -304,7 +350,8 @@ def _answered(job, asking, elsewhere, kind, seed, about, answer, coder, length):
     rows, p = _predict(job, asking, elsewhere, kind, seed, about)
     said, length = _answer(np.int64(answer), p, coder, length)
     if length >= 0:
-        _learn(job.state, asking, elsewhere.used, kind, rows, said, (said << 16) - p)
+        rate = _RATE if job.bits > 1 else _RATE_OF_TWO
+        _learn(job.state, asking, elsewhere.used, kind, rows, said, rate * ((said << 16) - p))
     return said, length
 
 
@@ -316,7 +363,8 @@ def _predict(job, asking, elsewhere, kind, seed, about):  # type: ignore[no-unty
         of = 0 if k < _AROUND else about[0] if k < _AROUND + 2 else about[1]
         places[k] = _mix(asking.contexts[k], (seed * _CONTEXTS + k) * 4 + of) & (slots.size - 1)
         inputs[k] = job.logits[slots[places[k]] >> 20]
-    confidence = 4 * min(slots[places[3]] & 1023, 3) + min(slots[places[5]] & 1023, 3)
+    near, wide = (places[3], places[5]) if job.bits > 1 else (places[2], places[4])
+    confidence = 4 * min(slots[near] & 1023, 3) + min(slots[wide] & 1023, 3)
     row, trace = kind * _CONFIDENCES + confidence, kind * _TRACES + elsewhere.trace
     total = 0
     for k in range(elsewhere.used):
@@ -340,10 +388,10 @@ def _answer(answer, p, coder, length):  # type: ignore[no-untyped-def]
 
 @helper
 def _learn(state, asking, used, kind, rows, answer, error):  # type: ignore[no-untyped-def]
-    """Move the weights and the slots of a question towards its answer."""
+    """Move the weights, by the error times how quickly they learn, and the slots of a question towards its answer."""
     weights, traces = state.weights[rows[0]], state.traces[rows[1]]
     for k in range(used):
-        step = (asking.inputs[k] * error * 14 + 131072) >> 18
+        step = (asking.inputs[k] * error + 131072) >> 18
         weights[k] = min(max(weights[k] + step, -(1 << 20)), 1 << 20)
         traces[k] = min(max(traces[k] + step, -(1 << 20)), 1 << 20)
         slot = state.slots[asking.places[k]]

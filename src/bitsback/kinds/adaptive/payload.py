@@ -2,9 +2,9 @@
 
 A payload is a tag byte and a body. The tag says how the images were coded:
 
-    0x00-0x2F   serial    samples or residuals in a row, and a general compressor: :mod:`.serial`
+    0x00-0x3F   serial    samples or residuals in a row, and a general compressor: :mod:`.serial`
     0x40-0x47   smooth    predictions that learn, for photos and measurements: :mod:`.smooth`
-    0x50-0x67   regressed least squares, in the light of earlier images: :mod:`.regressed`
+    0x50-0x6F   regressed least squares, in the light of earlier images: :mod:`.regressed`
     0x80        mixing    counted contexts and repeats, for drawn images of one channel: :mod:`.mixing`
     0xC0        palette   colours, then a payload of their indices (one channel): :mod:`.colours`
     0xC1        levels    sample values that occur, then a payload of their ranks
@@ -31,6 +31,7 @@ from bitsback.kinds.adaptive import colours, known, mixing, regressed, serial, s
 from bitsback.kinds.adaptive.cost import Whole, drawable
 from bitsback.kinds.base import Lot
 from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_by_shape, lots_of
+from bitsback.kinds.shift import moving
 from bitsback.kinds.varint import read_varint, varint
 
 Images = NDArray[Any]
@@ -64,6 +65,9 @@ many ..."""
 _GAIN, _MUCH = 0.99, 0.9
 """What takes longer must be smaller by this factor; and if there is no time, by that one."""
 
+_MOVED_SAMPLES = 1 << 18
+"""Of two images whose content moved, so many tell how they are coded."""
+
 _LOST = 2
 """Where smooth images take so many times as much as the best, least squares do not come close; but in the light of an
 image before that is much like this one they might."""
@@ -83,6 +87,9 @@ _APART = 0.9
 _MAYBE = 0.7
 """Lots that take less than this part shape by shape of what they take as drawings together, on some of the shapes, are
 no drawings; and those that take more than all of it are: from all shapes drawings learn more yet."""
+
+_CURVE, _NEARER = 1 << 10, 0.7
+"""Up to so many colours are put in an order in which near ones are neighbours, if pixels are then so much nearer."""
 
 _MIXED_LEVELS = 1 << 12
 """Grey images of more values than this are not drawn."""
@@ -329,6 +336,8 @@ def _closer(close: list[_Choice]) -> list[_Choice]:
     """What is worth trying on all of the images, by larger and larger samples: what a variant gains on the best from
     one sample to the next, it is expected to go on to gain, less and less."""
     samples = _FURTHER
+    if any(one.tag - REGRESSED >= regressed.MOVED and one.tag < MIXING for one in close):  # which parts do not show
+        return close
     while len(close) > 1:
         most = max(one.form.images.shape[3] for one in close)  # of each form so many pixels, not samples
         parts = [_part(one.form.images, samples * one.form.images.shape[3] // most, _SERIES) for one in close]
@@ -361,6 +370,8 @@ def _estimates(form: _Form, quick: bool) -> list[_Choice]:
 
     found = [estimate(tag) for tag in _variants(form.images, sample)]
     smooths = [one for one in found if SMOOTH <= one.tag < REGRESSED]
+    if smooths and moving(form.images):
+        return found + _moved(form, min(smooths))
     if not smooths or (min(smooths).size > _LOST * min(found).size and not _goes_on(_series(form.images))):
         return found
     return found + _regressed(form, min(smooths), quick)
@@ -398,7 +409,8 @@ def _regressed(form: _Form, smooth_one: _Choice, quick: bool) -> list[_Choice]:
         ):
             break
         payload = encode_as(series, tag)
-        if len(payload) <= (_MUCH if quick and not found else _GAIN) * best:
+        seeing = (len(series) - references) / len(series)  # the part of the images that have so many references
+        if len(payload) <= (_MUCH if quick and not found else 1 - (1 - _GAIN) * seeing) * best:
             best = len(payload)
             whole = payload if series is form.images else None
             found = [_Choice(best * per_byte, tag, form, whole)]
@@ -406,6 +418,25 @@ def _regressed(form: _Form, smooth_one: _Choice, quick: bool) -> list[_Choice]:
             break
         tag += regressed.REFERENCE
     return found
+
+
+def _moved(form: _Form, smooth_one: _Choice) -> list[_Choice]:
+    """Least squares in the light of an image whose content moved, judged by two whole images, or their middles."""
+    tag = smooth_one.tag - SMOOTH + REGRESSED + regressed.MOVED
+    count, height, width, channels = form.images.shape
+    pair = form.images[(count - 2) // 2 :][:2]
+    rows = min(height, max(1, _MOVED_SAMPLES // (2 * width * channels)))
+    part = np.ascontiguousarray(pair[:, (height - rows) // 2 :][:, :rows])
+    whole = part if part.size == form.images.size else form.images
+    if not regressed.takes(form.images.shape, tag - REGRESSED) or not regressed.takes(part.shape, tag - REGRESSED):
+        return []
+    first, both = encode_as(part[:1], tag - regressed.MOVED), encode_as(part, tag)
+    second = len(both) - len(first)
+    size = (len(first) + (count - 1) * second) * whole[:1].size / part[:1].size
+    return [
+        _Choice(size, tag, form, both if whole is part else None),
+        _Choice(len(first) * count * whole[:1].size / part[:1].size, tag - regressed.MOVED, form, None),
+    ]
 
 
 def _forms(images: Images) -> Iterator[_Form]:
@@ -423,9 +454,34 @@ def _forms(images: Images) -> Iterator[_Form]:
         if tag == LEVELS and not _sparse(found.table):
             continue
         shape = (count, height, width, 1) if tag == PALETTE else images.shape
+        found = _along(found, width) if tag == PALETTE else found
         said = _smallest_table(found.table[None, None])
         prefix = bytes([tag]) + varint(len(found.table)) + varint(len(said)) + said
         yield _Form(prefix, found.indices.reshape(shape))
+
+
+def _along(found: colours.Found, width: int) -> colours.Found:
+    """Colours in another order, if then pixels are nearer to those to their left: as in maps of heat, whose colours
+    are a curve."""
+    if not 2 < len(found.table) <= _CURVE:
+        return found
+    place = np.empty(len(found.table), found.indices.dtype)
+    order = _curve(found.table)
+    place[order] = np.arange(len(order))
+    along = place[found.indices]
+    steps = [int(np.abs(np.diff(one.reshape(-1, width).astype(np.int32))).sum()) for one in (along, found.indices)]
+    return colours.Found(found.table[order], along) if steps[0] < _NEARER * steps[1] else found
+
+
+def _curve(table: Images) -> NDArray[np.int64]:
+    """A short way through colours (colours, channels): each is put in where it makes the way least longer."""
+    wide = table.astype(np.int64)
+    path = [0]
+    for number in range(1, len(wide)):
+        to = np.abs(wide[path] - wide[number]).sum(axis=1)
+        steps = np.abs(np.diff(wide[path], axis=0)).sum(axis=1)
+        path.insert(int(np.concatenate([to[:1], to[1:] + to[:-1] - steps, to[-1:]]).argmin()), number)
+    return np.array(path)
 
 
 class _FormOfLots(NamedTuple):
@@ -466,6 +522,7 @@ def _sparse(levels: Images) -> bool:
 def _variants(images: Images, sample: Images) -> Iterator[int]:
     """Tags of the variants that may pay."""
     yield serial.LZMA
+    yield serial.COUNTED
     if images.size <= 1 << 12:
         yield from (0, serial.DEFLATE)
     low, high = images.min(), images.max()
