@@ -8,16 +8,19 @@ path (:mod:`bitsback.kinds.vae.distributions`), so that what is trained is what 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bitsback.kinds.base import Tensors
 from bitsback.kinds.context.network import ContextSpec
 from bitsback.kinds.likelihoods import LikelihoodSpec
-from bitsback.nets.layers import NetSpec
+from bitsback.kinds.vae.config import VAEConfig
+from bitsback.nets.layers import NetSpec, Network
 from bitsback.training.context import TrainableContext
-from bitsback.training.layers import CENTRE, UNIT, QuantNetwork, straight_through
+from bitsback.training.layers import CENTRE, UNIT, QuantNetwork, real, straight_through
 from bitsback.training.objectives import objective
 from bitsback.training.sampling import surveyor
 
@@ -58,6 +61,36 @@ class TrainableVAE(nn.Module):
         last.weight.mul_(0.3)
         # A final shuffle makes several channels of the layer one channel of the output, hence the rows
         last.bias.view(self.likelihood.parameters, -1)[:] = self.objective.start_bytes()[:, None] / UNIT
+
+    @torch.no_grad()
+    def start_from(self, config: VAEConfig, tensors: Tensors, kept: Sequence[int] = ()) -> None:
+        """Take over what a model has learnt: one with the same layers, but perhaps another number of latents and a
+        smaller context network (:meth:`bitsback.training.context.TrainableContext.grow_from`).
+
+        Args:
+            kept: the model's latents that become the first ones here, by number; all others are as their prior's mean.
+        """
+        networks = {name: Network.from_tensors(spec, tensors, name) for name, spec in config.networks.items()}
+        order = torch.tensor(kept, dtype=torch.long)
+        *_, last = networks["encoder"].weights
+        self.encoder.start_from(networks["encoder"], but=last)
+        told = self.encoder.weighted()[last]
+        old = real(networks["encoder"].weights[last])
+        for new, value in zip((told.weight, told.bias), old, strict=True):
+            for half in range(2):
+                first = half * self.latents
+                new[first : first + len(order)] = value[order + half * config.latents]
+        first = min(networks["decoder"].weights)
+        self.decoder.start_from(networks["decoder"], but=first)
+        read = self.decoder.weighted()[first]
+        weight, bias = real(networks["decoder"].weights[first])
+        read.weight[:, : len(order)] = weight[:, order]
+        read.weight[:, len(order) :] *= 0.1
+        given_up = [i for i in range(config.latents) if i not in kept]
+        read.bias[:] = bias + CENTRE * weight[:, given_up].sum(1) - CENTRE * read.weight[:, len(order) :].sum(1)
+        network = config.context_network(tensors)
+        if self.context is not None and network is not None:
+            self.context.grow_from(network)
 
     def quantise(self, on: bool) -> None:
         self.encoder.quantise(on)
