@@ -31,8 +31,8 @@ from bitsback.kinds.context.network import ContextSpec
 from bitsback.kinds.likelihoods import BernoulliSpec, LikelihoodSpec, MixtureSpec
 from bitsback.kinds.vae.config import VAEConfig
 from bitsback.models import Model
-from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten
-from bitsback.training.architecture import plain_spec
+from bitsback.nets.layers import NetSpec
+from bitsback.training.architecture import plain_spec, vae_networks
 from bitsback.training.card import card
 from bitsback.training.export import export
 from bitsback.training.loop import Check, Schedule, optimise
@@ -47,6 +47,8 @@ Images = NDArray[np.uint8]
 """(n, 28, 28, 1)."""
 
 HELD_OUT = 2000
+
+SIZE = (28, 28)
 
 
 @dataclass(frozen=True)
@@ -68,25 +70,6 @@ class Recipe:
     free: float = 0.0
 
 
-def networks(latents: int, outputs: int, width: int, hidden: int) -> tuple[NetSpec, NetSpec]:
-    """Encoder and decoder, whose outputs are ``outputs`` channels of 28x28.
-
-    Convolutions of ``width`` channels on the 7x7 grid of 4x4 blocks, where they are cheap to run, and dense layers with
-    ``hidden`` units.
-    """
-    grid = 49 * width
-    encoder = (Conv(1, width, 5, 4), Conv(width, width, 3), Flatten(), Dense(grid, hidden), Dense(hidden, 2 * latents))
-    decoder = (
-        Dense(latents, hidden),
-        Dense(hidden, grid),
-        Unflatten(width, 7, 7),
-        Conv(width, width, 3),
-        Conv(width, 16 * outputs, 1, wide=True),
-        Shuffle(4),
-    )
-    return NetSpec((1, 28, 28), encoder), NetSpec((latents,), decoder)
-
-
 def near_spec(hidden: tuple[int, ...], maps: int) -> ContextSpec:
     """As :func:`plain_spec`, of neighbours up to 4 pixels away."""
     spec = plain_spec(hidden, maps)
@@ -105,13 +88,27 @@ def most_used(model: Model, images: Images, count: int) -> list[int]:
 
 RECIPES = {
     "digits-binary-start": Recipe(
-        BernoulliSpec(), 40, 7, *networks(40, 10, 32, 256), near_spec((64, 64), 10), drawn=False, epochs=25, free=0.03
+        BernoulliSpec(),
+        40,
+        7,
+        *vae_networks(SIZE, 40, 10, 32, 256),
+        near_spec((64, 64), 10),
+        drawn=False,
+        epochs=25,
+        free=0.03,
     ),
     "digits-binary": Recipe(
-        BernoulliSpec(), 8, 6, *networks(8, 10, 32, 256), plain_spec((192, 96), 10), drawn=False, epochs=25, free=0.012
+        BernoulliSpec(),
+        8,
+        6,
+        *vae_networks(SIZE, 8, 10, 32, 256),
+        plain_spec((192, 96), 10),
+        drawn=False,
+        epochs=25,
+        free=0.012,
     ),
-    "plain-vae": Recipe(BernoulliSpec(), 20, 8, *networks(20, 1, 16, 96), None, drawn=True, epochs=20),
-    "plain-vae-8-bit": Recipe(MixtureSpec(3), 20, 8, *networks(20, 9, 16, 96), None, drawn=True, epochs=20),
+    "plain-vae": Recipe(BernoulliSpec(), 20, 8, *vae_networks(SIZE, 20, 1, 16, 96), None, drawn=True, epochs=20),
+    "plain-vae-8-bit": Recipe(MixtureSpec(3), 20, 8, *vae_networks(SIZE, 20, 9, 16, 96), None, drawn=True, epochs=20),
 }
 
 

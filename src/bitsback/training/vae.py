@@ -103,20 +103,21 @@ class TrainableVAE(nn.Module):
         """Whether the quantisation is in the loop."""
         return any(module.quantise for module in self.encoder.weighted().values())
 
-    def bits(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def bits(self, x: Tensor, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Mean bits of an image's latents (KL) and of its pixels: two tensors (), whose sum is -ELBO.
 
         ``x``: uint8 (batch, channels, height, width). In training mode, a context network's pixels are a sample.
+        ``noise``: what latents and that sample are drawn with.
         """
         quantised = self.quantised
         inputs = x.float() * (128 if self.likelihood.levels == 2 else 1) / UNIT
-        kl, z = drawn(self.encoder(inputs).flatten(1), quantised)
+        kl, z = drawn(self.encoder(inputs).flatten(1), quantised, noise)
         if quantised:
             z = straight_through((z * UNIT).round() / UNIT, z)
-        nats = self.pixel_nats(self.decoder(z), x)
+        nats = self.pixel_nats(self.decoder(z), x, noise)
         return kl.sum() / (math.log(2) * len(x)), nats / (math.log(2) * len(x))
 
-    def pixel_nats(self, out: Tensor, x: Tensor) -> Tensor:
+    def pixel_nats(self, out: Tensor, x: Tensor, noise: torch.Generator | None = None) -> Tensor:
         """-log p(x | z) of a whole batch, (), given the decoder's output (batch, ...), for uint8 (batch, 1, H, W).
 
         In training mode, a context network learns from a sample of the pixels, which is fair.
@@ -128,12 +129,12 @@ class TrainableVAE(nn.Module):
         gather.device = str(x.device)
         picks, weights = np.arange(x.numel()), None
         if self.training:
-            seed = int(torch.randint(1 << 31, ()))
+            seed = int(torch.randint(1 << 31, (), generator=noise, device=x.device))
             picks, weights = gather.thinned(np.random.default_rng(seed))
         return self.context.total(0, gather, picks, weights, out.permute(0, 2, 3, 1).flatten(0, 2))
 
 
-def drawn(out: Tensor, quantised: bool) -> tuple[Tensor, Tensor]:
+def drawn(out: Tensor, quantised: bool, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """The KL of each latent from its prior in nats, and latents drawn from the posterior, (batch, latents) both, the
     latter as a decoder reads them.
 
@@ -147,4 +148,4 @@ def drawn(out: Tensor, quantised: bool) -> tuple[Tensor, Tensor]:
         narrowness = straight_through(eighths / 8, narrowness)
     rho = torch.exp2(-narrowness)
     kl = narrowness * math.log(2) + (rho**2 + delta**2 - 1) / 2
-    return kl, (delta + rho * torch.randn_like(rho) + CENTRE).clamp(0, 255 / UNIT)
+    return kl, (delta + rho * torch.randn(rho.shape, generator=noise, device=rho.device) + CENTRE).clamp(0, 255 / UNIT)
