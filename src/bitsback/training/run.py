@@ -314,7 +314,7 @@ class _Fit:
             ]
         if kind in ("auto", "vae"):
             looked = on_a_chain(wanted.channels, wanted.levels, held_out, self.regime.network)
-            found += [VAEEntrant(one) for one in looked if kind == "vae" or one.context is not None]
+            found += [VAEEntrant(one) for one in looked if kind != "auto" or one.context is not None]
         if not found:
             raise ImageError("models of kind vae are for grey images of one size, up to 64 pixels and multiples of 4")
         return found
