@@ -65,7 +65,7 @@ def rates(images: dict[str, Images]) -> list[dict[str, object]]:
         found = {}
         for name, some in images.items():
             levels = 2 if some.max() == 1 else 256
-            if model.levels == levels and model.accepts(some.shape[1:], some.dtype):
+            if model.levels == levels and model.accepts(some.shape[1:], some.dtype, levels):
                 found[name] = float(model.elbo_bits(some).sum()) / some.size
         rows.append({"name": model.name, "rates": found})
         print(json.dumps(rows[-1]), flush=True)

@@ -1,9 +1,12 @@
 """Train the models with latents: ``digits-binary``, which ships, and the two plain ones that the lab teaches with.
 
-    python recipes/vae.py digits-binary --data MNIST --out runs/digits-binary
+    python recipes/vae.py digits-binary-start --data MNIST --out runs/start
+    python recipes/vae.py digits-binary --data MNIST --out runs/digits-binary --init runs/start/digits-binary-start.bbm
     python recipes/vae.py plain-vae --out runs/plain-vae
 
-``digits-binary`` learns from MNIST: the folder MNIST holds its files (:mod:`bitsback.data.mnist`). ``plain-vae`` and
+``digits-binary`` learns from MNIST: the folder MNIST holds its files (:mod:`bitsback.data.mnist`). It grows from a
+smaller model: of that one's latents those are kept that say something, and its context network sees further and is
+wider, so that latents have settled before a network comes that could do without them. ``plain-vae`` and
 ``plain-vae-8-bit`` have no context network, so their pixels are independent given the latents; they learn from digits
 that examples/draw_digits.py draws, in some minutes. A run that was stopped goes on from its last epoch when started
 again. At the end NAME.bbm and its card NAME.json lie in the output folder; a test set is looked at once, then.
