@@ -155,6 +155,10 @@ class SlowModel:
         for kind, repeats in struct.iter_unpack("BB", payload[2 : 2 + 2 * runs]):
             steps += [(1, primer_bits, True) if kind == 255 else (2**kind, self.bits, False)] * repeats
         left = n - sum(step[0] for step in steps)
+        if not runs:
+            steps, left, m = [(1, primer_bits, True)], n - 1, 1
+            while m < largest and m <= left:
+                steps, left, m = [*steps, (m, self.bits, False)], left - m, 2 * m
         steps += [(largest, self.bits, False)] * (left // largest)
         steps += [(left % largest, self.bits, False)] * (left % largest > 0)
 

@@ -34,7 +34,7 @@ class FakeModel:
     ``wrong`` makes it decode to other pixels than it was given.
     """
 
-    tag, learns, pace = 77, False, 1 << 14
+    tag, learns, starts, pace = 77, False, False, 1 << 14
 
     def __init__(self, shape: tuple[int, int, int] = (8, 8, 1), levels: int = 256, *, wrong: bool = False) -> None:
         self.shape, self.levels, self.wrong = shape, levels, wrong

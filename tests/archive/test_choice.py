@@ -33,6 +33,7 @@ class Costing:
     shape: tuple[int, int, int] | None = None
     seen: list[tuple[int, ...]] = field(default_factory=list)
     learns: bool = False
+    starts: bool = False
     tag: int = 9
     pace: int = 1 << 18
 
@@ -197,6 +198,9 @@ def test_blocks_are_made_larger_for_one_that_learns_much() -> None:
         choice = pick(images, Learning(40, start), Costing("model", 240), blocks=8)
         larger = block << doublings if doublings else 0
         assert (choice.ranking[0].coder.name, choice.ranking[0].block) == ("learning", larger)
+    begins = Learning(40, 30_000)
+    begins.learns, begins.starts = False, True
+    assert pick(images, begins, Costing("model", 240), blocks=8).ranking[0].block == block << 3
     assert pick(images, Costing("slow", 40), Costing("model", 60), blocks=8).ranking[0].block == 0
 
 

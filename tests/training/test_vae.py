@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -11,10 +13,15 @@ from bitsback.kinds.context.network import ContextSpec, Feature, Tap, neighbours
 from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec  # noqa: E402
 from bitsback.kinds.vae.config import VAEConfig  # noqa: E402
 from bitsback.nets.layers import Conv, Dense, NetSpec, Shuffle, Unflatten  # noqa: E402
+from bitsback.training import Regime  # noqa: E402
+from bitsback.training.architecture import VAEArchitecture, on_a_chain, plain_spec  # noqa: E402
+from bitsback.training.entrants import Given, VAEEntrant  # noqa: E402
 from bitsback.training.export import export  # noqa: E402
-from bitsback.training.layers import UNIT  # noqa: E402
+from bitsback.training.layers import CENTRE, UNIT  # noqa: E402
+from bitsback.training.loop import optimise  # noqa: E402
 from bitsback.training.vae import TrainableVAE  # noqa: E402
-from helpers import tiny_model  # noqa: E402
+from contexts import picture  # noqa: E402
+from helpers import drawn_images, tiny_model  # noqa: E402
 
 
 def trainable(levels: int) -> TrainableVAE:
@@ -65,6 +72,55 @@ def test_with_a_context_network_the_objective_is_the_code_length(levels: int) ->
     assert float(nats) / np.log(2) == pytest.approx(likelihood.bits(images).sum(), rel=0.002)
     assert float(sampled) == pytest.approx(float(nats), rel=0.1)
     np.testing.assert_array_equal(exported.decode(exported.encode(images), 300), images)
+
+
+def test_a_model_grows_from_a_smaller_one() -> None:
+    """What it makes of images is what the smaller one made, with fewer latents and a context network that sees more."""
+    small = VAEArchitecture("small", (8, 12), BernoulliSpec(), 5, 6, plain_spec((6, 4), 8))
+    near = tuple(one for one in plain_spec((6, 4)).features[0] if abs(one.a.dx) < 3)
+    small = replace(small, context=msgspec.structs.replace(small.context, features=(near,)))
+    torch.manual_seed(0)
+    model = TrainableVAE(*small.networks, small.likelihood, small.context)
+    model.quantise(True)
+    start = export(model, small.config("start"))
+    large = replace(small, latents=3, context=plain_spec((10, 7), 8))
+    grown = TrainableVAE(*large.networks, large.likelihood, large.context).eval()
+    grown.start_from(start.config, start.tensors, [1, 4])
+    model.eval().quantise(False)
+    z = torch.full((20, 5), CENTRE)
+    z[:, [1, 4]] += torch.rand(20, 2)
+    x = torch.from_numpy(drawn_images(tiny_model(2), 20).transpose(0, 3, 1, 2).copy())
+    with torch.no_grad():
+        told = torch.cat([z[:, [1, 4]], torch.full((20, 1), CENTRE)], 1)
+        before, after = (float(m.pixel_nats(m.decoder(latents), x)) for m, latents in ((model, z), (grown, told)))
+        kept = torch.tensor([1, 4, 6, 9])
+        seen = x.float() * 128 / UNIT
+        posteriors = model.encoder(seen)[:, kept], grown.encoder(seen)[:, [0, 1, 3, 4]]
+    assert after == pytest.approx(before, rel=1e-2)  # of rounded weights
+    assert torch.allclose(*posteriors, atol=0.1)
+
+
+def test_from_images_to_a_model_on_a_chain() -> None:
+    """That is the same from any number of threads, though latents are drawn in each of them."""
+    images = list(picture("smooth", (40, 12, 16, 1), 2))
+    given = Given(lambda numbers: [images[n] for n in numbers], np.arange(32), images[32:], 192, Regime(), 1, "cpu")
+    one, plain = on_a_chain(1, 2, images, "small")
+    assert one.context is not None and plain.context is None
+    entrant, made = VAEEntrant(one), []
+    for threads in (1, 2):
+        task = entrant.task(given)
+        optimise(task, replace(entrant.schedule(given, 2), quantise_from=0.5, check=2, parts=2), threads=threads)
+        made.append(entrant.export(task.module, "made"))
+    assert made[0].id == made[1].id and made[0].tag == 3
+    assert np.array_equal(made[0].decode(made[0].encode(np.stack(images)), 40), np.stack(images))
+
+
+def test_what_may_be_on_a_chain() -> None:
+    images = [np.zeros((12, 16, 3), np.uint8)] * 3
+    grey = [image[..., :1] for image in images]
+    assert [one.likelihood for one in on_a_chain(1, 256, grey, "medium")] == [MixtureSpec(4)] * 2
+    for channels, some in ((3, images), (1, [image[1:] for image in grey]), (1, [*grey, grey[0][:8]])):
+        assert not on_a_chain(channels, 256, some, "medium")
 
 
 @pytest.mark.parametrize("levels", [2, 256])

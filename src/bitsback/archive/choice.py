@@ -105,6 +105,9 @@ DOUBLED, LARGEST = 0.01, 1 << 22
 takes to decode. What a block saves over its halves is measured, or what two save together, and each doubling expected
 to save half as much as the one before."""
 
+RECORD = 12
+"""Bytes that a block takes besides its payload, about."""
+
 HALVED = 4
 """Images of a block that is worth halving to see this."""
 
@@ -287,8 +290,9 @@ class _Contest:
         return self._tried(candidates, _size(blocks[number]), lambda one: len(self._block(one, blocks, number)))
 
     def larger(self, ranking: list[Candidate]) -> list[Candidate]:
-        """Give the best larger blocks if it learns so much from one to the next that it pays."""
-        if not ranking or not ranking[0].coder.learns or not self.rules.grows:
+        """Give the best larger blocks if it learns so much from one to the next, or pays so much for the start of each,
+        that they pay."""
+        if not ranking or not self.rules.grows or not (ranking[0].coder.learns or ranking[0].coder.starts):
             return ranking
         best = ranking[0]
         blocks = self.cut(best)
@@ -310,16 +314,16 @@ class _Contest:
         few images, what two save together."""
         number = (len(blocks) - 1) // 2
         block = blocks[number]
-        alone = len(self._block(best, blocks, number))
+        alone = len(self._block(best, blocks, number)) + RECORD
         if sum(map(len, block)) >= HALVED:
             apart = sum(len(encode_behind(best.front, best.coder, half, self.threads)) for half in _halves(block))
-            return (1 - alone / apart) / 2
-        alone += len(self._block(best, blocks, number + 1))
+            return (1 - alone / (apart + 2 * RECORD)) / 2
+        alone += len(self._block(best, blocks, number + 1)) + RECORD
         pair = kinds.by_shape(images for both in (block, blocks[number + 1]) for images in both)
         payload = encode_behind(best.front, best.coder, pair, self.threads)
         if len(blocks) == 2:
             self.choice.known[best._replace(block=_size(self.lots)).key] = {0: payload}
-        return 1 - len(payload) / alone
+        return 1 - (len(payload) + RECORD) / alone
 
     def everything(self, ranking: list[Candidate], looking: list[Candidate]) -> list[Candidate]:
         """Let those that have looked at all images code them, and so the best of the others, if they may be smaller."""

@@ -65,6 +65,10 @@ class Coder(Protocol):
         """Whether it learns from the images as it codes them, so that a small sample does it no justice."""
 
     @property
+    def starts(self) -> bool:
+        """Whether a block costs something to begin, so that larger ones may pay, though it learns nothing."""
+
+    @property
     def pace(self) -> int:
         """About how many samples one core decodes in a tenth of a second, a power of two of at least 2^14.
 
@@ -181,6 +185,9 @@ class ModelConfig(
 
     DTYPE: ClassVar[str] = "uint8"
     """Of the samples."""
+
+    STARTS: ClassVar[bool] = False
+    """See :attr:`Coder.starts`."""
 
     name: str
     image: ImageSpec

@@ -4,7 +4,7 @@
 >>> model = Model.load("digits-binary")
 >>> images = model.draw(3)
 >>> distributions(model).information(images).shape, again(model, images, 2).shape
-((3, 40), (2, 3, 28, 28, 1))
+((3, 8), (2, 3, 28, 28, 1))
 """
 
 from __future__ import annotations

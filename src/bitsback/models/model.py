@@ -165,6 +165,11 @@ class Model:
         return self.config.TAG
 
     @property
+    def starts(self) -> bool:
+        """Whether a block costs something to begin."""
+        return self.config.STARTS
+
+    @property
     def pace(self) -> int:
         """About how many samples one core decodes in a tenth of a second."""
         return self.config.pace

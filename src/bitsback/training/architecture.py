@@ -36,8 +36,9 @@ from bitsback.kinds.likelihoods import BernoulliSpec, LikelihoodSpec, MixtureSpe
 from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.phases.grids import PHASES
 from bitsback.kinds.phases.network import SIZE, LatentsSpec, PhasesSpec
+from bitsback.kinds.vae.config import VAEConfig
 from bitsback.models import Model
-from bitsback.nets.layers import AnyLayer, Conv, Dense, Flatten, NetSpec, Skip, Unflatten
+from bitsback.nets.layers import AnyLayer, Conv, Dense, Flatten, NetSpec, Shuffle, Skip, Unflatten
 
 Size = Literal["small", "medium", "large"]
 
@@ -287,6 +288,82 @@ class PhasesArchitecture:
         )  # fmt: skip
 
 
+# On a chain -----------------------------------------------------------------------------------------------------------
+
+
+def vae_networks(size: tuple[int, int], latents: int, outputs: int, width: int, hidden: int) -> tuple[NetSpec, NetSpec]:
+    """Encoder and decoder for images of one channel of a size (height, width), multiples of 4; the decoder gives
+    ``outputs`` channels.
+
+    Convolutions of ``width`` channels on the grid of 4x4 blocks, where they are cheap to run, and dense layers with
+    ``hidden`` units.
+    """
+    rows, columns = size[0] // 4, size[1] // 4
+    grid = rows * columns * width
+    encoder = (Conv(1, width, 5, 4), Conv(width, width, 3), Flatten(), Dense(grid, hidden), Dense(hidden, 2 * latents))
+    decoder = (
+        Dense(latents, hidden),
+        Dense(hidden, grid),
+        Unflatten(width, rows, columns),
+        Conv(width, width, 3),
+        Conv(width, 16 * outputs, 1, wide=True),
+        Shuffle(4),
+    )
+    return NetSpec((1, *size), encoder), NetSpec((latents,), decoder)
+
+
+@dataclass(frozen=True)
+class VAEArchitecture:
+    """A model with latents on a chain, but for its weights.
+
+    ``name``: in words. ``size``: height and width of its images, which have one channel. ``context``: of the network on
+    top, if there is one. ``bits``: of each latent.
+    """
+
+    name: str
+    size: tuple[int, int]
+    likelihood: LikelihoodSpec
+    latents: int
+    bits: int
+    context: ContextSpec | None = None
+
+    @property
+    def networks(self) -> tuple[NetSpec, NetSpec]:
+        """Encoder and decoder."""
+        outputs = self.likelihood.parameters if self.context is None else self.context.map
+        return vae_networks(self.size, self.latents, outputs, 32, 128)
+
+    def config(self, name: str) -> VAEConfig:
+        """The configuration of such a model."""
+        encoder, decoder = self.networks
+        image = ImageSpec(*self.size, 1, self.likelihood.levels)
+        return VAEConfig(
+            name=name, image=image, latents=self.latents, latent_bits=self.bits, likelihood=self.likelihood,
+            encoder=encoder, decoder=decoder, context=self.context,
+        )  # fmt: skip
+
+
+def on_a_chain(channels: int, levels: int, images: Sequence[NDArray[np.uint8]], size: Size) -> list[VAEArchitecture]:
+    """Models with latents and a context network, and with latents alone: for grey images of one size, up to
+    :data:`WHOLE` pixels an edge and multiples of 4. For others, none."""
+    shapes = {image.shape for image in images}
+    height, width, _ = images[0].shape
+    if channels > 1 or len(shapes) > 1 or max(height, width) > WHOLE or height % 4 or width % 4:
+        return []
+    binary = levels == 2
+    likelihood = BernoulliSpec() if binary else MixtureSpec(4)
+    spec = structs.replace(plain_spec(HIDDEN[size]) if binary else wide_spec(HIDDEN[size]), map=8)
+    count, bits = (8, 6) if binary else (16, 8)
+    name, shape = f"vae of {count} latents, with a context network", (height, width)
+    return [
+        VAEArchitecture(name, shape, likelihood, count, bits, spec),
+        VAEArchitecture("vae of 32 latents", shape, likelihood, 32, 8),
+    ]
+
+
+# Which suit -----------------------------------------------------------------------------------------------------------
+
+
 def in_phases(channels: int, levels: int, images: Sequence[NDArray[np.uint8]], size: Size) -> list[PhasesArchitecture]:
     """What suits a collection: without latents, and with them if all of its images have one size, and a small one.
 
@@ -398,10 +475,13 @@ __all__ = [
     "Architecture",
     "PhasesArchitecture",
     "Size",
+    "VAEArchitecture",
     "candidates",
     "from_model",
     "in_phases",
+    "on_a_chain",
     "phases_spec",
     "plain_spec",
     "predicted_spec",
+    "vae_networks",
 ]

@@ -185,6 +185,23 @@ class TrainableContext(nn.Module):
                 bias = torch.from_numpy(w.bias.astype(np.float32)) / (scale * UNIT) / layer.gain
                 layer.bias.copy_(bias + layer.centre * weight.sum(1))
 
+    @torch.no_grad()
+    def grow_from(self, network: ContextNetwork) -> None:
+        """Take over the weights of an integer network that is the same but smaller: it sees some of the features, and
+        its layers are as many, but narrower. What there is more begins without effect."""
+        smaller = TrainableContext(network.spec, network.channels, self.likelihood)
+        smaller.start_from(network)
+        for channel, (layers, known) in enumerate(zip(self.layers(), smaller.layers(), strict=True)):
+            features = [self.spec.features[channel].index(one) for one in network.spec.features[channel]]
+            split = len(self.spec.features[channel])
+            inputs = torch.tensor([*features, *range(split, split + self.spec.map)])
+            for layer, old in zip(layers, known, strict=True):
+                outputs = len(old.weight)
+                layer.weight[:outputs] = 0
+                layer.weight[:outputs, inputs] = old.weight
+                layer.bias[:outputs] = old.bias
+                inputs = torch.arange(outputs)
+
     def export(self) -> list[list[Weights]]:
         """For each channel, the integers of each layer as stored in a model file."""
         return [[layer.export() for layer in network] for network in self.layers()]

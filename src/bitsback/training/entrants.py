@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from bitsback.kinds.context.network import plane_count
 from bitsback.models import Model
-from bitsback.training.architecture import Architecture, PhasesArchitecture, network_of
+from bitsback.training.architecture import Architecture, PhasesArchitecture, VAEArchitecture, network_of
 from bitsback.training.context import TrainableContext
-from bitsback.training.export import export_context, export_phases
+from bitsback.training.export import export, export_context, export_phases
 from bitsback.training.loop import Schedule, Task
-from bitsback.training.phases import FITTED, PhasesTask, TrainablePhases, fit_filters
+from bitsback.training.phases import FITTED, MEASURED_SAMPLES, PhasesTask, TrainablePhases, fit_filters
 from bitsback.training.regime import Regime
 from bitsback.training.sampling import surveyor
-from bitsback.training.tasks import ContextTask, Pools
+from bitsback.training.tasks import ContextTask, Pools, VAETask
+from bitsback.training.vae import TrainableVAE
 
 Image = NDArray[np.uint8]
 
@@ -148,6 +149,46 @@ class PhasesEntrant:
 
     def export(self, module: Any, name: str) -> Model:
         return export_phases(module, self.architecture.config(name))
+
+
+class VAEEntrant:
+    """A model with latents on a chain."""
+
+    init = None
+
+    BATCH_PIXELS = 1 << 15
+
+    def __init__(self, architecture: VAEArchitecture) -> None:
+        self.architecture, self.name = architecture, architecture.name
+
+    def task(self, given: Given) -> VAETask:
+        architecture, regime = self.architecture, given.regime
+        torch.manual_seed(regime.seed)
+        chosen = np.random.default_rng(regime.seed).permutation(given.train)
+        chosen = np.sort(chosen[: max(8, int(regime.memory / given.samples))])
+        shown = given.held_out[: max(8, int(MEASURED_SAMPLES // given.samples))]
+        train, held_out = (_stacked(images) for images in (given.load(chosen), shown))
+        module = TrainableVAE(*architecture.networks, architecture.likelihood, architecture.context)
+        free = FREE[architecture.likelihood.levels] if architecture.context else 0.0
+        module.to(given.device)
+        return VAETask(module, train, held_out, free=free, seed=regime.seed, device=given.device)
+
+    def schedule(self, given: Given, steps: int) -> Schedule:
+        """Batches of images of about so many pixels."""
+        batch = int(min(max(self.BATCH_PIXELS // given.samples, 4), 64, len(given.train)))
+        parts = 1 if given.device.startswith("cuda") else 2 if (os.cpu_count() or 1) < 4 else 4
+        return Schedule(
+            steps, batch, 2e-3, min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2, parts=parts,
+            seed=given.regime.seed,
+        )  # fmt: skip
+
+    def export(self, module: Any, name: str) -> Model:
+        return export(module.cpu(), self.architecture.config(name))
+
+
+def _stacked(images: Sequence[Image]) -> torch.Tensor:
+    """Images (height, width, 1) as uint8 (n, 1, height, width)."""
+    return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
 
 
 def ordered(images: Sequence[Image], colour: Sequence[int]) -> list[Image]:

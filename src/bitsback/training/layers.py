@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -55,6 +56,13 @@ def on_grid(weight: Tensor, bias: Tensor, limit: int) -> tuple[Tensor, Tensor, T
     scale = shift.exp2()
     rounded = (weight * scale.view(-1, *[1] * (weight.dim() - 1))).round().clamp(-limit, limit)
     return rounded, (bias * UNIT * scale).round(), shift
+
+
+def real(integers: Weights) -> tuple[Tensor, Tensor]:
+    """Weight and bias in real units, of inputs that are not centred."""
+    weight, bias, shift = (torch.from_numpy(part.astype(np.float32)) for part in msgspec.structs.astuple(integers))
+    scale = shift.exp2()
+    return weight / scale.view(-1, *[1] * (weight.dim() - 1)), bias / (scale * UNIT)
 
 
 class ReturningClip(torch.autograd.Function):
@@ -199,6 +207,16 @@ class QuantNetwork(nn.Module):
     def weighted(self) -> dict[int, QuantLayer]:
         """The layers with weights, by their place in the list."""
         return {int(i): module for i, module in self.layers.items() if isinstance(module, QuantLayer)}
+
+    @torch.no_grad()
+    def start_from(self, network: Network, but: int = -1) -> None:
+        """Take over the weights of an integer network of the same layers, except for the one at the place ``but``.
+        Inputs are not centred, and have no shares."""
+        for index, module in self.weighted().items():
+            if index != but:
+                weight, bias = real(network.weights[index])
+                module.weight.copy_(weight)
+                module.bias.copy_(bias)
 
     def quantise(self, on: bool) -> None:
         """Put the quantisation into the loop, or take it out."""

@@ -28,7 +28,7 @@ from bitsback.nets.layers import Weights
 from bitsback.training.context import ContextLayer
 from bitsback.training.layers import CENTRE, SMALL, UNIT, QuantNetwork, straight_through
 from bitsback.training.objectives import objective
-from bitsback.training.tasks import latent_cost
+from bitsback.training.tasks import latent_cost, noise
 from bitsback.training.vae import drawn
 
 FITTED = 200_000
@@ -146,14 +146,14 @@ class TrainablePhases(nn.Module):
         for layer in (m for m in self.modules() if isinstance(m, ContextLayer)):
             layer.quantise = on
 
-    def infer(self, x: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
-        """Bits that each latent of each image costs, KL, (n, latents); and what latents drawn from the posterior say,
-        (n, map, height, width)."""
+    def infer(self, x: NDArray[np.uint8], noise: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
+        """Bits that each latent of each image costs, KL, (n, latents); and what latents drawn from the posterior, with
+        ``noise``, say, (n, map, height, width)."""
         if self.latents is None:
             return torch.zeros((len(x), 0)), None
         scale = (128 if self.likelihood.levels == 2 else 1) / UNIT
         seen = torch.from_numpy(np.ascontiguousarray(without_lenders(x).transpose(0, 3, 1, 2)))
-        kl, z = drawn(self.encoder(seen.to(next(self.parameters()).device).float() * scale), self.quantised)
+        kl, z = drawn(self.encoder(seen.to(next(self.parameters()).device).float() * scale), self.quantised, noise)
         if self.quantised:
             codes = torch.from_numpy(bucket_codes(self.latents.bits)).to(z) / UNIT
             nearest = torch.searchsorted((codes[:-1] + codes[1:]) / 2, z.detach())
@@ -376,12 +376,14 @@ class PhasesTask:
         self._sizes = np.array([image.shape[:2] for image in images])
         self._crops: dict[int, NDArray[np.uint8]] = {}
         self._held_out = list(_groups(held_out))
+        self._step = 0
 
     def quantise(self, on: bool) -> None:
         self.module.quantise(on)
 
     def draw(self, step: int, count: int) -> NDArray[np.int64]:
         """Images that are as large as the first one, up to :data:`CROP`, and cropped to that."""
+        self._step = step
         rng = np.random.default_rng([self._seed, step])
         size = np.minimum(self._sizes[rng.integers(len(self._sizes))], CROP)
         fitting = np.flatnonzero((self._sizes >= size).all(1))
@@ -392,7 +394,8 @@ class PhasesTask:
 
     def loss(self, picks: NDArray[np.int64], done: float) -> Tensor:
         x = np.stack([self._crops[pick] for pick in picks])
-        cost, said = self.module.infer(x)
+        device = next(self.module.parameters()).device
+        cost, said = self.module.infer(x, noise(device, self._seed, self._step, int(picks[0])))
         return latent_cost(cost.sum() / x.size, self._free, done) + self.module.bits(x, said).sum() / x.size
 
     @torch.no_grad()

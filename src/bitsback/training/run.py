@@ -35,15 +35,15 @@ from bitsback.data.load import load
 from bitsback.data.look import Summary, look
 from bitsback.data.split import Split, split
 from bitsback.data.types import ImageType
-from bitsback.errors import BitsBackError, ModelError
+from bitsback.errors import BitsBackError, ImageError, ModelError
 from bitsback.kinds.base import check_name
 from bitsback.models import Model, installed
 from bitsback.threads import thread_count
 from bitsback.training import measure
-from bitsback.training.architecture import Architecture, candidates, from_model, in_phases
+from bitsback.training.architecture import Architecture, candidates, from_model, in_phases, on_a_chain
 from bitsback.training.card import card
 from bitsback.training.distributed import Group, join
-from bitsback.training.entrants import ContextEntrant, Entrant, Given, PhasesEntrant
+from bitsback.training.entrants import ContextEntrant, Entrant, Given, PhasesEntrant, VAEEntrant
 from bitsback.training.loop import Run, Schedule, Task, extend, optimise
 from bitsback.training.loop import load as load_weights
 from bitsback.training.regime import Regime, View
@@ -312,6 +312,11 @@ class _Fit:
             found += [
                 PhasesEntrant(one) for one in in_phases(wanted.channels, wanted.levels, shown, self.regime.network)
             ]
+        if kind in ("auto", "vae"):
+            looked = on_a_chain(wanted.channels, wanted.levels, held_out, self.regime.network)
+            found += [VAEEntrant(one) for one in looked if kind != "auto" or one.context is not None]
+        if not found:
+            raise ImageError("models of kind vae are for grey images of one size, up to 64 pixels and multiples of 4")
         return found
 
     def _nearest(self, held_out: Sequence[Image]) -> Architecture | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -142,19 +143,22 @@ class VAETask:
         self._free, self._warm_up, self._seed, self._device = free, warm_up, seed, device
         self._dims = train[0].numel()
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+        self._step = 0
 
     def quantise(self, on: bool) -> None:
         self.module.quantise(on)
 
     def draw(self, step: int, count: int) -> NDArray[np.int64]:
         """The next of all images in an order that is shuffled anew when it is through."""
+        self._step = step
         epoch, place = divmod(step, len(self._train) // count)
         if self._order[0] != epoch:
             self._order = epoch, np.random.default_rng([self._seed, epoch]).permutation(len(self._train))
         return self._order[1][place * count : (place + 1) * count]
 
     def loss(self, picks: NDArray[np.int64], done: float) -> Tensor:
-        latents, pixels = self.module.bits(self._prepare(self._train[torch.from_numpy(picks)].to(self._device)))
+        x = self._prepare(self._train[torch.from_numpy(picks)].to(self._device))
+        latents, pixels = self.module.bits(x, noise(self._device, self._seed, self._step, int(picks[0])))
         return latent_cost(latents / self._dims, self._free, done, self._warm_up) + pixels / self._dims
 
     @torch.no_grad()
@@ -166,6 +170,12 @@ class VAETask:
             sums += torch.stack(self.module.bits(batch)).cpu() * len(batch)
         latents, pixels = (sums / (len(self._held_out) * self._dims)).tolist()
         return latents + pixels, latents, pixels
+
+
+def noise(device: Any, *seeds: int) -> torch.Generator:
+    """Random numbers of a part of a batch: parts run side by side, and which of them is first must not matter."""
+    state = int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    return torch.Generator(device).manual_seed(state)
 
 
 def latent_cost(bits: Tensor, free: float, done: float, warm_up: float = 0.0) -> Tensor:

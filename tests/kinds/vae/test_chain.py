@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from bitsback.ans import Stack
+from bitsback.codecs import BitsBack, Codec, TwoPart, Uniform
 from bitsback.errors import BitsBackError, FormatError
 from bitsback.kinds.base import ImageSpec
 from bitsback.kinds.vae import chain
@@ -61,17 +62,45 @@ def test_engines_and_threads_give_the_same_bytes() -> None:
 def test_one_image_is_primed_and_needs_no_bits() -> None:
     model = tiny_model()
     payload = model.encode(drawn_images(model, 1))
-    assert payload[1] == 1
-    assert payload[2:4] == bytes([chain.PRIMED, 1])
+    assert payload[1] == 0  # this schedule goes without saying
 
 
 def test_groups_grow_with_the_chain() -> None:
-    model = tiny_model()
-    payload = model.encode(drawn_images(model, 700))
+    """Of a model whose images are worth little next to its latents, so that several have to be primed."""
+    images = np.random.default_rng(0).integers(0, 256, (700, 1, 1, 1)).astype(np.uint8)
+    payload = chain.encode(Poor(), images)
     steps = [payload[2 + 2 * i] for i in range(payload[1])]
     assert steps[0] == chain.PRIMED
+    assert payload[3] > 3
     assert steps[1:] == sorted(steps[1:])
-    assert 1 << steps[-1] <= model.config.group
+    assert 1 << steps[-1] <= Poor.group
+    np.testing.assert_array_equal(chain.decode(Poor(), payload, 700), images)
+
+
+class Poor:
+    """Images of one sample, 8 bits, whose latents have 36."""
+
+    shape, latent_bits, group = (1, 1, 1), 12, 64
+
+    def codec(self, n: int) -> Codec[chain.Images]:
+        return BitsBack(Uniform(12, (n, 3)), lambda z: Uniform(8, (n, 1, 1, 1)), lambda x: Uniform(12, (n, 3)))
+
+    def primer(self, bits: int) -> Codec[chain.Images]:
+        nothing = np.zeros((1, 3), np.uint16)
+        return TwoPart(Uniform(bits, (1, 3)), lambda z: Uniform(8, (1, 1, 1, 1)), lambda x: nothing)
+
+
+def test_a_usual_schedule_is_what_it_says() -> None:
+    """A chain without runs is the one with those that it stands for."""
+    model = tiny_model(256)
+    images = drawn_images(model, 200)
+    payload = model.encode(images)
+    assert payload[1] == 0
+    for count in (1, 2, 3, 70, 200):
+        payload = model.encode(images[:count])
+        runs = chain._usual(count, model.config.group.bit_length() - 1)
+        said = bytes([payload[0], len(runs) // 2]) + runs + payload[2:]
+        np.testing.assert_array_equal(model.decode(said, count), model.decode(payload, count))
 
 
 @settings(max_examples=15, deadline=None)

@@ -15,7 +15,7 @@ from bitsback.kinds.base import Images, Lot, Shape
 class Adaptive:
     """The coder. Takes any images."""
 
-    tag, id, name, learns, pace = 1, "", "adaptive", True, 1 << 19
+    tag, id, name, learns, starts, pace = 1, "", "adaptive", True, False, 1 << 19
 
     def __init__(self, quick: bool = False) -> None:
         """``quick``: images are coded by what takes little time, unless the rest gains much. Decoding is the same."""

@@ -18,7 +18,7 @@ from bitsback.kinds.base import Images, Lot, Shape
 class Filtered:
     """The coder. Takes any images."""
 
-    tag, id, name, learns, pace = 6, "", "filtered", False, 1 << 24
+    tag, id, name, learns, starts, pace = 6, "", "filtered", False, False, 1 << 24
 
     def accepts(self, shape: Shape, dtype: DTypeLike, levels: int | None = None) -> bool:
         return np.dtype(dtype) in (np.uint8, np.uint16)

@@ -20,7 +20,7 @@ from bitsback.kinds.jpeg.layout import Layout as Layout
 class Jpeg:
     """The coder. Takes blocks of coefficients, if they begin with what says whose they are."""
 
-    tag, id, name, learns, pace = 5, "", "jpeg", False, PACE
+    tag, id, name, learns, starts, pace = 5, "", "jpeg", False, False, PACE
 
     def accepts(self, shape: Shape, dtype: DTypeLike, levels: int | None = None) -> bool:
         return tuple(shape) == (8, 8, 1) and np.dtype(dtype) == np.uint16 and levels is None

@@ -12,7 +12,7 @@ from bitsback.kinds.base import Images, Shape
 class Plain:
     """The coder: C order, little-endian."""
 
-    tag, id, name, learns, pace = 0, "", "plain", False, 1 << 24
+    tag, id, name, learns, starts, pace = 0, "", "plain", False, False, 1 << 24
 
     def accepts(self, shape: Shape, dtype: DTypeLike, levels: int | None = None) -> bool:
         return True

@@ -17,7 +17,9 @@ stack chooses which of those left is pushed next, and gets these bits back when 
 A payload is: the primer's bits, 128 more if the images are sorted, and the number of runs in the schedule (one byte
 each); the runs, a byte for the kind of step (log2 of its size, or 255 for a primed one) and a byte for how often; then
 the stack, of eight lanes if the images have :data:`MANY_SAMPLES` samples or more, else of one. Images left by the runs
-form groups of the largest size and a last, smaller one.
+form groups of the largest size and a last, smaller one. With few latents one primed image is enough, and every group
+can be twice as large as the one before: this schedule goes without saying (:func:`_usual`), which is most of what the
+start of a short chain would cost.
 """
 
 from __future__ import annotations
@@ -83,44 +85,64 @@ def encode(model: Links, images: Images) -> bytes:
 
     The bytes depend on the model and the images only.
     """
-    stack = Stack(_lanes(images.size))
     primer_bits = _cheapest_primer(model, images[-1:])
-    rest: _Rest = _Shelf(images) if _is_sorted(images) else _Row(images)
+    largest = model.group.bit_length() - 1
+    usual = _usual(len(images), largest)
+    try:
+        rest, stack = _rest(images), Stack(_lanes(images.size))
+        for size, times in _schedule(usual, len(images), model.group):
+            for _ in range(times):
+                _push(model, images, rest, stack, size, primer_bits)
+        return bytes([primer_bits | SORTED * rest.sorted, 0]) + stack.pack()
+    except EmptyStackError:
+        rest, stack = _rest(images), Stack(_lanes(images.size))
+    runs, stack = _greedy(model, images, rest, stack, primer_bits)
+    if len(runs) > 2 * MAX_RUNS:
+        raise FormatError("the schedule of a chain is too irregular to store")
+    return bytes([primer_bits | SORTED * rest.sorted, len(runs) // 2]) + runs + stack.pack()
+
+
+def _push(model: Links, images: Images, rest: _Rest, stack: Stack, size: int, primer_bits: int) -> None:
+    """A step, of one primed image if ``size`` is 0; EmptyStackError if the stack cannot lend what it takes."""
+    if size:
+        chosen = rest.choose(stack, size)
+        model.codec(size).push(stack, images[chosen])
+    else:
+        chosen = rest.last()
+        model.primer(primer_bits).push(stack, images[chosen])
+    rest.take(chosen)
+
+
+def _greedy(model: Links, images: Images, rest: _Rest, stack: Stack, primer_bits: int) -> tuple[bytes, Stack]:
+    """Push all images, at each step as many as the stack can carry: the runs, and the stack."""
     largest = model.group.bit_length() - 1
     steps: list[int] = []
-    left = len(images)
-    level = -1
+    left, level = len(images), -1
     while left:
         for attempt in range(min(level + 1, largest), -1, -1):
-            size = 1 << attempt
             # In full swing the remainder is one smaller group
-            take = min(left, size) if attempt == largest else size
-            if take > left:
+            size = min(left, model.group) if attempt == largest else 1 << attempt
+            if size > left:
                 continue
             before = stack.copy() if rest.sorted else stack
             try:
-                chosen = rest.choose(stack, take)
-                model.codec(take).push(stack, images[chosen])
+                _push(model, images, rest, stack, size, primer_bits)
             except EmptyStackError:
                 stack = before
                 continue
-            rest.take(chosen)
             steps.append(attempt)
             level = attempt
-            left -= take
+            left -= size
             break
         else:
-            model.primer(primer_bits).push(stack, images[rest.last()])
-            rest.take(rest.last())
+            _push(model, images, rest, stack, 0, primer_bits)
             steps.append(PRIMED)
             left -= 1
     while steps and steps[-1] == largest:
         steps.pop()
     counted = [(step, len(list(same))) for step, same in groupby(steps)]
     runs = [(step, min(count - done, 255)) for step, count in counted for done in range(0, count, 255)]
-    if len(runs) > MAX_RUNS:
-        raise FormatError("the schedule of a chain is too irregular to store")
-    return bytes([primer_bits | SORTED * rest.sorted, len(runs)]) + bytes(b for run in runs for b in run) + stack.pack()
+    return bytes(b for run in runs for b in run), stack
 
 
 def decode(model: Links, payload: bytes, count: int) -> Images:
@@ -135,7 +157,8 @@ def decode(model: Links, payload: bytes, count: int) -> Images:
     primer_bits, runs = payload[0] & ~SORTED, payload[2 : 2 + 2 * payload[1]]
     if not 1 <= primer_bits <= model.latent_bits:
         raise FormatError("a payload's primer is not one of the model's")
-    schedule = _schedule(runs, count, model.group)
+    largest = model.group.bit_length() - 1
+    schedule = _schedule(runs or _usual(count, largest), count, model.group)
     if payload[0] & SORTED and count > MAX_SORTED:
         raise FormatError("a payload has more sorted images than there may be")
     shelf: list[bytes] = []
@@ -156,6 +179,22 @@ def decode(model: Links, payload: bytes, count: int) -> Images:
         for image, key in zip(images, shelf, strict=True):
             image[:] = np.frombuffer(key, np.uint8).reshape(model.shape)
     return images
+
+
+def _usual(count: int, largest: int) -> bytes:
+    """The runs of a chain of so many images that says nothing of its runs: a primed image, then groups of 1, 2, 4, ...
+    while that many are left, each half as large as the largest at most.
+
+    >>> list(_usual(9, 6))
+    [255, 1, 0, 1, 1, 1, 2, 1]
+    """
+    runs, left = [PRIMED, 1], count - 1
+    for level in range(largest):
+        if left < 1 << level:
+            break
+        runs += [level, 1]
+        left -= 1 << level
+    return bytes(runs)
 
 
 def _schedule(runs: bytes, count: int, group: int) -> list[tuple[int, int]]:
@@ -205,6 +244,10 @@ class _Rest(Protocol):
 
     def take(self, chosen: slice | list[int]) -> None:
         """Take away what was chosen."""
+
+
+def _rest(images: Images) -> _Rest:
+    return _Shelf(images) if _is_sorted(images) else _Row(images)
 
 
 class _Row(_Rest):

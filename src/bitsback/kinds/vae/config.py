@@ -44,6 +44,7 @@ class VAEConfig(ModelConfig, frozen=True, forbid_unknown_fields=True, omit_defau
     """
 
     TAG: ClassVar[int] = 3
+    STARTS: ClassVar[bool] = True
 
     latents: int
     latent_bits: int
