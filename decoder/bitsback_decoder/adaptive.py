@@ -415,17 +415,28 @@ class Regressed:
         def v(dy, dx):
             return self.at(self.L, c, i, y + dy, x + dx)
 
-        pairs = [((0, -2), (0, -1)), ((-1, 0), (0, -1)), ((-1, -1), (0, -1)), ((-1, 1), (-1, 0)), ((-1, -2), (-1, -1))]
-        pairs += [((-1, 2), (-1, 1)), ((-2, 0), (-1, 0)), ((-2, -1), (-1, -1)), ((-2, 1), (-1, 1))]
-        f = [v(*a) - v(*b) if y + min(a[0], b[0]) >= 0 else 0 for a, b in pairs]
+        def plane(d):
+            w, n, nw = (self.at(self.L, d, i, y + dy, x + dx) for dy, dx in ((0, -1), (-1, 0), (-1, -1)))
+            return w + (n - nw if y else 0), n - nw if y else 0
+
+        w, ww = v(0, -1), v(0, -2)
+        n, nw, ne, nww, nee = (v(-1, dx) for dx in (0, -1, 1, -2, 2))
+        nn, nnw, nne = (v(-2, dx) for dx in (0, -1, 1))
+        f = [w - ww, *[0] * 8]
+        if y:
+            f[:6] = n - nw, w - nw, w - ww - nw + nww, ne - 2 * n + nw, nee - 2 * ne + n, n - 2 * nw + nww
+        if y > 1:
+            f[6:] = n - nn - nw + nnw, ne - nne - n + nn, w - 2 * nw + nnw
+        base, _ = plane(c)
         for k in range(1, self.references + 1):
             a, *rest = (self.L[c].get(place) for place in self.around(i - k, y, x))
-            f += [0] * 5 if i < k else [a - v(0, -1), *(b - a for b in rest)]
+            f += [0] * 5 if i < k else [a - base, *(b - a for b in rest)]
         for d in range(c - 1, max(c - 3, -1), -1):
-            here, w, n = (self.at(self.L, d, i, y + dy, x + dx) for dy, dx in ((0, 0), (0, -1), (-1, 0)))
-            f += [here - w, n - w if y else 0]
+            its, slope = plane(d)
+            f += [self.at(self.L, d, i, y, x) - its, slope]
             if self.references:
-                f.append(self.at(self.L, d, i - 1, y, x) - w if i else 0)
+                f.append(self.at(self.L, d, i - 1, y, x) - its if i else 0)
+        self.base = base
         return f
 
     def sample(self, i, y, x, j, c):
@@ -442,15 +453,15 @@ class Regressed:
             p = held(sum(lower[a, b] * g[b] for b in range(a)) >> 14, 2**24)
             if a < size - 1:
                 g.append(held(64 * f[a] - p, 2**24))
-        w = self.at(self.L, c, i, y, x - 1)
-        guess = min(max(64 * w + p, 0), 64 * (self.N[c] - 1))
+        base = self.base
+        guess = min(max(64 * base + p, 0), 64 * (self.N[c] - 1))
         if self.how >= 4 and c and self.at(self.L, 0, i, y, x) == 0:
             v = (guess + 32) >> 6
             self.put(c, i, y, x, v, 0)
         else:
             spread = min(max(((log(diagonal[-1]) - log(weight) + 192) >> 4) + 10, 0), 31)
             v = self.value(i, y, x, c, guess, spread)
-        return [*f, v - w], p
+        return [*f, v - base], p
 
     def remember(self, c, x, j, f, p):
         d = 2**12 + 12 * abs(64 * f[-1] - p) + sum(a * a for a in f)
@@ -567,12 +578,36 @@ def regressed(data, n, height, width, channels, how):
     return painted(out.reshape(n, height, width, channels), coded.most, coded.how)
 
 
+def counted(data, size, period):
+    """So many bytes, by how often they occurred."""
+    period = period if period <= 16 else 1
+    stack, known, out = Bands(data, 1), {}, bytearray()
+    for at in range(size):
+        stack.begin_row()
+        node = 1
+        while node < 256:
+            chance, seen = known.get((at % period, node), (2**21, 0))
+            p = min(max(chance >> 6, 1), 65535)
+            e = int(stack.slot(16) < p)
+            stack.pop(0 if e else p, p if e else 2**16 - p, 16)
+            chance += ((e * (2**22 - 1) - chance) * (2**17 // (2 * seen + 3))) >> 16
+            known[at % period, node] = chance, min(seen + 1, 1023)
+            node = 2 * node + e
+        out.append(node - 256)
+    stack.end()
+    assert not data
+    return bytes(out)
+
+
 def serial(variant, body, shape, size):
     if variant >> 4 == 1:
         body = lzma.decompress(body, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 22}])
     elif variant >> 4 == 2:
         body = zlib.decompress(body, -15)
     n, height, width, channels = shape
+    if variant >> 4 == 3:
+        assert variant == 0x30
+        body = counted(list(body), n * height * width * channels * size, channels * size)
     if variant & 8:
         low, high = (int.from_bytes(body[at : at + size], "little") for at in (0, size))
         rows = np.frombuffer(body[2 * size :], np.uint8).reshape(n * height, -1)

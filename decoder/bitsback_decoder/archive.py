@@ -419,13 +419,17 @@ def front_of(source):
 
 def step_of(source):
     (what,) = source.take(1)
-    assert what in (1, 2, 3, 4)
+    assert what in (1, 2, 3, 4, 5)
     if what in (2, 3):
         return what, None
     if what == 4:
         (how,) = source.take(1)
         assert how in (1, 2, 65, 129, 130)
         return what, (how >> 6, how & 3)
+    if what == 5:
+        down, across = source.varints(2)
+        assert 1 <= down <= 255 and 1 <= across <= 255
+        return what, (down, across)
     tables = [ascending(source.varints(source.varint())) for _ in range(source.varint())]
     assert all(tables)
     return what, tables
@@ -441,6 +445,8 @@ def followed(step, channels, sample_bytes):
         return 1, sample_bytes
     if what == 4:
         return 1, tables[1]
+    if what == 5:
+        return channels, sample_bytes
     assert len(tables) in (1, channels) and max(map(max, tables)) < 256**sample_bytes
     return channels, 1 if max(map(len, tables)) <= 256 else 2
 
@@ -453,6 +459,8 @@ def undone(step, image, sample_bytes):
         image = np.asarray(image).astype(np.int64)
         image[..., [0, 2]] = (image[..., [0, 2]] + image[..., 1:2] - modulus // 2) % modulus
         return image
+    if what == 5:
+        return np.asarray(image).repeat(tables[0], axis=0).repeat(tables[1], axis=1)
     out = np.empty(image.shape, np.int64)
     for channel in range(image.shape[2]):
         table = np.array(tables[channel if len(tables) > 1 else 0])
@@ -472,8 +480,12 @@ def block_of(source, payload, names, fronts, models):
     coded = [(channels, sample_bytes)]
     for step in steps:
         coded.append(followed(step, *coded[-1]))
+        if step[0] == 5:
+            down, across = step[1]
+            assert not any(height % down or width % across for height, width, _ in lots)
+            lots = [(height // down, width // across, n) for height, width, n in lots]
     model = models[names[which - 1]] if which else None
-    assert all(what < 3 for what, _ in steps[:-1])
+    assert not any(what in (3, 4) for what, _ in steps[:-1])
     if steps and steps[-1][0] == 4:
         (_, (own, _)), source = steps.pop(), Bytes(payload.take(size))
         images = coloured(kind, source, lots, own, *coded[-2:], model)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from bitsback.archive import front
 from bitsback.archive.fields import Cursor
-from bitsback.archive.front import Colours, Form, Less, Levels, Planes, apply, candidates, forms, undo
+from bitsback.archive.front import Colours, Enlarged, Form, Less, Levels, Planes, apply, candidates, forms, undo
 from bitsback.errors import FormatError
 from bitsback.kinds.base import Images, Lot
 from bitsback.kinds.lots import lots_of
@@ -90,6 +90,35 @@ def test_channels_apart(before: front.Front) -> None:
     assert front.read(Cursor(front.encode(before))) == before
     with pytest.raises(FormatError, match="another step"):
         forms((*before, Less()), form)
+
+
+@settings(deadline=None)
+@given(dtypes, st.integers(1, 5), st.integers(1, 5), st.integers(0, 99))
+def test_enlarged_images_come_back(dtype: type, down: int, across: int, seed: int) -> None:
+    """They are found to be, and are coded as what was enlarged."""
+    rng = np.random.default_rng(seed)
+    small = [rng.integers(0, 9, (2, 5, 7, 3)).astype(dtype), rng.integers(0, 9, (1, 4, 3, 3)).astype(dtype)]
+    lots = [images.repeat(down, axis=1).repeat(across, axis=2) for images in small]
+    before = front.enlarged(lots)
+    assert before == ((Enlarged(down, across),) if max(down, across) > 1 else ())
+    form = Form(3, np.dtype(dtype).itemsize)
+    assert front.read(Cursor(front.encode((Enlarged(down, across),)))) == (Enlarged(down, across),)
+    for steps in (before, (*before, Planes()), (*before, Colours(False, 2))):
+        payload = front.encode_behind(steps, CODER, lots)
+        assert all(map(np.array_equal, front.decode_behind(steps, CODER, payload, lots_of(lots), form), lots))
+    assert front.encode_behind(before, CODER, lots) == front.encode_behind((), CODER, small)
+
+
+def test_enlarged_images_have_multiples_of_a_size() -> None:
+    blank = np.zeros((1, 700, 6, 1), np.uint8)
+    assert front.enlarged([blank]) == (Enlarged(175, 6),)
+    assert front.enlarged([blank, blank[:, :300]]) == (Enlarged(100, 6),)
+    assert front.enlarged([blank[:, :, :1], blank[:, :77, :1]]) == (Enlarged(7, 1),)
+    with pytest.raises(FormatError, match="another size"):
+        front.decode_behind((Enlarged(2, 2),), CODER, bytes(3), [Lot(1, (4, 3, 1))], Form(1, 1))
+    for bad in (varint(0) + varint(1), varint(1) + varint(256)):
+        with pytest.raises(FormatError, match="enlarged"):
+            front.read(Cursor(varint(1) + b"\5" + bad))
 
 
 def test_steps_that_do_not_fit() -> None:

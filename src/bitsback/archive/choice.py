@@ -141,6 +141,20 @@ class Choice:
     without: str = ""
     """Why there were no models to choose from."""
 
+    def put_behind(self, steps: Front) -> None:
+        """Let all candidates, who were judged by images behind some steps, have these in front of them."""
+        if not steps:
+            return
+
+        def behind(key: Key) -> Key:
+            return key[0], key[1], (*steps, *key[2]), key[3]
+
+        self.ranking = [one._replace(front=(*steps, *one.front)) for one in self.ranking]
+        self.sizes = {behind(key): value for key, value in self.sizes.items()}
+        self.expected = {behind(key): value for key, value in self.expected.items()}
+        self.known = {behind(key): value for key, value in self.known.items()}
+        self.spent = {behind(key): value for key, value in self.spent.items()}
+
     @property
     def used(self) -> float:
         """Seconds that went into payloads of the best, which are coded anyway."""

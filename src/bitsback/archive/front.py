@@ -7,6 +7,7 @@ so that a reader knows what it is about to decode before it decodes it. Layout: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -29,6 +30,9 @@ FRONT_BYTES = 1 << 24
 
 MAX_STEPS = 8
 """Of a front."""
+
+MOST_ENLARGED = 255
+"""How often a pixel is repeated in a direction, at most."""
 
 
 class Form(NamedTuple):
@@ -286,6 +290,41 @@ class Colours:
         return "each image's own colours" if self.own else "colours"
 
 
+@dataclass(frozen=True, slots=True)
+class Enlarged:
+    """Images whose every pixel is repeated, so many times in each direction, are replaced by what was so enlarged."""
+
+    down: int
+    across: int
+
+    OP = 5
+
+    def form(self, form: Form) -> Form:
+        """See :meth:`Levels.form`."""
+        return form
+
+    def apply(self, images: Images) -> Images:
+        """See :meth:`Levels.apply`."""
+        return np.ascontiguousarray(images[:, :: self.down, :: self.across])
+
+    def undo(self, images: Images, form: Form) -> Images:
+        """See :meth:`Levels.undo`."""
+        return images.repeat(self.down, axis=1).repeat(self.across, axis=2)
+
+    def encode(self) -> bytes:
+        return varints([self.down, self.across])
+
+    @classmethod
+    def read(cls, cursor: Cursor) -> Enlarged:
+        down, across = cursor.varints(2)
+        if not (1 <= down <= MOST_ENLARGED and 1 <= across <= MOST_ENLARGED):
+            raise FormatError("images are enlarged by 1 to 255")
+        return cls(down, across)
+
+    def __str__(self) -> str:
+        return f"images enlarged by {self.down} x {self.across}"
+
+
 def _by_frequency(found: colours.Found) -> colours.Found:
     """The most frequent colours first: then high bytes of places are nearly all zero."""
     order = np.argsort(-np.bincount(found.indices, minlength=len(found.table)), kind="stable")
@@ -300,11 +339,11 @@ def _half(images: Images) -> int:
     return 1 << (8 * images.itemsize - 1)
 
 
-Step = Levels | Less | Planes | Colours
+Step = Levels | Less | Planes | Colours | Enlarged
 Front = tuple[Step, ...]
 """Steps in the order in which they are applied."""
 
-_OPS: dict[int, Callable[[Cursor], Step]] = {step.OP: step.read for step in (Levels, Less, Planes, Colours)}
+_OPS: dict[int, Callable[[Cursor], Step]] = {step.OP: step.read for step in (Levels, Less, Planes, Colours, Enlarged)}
 
 
 def forms(front: Front, form: Form) -> list[Form]:
@@ -315,6 +354,16 @@ def forms(front: Front, form: Form) -> list[Form]:
     for step in front:
         out.append(step.form(out[-1]))
     return out
+
+
+def reduced(front: Front, lots: Sequence[Lot]) -> list[Lot]:
+    """Lots as large as they are behind a front; their channels are as before. FormatError if they cannot be."""
+    for step in front:
+        if isinstance(step, Enlarged):
+            if any(height % step.down or width % step.across for _, (height, width, _) in lots):
+                raise FormatError(f"images of another size than {step}")
+            lots = [Lot(n, (height // step.down, width // step.across, c)) for n, (height, width, c) in lots]
+    return list(lots)
 
 
 def apply(front: Front, lots: Sequence[Images]) -> list[Images]:
@@ -376,6 +425,7 @@ def decode_behind(
     """The inverse: lots of images of ``form``. FormatError, and errors of the coder."""
     before, coded = [form, *forms(front, form)][-2:]
     last = front[-1] if front else None
+    lots = reduced(front, lots)
     seen = [Lot(n, (height, width, coded.channels)) for n, (height, width, _) in lots]
     cursor = Cursor(payload)
     if isinstance(last, Colours):
@@ -404,7 +454,7 @@ def _decoded(coder: Coder, payload: bytes, lots: Sequence[Lot], form: Form, thre
 def memory_behind(front: Front, coder: Coder, lots: Sequence[Lot], form: Form, payload: int, threads: int = 1) -> int:
     """Bytes that decoding takes at most, what is decoded included."""
     coded = forms(front, form)[-1]
-    seen = [Lot(n, (height, width, coded.channels)) for n, (height, width, _) in lots]
+    seen = [Lot(n, (height, width, coded.channels)) for n, (height, width, _) in reduced(front, lots)]
     size = sum(n * height * width * form.channels for n, (height, width, _) in lots) * 2
     besides = size * len(front) + FRONT_BYTES + payload if front else 0
     if front and isinstance(front[-1], Colours):
@@ -449,6 +499,9 @@ SELDOM = 64
 LOOKED = 1 << 12
 """Pixels that are enough to see that an image has many colours."""
 
+LINES = 16
+"""Rows, or columns, that are compared at a time to see whether images are enlarged."""
+
 SPARSE = 15 / 16
 """Levels in use, of those up to the largest, that are few enough for ranks to be tried."""
 
@@ -472,6 +525,26 @@ def candidates(lots: Sequence[Images], levels: tuple[int, int] | None = None, fe
     tables = [tuple(map(int, np.flatnonzero(channel))) for channel in used]
     ranks = Levels((tables[0],) if len(set(tables)) == 1 else tuple(tables))
     return [whole, (ranks,), *(whole + front for front in coloured)]
+
+
+def enlarged(lots: Sequence[Images]) -> tuple[Enlarged, ...]:
+    """What images were enlarged by, if they were: what divides all places of rows, and columns, that differ from the
+    one before."""
+    repeats = []
+    for axis in (1, 2):
+        found = math.gcd(*(images.shape[axis] for images in lots))
+        for image in (image for images in lots for image in images):
+            if found == 1:
+                break
+            lines = image.swapaxes(0, axis - 1)
+            for start in range(1, len(lines), LINES):
+                before, here = lines[start - 1 : start + LINES - 1], lines[start : start + LINES]
+                edges = np.flatnonzero((here != before[: len(here)]).any(axis=(1, 2))) + start
+                found = math.gcd(found, *map(int, edges))
+                if found == 1:
+                    break
+        repeats.append(max(step for step in range(1, MOST_ENLARGED + 1) if found % step == 0))
+    return (Enlarged(*repeats),) if max(repeats) > 1 else ()
 
 
 def few_colours(images: Images) -> bool:
@@ -534,6 +607,7 @@ def _used(lots: Sequence[Images]) -> NDArray[np.bool] | None:
 
 __all__ = [
     "Colours",
+    "Enlarged",
     "Form",
     "Front",
     "Less",
@@ -547,11 +621,13 @@ __all__ = [
     "encode",
     "encode_behind",
     "encode_seen",
+    "enlarged",
     "few_colours",
     "form_of",
     "forms",
     "memory_behind",
     "read",
+    "reduced",
     "see",
     "undo",
 ]

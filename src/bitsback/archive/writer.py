@@ -103,10 +103,10 @@ class _Batch:
 
 
 class _Blocks(Sequence[list[Images]]):
-    """The images of blocks, put together when they are asked for."""
+    """The images of blocks, put together when they are asked for, behind the first steps of a front."""
 
-    def __init__(self, batch: _Batch, blocks: list[Group]) -> None:
-        self._batch, self.blocks = batch, blocks
+    def __init__(self, batch: _Batch, blocks: list[Group], before: Front) -> None:
+        self._batch, self.blocks, self._before = batch, blocks, before
 
     def __len__(self) -> int:
         return len(self.blocks)
@@ -117,8 +117,8 @@ class _Blocks(Sequence[list[Images]]):
     def __getitem__(self, number: slice) -> list[list[Images]]: ...
     def __getitem__(self, number: int | slice) -> list[Images] | list[list[Images]]:
         if isinstance(number, slice):
-            return [self._batch.images(block) for block in self.blocks[number]]
-        return self._batch.images(self.blocks[number])
+            return [self[place] for place in range(*number.indices(len(self)))]
+        return front.apply(self._before, self._batch.images(self.blocks[number]))
 
 
 class Writer:
@@ -329,16 +329,19 @@ class Writer:
         def one(job: tuple[Group, tuple[list[Coder], str]], threads: int) -> Choice:
             begun = time.perf_counter()
             group, (coders, why) = job
-            lots = batch.images(group)
-            fronts = [()] if group.key.coefficients else front.candidates(lots, group.key.levels, group.key.few)
+            lots, key = batch.images(group), group.key
+            before: Front = () if key.coefficients else front.enlarged(lots)
+            lots = front.apply(before, lots)
+            fronts = [()] if key.coefficients else front.candidates(lots, key.levels, key.few)
             sound = [coder for coder in coders if id(coder) not in broken]
-            offers = [Candidate(coder, before) for before in fronts for coder in sound if _fits(coder, before, lots)]
-            cut = partial(self._blocks, batch, group)
-            if group.key.coefficients:
+            offers = [Candidate(coder, step) for step in fronts for coder in sound if _fits(coder, step, lots)]
+            cut = partial(self._blocks, batch, group, before)
+            if key.coefficients:
                 choice = choose_by_block(lots, offers, cut, threads)
             else:
                 choice = choose(lots, offers, cut, self._settings.effort, threads)
-            choice.fallback = fronts[0]
+            choice.put_behind(before)
+            choice.fallback = (*before, *fronts[0])
             choice.why, choice.without = (why, "") if why in (_ASKED, _COEFFICIENTS) else ("", why)
             tried.append((time.perf_counter() - begun, choice.used))
             return choice
@@ -350,13 +353,15 @@ class Writer:
         self._weigh_models(groups, choices)
         return choices
 
-    def _blocks(self, batch: _Batch, group: Group, candidate: Candidate) -> _Blocks:
-        """A group cut into blocks as a candidate would have them."""
-        pace = candidate.coder.pace
-        if candidate.front and isinstance(candidate.front[-1], front.Colours):
+    def _blocks(self, batch: _Batch, group: Group, before: Front, candidate: Candidate) -> _Blocks:
+        """A group cut into blocks as a candidate would have them that looks at images behind ``before``."""
+        steps, pace = (*before, *candidate.front), candidate.coder.pace
+        if steps and isinstance(steps[-1], front.Colours):
             pace *= group.key.channels  # of which one is coded
-        samples = self._settings.block or candidate.block or pace
-        return _Blocks(batch, plan.split(group, samples))
+        samples = candidate.block or pace
+        for step in steps:
+            samples *= step.down * step.across if isinstance(step, front.Enlarged) else 1
+        return _Blocks(batch, plan.split(group, self._settings.block or samples), before)
 
     def _coders(self, group: Group) -> tuple[list[Coder], str]:
         """What may be tried on such images; and, if there is no choice, why not."""
@@ -413,7 +418,7 @@ class Writer:
             coders = [one.coder for one in ranking if one.front == best.front]
             coders += [ADAPTIVE] if not {ADAPTIVE, QUICK} & set(coders) else []
             known = choice.known.get(best.key, {})
-            blocks = self._blocks(batch, group, best).blocks
+            blocks = self._blocks(batch, group, (), best).blocks
             jobs += [(number, block, best.front, coders, known.get(place)) for place, block in enumerate(blocks)]
             self._report.warnings += choice.warnings
 

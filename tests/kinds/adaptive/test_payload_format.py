@@ -114,6 +114,12 @@ def test_long_images_have_bands():
     assert not stack.data
 
 
+@pytest.mark.parametrize(("channels", "dtype"), [(3, np.uint8), (1, np.uint16), (9, np.uint16)])
+def test_counted_payloads(channels, dtype):
+    images = picture(2, channels, dtype, (5, 9))
+    agrees(encode_as(images, 0x30), images)
+
+
 def test_variants_of_variants():
     colours = picture(1, 3, np.uint8, (12, 12)) // 64 * 60
     for images in (colours, colours.astype(np.uint16) * 257):

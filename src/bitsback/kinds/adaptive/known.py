@@ -89,29 +89,28 @@ KNOWN: dict[str, tuple[Known, ...]] = {
             (2, 8, 11, 3),
             "uint8",
             0x5A,
-            "TK@q>1p@%eip{hDa}>+qPhn1%q(XdcJv|O3Lr&lieBd>1JF2+3evwH=(|d0A05-yA+FXVTt1$=(tvl7#$B~v7hK4f8T++Q<s+<gyK5"
-            "MqRDyz3V&J?*EJxnA&s-xjHG6)D!Sta-Pq~PQ8Rq^zDW6@0`%ZE$If2b4#+#E(CP(Vq`6L4Qq(NGlLgDWv3kYp{?5rqX6E<I9R{<C0"
-            "&$a5of4f_mZv&KNZ(C4)+v#3XbIgwU^=Jftz<s6wjFUOgOW#!SL#IDZn+VXXV<4u5TLr~Oy|6;62yd<wBQz`fbR=@+(CVku+vKP^y{"
-            "yRZ#x~g^I0PPH}4Yu6_<r{X1^^I0ZFA(CSlqL-fs)eIGOM!kyWXT$V",
+            "TK@q>4gvse1^@s6L_e`j*#z<dER3O$d3g1_MC7@N@s~68v-b<e>OP2DdwnF|n*$Va7A4G5cm0}kYEKU(0XX^lKu?=61*RDu1VWC5BD"
+            "k6<H|1n+xmNX^PUpbGtAmX3Q=&S&3I(uQL440;GTeG2A!O@4UMzlNl!O963Rig@^@-jflNABxR!w$dhtAw4{wjHXiI1{KetEPZPWTD"
+            "`n*yTa#I!FcQR}_b2FBla<KDxs>bp-7d)wh^`kb%GS4vCYM6CyKR!F9rcfrM`Fr89J!U7@1UqnmECef#NZ1yRo8hWC|PI<M1-qzSFl"
+            "3TT$&SU{!juz8b@e~CC2V`Wv&fZB~boL#yEY}GDS7!ranwcXAX$t_{",
         ),
         Known(
             (1, 9, 12, 4),
             "uint8",
             0x55,
-            "RsR7dyWvK40RR91cCQDl4*-2iCki;b*&(UG<>4+7tHP}-4BE_5cgBXuQC<&c672MtO6!_peui$BfxV?8zo@otsrJSOJ#p&nEoQ;v@M"
-            "QZOnpr|=hK2P=FAzwl&vek#EDqh^Yll$5!dYCkGF;Eb1ptX?s8C`&dOW*<NlXv4Nt6fw3J{*CjNXS1Zf4_T+2QZ&w{>=+6|YjlPCq3"
-            "R",
+            "RsR7c4q)bAr~m)}-z#NqR|`19bA9HpclMV19WV%^D<Q8ah2OG(be?IXv#ST#xLMf1Yykn~*BO|Ug28Ho?}=cNvt#~<BzvEk>%Fivag"
+            "9hv-p1+Ux*e_K2psrK@btp;8e@W7j!?fF)q!K(Co#K<x3-*)ErPe}94$yMgG?<c;uQwGpwg_MkS6H9u)PJSAY<7?H`2Zw7EaGS",
         ),
         Known(
             (3, 10, 9, 1),
             "uint16",
             0x60,
-            "V2RZNb#;MACsgnV0N-_(GBK(A*z5%7uT0We?=Q%~&(N|(L)|*y_g`2Ldso1voLhE8<9f}WBcAKUkEfPydFyK(p&g3<eIrx;>kcAQgP"
-            "BjyWa4D%E_0A%tofG<Re=F4*_e>=c#u$ljX8{`-sV)=2kdG>fIEPIUgFI2p9Ee{g#pW<gATF|0@=ThhaXU(o{XsdzE}4UA$ThdaCL("
-            "3RHw8h^cO+$%P&?W(tI8V8^#m@;itwS05k_VUYi|*0X(?9FDGN$gA=(;#(;Wy(zf?K&WnB(S7V)h1jnxmXz(|MY+KxU;nCP<#Vy5tN"
-            "`zzIGq3#OakF*&CHm+(<l$exr>^h{2%dTVG`xs5FsRY@WJ<^&j5<r@&ZMuvd_J`E;S*e!WB!mnec-<&nXOw|>D6cYM1hJ~Eb7KIu(Q"
-            "yc7&o|zplvxOV@9%nB^Jqlmt%B-P`^?@_?|28fh@Vl2s=l_b1$DSo1X+_hW&UVzHg&U*(P4IWT`gA-ysMl;JN)9PI{6C`u;0z@;TKx"
-            "qtFn_Sn|2H1hl4|p>HN-eBJK`x*wQ=w^84~*}-HsYxoPfan*Am*GyZ9gYwOCoM6fSmuOjXmVi7;WEmNzE2UsOo3w9oEC",
+            "V2RZNak6dvA%wUG0L|su_R{Y9EKmirzg6gjt2u{Vdww%BlY+iB3Xlpn*Rr?pOqCaN@cri-qmF8`77G~U8`?w$QNA%aO+g<4>8tj_OH"
+            "c~mD2wG33#_TsykJ%^v=YQOrN7mV(e&}Ol1q74U_GyzLTc=O2xQ|>ry*E_O39<-rX^cBI#pP1D_h>vSX;;J)sD>acj>adHgCJ5dO_w"
+            "Kgp!ExB^C}PkH?;!m%JKIqY;-O?(ASKEm!|L6V2<Ua%1exZ5W!0w$925nZB~~CwYpRpGe(tL51qi)k;XN({cGS{wCda_C=2OZARqw0"
+            "_bmON_3egk?cUtlpaR;*CbtlC@F9UdDaz^3WFv@F~)Ohfe8mM*cu97?;75m50=*s;FFt}9z;vZd$pUw(ICBUH;z&g;xfX`%;&lWy3H"
+            "h&BZfp1L8Pn(#%OJu9==l4hJ%(5A$BovG?}KZl81J;O#$rH4_bT9tiz1HR`U{IdNJxd0;%$?t-Z4~fS&?CZwuk`?7zS24ORJ+V<++4"
+            "!~7)?v@5QXO+xaTWjY3wBVRbYbc0SJM{zXSZ2(cFuOf#!o0>>tv|D>an2F8Obh?cy66$URxc",
         ),
     ),
     "mixing": (
@@ -121,6 +120,24 @@ KNOWN: dict[str, tuple[Known, ...]] = {
             0x80,
             "fC3k&^BZ4YCy;Jg<M~Rmp{m6;d7dc753Qb=<yVbMR`ssVbHSTI`yMg&OnvN1t3ST~^dXyz&s2z2umESUm>%Sx4u{~YvrNbqx_gK6qM"
             "X1@hKaykP8iHTh`m(Kx~68*YqLl",
+        ),
+    ),
+    "counted": (
+        Known(
+            (2, 5, 9, 3),
+            "uint8",
+            0x30,
+            "FhhIA|J6D!>@M^Y6DHigu|os`T<s(rEMWm%obuwOyO7Z^if08BEPgG-vG`^%u=uC&hd8FMDUE80%XZ+zv6Z4TYIy!<C~D|zwI|zF"
+            "ByQ$Hgu)UxCki9&tD!#iM?;_IuUApLqrIDuFMZ)?G8YU|w5~{$&g?l38T#m{(PIA)a3aLDVJ0Ufb|npfCw>o8<5^*Ah|8Xe=x4e$"
+            "-2^dMHhgEjqfE_`Eom6{Kr=<azjh5DbC)~8z@-}tPOo<EJ&kn(=-|W1FXn|F(a?)_?RT*&+ofFwyYL1hzCm-0F=xQz1XB##@HhP$"
+            "g~|1nL@km3lM6?4@MkWD7amM>10o$MnQM*l;HH<WD7u-`s%`",
+        ),
+        Known(
+            (1, 6, 8, 1),
+            "uint16",
+            0x30,
+            "Fc-?F|IaG|001$$c%oNX-4XZn<d~V95MURJ<*_;gv)(J|+ryfQ$92{P%THl7du4&RRLC;fTnVx1N3ZOy2tl}@sZz-qTtM(*3es0|"
+            "6|ULfkDc`DhQN5;zu`gK`<Ua?|I`",
         ),
     ),
     "median uint8": (
@@ -200,6 +217,8 @@ def group(tag: int, dtype: np.dtype[Any]) -> str:
         return "smooth"
     if tag & 0xC0 == 0x80:
         return "mixing"
+    if tag & 0x30 == serial.COUNTED:
+        return "counted"
     return f"median {dtype}" if tag < 0x40 and tag & serial.MEDIAN else "general"
 
 

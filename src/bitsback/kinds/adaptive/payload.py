@@ -2,7 +2,7 @@
 
 A payload is a tag byte and a body. The tag says how the images were coded:
 
-    0x00-0x2F   serial    samples or residuals in a row, and a general compressor: :mod:`.serial`
+    0x00-0x3F   serial    samples or residuals in a row, and a general compressor: :mod:`.serial`
     0x40-0x47   smooth    predictions that learn, for photos and measurements: :mod:`.smooth`
     0x50-0x67   regressed least squares, in the light of earlier images: :mod:`.regressed`
     0x80        mixing    counted contexts and repeats, for drawn images of one channel: :mod:`.mixing`
@@ -83,6 +83,9 @@ _APART = 0.9
 _MAYBE = 0.7
 """Lots that take less than this part shape by shape of what they take as drawings together, on some of the shapes, are
 no drawings; and those that take more than all of it are: from all shapes drawings learn more yet."""
+
+_CURVE, _NEARER = 1 << 10, 0.7
+"""Up to so many colours are put in an order in which near ones are neighbours, if pixels are then so much nearer."""
 
 _MIXED_LEVELS = 1 << 12
 """Grey images of more values than this are not drawn."""
@@ -423,9 +426,34 @@ def _forms(images: Images) -> Iterator[_Form]:
         if tag == LEVELS and not _sparse(found.table):
             continue
         shape = (count, height, width, 1) if tag == PALETTE else images.shape
+        found = _along(found, width) if tag == PALETTE else found
         said = _smallest_table(found.table[None, None])
         prefix = bytes([tag]) + varint(len(found.table)) + varint(len(said)) + said
         yield _Form(prefix, found.indices.reshape(shape))
+
+
+def _along(found: colours.Found, width: int) -> colours.Found:
+    """Colours in another order, if then pixels are nearer to those to their left: as in maps of heat, whose colours
+    are a curve."""
+    if not 2 < len(found.table) <= _CURVE:
+        return found
+    place = np.empty(len(found.table), found.indices.dtype)
+    order = _curve(found.table)
+    place[order] = np.arange(len(order))
+    along = place[found.indices]
+    steps = [int(np.abs(np.diff(one.reshape(-1, width).astype(np.int32))).sum()) for one in (along, found.indices)]
+    return colours.Found(found.table[order], along) if steps[0] < _NEARER * steps[1] else found
+
+
+def _curve(table: Images) -> NDArray[np.int64]:
+    """A short way through colours (colours, channels): each is put in where it makes the way least longer."""
+    wide = table.astype(np.int64)
+    path = [0]
+    for number in range(1, len(wide)):
+        to = np.abs(wide[path] - wide[number]).sum(axis=1)
+        steps = np.abs(np.diff(wide[path], axis=0)).sum(axis=1)
+        path.insert(int(np.concatenate([to[:1], to[1:] + to[:-1] - steps, to[-1:]]).argmin()), number)
+    return np.array(path)
 
 
 class _FormOfLots(NamedTuple):
@@ -466,6 +494,7 @@ def _sparse(levels: Images) -> bool:
 def _variants(images: Images, sample: Images) -> Iterator[int]:
     """Tags of the variants that may pay."""
     yield serial.LZMA
+    yield serial.COUNTED
     if images.size <= 1 << 12:
         yield from (0, serial.DEFLATE)
     low, high = images.min(), images.max()

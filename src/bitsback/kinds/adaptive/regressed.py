@@ -52,6 +52,7 @@ _NODES, _ENERGIES, _SPREADS, _TEXTURES = 1 << DEPTH, 88, 32, 256
 _CONTEXTS, _INPUTS = 4, 7
 _WEIGHT_ROWS = 8
 _BIAS = 20
+_MOST_SEEN = 255
 PRECISION = 24
 _TOTAL = 1 << PRECISION
 _WHOLE = 1 << 32
@@ -111,6 +112,11 @@ def splits() -> NDArray[np.int64]:
     return np.array([0, *(logits[share - 1] for share in shares)], np.int64)
 
 
+@cache
+def _rates() -> NDArray[np.int64]:
+    return 131072 // (2 * np.arange(_MOST_SEEN + 1, dtype=np.int64) + 3)
+
+
 class Job(NamedTuple):
     """Images, and what is learned from them."""
 
@@ -130,6 +136,8 @@ class Job(NamedTuple):
     logistic: NDArray[Any]
     logits: NDArray[np.int64]
     splits: NDArray[np.int64]
+    rates: NDArray[np.int64]
+    """(answers seen,): how far an answer moves a probability, in 2^-16."""
 
 
 class Block(NamedTuple):
@@ -231,7 +239,7 @@ def _gather(job, block, c):  # type: ignore[no-untyped-def]
     size = 0
     for lane in range(LANES):
         p = c * plane + block.position[lane]
-        block.bases[lane] = job.planes[p - 1]
+        block.bases[lane] = _plane(job.planes, p, job.grid.stride, block.row[lane])
         size = _neighbours(job, block.row[lane], lane, p)
         for k in range(job.references.shape[1]):
             size = _elsewhere(job, lane, c * plane, block.others[k, lane], block.bases[lane], size)
@@ -241,20 +249,30 @@ def _gather(job, block, c):  # type: ignore[no-untyped-def]
 
 
 @helper
+def _plane(planes, p, stride, row):  # type: ignore[no-untyped-def]
+    """What a plane through the neighbours is at a place: the base of what is regressed. So regressors are small where
+    images are smooth, all but two of them, however steep these are."""
+    return planes[p - 1] + (planes[p - stride] - planes[p - stride - 1] if row > 0 else 0)
+
+
+@helper
 def _neighbours(job, row, lane, p):  # type: ignore[no-untyped-def]
-    """Above the image is what is left of the pixel, or where that is nearer, above it."""
+    """How steep it is, and how that changes from one place to the next; in the first row what is left of the pixel."""
     planes, f, stride = job.planes, job.squares.f, job.grid.stride
-    w = planes[p - 1]
-    f[0, lane] = planes[p - 2] - w
-    for k in range(1, OWN):
+    w, ww = planes[p - 1], planes[p - 2]
+    for k in range(OWN):
         f[k, lane] = 0
-    if row > 0:
-        n, nw, ne = planes[p - stride], planes[p - stride - 1], planes[p - stride + 1]
-        f[1, lane], f[2, lane], f[3, lane] = n - w, nw - w, ne - n
-        f[4, lane], f[5, lane] = planes[p - stride - 2] - nw, planes[p - stride + 2] - ne
+    if row == 0:
+        f[0, lane] = w - ww
+    else:
+        n, nw, ne, nww = planes[p - stride], planes[p - stride - 1], planes[p - stride + 1], planes[p - stride - 2]
+        f[0, lane], f[1, lane] = n - nw, w - nw
+        f[2, lane], f[3, lane] = w - ww - nw + nww, ne - 2 * n + nw
+        f[4, lane], f[5, lane] = planes[p - stride + 2] - 2 * ne + n, n - 2 * nw + nww
         if row > 1:
-            p -= 2 * stride
-            f[6, lane], f[7, lane], f[8, lane] = planes[p] - n, planes[p - 1] - nw, planes[p + 1] - ne
+            nn, nnw = planes[p - 2 * stride], planes[p - 2 * stride - 1]
+            f[6, lane], f[7, lane] = n - nn - nw + nnw, ne - planes[p - 2 * stride + 1] - n + nn
+            f[8, lane] = w - 2 * nw + nnw
     return OWN
 
 
@@ -276,14 +294,13 @@ def _elsewhere(job, lane, plane, at, base, size):  # type: ignore[no-untyped-def
 
 @helper
 def _channel(job, block, lane, plane, size):  # type: ignore[no-untyped-def]
-    """A channel that was coded before: here, above, and in the reference, less what is to the left."""
+    """A channel that was coded before, here and in the reference, less a plane; and how steep that is."""
     planes, f, stride = job.planes, job.squares.f, job.grid.stride
     p, at = plane + block.position[lane], block.others[0, lane]
-    w = planes[p - 1]
-    f[size, lane] = planes[p] - w
-    f[size + 1, lane] = planes[p - stride] - w if block.row[lane] > 0 else 0
+    base = _plane(planes, p, stride, block.row[lane])
+    f[size, lane], f[size + 1, lane] = planes[p] - base, base - planes[p - 1]
     if job.references.shape[1] > 0:
-        f[size + 2, lane] = planes[plane + at] - w if at >= 0 else 0
+        f[size + 2, lane] = planes[plane + at] - base if at >= 0 else 0
         size += 1
     return size + 2
 
@@ -440,7 +457,9 @@ def _answer(job, voices, c, shape, v, most, coder, length):  # type: ignore[no-u
 @helper
 def _chance(high, middle, low):  # type: ignore[no-untyped-def]
     """How much of what lies below ``high`` and above ``low`` lies above ``middle``, in 2^-16."""
-    return min(max(((high - middle) << 16) // (high - low), 1), 65535) if high > low else 32768
+    if high <= low:
+        return 32768
+    return min(max(np.int64(((high - middle) << 16) / (high - low)), 1), 65535)  # below 2^48 by below 2^33: exact
 
 
 @helper
@@ -489,8 +508,8 @@ def _learn(job, voices, c, node, weights, answer, p):  # type: ignore[no-untyped
     for k in range(_CONTEXTS):
         slot = slots[voices.contexts[k], node]
         chance, seen = slot >> 10, slot & 1023
-        chance += ((answer * 4194303 - chance) * (131072 // (2 * seen + 3))) >> 16
-        slots[voices.contexts[k], node] = (chance << 10) | min(seen + 1, 255)
+        chance += ((answer * 4194303 - chance) * job.rates[seen]) >> 16
+        slots[voices.contexts[k], node] = (chance << 10) | min(seen + 1, _MOST_SEEN)
 
 
 @helper
@@ -581,6 +600,7 @@ def _job(whole: tuple[int, int, int, int], most: int, how: int) -> Job:
         squares(channels, size, min(STRIP, height), width),
         *tables(),
         splits(),
+        _rates(),
     )
 
 

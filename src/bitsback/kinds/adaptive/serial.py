@@ -5,7 +5,7 @@ Still the best for images that repeat themselves at a distance, and for the tini
     bits 0-1   colour transform: 0 none, 1 subtract green, 2 YCoCg-R (channels 0 to 2; others stay as they are)
     bit  2     1: the samples are residuals of the median predictor, plane by plane, zigzagged, high bytes first
     bit  3     1: two values only, one bit a sample
-    bits 4-5   compressor: 0 none, 1 LZMA2, 2 deflate
+    bits 4-5   compressor: 0 none, 1 LZMA2, 2 deflate, 3 counts: :mod:`.counted`
 
 All arithmetic is modulo 2^8 or 2^16, so that every transform is reversible on every input.
 
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from bitsback.errors import FormatError, TruncatedError
 from bitsback.kernels import kernel
+from bitsback.kinds.adaptive import counted
 from bitsback.kinds.adaptive.cost import SLAB
 
 Images = NDArray[Any]
@@ -32,7 +33,7 @@ Images = NDArray[Any]
 
 SUBTRACT_GREEN, YCOCG = 1, 2
 MEDIAN, TWO_VALUES = 1 << 2, 1 << 3
-LZMA, DEFLATE = 1 << 4, 2 << 4
+LZMA, DEFLATE, COUNTED = 1 << 4, 2 << 4, 3 << 4
 
 _LZMA_DICTIONARY = 1 << 22
 """Fixed in the format: a decoder never needs more memory than this beyond the images."""
@@ -40,7 +41,7 @@ _LZMA_DICTIONARY = 1 << 22
 
 def encode(images: Images, tag: int) -> bytes:
     """The body of the variant ``tag``."""
-    return _compress(_serialise(images, tag), tag)
+    return _compress(_serialise(images, tag), tag, images.shape[3] * images.itemsize)
 
 
 def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], tag: int) -> Images:
@@ -51,10 +52,12 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
 def unpacked(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], tag: int) -> bytes:
     """What the compressor was given. FormatError as :func:`decode`."""
     transform = tag & 3
-    known = tag < 0x30 and transform < 3 and not (tag & TWO_VALUES and tag & (MEDIAN | 3))
+    known = tag < 0x40 and transform < 3 and not (tag & TWO_VALUES and tag & (MEDIAN | 3))
+    if tag & 0x30 == COUNTED and tag & 0xF:
+        known = False
     if not known or (transform and (whole[3] < 3 or not tag & MEDIAN)):
         raise FormatError(f"the payload is of an unknown variant {tag}")
-    return _decompress(data, tag & 0x30, _serial_size(whole, dtype, tag))
+    return _decompress(data, tag & 0x30, _serial_size(whole, dtype, tag), whole[3] * dtype.itemsize)
 
 
 # Serialising: images <-> bytes ----------------------------------------------------------------------------------------
@@ -214,8 +217,11 @@ def _undo_median(planes):  # type: ignore[no-untyped-def]
 # Compressors ----------------------------------------------------------------------------------------------------------
 
 
-def _compress(data: bytes, tag: int) -> bytes:
+def _compress(data: bytes, tag: int, period: int) -> bytes:
+    """``period``: bytes of a pixel."""
     method = tag & 0x30
+    if method == COUNTED:
+        return counted.encode(data, period)
     if method == LZMA:
         literal_context = 4 if tag & MEDIAN else 3
         reach = min(max(len(data), 1 << 12), _LZMA_DICTIONARY)  # more would only be cleared, for milliseconds
@@ -227,8 +233,10 @@ def _compress(data: bytes, tag: int) -> bytes:
     return data
 
 
-def _decompress(body: memoryview, method: int, size: int) -> bytes:
+def _decompress(body: memoryview, method: int, size: int, period: int) -> bytes:
     """Exactly ``size`` bytes, or FormatError."""
+    if method == COUNTED:
+        return counted.decode(body, size, period)
     if method == 0:
         if len(body) != size:
             raise FormatError(f"the payload holds {len(body)} bytes instead of {size}")
