@@ -38,9 +38,11 @@ ADAPTIVE = {
     "regressed, clear": 0x54,
     "regressed, a reference": 0x58,
     "regressed, two, subtract green": 0x61,
+    "repeats": 0x68,
+    "repeats, clear, a reference": 0x74,
     "mixing": 0x80,
 }
-CLEAR = {0x44, 0x45, 0x54}
+CLEAR = {0x44, 0x45, 0x54, 0x74}
 
 
 def photo(count, height, width, channels, dtype=np.uint8, seed=0):
