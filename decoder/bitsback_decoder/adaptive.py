@@ -379,7 +379,7 @@ class Regressed:
 
     def __init__(self, data, n, height, width, channels, how):
         self.most = varint(data)
-        self.references, self.how = how // 8, how % 8
+        self.references, self.how = how % 32 // 8, how % 8
         self.moves = {}
         if self.references == 3:
             self.references = 1
@@ -399,6 +399,7 @@ class Regressed:
         self.T = [{} for _ in range(channels)]
         self.U = [[[[2**15, 2**15, 0, 0, 0, 0, 0] for _ in range(64)] for _ in range(8)] for _ in range(channels)]
         self.stack = Bands(data, width * channels)
+        self.repeats = Repeats(self) if how >= 32 else None
         for i in range(n):
             self.V = [dict.fromkeys(range(width), 0) for _ in range(channels)]
             y = 0
@@ -416,11 +417,17 @@ class Regressed:
             if y % 64 == 0 or y == self.height or self.stack.row % self.stack.height == 0:
                 break
         self.H = [[0] * rows for _ in range(self.channels)]
+        going = [[0, 0] for _ in range(rows)]
         for t in range(self.width + 4 * (rows - 1)):
             step = [(first + j, t - 4 * j, j) for j in range(rows) if 0 <= t - 4 * j < self.width]
             for k in range(0, len(step), 8):
+                if self.repeats:
+                    self.taken = {(y, x): self.repeats.ask(i, y, x, going[j]) for y, x, j in step[k : k + 8]}
                 for c in range(self.channels):
                     self.block(i, step[k : k + 8], c)
+                if self.repeats:
+                    for y, x, _ in step[k : k + 8]:
+                        self.repeats.note(i, y, x)
         return first + rows
 
     def at(self, plane, c, i, y, x):
@@ -491,7 +498,10 @@ class Regressed:
     def sample(self, i, y, x, c, base, p, rest, weight):
         """Code a sample; return what the last regressor is then."""
         guess = min(max(64 * base + p, 0), 64 * (self.N[c] - 1))
-        if self.how >= 4 and c and self.at(self.L, 0, i, y, x) == 0:
+        if self.repeats and self.taken[y, x]:
+            v = self.taken[y, x][c]
+            self.put(c, i, y, x, v, 0)
+        elif self.how >= 4 and c and self.at(self.L, 0, i, y, x) == 0:
             v = (guess + 32) >> 6
             self.put(c, i, y, x, v, 0)
         else:
@@ -595,6 +605,93 @@ class Regressed:
         v = found(start, slot, low, high)
         self.stack.pop(start(v), start(v + 1) - start(v), 24)
         return v
+
+
+class Repeats:
+    """Pixels that were there before, of the images of ``coded``."""
+
+    def __init__(self, coded):
+        self.coded, self.stack = coded, coded.stack
+        self.s, self.size = coded.width + 4, (coded.width + 4) * (coded.height + 2)
+        self.c = min(max((coded.n * coded.width * coded.height).bit_length() + 1, 9), 19)
+        self.P, self.S, self.O, self.slots = {}, ({}, {}, {}), {}, {}
+        self.U = [[2**14] * 10 for _ in range(144)]
+
+    def place(self, i, y, x):
+        return i * self.size + (y + 2) * self.s + x + 2
+
+    def note(self, i, y, x):
+        number = 1
+        for c in range(self.coded.channels):
+            number = mix(number, self.coded.L[c][i, y, x])
+        p = self.place(i, y, x)
+        places = [p]
+        if x == 0 and y + 1 < self.coded.height:
+            places += [p + self.s - 1, p + self.s - 2]
+        if x == self.coded.width - 1:
+            places += [p + 1, p + 2]
+        for q in places:
+            self.P[q] = max(number, 1)
+
+    def ask(self, i, y, x, going):
+        """The samples of a pixel that was there before; None for a new one."""
+        p, s, m = self.place(i, y, x), self.s, 2**self.c
+
+        def number(q):
+            return self.P.get(q, 0)
+
+        def around(q):
+            return [number(q + d) for d in (-1, -s, -s - 1, -s + 1, -2, -2 * s)]
+
+        w, n, nw, ne, ww, nn = around(p)
+        near = mix(w, n)
+        middle = mix(mix(near, nw), ne)
+        wide = mix(mix(mix(mix(middle, ww), nn), number(p - s + 2)), number(p - 2 * s + 1))
+        left, above = mix(w, 77), mix(n, 78)
+        pattern = sum(e << k for k, e in enumerate((w == n, w == nw, n == nw, n == ne, w == ww, n == nn)))
+        a, g = going
+        if g == 0:
+            over = self.O.get(x, 0)
+            a = self.S[0].get(wide % m) or self.S[1].get(middle % m) or (over + s if over else a)
+        if a >= self.coded.n * self.size - 2:
+            a = 0
+        alike = sum((b == e) << k for k, (b, e) in enumerate(zip(around(p), around(a), strict=True))) if a else 0
+        sources = [a, self.S[1].get(middle % m, 0), p - 1, p - s, self.S[2].get(near % m, 0), p - s + 1, p - s - 1]
+        sources += [self.S[2].get(left % m, 0), self.S[2].get(above % m, 0)]
+        numbers, taken, right, asked = [number(q) for q in sources], None, False, 0
+        for t, (q, its) in enumerate(zip(sources, numbers, strict=True)):
+            if its == 0 or its in numbers[:t]:
+                continue
+            votes = sum((its == other) << k for k, other in enumerate(numbers[t + 1 :], t))
+            contexts = [pattern, alike + 64 * min(g, 15), near, middle, wide, mix(near, its)]
+            contexts += [mix(mix(middle, its), alike), 4 * votes + min(g, 3), its, 8 * votes + min(asked, 7)]
+            asked += 1
+            if self.answer(t, contexts, g):
+                where = q // self.size, q % self.size // s - 2, q % s - 2
+                taken = [self.coded.at(self.coded.L, c, *where) for c in range(self.coded.channels)]
+                right = a > 0 and its == number(a)
+                break
+        going[:] = a + (a > 0), min(g + 1, 63) if right else 0
+        self.O[x] = a
+        self.S[0][wide % m] = self.S[1][middle % m] = p
+        for e in (near, left, above):
+            self.S[2][e % m] = p
+        return taken
+
+    def answer(self, t, contexts, g):
+        places = [mix(context, 16 * t + k) % 2 ** (self.c + 3) for k, context in enumerate(contexts)]
+        found = [self.slots.get(place, (2**21, 0)) for place in places]
+        inputs = [G[chance >> 10] for chance, _ in found]
+        u = self.U[16 * t + min(g, 7) + 8 * (found[4][1] > 0)]
+        p = min(max(sigmoid(2**30 + 16 * sum(a * b for a, b in zip(inputs, u, strict=True))) >> 8, 16), 2**24 - 16)
+        e = int(self.stack.slot(24) < p)
+        self.stack.pop(0 if e else p, p if e else 2**24 - p, 24)
+        for k, place in enumerate(places):
+            u[k] = held(u[k] + ((inputs[k] * (2**16 * e - (p >> 8)) * 14 + 2**17) >> 18), 2**20)
+            chance, seen = self.slots.get(place, (2**21, 0))
+            chance += ((2**22 - 1) * e - chance) * (131072 // (2 * seen + 3)) >> 16
+            self.slots[place] = chance, min(seen + 1, 120)
+        return e
 
 
 def found(start, slot, low, high):

@@ -39,9 +39,11 @@ ADAPTIVE = {
     "regressed, a reference": 0x58,
     "regressed, two, subtract green": 0x61,
     "regressed, moved": 0x68,
+    "repeats": 0x70,
+    "repeats, clear, a reference": 0x7C,
     "mixing": 0x80,
 }
-CLEAR = {0x44, 0x45, 0x54}
+CLEAR = {0x44, 0x45, 0x54, 0x7C}
 
 
 def photo(count, height, width, channels, dtype=np.uint8, seed=0):
@@ -157,6 +159,7 @@ def test_bands_and_images_go_on_with_what_was_learned(tag, dtype, monkeypatch):
     images = photo(3, 20, 30, 1 if tag == 0x80 else 4, dtype) // (1 if dtype == np.uint8 else 50)
     images *= images[..., -1:] > np.median(images[..., -1])
     whole = encode_as(images, tag)
+    coding.prove()  # with bands as they are
     monkeypatch.setattr(bands, "BAND", 512)
     cut = encode_as(images, tag)
     assert len(whole) < len(cut) < len(whole) + 16 * 15

@@ -48,7 +48,15 @@ def test_transparent_pixels_are_not_coded(tag, channels):
 
 @pytest.mark.parametrize(
     ("tag", "channels", "dtype"),
-    [(0x50, 1, "u2"), (0x53, 4, "u1"), (0x58, 1, "u1"), (0x5A, 3, "u2"), (0x60, 2, "u1"), (0x65, 4, "u1")],
+    [
+        (0x50, 1, "u2"),
+        (0x53, 4, "u1"),
+        (0x58, 1, "u1"),
+        (0x5A, 3, "u2"),
+        (0x60, 2, "u1"),
+        (0x65, 4, "u1"),
+        (0x70, 4, "u1"),
+    ],
 )
 def test_regressed_payloads(tag, channels, dtype):
     images = picture(3, channels, np.dtype(dtype), (5, 9))
@@ -83,6 +91,19 @@ def drawings(channels):
     tiles = rng.integers(0, 3, (5, 8, 4, channels), np.uint8)
     still = tiles[rng.integers(0, 5, (2, 3))].transpose(0, 2, 1, 3, 4).reshape(1, 16, 12, channels)
     return [np.concatenate([still, still, np.roll(still, 1, axis=1)]), tiles[:2], still[:, :5], tiles[2:4]]
+
+
+@pytest.mark.parametrize(("tag", "dtype"), [(0x70, np.uint8), (0x79, np.uint16), (0x74, np.uint8)])
+def test_pixels_that_were_there_before(tag, dtype):
+    rng = np.random.default_rng(6)
+    tiles = rng.integers(0, np.iinfo(dtype).max, (3, 4, 4, 4), dtype)
+    images = tiles[rng.integers(0, 3, (2, 17, 3))].transpose(0, 1, 3, 2, 4, 5).reshape(2, 68, 12, 4)
+    images[:, 5::9, 3] += 1
+    images[..., 3] *= images[..., 3] > 90
+    images *= images[..., 3:] > 0
+    payload = encode_as(images, tag)
+    assert len(payload) < images.nbytes // 5
+    agrees(payload, images)
 
 
 def test_lots_of_drawings():

@@ -63,6 +63,11 @@ def regressable(whole: Whole) -> bool:
     return margins and sums and learnable(whole)
 
 
+def seen_log2(pixels: int) -> int:
+    """Pixels that :mod:`.repeats` remembers by what is around them: the power of two. Part of the format."""
+    return min(max(pixels.bit_length() + 1, 9), SLOTS_LOG2 - 3)
+
+
 def decoding(whole: Whole, payload: int) -> int:
     """Bytes for images of the shape ``whole`` from a payload of so many bytes, the images included."""
     count, height, width, channels = whole
@@ -73,7 +78,7 @@ def decoding(whole: Whole, payload: int) -> int:
     # Of the images, of their indices in a palette, or of the palette
     colours = min(pixels, 1 << 16, max(1, LONG_ROW // channels))
     learned = max(map(_learned, (whole, (count, height, width, 1), (1, 1, colours, channels))))
-    slots = 4 << min(max(pixels.bit_length() + 3, 12), SLOTS_LOG2)
+    slots = 4 << min(max(pixels.bit_length() + 4, 12), SLOTS_LOG2)
     slabs = 32 * max(min(samples, SLAB), channels)
     regressed = max(map(_regressing, (whole, (count, height, width, 1))))
     drawn = _drawing([Lot(count, (height, width, 1))])
@@ -111,5 +116,6 @@ def _regressing(whole: Whole) -> int:
     if not regressable(whole):
         return 0
     planes = 8 * count * (height + MARGIN) * (width + 2 * MARGIN)
+    repeats = planes // 2 + (12 << seen_log2(count * height * width)) + 8 * width + (1 << 14)
     columns = 4 * (width // 4 + 4 * _LANES) + min(STRIP, height) + 4 * _LANES
-    return channels * (planes + _LEARNED_BESIDE + 4 * _SUMS * columns)
+    return channels * (planes + _LEARNED_BESIDE + 4 * _SUMS * columns) + repeats

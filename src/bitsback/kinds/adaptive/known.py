@@ -56,7 +56,7 @@ class Known(NamedTuple):
         return typed
 
 
-TWO, FEW = 0x18, (0x18, 0x80, 0xC0, 0xC1)
+TWO, FEW = 0x18, (0x18, 0x70, 0x80, 0xC0, 0xC1)
 """The variants that want two values, or few."""
 
 KNOWN: dict[str, tuple[Known, ...]] = {
@@ -120,6 +120,30 @@ KNOWN: dict[str, tuple[Known, ...]] = {
             0x68,
             "Xx9M%034fp3u*xX0034+a1oTn&2OPEUg<oDh9RYZJ%0)Osv8X<rT)$O9|rjYMLO9R0GlqvrpPK10<^^TZL>cYLox#ITJ9kl^(OIr)h"
             "Uh+Lx<P7Av(WhlI8%m3-<7=qs~D;-&p7;N-WHB4&f7+3n26TPB5*X5)1",
+        ),
+    ),
+    "repeats": (
+        Known(
+            (2, 9, 12, 4),
+            "uint8",
+            0x70,
+            "aL553B#)-33;+NCv?<2{jxrCzXdUMYKRV*FjYr^pqTv0pk&i3;)^BdbScU&otfc$0IjW}t5!DAXCUgsMU7>nydu{%r%g`sr%KfLQ^4"
+            "~3>ZCN2;wyhr8aB^IL`I0Y1=XS}!Y&n8JeF>MMZ^%t-SqT7t>F$@l`n(iRIg6n+",
+        ),
+        Known(
+            (2, 8, 11, 3),
+            "uint16",
+            0x79,
+            "d8x4j#R1R*04^Xp0RWj%C)8tFr)z+rD^L5iij!F6slyasYy8?~kP_lUf+H4mP$FZ_31$4Ovw(5KSop`sWBcgp+hj?gr&u9RI^*Vhlq"
+            "HkNR_mZgxYQyQ=~)4Gr@)5);C+PIIctOwy0b+U@4LWx{>t*p1+fdXVRG%{5a=ZTH^XE-#YiDS!=s6lxTtdO+_b`pYWvLbA-)GzZc>!"
+            "I<SAj7lQw<<O^M%k-D{yK(gTBk)tj_vXZ2;s5ao6RcyYcNCbHuM!l#N2xM0K(Av3@9>-ZnJ)SM+49Id6lTDGlRH7xziZuvql{_#Gt;"
+            "Szshk(BiVoMe=(q<d%y;sx=+wdO@R%=dwU5Y>t+1&-#;xo?Sy1;=mV+hT9vFoY@GhM*P+=(3U}prNn5;C|8VaY)`H&EPW}Z--)A%Y9"
+            "co+h6G;2C>rrqU$%RFO&8Yg;orII9?~^WYIWnLEs6A#)cS=E(-jNprW+fjiC{8XcP*LSrTZGoEi>kJl=UPx+{5#?Bq*Wp^fZbKp(;9"
+            "Rm91{IyT)vm_vc3^!BO2q}9{HH1nrK@LfF>2s&RbCmG5RGQXu0m;aK``DwLY?-I9leizH&7S#FVZf#DT9Hhgf>`}AQeBn@6wN;#Lha"
+            "Exvmf0d?WU`7ALc@Z0y*W5DyQWRR5RjD$_*86Us&oDD=Q%+uT~#VQ*&MB#yK7=Yghs#I6-ymm{Yr6pIp|U$^j!lsxhc*wf8QM2J}xr"
+            "dH=`Y_z=qSe%3lD$Qb@)gce(R|F*JzJrC%3d`FW2%gcXQAi-i8;o~YwBPbntvSoA=hXi2>;pSTJzD^_KrIiB`dwSoLToYewafRIHzG"
+            "QfGlr-70GUp9E{m0~jFYY6vh)xj|bxokWOUr7ye+Ku*NS;3XKKrzRTvL6!pCE~I;_GYNV@)LXm`D_c_sx#5FqD89Yzp+dn_q{<niV>"
+            "}>9B_md4~iVl44`)H5~WIPTYF*>Cz@ww>Z7>(=bxaB|5M0SsS)d+YNVxvc7PF~!)iqcGO@k}y637lgS$6v+;{",
         ),
     ),
     "mixing": (
@@ -228,7 +252,7 @@ KNOWN: dict[str, tuple[Known, ...]] = {
 def group(tag: int, dtype: np.dtype[Any]) -> str:
     """What is proved before the variant ``tag`` is used for images of a type."""
     if 0x50 <= tag < 0x80:
-        return "regressed"
+        return "regressed" if tag < 0x70 else "repeats"
     if tag & 0xC0 == 0x40:
         return "smooth"
     if tag & 0xC0 == 0x80:

@@ -191,7 +191,7 @@ def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _mix(a, b):  # type: ignore[no-untyped-def]
+def hashed(a, b):  # type: ignore[no-untyped-def]
     """Hash two numbers, the second below 2**31, into 32 bits."""
     h = (a + b * 0x9E3779B1) & _WORD
     h = ((h ^ (h >> 15)) * 0x85EBCA6B) & _WORD
@@ -210,13 +210,13 @@ def _look(contexts, values, p, stride):  # type: ignore[no-untyped-def]
         values[above - 1],
         values[above + 1],
     )
-    contexts[1] = _mix(w, n)
-    contexts[2] = _mix(_mix(contexts[1], nw), ne)
-    contexts[3] = _mix(_mix(contexts[2], ww), nn)
-    h = _mix(_mix(contexts[3], values[above + 2]), values[top + 1])
-    contexts[4] = _mix(_mix(h, values[top - 1]), values[above - 2])
-    h = _mix(_mix(contexts[4], values[p - 3]), values[above + 3])
-    contexts[5] = _mix(_mix(h, values[top - 2]), values[top + 2])
+    contexts[1] = hashed(w, n)
+    contexts[2] = hashed(hashed(contexts[1], nw), ne)
+    contexts[3] = hashed(hashed(contexts[2], ww), nn)
+    h = hashed(hashed(contexts[3], values[above + 2]), values[top + 1])
+    contexts[4] = hashed(hashed(h, values[top - 1]), values[above - 2])
+    h = hashed(hashed(contexts[4], values[p - 3]), values[above + 3])
+    contexts[5] = hashed(hashed(h, values[top - 2]), values[top + 2])
     pattern = (w == n) | ((w == nw) << 1) | ((n == nw) << 2) | ((n == ne) << 3) | ((w == ww) << 4) | ((n == nn) << 5)
     pattern |= ((ne == values[above + 2]) << 6) | ((ne == values[top + 1]) << 7) | ((nw == values[above - 2]) << 8)
     contexts[0] = pattern | ((nw == values[top - 1]) << 9) | ((w == ne) << 10)
@@ -242,10 +242,10 @@ def _look_far(contexts, rows, values, p, stride):  # type: ignore[no-untyped-def
     left, n, nn, nnn = rows[0], rows[1], rows[2], rows[3]
     contexts[0] = (left & 7) | (((n >> 2) & 31) << 3) | (((nn >> 3) & 7) << 8)
     contexts[1] = (left & 31) | (((n >> 1) & 127) << 5) | (((nn >> 2) & 31) << 12) | (((nnn >> 3) & 7) << 17)
-    contexts[2] = _mix((left & 255) | ((n & 1023) << 8) | ((nn & 511) << 18), (nnn >> 1) & 127)
+    contexts[2] = hashed((left & 255) | ((n & 1023) << 8) | ((nn & 511) << 18), (nnn >> 1) & 127)
     far = left & 0xFFF
     for k in range(1, _ROWS):
-        far = _mix(far, rows[k] & 0xFFFF)
+        far = hashed(far, rows[k] & 0xFFFF)
     contexts[4] = far
 
 
@@ -289,7 +289,7 @@ def _elsewhere(contexts, values, p, stride, at, run, back):  # type: ignore[no-u
         before = values[at]
         alike = _alike(values, p, at, stride)
         contexts[6] = 1 + (alike | (min(run, 15) << 6))
-        contexts[7] = _mix(_mix(contexts[1], before), alike)
+        contexts[7] = hashed(hashed(contexts[1], before), alike)
         trace = 4 * (1 + (run > 0) + (run >= _TRUSTED))
     if back > 0:
         q = p - back
@@ -297,7 +297,7 @@ def _elsewhere(contexts, values, p, stride, at, run, back):  # type: ignore[no-u
         alike = _alike(values, p, q, stride)
         right, below = values[q + 1], values[q + stride]
         contexts[8] = alike | ((there == right) << 6) | ((there == below) << 7) | ((there == values[q - 1]) << 8)
-        contexts[9] = _mix(_mix(_mix(_mix(contexts[1], there), right), below), values[q + stride - 1])
+        contexts[9] = hashed(hashed(hashed(hashed(contexts[1], there), right), below), values[q + stride - 1])
         trace += 1 + ((alike & 15) == 15) + (alike == 63)
         used = _CONTEXTS
     return _Elsewhere(before, there, trace, used)
@@ -361,7 +361,7 @@ def _predict(job, asking, elsewhere, kind, seed, about):  # type: ignore[no-unty
     slots, places, inputs = job.state.slots, asking.places, asking.inputs
     for k in range(elsewhere.used):
         of = 0 if k < _AROUND else about[0] if k < _AROUND + 2 else about[1]
-        places[k] = _mix(asking.contexts[k], (seed * _CONTEXTS + k) * 4 + of) & (slots.size - 1)
+        places[k] = hashed(asking.contexts[k], (seed * _CONTEXTS + k) * 4 + of) & (slots.size - 1)
         inputs[k] = job.logits[slots[places[k]] >> 20]
     near, wide = (places[3], places[5]) if job.bits > 1 else (places[2], places[4])
     confidence = 4 * min(slots[near] & 1023, 3) + min(slots[wide] & 1023, 3)

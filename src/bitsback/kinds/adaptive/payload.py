@@ -5,6 +5,7 @@ A payload is a tag byte and a body. The tag says how the images were coded:
     0x00-0x3F   serial    samples or residuals in a row, and a general compressor: :mod:`.serial`
     0x40-0x47   smooth    predictions that learn, for photos and measurements: :mod:`.smooth`
     0x50-0x6F   regressed least squares, in the light of earlier images: :mod:`.regressed`
+    0x70-0x7F   ... of pixels that were not there before: :mod:`.repeats`
     0x80        mixing    counted contexts and repeats, for drawn images of one channel: :mod:`.mixing`
     0xC0        palette   colours, then a payload of their indices (one channel): :mod:`.colours`
     0xC1        levels    sample values that occur, then a payload of their ranks
@@ -52,6 +53,9 @@ _ALIKE = 0.3
 """Images that follow one another may tell of one another if so many pixels are as much like those before as like those
 to the left."""
 
+_SAME = 0.1
+"""Pixels may have been there before if so many are as those around them."""
+
 _PLACES = 3
 """Samples of large images are windows from so many times so many places."""
 
@@ -81,7 +85,7 @@ _APART_IMAGES, _APART_SAMPLES = 16, 1 << 12
 _FLAT = 0.25
 """Images of which the share of pixels that are like the one to the left differs by less are all of one kind."""
 
-_APART = 0.9
+_APART = 0.95
 """What images one by one are expected to take must be so much of what they take together: both are guesses."""
 
 _MAYBE = 0.7
@@ -370,11 +374,31 @@ def _estimates(form: _Form, quick: bool) -> list[_Choice]:
 
     found = [estimate(tag) for tag in _variants(form.images, sample)]
     smooths = [one for one in found if SMOOTH <= one.tag < REGRESSED]
+    found += _repeating(form, min(smooths).tag - SMOOTH if smooths else 0, min(found).size * (_MUCH if quick else 1))
     if smooths and moving(form.images):
         return found + _moved(form, min(smooths))
     if not smooths or (min(smooths).size > _LOST * min(found).size and not _goes_on(_series(form.images))):
         return found
     return found + _regressed(form, min(smooths), quick)
+
+
+def _repeating(form: _Form, how: int, most: float) -> list[_Choice]:
+    """Asking whether pixels were there before, if many are as those around them, and if it takes less than so much."""
+    series = _series(form.images)
+    tag = REGRESSED + regressed.REPEATS + how
+    if series.shape[3] == 1 or not _drawn(series):
+        return []
+    if not all(regressed.takes(images.shape, tag - REGRESSED) for images in (form.images, series)):
+        return []
+    payload = encode_as(series, tag)
+    size = len(form.prefix) + len(payload) * form.images.size / series.size
+    return [_Choice(size, tag, form, payload if series is form.images else None)] if size < most else []
+
+
+def _drawn(images: Images) -> bool:
+    """Whether many of the pixels are as those to the left or above."""
+    left, above = ((np.diff(images, axis=axis) == 0).all(axis=3) for axis in (2, 1))
+    return bool((left[:, 1:] | above[:, :, 1:]).mean() > _SAME) if min(images.shape[1:3]) > 1 else False
 
 
 def _goes_on(images: Images) -> bool:

@@ -34,6 +34,7 @@ from bitsback.kernels.vectors import LANES
 from bitsback.kinds.adaptive import bands, smooth
 from bitsback.kinds.adaptive.cost import MARGIN, STRIP, regressable
 from bitsback.kinds.adaptive.mixing import tables
+from bitsback.kinds.adaptive.repeats import SOURCES, Repeats, new_repeats, note, settle
 from bitsback.kinds.adaptive.smooth import CLEAR
 from bitsback.kinds.adaptive.squares import Squares, regress, remember, squares
 from bitsback.kinds.context.network import SKEW
@@ -140,6 +141,7 @@ class Job(NamedTuple):
     splits: NDArray[np.int64]
     rates: NDArray[np.int64]
     """(answers seen,): how far an answer moves a probability, in 2^-16."""
+    repeats: Repeats | None
 
 
 class Block(NamedTuple):
@@ -200,11 +202,18 @@ def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
         if y == 0:
             job.squares.columns[:] = 0
         job.squares.rows[:] = 0
+        if job.repeats is not None:
+            job.repeats.going[:] = 0
         for t in range(grid.width + SKEW * (rows - 1)):
             above, below = max(0, (t - grid.width + SKEW) // SKEW), min(rows - 1, t // SKEW)
             for begin in range(above, below + 1, LANES):
                 lanes = min(LANES, below + 1 - begin)
                 _place(job, block, image, y, t, begin, lanes)
+                if job.repeats is not None:
+                    for lane in range(lanes):
+                        length = settle(job, block, lane, begin + lane, coder, length)
+                        if length < 0:
+                            return -1
                 for c in range(grid.channels):
                     size = _gather(job, block, c)
                     regress(job.squares, c, size, t, begin, lanes, grid.width)
@@ -213,6 +222,9 @@ def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
                         if length < 0:
                             return -1
                     remember(job.squares, c, size, t, begin, lanes, grid.width)
+                if job.repeats is not None:
+                    for lane in range(lanes):
+                        note(job, block, lane)
         row += rows
     return length
 
@@ -322,6 +334,10 @@ def _pixel(job, block, voices, c, lane, size, coder, length):  # type: ignore[no
     plane = grid.images * grid.size
     p = c * plane + block.position[lane]
     guess = min(max(64 * block.bases[lane] + np.int64(known.predictions[lane]), 0), 64 * most)
+    if job.repeats is not None and job.repeats.settled[lane] > 0:
+        _keep(job, block, lane, p, planes[p], 0)
+        known.f[size - 1, lane] = planes[p] - block.bases[lane]
+        return length
     if job.clear and c > 0 and planes[block.position[lane]] == 0:
         _keep(job, block, lane, p, (guess + 32) >> 6, 0)
         known.f[size - 1, lane] = planes[p] - block.bases[lane]
@@ -546,22 +562,26 @@ REFERENCE = 8
 MOVED = 3 * REFERENCE
 """Added if an image has the one before as its reference, whose content moved as a whole."""
 
+REPEATS = 4 * REFERENCE
+"""Added, if pixels that were there before are asked about first; with one reference at most."""
+
 
 def takes(whole: tuple[int, int, int, int], how: int) -> bool:
     """Whether images of this shape may be coded so: as :func:`bitsback.kinds.adaptive.smooth.takes` says, and if they
     are not too small or too wide."""
-    return how < MOVED + REFERENCE and smooth.takes(whole, how % REFERENCE) and regressable(whole)
+    return how < REPEATS + 2 * REFERENCE and smooth.takes(whole, how % REFERENCE) and regressable(whole)
 
 
 def encode(images: NDArray[Any], how: int) -> bytes:
     """Code uint8 or uint16 images (n, H, W, C): the largest sample as a varint, then bands of rows.
 
     ``how``: as for :func:`bitsback.kinds.adaptive.smooth.encode`, perhaps plus :data:`REFERENCE` once or twice, or plus
-    :data:`MOVED`; then how far each image's content moved follows the largest sample.
+    :data:`MOVED`; then how far each image's content moved follows the largest sample. Or plus :data:`REPEATS`, perhaps
+    with one reference.
     """
     count, height, width, channels = images.shape
     most = int(images.max())
-    moves = shifts(images) if how >= MOVED else []
+    moves = shifts(images) if MOVED <= how < REPEATS else []
     job = _job(images.shape, most, how, moves)
     inside = _inside(job.planes, job.grid)
     for image, plane in zip(images, inside, strict=True):
@@ -569,7 +589,8 @@ def encode(images: NDArray[Any], how: int) -> bytes:
         plane[:] = smooth.transformed(flat, most, how % REFERENCE).reshape(height, width, channels).transpose(2, 0, 1)
     row = width * channels
     said = b"".join(varint(2 * step if step >= 0 else -2 * step - 1) for move in moves for step in move)
-    return varint(most) + said + bands.encode(_encode, job, count * height, row, (DEPTH + 1) * row, PRECISION)
+    symbols = (DEPTH + 1) * row + (SOURCES * width if how >= REPEATS else 0)
+    return varint(most) + said + bands.encode(_encode, job, count * height, row, symbols, PRECISION)
 
 
 def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], how: int) -> NDArray[Any]:
@@ -579,7 +600,7 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     if most > np.iinfo(dtype).max:
         raise FormatError(f"the payload announces samples up to {most}")
     moves = []
-    for _ in range(count - 1 if how >= MOVED else 0):
+    for _ in range(count - 1 if MOVED <= how < REPEATS else 0):
         down, data = read_varint(data)
         right, data = read_varint(data)
         if down > 2 * height or right > 2 * width:
@@ -596,6 +617,7 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
 
 def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[tuple[int, int]] = ()) -> Job:
     count, height, width, channels = whole
+    repeating, how = divmod(how, REPEATS)
     references, how = divmod(how, REFERENCE)
     references = references if references <= MOST_REFERENCES else 1
     stride = width + 2 * MARGIN
@@ -619,6 +641,7 @@ def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[
         *tables(),
         splits(),
         _rates(),
+        new_repeats(whole, grid.size) if repeating else None,
     )
 
 
