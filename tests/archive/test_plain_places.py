@@ -11,7 +11,7 @@ from PIL import Image
 from bitsback.files import parse
 from bitsback.files.qoi_pixels import encode
 from bitsback_decoder import archive as plain_reader
-from files.test_places import BASELINE, RLE, VOLUME, dicom, encapsulated, jpegs, rle
+from files.test_places import BASELINE, BIG, RLE, VOLUME, dicom, encapsulated, jpegs, lossless_frames, rle, single_bits
 from files.test_simple import IMAGES, saved
 from files.test_tar import FILES, PGM, packed
 from files.test_tiff import FAX, jpeg_tiff, page
@@ -34,6 +34,9 @@ def test_dicom(dtype):
         encapsulated(RLE, *map(rle, x), bits=8 * x.itemsize, signed=0),
         encapsulated(BASELINE, *jpegs()[:2], bits=8),
         dicom(pixels=(x.astype(np.int64) * 70_001).astype("<u4").tobytes(), bits=32),
+        dicom(BIG, bytes(range(225)) * 8, 0, 8),
+        single_bits(30)[0],
+        lossless_frames((VOLUME + 90).astype(np.uint16)),
     ):
         picture = parse(data, "a.dcm")
         assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data

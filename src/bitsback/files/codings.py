@@ -202,6 +202,19 @@ def _rle_of(each: int) -> Codec:
     return Codec(decode, encode)
 
 
+def _unpaired(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """Bytes in words of 16 bits, big-endian ones; where they are odd, one more goes with the last."""
+    some = np.frombuffer(data[: limit + limit % 2], np.uint8)
+    if some.size != limit + limit % 2:
+        raise ImageError("fewer bytes than there are due")
+    swapped = some.reshape(-1, 2)[:, ::-1].tobytes()
+    return swapped[:limit], 0, swapped[limit:], some.size
+
+
+def _paired(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    return np.frombuffer(plain + chosen, np.uint8).reshape(-1, 2)[:, ::-1].tobytes()
+
+
 CODECS = {
     "deflate": Codec(_raw_inflate, _raw_deflate),
     "zlib": Codec(_inflate, _deflate, _alike),
@@ -211,6 +224,7 @@ CODECS = {
     "rle": Codec(_unrle, _rle),
     "rle16": _rle_of(2),
     "rle32": _rle_of(4),
+    "pairs": Codec(_unpaired, _paired),
 }
 
 
@@ -283,7 +297,42 @@ def _pcx(row: int) -> Codec:
     return Codec(decode, lambda plain, how, chosen, size: pcx_runs.encode(plain, row, how))
 
 
-_SIZED: dict[str, Callable[[int], Codec]] = {"tga": _tga, "qoi": _qoi, "pcx": _pcx}
+def _lossless_jpeg(size: int) -> Codec:
+    """A file of samples of so many bytes."""
+    from bitsback.files.jpeg import lossless
+
+    return Codec(
+        lambda data, limit: lossless.decode(data, limit, size),
+        lambda plain, how, chosen, used: lossless.encode(plain, how, chosen, size),
+    )
+
+
+def _bits(width: int) -> Codec:
+    """Rows of so many bits, the low ones of bytes first, without a gap between them."""
+
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        count = limit // -(-width // 8) * width
+        used = -(-count // 8)
+        bits = np.unpackbits(np.frombuffer(data[:used], np.uint8), bitorder="little")
+        if bits.size < count or bits[count:].any():
+            raise ImageError("bits of an unusual size")
+        rows = np.packbits(bits[:count].reshape(-1, width), axis=1, bitorder="little")
+        return rows.tobytes(), 0, b"", used
+
+    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+        rows = np.frombuffer(plain, np.uint8).reshape(-1, -(-width // 8))
+        return np.packbits(np.unpackbits(rows, axis=1, count=width, bitorder="little"), bitorder="little").tobytes()
+
+    return Codec(decode, encode)
+
+
+_SIZED: dict[str, Callable[[int], Codec]] = {
+    "tga": _tga,
+    "qoi": _qoi,
+    "pcx": _pcx,
+    "ljpeg": _lossless_jpeg,
+    "bits": _bits,
+}
 
 
 __all__ = ["CODECS", "Codec", "codec_of"]
