@@ -109,7 +109,7 @@ def read_places(
     *,
     sparse: bool = False,
     align: int = 1,
-    hollow: Callable[[int, bytes], bytes] | None = None,
+    hollow: Callable[[int, memoryview], Iterable[Buffer]] | None = None,
 ) -> Content:
     """The content of a file whose samples, and files, were found.
 
@@ -134,29 +134,26 @@ def read_places(
         raise NoImageError("no pixels")
     order = sorted(span for one in taken for span in one.spans)
     rest = len(view) - sum(span.size for span in order)
+    if rest > budget.others + 4 * sum(part.nbytes for part in parts):
+        raise NoImageError
     if not sparse and rest > (1 << 16) + sum(part.nbytes for part in parts):
         raise ImageError("most of the file is not images")
-    blob = [piece for one in taken for piece in one.blob]
+    blob: list[Buffer] = [piece for one in taken for piece in one.blob]
     at = 0
     for span in order:
-        blob.append(_between(view, at, span.start, hollow))
+        blob += hollow(at, view[at : span.start]) if hollow else [view[at : span.start]]
         at = span.end
-    blob.append(_between(view, at, len(view), hollow))
+    blob += hollow(at, view[at:]) if hollow else [view[at:]]
     recipe: Recipe = {"format": kind, "arrays": [one.recipe for one in taken]}
     sure = all(isinstance(one, Files) for one in arrays)  # each of which was put together again
     corrections = sum(one.corrections for one in taken)
     return Content(parts, recipe, b"".join(blob), sure, corrections=corrections)
 
 
-def _between(view: memoryview, start: int, stop: int, hollow: Callable[[int, bytes], bytes] | None) -> bytes:
-    some = bytes(view[start:stop])
-    return hollow(start, some) if hollow and some else some
-
-
 def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     """The file again."""
     sections, left = Sections(blob), iter(parts)
-    pieces: list[tuple[Span, bytes]] = []
+    pieces: list[tuple[Span, Buffer]] = []
     for one in recipe["arrays"]:
         spans = spans_of_one(one)
         made = (_files if "files" in one else _numbers if "words" in one else _samples)(one, spans, sections, left)
@@ -167,7 +164,7 @@ def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     if next(left, None) is not None:
         raise ValueError("arrays are left over")
     pieces.sort(key=lambda piece: piece[0])
-    out: list[bytes] = []
+    out: list[Buffer] = []
     at = 0
     for span, some in pieces:
         out += [sections.take(span.start - at), some]
@@ -248,7 +245,7 @@ def _of_samples(view: memoryview, one: Samples, budget: Budget) -> _Taken:
     return _Taken(recipe, list(one.spans), [part], [beside, choices])
 
 
-def _samples(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[bytes]:
+def _samples(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[Buffer]:
     part = next(parts)
     layout = msgspec.convert(one.get("layout", {}), Layout)
     beside = sections.take(layout.beside(part.shape)) if one.get("beside") else b""
@@ -280,7 +277,7 @@ def _of_numbers(view: memoryview, one: Numbers, budget: Budget) -> _Taken:
     return _Taken(recipe, list(one.spans), content.parts, [section(content.blob), choices])
 
 
-def _numbers(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[bytes]:
+def _numbers(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[Buffer]:
     recipe = {"format": "words", "head": 0, "layout": one["words"]}
     raster = words.write(recipe, sections.section(), list(islice(parts, one.get("parts", 1))))
     if planes := one.get("planes"):
@@ -312,8 +309,8 @@ def _gathered(view: memoryview, spans: Sequence[Span]) -> Buffer:
     return b"".join(view[span.start : span.end] for span in spans)
 
 
-def _scattered(raster: bytes, spans: Sequence[Span]) -> list[bytes]:
-    at, out = 0, []
+def _scattered(raster: Buffer, spans: Sequence[Span]) -> list[Buffer]:
+    at, out = 0, list[Buffer]()
     for span in spans:
         out.append(raster[at : at + span.size])
         at += span.size
@@ -322,11 +319,11 @@ def _scattered(raster: bytes, spans: Sequence[Span]) -> list[bytes]:
     return out
 
 
-def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe) -> tuple[bytes, bytes]:
+def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe) -> tuple[Buffer, bytes]:
     """The raster, and the choices of all spans; ``recipe`` learns how they were coded."""
     codec = codec_of(one.codec)
     hows: list[list[Any]] = []
-    plains: list[bytes] = []
+    plains: list[Buffer] = []
     choices: list[bytes] = []
     for number, span in enumerate(one.spans):
         due = _due(number, one.step, one.page)
@@ -341,14 +338,14 @@ def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe
     if len(one.spans) * one.page != size * -(-one.page // one.step):
         raise ImageError("pieces that do not fit their samples")
     recipe |= {"codec": one.codec, "step": one.step, "page": one.page, "coded": hows}
-    return b"".join(plains), b"".join(choices)
+    return plains[0] if len(plains) == 1 else b"".join(plains), b"".join(choices)
 
 
-def _coded(raster: bytes, one: Recipe, spans: Sequence[Span], sections: Sections) -> list[bytes]:
+def _coded(raster: Buffer, one: Recipe, spans: Sequence[Span], sections: Sections) -> list[Buffer]:
     codec, step, page = codec_of(one["codec"]), one["step"], one["page"]
     if not 1 <= step <= page:
         raise ValueError("pieces that do not fit their samples")
-    out, at = [], 0
+    out, at = list[Buffer](), 0
     for number, (span, how) in enumerate(zip(spans, _told(one, len(spans)), strict=True)):
         chosen, trailing = sections.section(), sections.section()
         plain = raster[at : at + _due(number, step, page)]
@@ -440,7 +437,7 @@ def _found(view: memoryview, one: Files, number: int, budget: Budget) -> _Found 
         plain, how, chosen, used = codec.decode(stored, size)
         if len(plain) != size or codec.encode(plain, how, chosen, used) != stored[:used]:
             return None
-        content = attempt(plain, budget, one.read) or Content([], {}, plain)
+        content = attempt(plain, budget, one.read) or Content([], {}, bytes(plain))
         budget.at_least(before, size)
     except (ImageError, ValueError, IndexError):
         return None

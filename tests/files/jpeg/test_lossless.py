@@ -32,7 +32,7 @@ def file(x, bits, fill=1, **more):
     return lossless_jpeg(x.itemsize, [], x.tobytes(), fill, before(x.shape, bits, **more)) + b"\xff\xd9"
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_both_ways(data):
     def draw(*values):

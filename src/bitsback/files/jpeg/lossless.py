@@ -210,7 +210,7 @@ def decode(data: Buffer, limit: int, size: int) -> tuple[bytes, int, bytes, int]
     return samples.astype(f"<u{size}").tobytes(), fill, bytes(data[: head.at]), used
 
 
-def encode(plain: bytes, fill: int, before: bytes, size: int) -> bytes:
+def encode(plain: Buffer, fill: int, before: bytes, size: int) -> bytes:
     """The inverse: what goes before the data, and these. Raises ValueError and ImageError."""
     head = header(before)
     samples = np.frombuffer(plain, f"<u{size}").astype(np.uint16).reshape(head.shape)
