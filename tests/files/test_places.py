@@ -38,7 +38,7 @@ def element(tag, kind, value, order="<", explicit=True):
     return head + kind + struct.pack(order + "H", len(value)) + value
 
 
-def dicom(syntax=b"1.2.840.10008.1.2.1", pixels=None, signed=1, bits=16, channels=1, planes=0):
+def dicom(syntax=b"1.2.840.10008.1.2.1", pixels=None, signed=1, bits=16, channels=1, planes=0, stored=0, colours=b""):
     order = ">" if syntax.endswith(b".2.2") else "<"
     explicit = not syntax.endswith(b".1.2")
     pixels = VOLUME.astype(order + "i2").tobytes() if pixels is None else pixels
@@ -50,6 +50,8 @@ def dicom(syntax=b"1.2.840.10008.1.2.1", pixels=None, signed=1, bits=16, channel
         body = struct.pack("<HH", 8, 0x1140) + (b"SQ\0\0" if explicit else b"") + b"\xff\xff\xff\xff" + sequence
     for tag, value in numbers.items():
         body += element(tag, b"US", struct.pack(order + "H", value), order, explicit)
+    body += element(0x00280101, b"US", struct.pack(order + "H", stored), order, explicit) if stored else b""
+    body += element(0x00280004, b"CS", colours, order, explicit) if colours else b""
     body += element(0x00280008, b"IS", b"3 ", order, explicit)
     body += element(0x00280103, b"US", struct.pack(order + "H", signed), order, explicit)
     body += element(0x7FE00010, b"OW", pixels, order, explicit)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from bitsback.files import innermost, parse, shown, write
+from files.jpeg.test_lossless import file as lossless_jpeg
 
 
 def tiff(image, **options):
@@ -240,6 +241,23 @@ def test_jpeg(mode, check_file):
         strips.append(shown(write(recipe, blob, [picture.parts[k] for k in which])))
     with Image.open(io.BytesIO(data)) as image:
         assert np.array_equal(np.concatenate(strips), np.asarray(image)) or mode == "CMYK"
+
+
+def test_lossless_jpeg(check_file):
+    """DNG takes neighbours in a mosaic for the components of a pixel."""
+    x = np.random.default_rng(0).integers(0, 4096, (2, 8, 10)).astype("<u2")
+    tiles = [lossless_jpeg(tile.reshape(8, 5, 2), 12, predictor=6) for tile in x]
+    page = tags(20, 8, 16, compression=7, tile_width=10, tile_height=8), tiles
+    assert np.array_equal(check_file(made([page]), "a.dng", exact=True).parts[0][..., 0], x)
+
+
+def test_previews_are_files_in_a_file(check_file):
+    file = io.BytesIO()
+    Image.new("L", (50, 40), 9).save(file, "jpeg")
+    size = len(file.getvalue())
+    for compression in ({}, {259: [6]}):
+        data = made([({256: [50], 513: [11], 514: [size]} | compression, [file.getvalue()])])
+        assert check_file(data, "a.tif", exact=True).coefficients == {0}
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])

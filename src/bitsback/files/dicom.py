@@ -16,10 +16,10 @@ from typing import NamedTuple
 from msgspec import structs
 
 from bitsback.errors import ImageError
-from bitsback.files.jpeg import lossless
 from bitsback.files.picture import Budget, Buffer, Content, NoImageError
 from bitsback.files.places import Files, Numbers, Samples, Span, read_places
 from bitsback.files.raster import Layout, Shape
+from bitsback.files.tiff import ADOBE
 
 _IMPLICIT, _EXPLICIT, _BIG = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2.2"
 _DEFLATED, _RLE = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.5"
@@ -29,15 +29,16 @@ _LOSSLESS = (b"1.2.840.10008.1.2.4.57", b"1.2.840.10008.1.2.4.70")
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 """Value representations whose length has four bytes, after two that are reserved."""
 
-_SYNTAX, _CHANNELS, _PLANES, _FRAMES = 0x00020010, 0x00280002, 0x00280006, 0x00280008
+_SYNTAX, _CHANNELS, _COLOURS, _PLANES, _FRAMES = 0x00020010, 0x00280002, 0x00280004, 0x00280006, 0x00280008
 _ROWS, _COLUMNS, _ALLOCATED, _SIGNED = 0x00280010, 0x00280011, 0x00280100, 0x00280103
+_STORED, _HIGH = 0x00280101, 0x00280102
 _PIXELS = {0x7FE00008: "f4", 0x7FE00009: "f8", 0x7FE00010: ""}
 """Elements that hold them, and the type of their numbers where that is not said elsewhere."""
 
 _BYTES = 0
 """In place of a tag: whether pixels are said to be single bytes."""
 
-_NUMBERS = (_CHANNELS, _PLANES, _ROWS, _COLUMNS, _ALLOCATED, _SIGNED)
+_NUMBERS = (_CHANNELS, _PLANES, _ROWS, _COLUMNS, _ALLOCATED, _SIGNED, _STORED, _HIGH)
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 
@@ -80,7 +81,9 @@ def _read(data: Buffer, at: int, syntax: bytes, budget: Budget) -> Content:
             known[_BYTES] = int(syntax == _BIG and bytes(data[start - 8 : start - 6]) == b"OB")
             found = _pixels(data, known, Span(start, size), syntax, _PIXELS[tag])
             return read_places("dicom", data, [found], budget)
-        if tag in _NUMBERS and size >= 2:
+        if tag == _COLOURS:
+            known[tag] = int(bytes(data[start : start + min(size, 16)]).strip() == b"RGB")
+        elif tag in _NUMBERS and size >= 2:
             (known[tag],) = struct.unpack_from(order + "H", data, start)
         elif tag == _FRAMES and size < 16:
             known[tag] = int(bytes(data[start : start + size]).strip(b"\0 ") or b"1")
@@ -96,6 +99,8 @@ class _Form(NamedTuple):
     planes: bool
     of_type: str
     """Of numbers that are no samples."""
+    stored: int
+    """Of how many bits they are, if these are not all, and the low ones."""
 
     @property
     def axes(self) -> list[int]:
@@ -113,7 +118,7 @@ class _Form(NamedTuple):
 def _pixels(data: Buffer, known: dict[int, int], value: Span, syntax: bytes, of_type: str) -> Samples | Files | Numbers:
     """Where they are."""
     if syntax in _JPEG:
-        return Files(_fragments(data, value.start))
+        return _jpeg(data, _fragments(data, value.start), bool(known.get(_COLOURS)))
     bits, channels = known.get(_ALLOCATED, 0), known.get(_CHANNELS, 1)
     shape = known.get(_FRAMES, 1), known.get(_ROWS, 0), known.get(_COLUMNS, 0), channels
     if (not of_type and bits not in (1, 8, 16, 32)) or channels not in (1, 3, 4) or min(shape) < 1:
@@ -122,10 +127,18 @@ def _pixels(data: Buffer, known: dict[int, int], value: Span, syntax: bytes, of_
     if bits == 32 and not of_type:
         of_type = "i4" if signed else "u4"
     bits = 8 * int(of_type[1:]) if of_type else bits
-    form = _Form(bits, shape, signed and bits > 1, known.get(_PLANES) == 1 or syntax == _RLE, of_type)
+    stored = known.get(_STORED, bits)
+    stored = stored if 0 < stored < bits <= 16 and known.get(_HIGH, stored - 1) == stored - 1 else 0
+    form = _Form(bits, shape, signed and bits > 1, known.get(_PLANES) == 1 or syntax == _RLE, of_type, stored)
     if syntax in (_IMPLICIT, _EXPLICIT, _BIG):
         return _native(form, value, syntax == _BIG, known.get(_BYTES) == 1)
     return _encapsulated(data, form, _fragments(data, value.start), syntax)
+
+
+def _jpeg(data: Buffer, spans: list[Span], colours: bool) -> Files:
+    """Frames that are JPEG files; ``colours``: they are red, green and blue, which a marker says if none does else."""
+    told = not spans or bytes(data[spans[0].start + 2 : spans[0].start + 4]) in (b"\xff\xe0", b"\xff\xee")
+    return Files(spans, front=ADOBE if colours and not told else b"")
 
 
 def _encapsulated(data: Buffer, form: _Form, spans: list[Span], syntax: bytes) -> Samples | Numbers:
@@ -138,12 +151,10 @@ def _encapsulated(data: Buffer, form: _Form, spans: list[Span], syntax: bytes) -
     elif syntax == _DEFLATED_FRAMES:
         codec = "deflate"
     else:
-        codec = f"ljpeg {bits // 8}"
-        precise = bool(spans) and lossless.header(data[spans[0].start : spans[0].end]).bits == bits
-        form = form._replace(planes=False, signed=form.signed and precise)
+        codec, form = f"ljpeg {bits // 8}", form._replace(planes=False)
     if form.of_type:
         return Numbers(spans, form.axes, form.of_type, False, codec, frame, frame)
-    return Samples(spans, form.shape, _layout(form), codec, frame, frame)
+    return Samples(spans, form.shape, _layout(form), codec, frame, frame, form.stored)
 
 
 def _native(form: _Form, value: Span, big: bool, single: bool) -> Samples | Numbers:
@@ -162,7 +173,7 @@ def _native(form: _Form, value: Span, big: bool, single: bool) -> Samples | Numb
         return Samples([span], form.shape, layout, f"bits {form.shape[2]}", whole, whole)
     if pairs and bits < 16:
         return Samples([Span(value.start, size + size % 2)], form.shape, layout, "pairs", whole, whole)
-    return Samples([span], form.shape, layout)
+    return Samples([span], form.shape, layout, stored=form.stored)
 
 
 def _layout(form: _Form) -> Layout:

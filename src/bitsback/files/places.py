@@ -24,7 +24,7 @@ from bitsback.files import formats, gz, words
 from bitsback.files.codings import CODECS, codec_of
 from bitsback.files.packed import Sections, section
 from bitsback.files.picture import Budget, Buffer, Content, Images, NoImageError, Recipe
-from bitsback.files.raster import Layout, Shape, kept_beside, pack_beside, unpack, without_defaults
+from bitsback.files.raster import Layout, Shape, kept_beside, narrowed, pack_beside, unpack, without_defaults
 from bitsback.files.within import Read, attempt, write_inner
 
 MAX_SPANS = 1 << 16
@@ -49,6 +49,7 @@ class Samples(NamedTuple):
 
     ``codec``: what each span is coded by (:func:`~bitsback.files.codings.codec_of`), or nothing. With one, ``page``:
     after so many bytes of the raster a new span begins; and ``step``: so many hold all spans but the last of a page.
+    ``stored``: of how many bits the numbers are, if they are of fewer than their samples.
     """
 
     spans: list[Span]
@@ -57,6 +58,7 @@ class Samples(NamedTuple):
     codec: str = ""
     step: int = 0
     page: int = 0
+    stored: int = 0
 
 
 class Numbers(NamedTuple):
@@ -239,6 +241,8 @@ def _of_samples(view: memoryview, one: Samples, budget: Budget) -> _Taken:
     if len(raster) != size:
         raise ImageError(f"{len(raster)} bytes of pixels where {size} are due")
     part = unpack(raster, one.shape, one.layout)
+    if one.stored and not np.array_equal(narrowed(part, one.stored, one.layout.signed), part):
+        recipe["stored"] = one.stored
     beside = kept_beside(raster, part, one.layout)
     if beside:
         recipe["beside"] = 1

@@ -170,6 +170,20 @@ def pack_beside(images: Images, layout: Layout, beside: bytes) -> Buffer:
     return rows.tobytes()
 
 
+def narrowed(images: Images, bits: int, signed: bool) -> Images:
+    """Samples by their lowest so many bits alone: others are zeros or, of ``signed`` ones, repeat the highest of these.
+
+    >>> narrowed(np.array([0x80FF, 0x8F80], np.uint16), 8, True).tolist()
+    [32767, 32640]
+    """
+    one = images.dtype.type
+    low: Images = images & one((1 << bits) - 1)
+    if signed:  # the lowest is 0
+        top = one(1 << bits - 1)
+        low = (low ^ top) + (one(1 << 8 * images.itemsize - 1) - top)
+    return low
+
+
 def unpack_bits(rows: NDArray[np.uint8], width: int, bits: int) -> NDArray[Any]:
     """Rows of packed samples of up to 16 bits -> (rows, width) uint8 or uint16."""
     if bits == 1:
