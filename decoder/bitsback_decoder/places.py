@@ -8,7 +8,7 @@ from bitsback_decoder import archive, deflate
 from bitsback_decoder.tables import BLACK, LONG, WHITE
 
 
-def file_of(recipes, blob, arrays, headers=0):
+def file_of(recipes, blob, arrays, headers=0, padded=1):
     source, arrays = archive.Bytes(blob), list(arrays)
     pieces = []
     for recipe in recipes:
@@ -43,7 +43,7 @@ def file_of(recipes, blob, arrays, headers=0):
     assert not arrays
     out = b""
     for start, piece in sorted(pieces):
-        out += source.take(start - len(out)) + piece
+        out += source.take(start - len(out)) + piece + bytes(-len(piece) % padded)
     return with_headers(out + source.take(source.left), headers, {start: len(piece) for start, piece in pieces})
 
 

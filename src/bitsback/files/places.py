@@ -32,6 +32,9 @@ MAX_SPANS = 1 << 16
 
 MAX_ALIGN = 1 << 16
 
+MOST_PADDED = 512
+"""Bytes that a place may be filled up to a multiple of, by zeros that are not kept."""
+
 
 class Span(NamedTuple):
     """Bytes of a file."""
@@ -141,12 +144,14 @@ def read_places(
     if not sparse and rest > (1 << 16) + sum(part.nbytes for part in parts):
         raise ImageError("most of the file is not images")
     blob: list[Buffer] = [piece for one in taken for piece in one.blob]
+    padded = align if _is_padded(view, order, align) else 1
     at = 0
     for span in order:
         blob += hollow(at, view[at : span.start]) if hollow else [view[at : span.start]]
-        at = span.end
+        at = span.end + -span.size % padded
     blob += hollow(at, view[at:]) if hollow else [view[at:]]
     recipe: Recipe = {"format": kind, "arrays": [one.recipe for one in taken]}
+    recipe |= {"padded": padded} if padded > 1 else {}
     sure = all(isinstance(one, Files) for one in arrays)  # each of which was put together again
     corrections = sum(one.corrections for one in taken)
     return Content(parts, recipe, b"".join(blob), sure, corrections=corrections)
@@ -166,11 +171,12 @@ def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     if next(left, None) is not None:
         raise ValueError("arrays are left over")
     pieces.sort(key=lambda piece: piece[0])
+    padded = padding_of(recipe)
     out: list[Buffer] = []
     at = 0
     for span, some in pieces:
-        out += [sections.take(span.start - at), some]
-        at = span.end
+        out += [sections.take(span.start - at), some, bytes(-span.size % padded)]
+        at = span.end + -span.size % padded
     return b"".join([*out, sections.rest()])
 
 
@@ -186,6 +192,23 @@ def _check_order(order: Sequence[Span], size: int) -> None:
         raise ImageError("pixels that share bytes")
     if order[-1].end > size:
         raise ImageError(f"the file ends {order[-1].end - size} bytes before its pixels do")
+
+
+def _is_padded(view: memoryview, order: Sequence[Span], align: int) -> bool:
+    """Whether zeros make the size of each span a multiple of ``align``."""
+    stops = [*(span.start for span in order[1:]), len(view)]
+    ends = [span.end + -span.size % align for span in order]
+    return all(
+        end <= stop and not any(view[span.end : end]) for span, end, stop in zip(order, ends, stops, strict=True)
+    )
+
+
+def padding_of(recipe: Recipe) -> int:
+    """Zeros that are not in the blob make the sizes of places multiples of that. Raises ValueError."""
+    padded = recipe.get("padded", 1)
+    if padded not in (1, MOST_PADDED):
+        raise ValueError("places that are filled up strangely")
+    return int(padded)
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
@@ -544,6 +567,7 @@ __all__ = [
     "inner_blob",
     "inner_files",
     "innermost",
+    "padding_of",
     "pass_spans",
     "read_places",
     "spans_of",
