@@ -90,6 +90,12 @@ def words(recipe, spans, source, arrays):
             for line in rows
         ]
         whole = b"".join(lines)
+    if "differences" in recipe:
+        (row, step), each, end = recipe["differences"], layout["bits"] // 8, "big" if layout.get("big") else "little"
+        number = [int.from_bytes(whole[at : at + each], end) for at in range(0, len(whole), each)]
+        first = [at % (row // each) < step for at in range(len(number))]
+        number = [n if first[at] else (n - number[at - step]) % 256**each for at, n in enumerate(number)]
+        whole = b"".join(n.to_bytes(each, end) for n in number)
     if "codec" in recipe:
         return list(coded(recipe, whole, spans, source))
     ends = [sum(size for _, size in spans[:number]) for number in range(len(spans))]
@@ -120,6 +126,11 @@ def lzw(piece, how, choices):
     codes = "".join(f"{code:0{width}b}" for code, width in lzw_codes(piece, how, choices, 8, 1))
     codes += "0" * (-len(codes) % 8)
     return int(codes, 2).to_bytes(len(codes) // 8, "big")
+
+
+def oldlzw(piece, how, choices):
+    codes = "".join(f"{code:0{width}b}" for code, width in reversed(lzw_codes(piece, how, choices, 8, 0)))
+    return int(codes, 2).to_bytes(-(-len(codes) // 8), "little")
 
 
 def gif(piece, how, choices):
@@ -258,7 +269,7 @@ def line(changes, above, width):
     return out
 
 
-CODECS = {"deflate": deflate.deflated, "zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}
+CODECS = {"deflate": deflate.deflated, "zlib": deflated, "lzw": lzw, "oldlzw": oldlzw, "gif": gif, "packbits": packbits}
 
 
 def tga(unit, _, piece, how, choices):

@@ -14,7 +14,7 @@ from bitsback_decoder import archive as plain_reader
 from files.test_places import BASELINE, BIG, RLE, VOLUME, dicom, encapsulated, jpegs, lossless_frames, rle, single_bits
 from files.test_simple import IMAGES, saved
 from files.test_tar import FILES, PGM, packed
-from files.test_tiff import FAX, jpeg_tiff, page
+from files.test_tiff import FAX, differing, jpeg_tiff, old_lzw, page
 from files.test_zips import zipped
 
 
@@ -73,7 +73,7 @@ def test_numbers_and_jpeg_in_tiff():
     x = (np.add.outer(np.arange(16), np.arange(40)) * 999.5).astype("f4")
     file = io.BytesIO()
     pytest.importorskip("tifffile").imwrite(file, x, compression="zlib", predictor=3, rowsperstrip=5)
-    for data in (file.getvalue(), jpeg_tiff("RGB")):
+    for data in (file.getvalue(), jpeg_tiff("RGB"), old_lzw()[0], differing(x.astype(">i4")[..., None])):
         picture = parse(data, "a.tif")
         assert picture.parts
         assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data

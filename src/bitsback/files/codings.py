@@ -86,6 +86,21 @@ def _lzw(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
     return lzw.put_together(plain, _runs(how, chosen, len(plain)), size)
 
 
+def _unoldlzw(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """As TIFF had it before 6.0: as GIF has it, without blocks."""
+    from bitsback.files import lzw
+
+    plain, runs, size = lzw.take_apart(data, limit, lzw.OLD)
+    how, choices = _told(runs)
+    return plain, how, choices, size
+
+
+def _oldlzw(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
+    from bitsback.files import lzw
+
+    return lzw.put_together(plain, _runs(how, chosen, len(plain)), size, lzw.OLD)
+
+
 def _ungif(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
     """The bits of a symbol, then LZW in blocks of one size, the last shorter perhaps, and an empty one."""
     from bitsback.files import lzw
@@ -220,6 +235,7 @@ CODECS = {
     "deflate": Codec(_raw_inflate, _raw_deflate),
     "zlib": Codec(_inflate, _deflate, _alike),
     "lzw": Codec(_unlzw, _lzw),
+    "oldlzw": Codec(_unoldlzw, _oldlzw),
     "gif": Codec(_ungif, _gif),
     "packbits": Codec(_unpackbits, _packbits),
     "rle": Codec(_unrle, _rle),

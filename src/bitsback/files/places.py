@@ -69,7 +69,7 @@ class Numbers(NamedTuple):
 
     ``axes``: slowest first; ``of_type`` and ``big``: as for :func:`bitsback.files.numbers.read_numbers`. ``codec``,
     ``step`` and ``page`` as of :class:`Samples`; ``planes``: bytes of a row and channels, where TIFF's predictor 3 was
-    applied to the raster.
+    applied to the raster; ``differences``: the same, where predictor 2 was.
     """
 
     spans: list[Span]
@@ -80,6 +80,7 @@ class Numbers(NamedTuple):
     step: int = 0
     page: int = 0
     planes: tuple[int, int] = (0, 0)
+    differences: tuple[int, int] = (0, 0)
 
 
 class Files(NamedTuple):
@@ -299,6 +300,9 @@ def _of_numbers(view: memoryview, one: Numbers, budget: Budget) -> _Taken:
     if one.planes[0]:
         recipe["planes"] = list(one.planes)
         raster = from_planes(raster, *one.planes, layout.bits // 8)
+    if one.differences[0]:
+        recipe["differences"] = list(one.differences)
+        raster = from_differences(raster, *one.differences, layout)
     content = words.read(raster, 0, shape, layout)
     recipe |= {"words": content.recipe["layout"]} | ({"parts": len(content.parts)} if len(content.parts) > 1 else {})
     return _Taken(recipe, list(one.spans), content.parts, [section(content.blob), choices])
@@ -309,6 +313,8 @@ def _numbers(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator
     raster = words.write(recipe, sections.section(), list(islice(parts, one.get("parts", 1))))
     if planes := one.get("planes"):
         raster = to_planes(raster, planes[0], planes[1], one["words"]["bits"] // 8)
+    if differences := one.get("differences"):
+        raster = to_differences(raster, differences[0], differences[1], msgspec.convert(one["words"], words.Layout))
     return _coded(raster, one, spans, sections) if one.get("codec") else _scattered(raster, spans)
 
 
@@ -328,6 +334,26 @@ def to_planes(raster: Buffer, row: int, channels: int, size: int) -> bytes:
     rows = np.frombuffer(raster, np.uint8).reshape(-1, row // size, size)
     planes = rows.transpose(0, 2, 1).reshape(len(rows), row // channels, channels)
     return np.concatenate([planes[:, :1], np.diff(planes, axis=1)], axis=1).tobytes()
+
+
+def _rows(raster: Buffer, row: int, channels: int, layout: words.Layout) -> words.Words:
+    """The words of rows, (rows, width, channels), in native byte order. Raises ValueError."""
+    if min(row, channels) < 1 or row % (channels * layout.bits // 8) or len(raster) % row:
+        raise ValueError("rows that do not fit their numbers")
+    stored = np.frombuffer(raster, layout.dtype).astype(layout.dtype.newbyteorder("="))
+    return stored.reshape(len(raster) // row, -1, channels)
+
+
+def from_differences(raster: Buffer, row: int, channels: int, layout: words.Layout) -> bytes:
+    """Undo TIFF's predictor 2: of each row but its first words the differences to those before. Raises ValueError."""
+    rows = _rows(raster, row, channels, layout)
+    return np.cumsum(rows, axis=1, dtype=rows.dtype).astype(layout.dtype).tobytes()
+
+
+def to_differences(raster: Buffer, row: int, channels: int, layout: words.Layout) -> bytes:
+    """The inverse of :func:`from_differences`. Raises ValueError."""
+    rows = _rows(raster, row, channels, layout)
+    return np.concatenate([rows[:, :1], np.diff(rows, axis=1)], axis=1).astype(layout.dtype).tobytes()
 
 
 def _gathered(view: memoryview, spans: Sequence[Span]) -> Buffer:

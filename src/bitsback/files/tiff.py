@@ -173,6 +173,8 @@ def _page(data: Buffer, tags: Tags, big: bool) -> Page:
     if compression == _JPEG:
         return _jpeg(data, tags)
     form = _form(tags, big)
+    if form.codec == "lzw" and _is_old(data, tags):
+        form = form._replace(codec="oldlzw")
     width, height = _one(tags, _WIDTH, 0), _one(tags, _HEIGHT, 0)
     if min(width, height, form.channels) < 1:
         raise ImageError("a TIFF without size")
@@ -190,6 +192,13 @@ def _page(data: Buffer, tags: Tags, big: bool) -> Page:
         raise ImageError("TIFF strips without rows")
     shape = (form.channels if form.planes else 1, height, width, channels)
     return _array(tags, form, (_OFFSETS, _COUNTS), shape, rows)
+
+
+def _is_old(data: Buffer, tags: Tags) -> bool:
+    """Whether LZW is as it was before TIFF 6.0, low bits first: its first code shows it."""
+    (first, *_) = tags.get(_TILE_OFFSETS) or tags.get(_OFFSETS) or (0,)
+    beginning = bytes(data[first : first + 2])
+    return len(beginning) == 2 and beginning[0] == 0 and beginning[1] & 1 == 1
 
 
 def _one(tags: Tags, tag: int, default: int) -> int:
@@ -211,9 +220,9 @@ def _form(tags: Tags, big: bool) -> _Form:
         raise ImageError(f"a TIFF with samples of {bits} bits, of kind {sign}")
     predictor = _one(tags, _PREDICTOR, 1) if codec else 1
     words = kind == "f" or bits > 16
-    if predictor != 1 and (predictor, words) != (2, False) and (predictor, kind) != (3, "f"):
+    if predictor not in (1, 2) and (predictor, kind) != (3, "f"):
         raise ImageError("a TIFF with an unusual predictor")
-    if predictor == 2 and bits not in (8, 16):
+    if predictor == 2 and bits not in (8, 16, 32, 64):
         raise ImageError("a TIFF with an unusual predictor")
     reverse = _one(tags, _FILL, 1) != 1
     if reverse and (words or (codec and compression not in _FAX)):
@@ -238,10 +247,11 @@ def _array(tags: Tags, form: _Form, names: tuple[int, int], shape: Shape, rows: 
         row = width * channels * form.bits // 8
         spans = _spans(tags, names, row * rows, row * height, count, bool(form.codec))
         axes = [count, height, width, *[channels] * (channels > 1)]
-        planes = (row, channels) if form.predictor == 3 else (0, 0)
+        rows_of = (row, channels)
+        planes, differences = (rows_of if form.predictor == number else (0, 0) for number in (3, 2))
         where = (row * rows, row * height) if form.codec else (0, 0)
         big = form.big or form.predictor == 3
-        return Numbers(spans, axes, f"{form.kind}{form.bits // 8}", big, form.codec, *where, planes)
+        return Numbers(spans, axes, f"{form.kind}{form.bits // 8}", big, form.codec, *where, planes, differences)
     layout = Layout(
         bits=form.bits,
         big=form.big and form.bits == 16,
