@@ -192,6 +192,16 @@ def test_what_stands_beside_images_counts_as_it_is_packed(told: bytes) -> None:
     assert report.images == (4 if told.startswith(b"a head") else 0)
 
 
+def test_files_that_do_not_pack_are_packed_together_where_they_are_alike() -> None:
+    same = noise(9000)
+    items = [file_item(name, noise(500, ord(name)) + same) for name in "abc"]
+    data, report = pack(items)
+    assert contents(opened(data)) == contents_of(items)
+    assert len(data) < 13000 and {one.how for one in report.members} == {"packed"}
+    apart = [file_item("a", same), file_item("b", noise(9000, 1))]
+    assert {one.how for one in pack(apart)[1].members} == {"stored"}
+
+
 def test_files_that_have_gone_meanwhile_are_kept_as_their_images() -> None:
     """One of two can still be read: neither is given up, and nothing is half one thing and half the other."""
     images = np.random.default_rng(0).integers(0, 256, (2, 5, 5, 1), np.uint8)

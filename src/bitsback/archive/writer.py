@@ -24,6 +24,7 @@ from bitsback.archive.item import Item
 from bitsback.archive.library import ADAPTIVE, FILTERED, JPEG, QUICK, Library, ModelCoder
 from bitsback.archive.limits import SHARED
 from bitsback.archive.member import Entry, Type
+from bitsback.archive.packing import repeated
 from bitsback.archive.plan import ChunkPlan, Facts, Group, Run
 from bitsback.archive.report import CodedGroup, Kept, ModelUse, Report
 from bitsback.archive.workers import WAITING, Workers
@@ -651,6 +652,9 @@ _NOWHERE, _COMING = -1, -2
 _BLOCK_COST = 24
 """About what a block adds to a head."""
 
+_REPEATED = 0.02
+"""Of bytes that do not pack by themselves: as much of them is there twice, and packing all together is tried."""
+
 
 def _of_one_size(model: Coder, shape: Shape, two: bool) -> bool:
     """Whether a model that takes a shape takes no larger one."""
@@ -666,7 +670,7 @@ def _fits(coder: Coder, before: Front, lots: Sequence[Images]) -> bool:
 
 def _packed(job: tuple[ChunkPlan, bytes], threads: int) -> tuple[Bytes | None, bytes]:
     chunk, data = job
-    return pack_bytes(data, chunk.packable or data.count(0) == len(data))
+    return pack_bytes(data, chunk.packable or repeated(data) > _REPEATED)
 
 
 def _hash_of(listing: Iterable[Entry]) -> bytes:

@@ -44,7 +44,7 @@ from bitsback.files.deflate.symbols import (
     LONGEST,
     PAD,
 )
-from bitsback.files.deflate.trees import shape
+from bitsback.files.deflate.trees import Numbers, Scratch, shape
 from bitsback.files.deflate.walk import GREEDY, HUFFMAN, LAZY, PLANNED, RING, RULES, RUN_LENGTHS, walk
 from bitsback.files.picture import Buffer
 
@@ -280,8 +280,8 @@ class Walk:
         events: Integers,
         known: int,
     ) -> int:
-        scratch = (np.empty((3, 580), np.int64), np.empty((4, 580), np.int32), np.empty((5, 320), np.uint8))
-        arrays = (tokens, self.plain, blocks, items, self._codes, *_NUMBERS, *scratch, self.state, events)
+        scratch = Scratch(np.empty((3, 580), np.int64), np.empty((5, 320), np.uint8), np.empty((4, 580), np.int32))
+        arrays = (tokens, self.plain, blocks, items, self._codes, _NUMBERS, scratch, self.state, events)
         return int(shape(len(self.plain), self.rules, *arrays, known))
 
 
@@ -297,4 +297,4 @@ def _odd_bits(stream: Stream) -> Integers:
     return np.array(events, np.int64)
 
 
-_NUMBERS = (CODE_ORDER, FIXED_LENGTHS, LENGTH_EXTRA, LENGTH_CODE, DISTANCE_EXTRA, DISTANCE_CODE)
+_NUMBERS = Numbers(CODE_ORDER, FIXED_LENGTHS, LENGTH_EXTRA, LENGTH_CODE, DISTANCE_EXTRA, DISTANCE_CODE)

@@ -9,12 +9,25 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.errors import ImageError
+from bitsback.files.deflate.bits import (
+    TABLE,
+    Bits,
+    decode_symbol,
+    fill,
+    flush,
+    low,
+    make_codes,
+    make_table,
+    put,
+    put_code,
+    skip,
+)
 from bitsback.files.deflate.symbols import (
     BLOCK,
     BYTES,
@@ -45,11 +58,8 @@ from bitsback.files.deflate.symbols import (
     TYPE,
 )
 from bitsback.files.picture import Buffer
-from bitsback.kernels import helper, kernel, routine
+from bitsback.kernels import helper, kernel
 
-_FAST = 10
-"""Bits of a code that one look into a table decodes."""
-_SLOTS = 1 << _FAST
 _CODES = 320
 """Room for the lengths of all codes of a block."""
 
@@ -89,7 +99,8 @@ def parse(data: Buffer, limit: int) -> tuple[bytes, Stream, int]:
     blocks = np.empty((most, BLOCK), np.int32)
     items = np.empty(min(_CODES * most, 8 * size), np.int32)
     found = np.zeros(5, np.int64)
-    _parse(np.frombuffer(data, np.uint8, size), len(plain), tokens, blocks, items, found, *_scratch())
+    scratch = _Codes(np.empty(_CODES, np.uint8), np.empty((3, TABLE), np.int32), _NUMBERS)
+    _parse(np.frombuffer(data, np.uint8, size), len(plain), tokens, blocks, items, found, scratch)
     if not found[0]:
         raise ImageError("an unusual deflate stream")
     stream = Stream(
@@ -104,455 +115,334 @@ def write(plain: Buffer, stream: Stream) -> bytes:
     room = 6 * len(stream.tokens) + stored + 2 * len(stream.items) + 32 * len(stream.blocks) + 16
     out = np.empty(room, np.uint8)
     data = np.frombuffer(plain, np.uint8)
-    lengths, codes = np.empty(_CODES, np.uint8), np.empty((2, _CODES), np.int32)
-    size = _write(data, stream.tokens, stream.blocks, stream.items, stream.padding, out, lengths, codes, *_NUMBERS)
+    scratch = _Codes(np.empty(_CODES, np.uint8), np.empty((2, _CODES), np.int32), _NUMBERS)
+    size = _write(data, stream.tokens, stream.blocks, stream.items, stream.padding, out, scratch)
     if size < 0:
         raise ValueError("a deflate stream that cannot be written")
     return out[:size].tobytes()
 
 
-_OF_LENGTHS = (LENGTH_BASE, LENGTH_EXTRA, LENGTH_CODE)
-_NUMBERS = (*_OF_LENGTHS, DISTANCE_BASE, DISTANCE_EXTRA, DISTANCE_CODE, FIXED_LENGTHS, CODE_ORDER)
+class _Numbers(NamedTuple):
+    """The tables of RFC 1951."""
+
+    length_base: NDArray[np.int32]
+    length_extra: NDArray[np.int32]
+    length_code: NDArray[np.int32]
+    distance_base: NDArray[np.int32]
+    distance_extra: NDArray[np.int32]
+    distance_code: NDArray[np.uint8]
+    fixed: NDArray[np.uint8]
+    order: NDArray[np.int32]
 
 
-def _scratch() -> tuple[NDArray[Any], ...]:
-    tables = np.empty((3, _SLOTS + 16 + _CODES), np.int32)
-    return np.empty(_CODES, np.uint8), tables, *_NUMBERS
+_NUMBERS = _Numbers(
+    LENGTH_BASE, LENGTH_EXTRA, LENGTH_CODE, DISTANCE_BASE, DISTANCE_EXTRA, DISTANCE_CODE, FIXED_LENGTHS, CODE_ORDER
+)
 
 
-@routine
-def make_table(lengths, first, count, table):  # type: ignore[no-untyped-def]
-    """A table to decode with: by the next bits, then counts of codes by length, then symbols in the order of codes.
+class _Codes(NamedTuple):
+    """A block's codes: their lengths, those of distances behind those of literals; tables to decode with (3, TABLE), or
+    codes to write (2, symbols): literals, distances, and how lengths are described."""
 
-    Returns False if there are more codes than bits to tell them apart.
-    """
-    for i in range(_SLOTS + 16):
-        table[i] = 0
-    for s in range(count):
-        table[_SLOTS + lengths[first + s]] += 1
-    table[_SLOTS] = 0
-    starts = np.zeros(17, np.int64)
-    nexts = np.zeros(17, np.int64)
-    left = 1
-    code = 0
-    for n in range(1, 16):
-        left = 2 * left - table[_SLOTS + n]
-        code = (code + table[_SLOTS + n - 1]) << 1
-        nexts[n] = code
-        starts[n + 1] = starts[n] + table[_SLOTS + n]
-        if left < 0:
-            return False
-    for s in range(count):
-        n = np.int64(lengths[first + s])
-        if n > 0:
-            table[_SLOTS + 16 + starts[n]] = s
-            starts[n] += 1
-            if n <= _FAST:
-                turned = 0
-                for i in range(n):
-                    turned |= ((nexts[n] >> i) & 1) << (n - 1 - i)
-                while turned < _SLOTS:
-                    table[turned] = s << 4 | n
-                    turned += 1 << n
-            nexts[n] += 1
-    return True
+    lengths: NDArray[np.uint8]
+    tables: NDArray[np.int32]
+    numbers: _Numbers
 
 
 @helper
-def decode_symbol(hold, table):  # type: ignore[no-untyped-def]
-    """The symbol that the next bits begin with, as ``symbol << 4 | bits``; 0 if there is none."""
-    entry = np.int64(table[hold & (_SLOTS - 1)])
-    if entry > 0:
-        return entry
-    code = 0
-    first = 0
-    index = 0
-    for n in range(1, 16):
-        code |= (hold >> (n - 1)) & 1
-        count = np.int64(table[_SLOTS + n])
-        if code - count < first:
-            return np.int64(table[_SLOTS + 16 + index + code - first]) << 4 | n
-        index += count
-        first = (first + count) << 1
-        code <<= 1
-    return np.int64(0)
+def _fixed(codes):  # type: ignore[no-untyped-def]
+    """The lengths of the fixed codes."""
+    for i in range(318):
+        codes.lengths[i] = codes.numbers.fixed[i]
+
+
+@helper
+def _repeat(lengths, done, symbol, more):  # type: ignore[no-untyped-def]
+    """What an item says, from place ``done`` on: which length, and how often; 0 times, if there is none to repeat."""
+    if symbol < 16:
+        return symbol, np.int64(1)
+    if symbol > 16:
+        return np.int64(0), more + (11 if symbol == 18 else 3)
+    if done == 0:
+        return np.int64(0), np.int64(0)
+    return np.int64(lengths[done - 1]), more + 3
+
+
+@helper
+def _more_bits(symbol):  # type: ignore[no-untyped-def]
+    """Bits behind the code of an item."""
+    if symbol < 16:
+        return np.int64(0)
+    return np.int64(2 if symbol == 16 else 3 if symbol == 17 else 7)
+
+
+@helper
+def _parse_lengths(data, bits, row, items, item, codes):  # type: ignore[no-untyped-def]
+    """The lengths of a dynamic block's codes, from behind its type; returns the reader and the next item, or -1."""
+    lengths = codes.lengths
+    both = (257 + low(bits, 5)) + (1 + (bits.hold >> 5 & 31))
+    given = 4 + (bits.hold >> 10 & 15)
+    row[HLIT] = 257 + low(bits, 5)
+    row[HDIST] = 1 + (bits.hold >> 5 & 31)
+    row[HCLEN] = given
+    bits = skip(bits, 14)
+    for i in range(19):
+        lengths[i] = 0
+    for i in range(given):
+        if bits.have < 3:
+            bits = fill(data, bits)
+        symbol = codes.numbers.order[i]
+        lengths[symbol] = low(bits, 3)
+        row[CODE + symbol] = low(bits, 3)
+        bits = skip(bits, 3)
+    if not make_table(lengths, 0, 19, codes.tables[2]):
+        return bits, np.int64(-1)
+    done = np.int64(0)
+    while done < both:
+        bits = fill(data, bits)
+        entry = decode_symbol(bits.hold, codes.tables[2])
+        if entry == 0 or item == items.size:
+            return bits, np.int64(-1)
+        bits = skip(bits, entry & 15)
+        symbol = entry >> 4
+        more = low(bits, _more_bits(symbol))
+        bits = skip(bits, _more_bits(symbol))
+        value, times = _repeat(lengths, done, symbol, more)
+        if times == 0 or done + times > both:
+            return bits, np.int64(-1)
+        for i in range(times):
+            lengths[done + i] = value
+        done += times
+        items[item] = more << ITEM_BITS | symbol
+        item += 1
+        row[OPS] += 1
+    return bits, item
+
+
+@helper
+def _parse_tokens(data, bits, plain, size, tokens, token, codes):  # type: ignore[no-untyped-def]
+    """A block's tokens to its end; returns the reader, the plain bytes there are then, and the next token, or -1."""
+    numbers = codes.numbers
+    while True:
+        bits = fill(data, bits)
+        entry = decode_symbol(bits.hold, codes.tables[0])
+        bits = skip(bits, entry & 15)
+        symbol = entry >> 4
+        if symbol == END:
+            return bits, plain, token
+        if entry == 0 or token == tokens.size:
+            break
+        if symbol < END:
+            tokens[token] = 1
+            token += 1
+            plain += 1
+            continue
+        symbol -= 257
+        if symbol > 28:
+            break
+        length = numbers.length_base[symbol] + low(bits, np.int64(numbers.length_extra[symbol]))
+        bits = skip(bits, np.int64(numbers.length_extra[symbol]))
+        entry = decode_symbol(bits.hold, codes.tables[1])
+        bits = skip(bits, entry & 15)
+        far = entry >> 4
+        if entry == 0 or far > 29:
+            break
+        distance = numbers.distance_base[far] + low(bits, np.int64(numbers.distance_extra[far]))
+        bits = skip(bits, np.int64(numbers.distance_extra[far]))
+        if distance > plain or plain + length > size:
+            break
+        plain += length
+        if symbol == 27 and length == LONGEST:
+            length = np.int64(LONGEST_AS_284)
+        tokens[token] = distance << TOKEN_BITS | length
+        token += 1
+    return bits, plain, np.int64(-1)
 
 
 @kernel
-def _parse(  # type: ignore[no-untyped-def]
-    data,
-    size,
-    tokens,
-    blocks,
-    items,
-    found,
-    lengths,
-    tables,
-    length_base,
-    length_extra,
-    length_code,
-    distance_base,
-    distance_extra,
-    distance_code,
-    fixed,
-    order,
-):
-    """Fill tokens, blocks and items; ``found``: whether all is well, how many of each, the bits after the end.
-
-    Long, as it is the format: a block's head, the lengths of its codes, its tokens.
-    """
-    at = 0
-    hold = np.int64(0)
-    have = 0
-    plain = 0
-    token = 0
+def _parse(data, size, tokens, blocks, items, found, codes):  # type: ignore[no-untyped-def]
+    """Fill tokens, blocks and items; ``found``: whether all is well, how many of each, the bits after the end."""
+    bits = Bits(np.int64(0), np.int64(0), np.int64(0))
+    plain = np.int64(0)
+    token = np.int64(0)
+    item = np.int64(0)
     block = 0
-    item = 0
-    last = 0
+    last = np.int64(0)
     while last == 0:
         if block == blocks.shape[0]:
             return
-        while have <= 48:
-            hold |= np.int64(data[at]) << have if at < data.size else np.int64(0)
-            at += 1
-            have += 8
+        row = blocks[block]
+        block += 1
         for i in range(BLOCK):
-            blocks[block, i] = 0
-        last = hold & 1
-        kind = (hold >> 1) & 3
-        hold >>= 3
-        have -= 3
-        blocks[block, TYPE] = kind
-        blocks[block, FINAL] = last
-        before = plain
+            row[i] = 0
+        bits = fill(data, bits)
+        last = low(bits, 1)
+        kind = bits.hold >> 1 & 3
+        bits = skip(bits, 3)
+        row[TYPE] = kind
+        row[FINAL] = last
         if kind == STORED:
-            odd = have & 7
-            blocks[block, PAD] = hold & ((1 << odd) - 1)
-            at -= (have - odd) >> 3
+            odd = bits.have & 7
+            row[PAD] = low(bits, odd)
+            at = bits.at - ((bits.have - odd) >> 3)
             if at + 4 > data.size:
                 return
             count = np.int64(data[at]) | np.int64(data[at + 1]) << 8
             at += 4 + count
             plain += count
-            hold = np.int64(0)
-            have = 0
             if at > data.size or plain > size:
                 return
-            blocks[block, BYTES] = count
-            block += 1
+            row[BYTES] = count
+            bits = Bits(at, np.int64(0), np.int64(0))
             continue
-        literals = 288
-        distances = 30
+        literals = np.int64(288)
+        distances = np.int64(30)
         if kind == FIXED:
-            for i in range(318):
-                lengths[i] = fixed[i]
+            _fixed(codes)
         else:
-            literals = 257 + (hold & 31)
-            distances = 1 + ((hold >> 5) & 31)
-            given = 4 + ((hold >> 10) & 15)
-            hold >>= 14
-            have -= 14
-            blocks[block, HLIT] = literals
-            blocks[block, HDIST] = distances
-            blocks[block, HCLEN] = given
-            for i in range(19):
-                lengths[i] = 0
-            for i in range(given):
-                if have < 3:
-                    while have <= 48:
-                        hold |= np.int64(data[at]) << have if at < data.size else np.int64(0)
-                        at += 1
-                        have += 8
-                lengths[order[i]] = hold & 7
-                blocks[block, CODE + order[i]] = hold & 7
-                hold >>= 3
-                have -= 3
-            if not make_table(lengths, 0, 19, tables[2]):
+            bits, item = _parse_lengths(data, bits, row, items, item, codes)
+            if item < 0:
                 return
-            done = 0
-            while done < literals + distances:
-                while have <= 48:
-                    hold |= np.int64(data[at]) << have if at < data.size else np.int64(0)
-                    at += 1
-                    have += 8
-                entry = decode_symbol(hold, tables[2])
-                if entry == 0 or item == items.size:
-                    return
-                hold >>= entry & 15
-                have -= entry & 15
-                symbol = entry >> 4
-                more = np.int64(0)
-                repeat = 1
-                value = symbol
-                if symbol >= 16:
-                    bits = 2 if symbol == 16 else 3 if symbol == 17 else 7
-                    more = hold & ((1 << bits) - 1)
-                    hold >>= bits
-                    have -= bits
-                    repeat = more + (11 if symbol == 18 else 3)
-                    value = np.int64(0)
-                    if symbol == 16:
-                        if done == 0:
-                            return
-                        value = np.int64(lengths[done - 1])
-                if done + repeat > literals + distances:
-                    return
-                for i in range(repeat):
-                    lengths[done + i] = value
-                done += repeat
-                items[item] = more << ITEM_BITS | symbol
-                item += 1
-                blocks[block, OPS] += 1
-        if not make_table(lengths, 0, literals, tables[0]):
+            literals = np.int64(row[HLIT])
+            distances = np.int64(row[HDIST])
+        if not make_table(codes.lengths, 0, literals, codes.tables[0]):
             return
-        if not make_table(lengths, literals, distances, tables[1]):
+        if not make_table(codes.lengths, literals, distances, codes.tables[1]):
             return
         first = token
-        while True:
-            while have <= 48:
-                hold |= np.int64(data[at]) << have if at < data.size else np.int64(0)
-                at += 1
-                have += 8
-            entry = decode_symbol(hold, tables[0])
-            if entry == 0:
-                return
-            hold >>= entry & 15
-            have -= entry & 15
-            symbol = entry >> 4
-            if symbol == END:
-                break
-            if token == tokens.size:
-                return
-            if symbol < END:
-                tokens[token] = 1
-                token += 1
-                plain += 1
-                continue
-            symbol -= 257
-            if symbol > 28:
-                return
-            extra = np.int64(length_extra[symbol])
-            length = length_base[symbol] + (hold & ((1 << extra) - 1))
-            hold >>= extra
-            have -= extra
-            entry = decode_symbol(hold, tables[1])
-            if entry == 0:
-                return
-            hold >>= entry & 15
-            have -= entry & 15
-            far = entry >> 4
-            if far > 29:
-                return
-            extra = np.int64(distance_extra[far])
-            distance = distance_base[far] + (hold & ((1 << extra) - 1))
-            hold >>= extra
-            have -= extra
-            if distance > plain or plain + length > size:
-                return
-            plain += length
-            if symbol == 27 and length == LONGEST:
-                length = np.int64(LONGEST_AS_284)
-            tokens[token] = distance << TOKEN_BITS | length
-            token += 1
-        blocks[block, COUNT] = token - first
-        blocks[block, BYTES] = plain - before
-        block += 1
-    if at - (have >> 3) > data.size or plain != size:
+        before = plain
+        bits, plain, token = _parse_tokens(data, bits, plain, size, tokens, token, codes)
+        if token < 0:
+            return
+        row[COUNT] = token - first
+        row[BYTES] = plain - before
+    if bits.at - (bits.have >> 3) > data.size or plain != size:
         return
     found[0] = 1
     found[1] = token
     found[2] = block
     found[3] = item
-    found[4] = hold & ((1 << (have & 7)) - 1)
+    found[4] = low(bits, bits.have & 7)
 
 
 @helper
-def make_codes(lengths, first, count, codes):  # type: ignore[no-untyped-def]
-    """The codes of symbols with these lengths, turned so that their first bit is the lowest: ``code << 4 | bits``."""
-    nexts = np.zeros(17, np.int64)
-    for s in range(count):
-        nexts[lengths[first + s] + 1] += 1
-    nexts[1] = 0
-    code = 0
-    for n in range(1, 17):
-        number = nexts[n]
-        code = (code + number) << 1
-        nexts[n] = code
-    for s in range(count):
-        n = np.int64(lengths[first + s])
-        turned = 0
-        for i in range(n):
-            turned |= ((nexts[n] >> i) & 1) << (n - 1 - i)
-        if n > 0:
-            nexts[n] += 1
-        codes[s] = turned << 4 | n
+def _write_stored(out, bits, pad, plain, place, size):  # type: ignore[no-untyped-def]
+    """A stored block's bits behind its type."""
+    at, hold, have = bits
+    if have > 0:
+        out[at] = (hold | np.int64(pad) << have) & 255
+        at += 1
+    out[at] = size & 255
+    out[at + 1] = size >> 8
+    out[at + 2] = ~size & 255
+    out[at + 3] = (~size >> 8) & 255
+    at += 4
+    for i in range(size):
+        out[at + i] = plain[place + i]
+    return Bits(at + size, np.int64(0), np.int64(0))
+
+
+@helper
+def _write_lengths(out, bits, row, items, item, codes):  # type: ignore[no-untyped-def]
+    """The inverse of :func:`_parse_lengths`; the next item, or -1."""
+    lengths = codes.lengths
+    both = np.int64(row[HLIT]) + row[HDIST]
+    bits = put(bits, np.int64(row[HLIT]) - 257 | (np.int64(row[HDIST]) - 1) << 5 | (np.int64(row[HCLEN]) - 4) << 10, 14)
+    for i in range(row[HCLEN]):
+        if bits.have > 40:
+            bits = flush(out, bits)
+        bits = put(bits, row[CODE + codes.numbers.order[i]], 3)
+    for i in range(19):
+        lengths[i] = row[CODE + i]
+    make_codes(lengths, 0, 19, codes.tables[0])
+    done = np.int64(0)
+    for i in range(item, item + row[OPS]):
+        bits = flush(out, bits)
+        symbol = np.int64(items[i]) & ((1 << ITEM_BITS) - 1)
+        more = np.int64(items[i]) >> ITEM_BITS
+        if symbol > 18:
+            return bits, np.int64(-1)
+        bits = put(put_code(bits, codes.tables[0, symbol]), more, _more_bits(symbol))
+        value, times = _repeat(lengths, done, symbol, more)
+        if times <= 0 or done + times > both:
+            return bits, np.int64(-1)
+        for k in range(times):
+            lengths[done + k] = value
+        done += times
+    if done != both:
+        return bits, np.int64(-1)
+    return bits, item + row[OPS]
+
+
+@helper
+def _write_tokens(out, bits, plain, place, stop, tokens, first, last, codes):  # type: ignore[no-untyped-def]
+    """A block's tokens; returns where they end in the plain bytes, -1 if they pass over ``stop``."""
+    numbers = codes.numbers
+    for i in range(first, last):
+        bits = flush(out, bits)
+        length = np.int64(tokens[i]) & LENGTHS
+        distance = np.int64(tokens[i]) >> TOKEN_BITS
+        if distance == 0:
+            if place >= stop:
+                return bits, np.int64(-1)
+            bits = put_code(bits, codes.tables[0, plain[place]])
+            place += 1
+            continue
+        symbol = np.int64(numbers.length_code[length])
+        if length == LONGEST_AS_284:
+            length = np.int64(LONGEST)
+        bits = put_code(bits, codes.tables[0, 257 + symbol])
+        bits = put(bits, length - numbers.length_base[symbol], numbers.length_extra[symbol])
+        symbol = np.int64(numbers.distance_code[distance - 1])
+        bits = put_code(bits, codes.tables[1, symbol])
+        bits = put(bits, distance - numbers.distance_base[symbol], numbers.distance_extra[symbol])
+        place += length
+    bits = put_code(flush(out, bits), codes.tables[0, END])
+    return bits, place
 
 
 @kernel
-def _write(  # type: ignore[no-untyped-def]
-    plain,
-    tokens,
-    blocks,
-    items,
-    padding,
-    out,
-    lengths,
-    codes,
-    length_base,
-    length_extra,
-    length_code,
-    distance_base,
-    distance_extra,
-    distance_code,
-    fixed,
-    order,
-):
+def _write(plain, tokens, blocks, items, padding, out, codes):  # type: ignore[no-untyped-def]
     """The inverse of :func:`_parse`; returns how many bytes there are, or -1."""
-    at = 0
-    hold = np.int64(0)
-    have = 0
-    place = 0
-    token = 0
-    item = 0
+    bits = Bits(np.int64(0), np.int64(0), np.int64(0))
+    place = np.int64(0)
+    token = np.int64(0)
+    item = np.int64(0)
     for block in range(blocks.shape[0]):
-        kind = blocks[block, TYPE]
-        count = blocks[block, COUNT]
-        size = blocks[block, BYTES]
+        row = blocks[block]
+        kind = np.int64(row[TYPE])
+        count = np.int64(row[COUNT])
+        size = np.int64(row[BYTES])
         if count < 0 or size < 0 or place + size > plain.size or token + count > tokens.size:
             return -1
-        hold |= (np.int64(blocks[block, FINAL]) | np.int64(kind) << 1) << have
-        have += 3
-        while have >= 8:
-            out[at] = hold & 255
-            at += 1
-            hold >>= 8
-            have -= 8
+        bits = flush(out, put(bits, np.int64(row[FINAL]) | kind << 1, 3))
+        first = token
+        token += count
         if kind == STORED:
             if size > 65535:
                 return -1
-            if have > 0:
-                out[at] = (hold | np.int64(blocks[block, PAD]) << have) & 255
-                at += 1
-                hold = np.int64(0)
-                have = 0
-            out[at] = size & 255
-            out[at + 1] = size >> 8
-            out[at + 2] = ~size & 255
-            out[at + 3] = (~size >> 8) & 255
-            at += 4
-            for i in range(size):
-                out[at + i] = plain[place + i]
-            at += size
+            bits = _write_stored(out, bits, row[PAD], plain, place, size)
             place += size
-            token += count
             continue
-        literals = 288
-        distances = 30
+        literals = np.int64(288)
+        distances = np.int64(30)
         if kind == FIXED:
-            for i in range(318):
-                lengths[i] = fixed[i]
+            _fixed(codes)
         else:
-            literals = np.int64(blocks[block, HLIT])
-            distances = np.int64(blocks[block, HDIST])
-            given = np.int64(blocks[block, HCLEN])
-            hold |= (literals - 257 | (distances - 1) << 5 | (given - 4) << 10) << have
-            have += 14
-            for i in range(given):
-                if have > 40:
-                    while have >= 8:
-                        out[at] = hold & 255
-                        at += 1
-                        hold >>= 8
-                        have -= 8
-                hold |= np.int64(blocks[block, CODE + order[i]]) << have
-                have += 3
-            for i in range(19):
-                lengths[i] = blocks[block, CODE + i]
-            make_codes(lengths, 0, 19, codes[0])
-            done = 0
-            for i in range(item, item + blocks[block, OPS]):
-                while have >= 8:
-                    out[at] = hold & 255
-                    at += 1
-                    hold >>= 8
-                    have -= 8
-                symbol = np.int64(items[i]) & ((1 << ITEM_BITS) - 1)
-                more = np.int64(items[i]) >> ITEM_BITS
-                if symbol > 18:
-                    return -1
-                code = np.int64(codes[0, symbol])
-                hold |= (code >> 4) << have
-                have += code & 15
-                repeat = 1
-                value = symbol
-                if symbol >= 16:
-                    bits = 2 if symbol == 16 else 3 if symbol == 17 else 7
-                    hold |= more << have
-                    have += bits
-                    repeat = more + (11 if symbol == 18 else 3)
-                    value = np.int64(0)
-                    if symbol == 16 and done > 0:
-                        value = np.int64(lengths[done - 1])
-                if repeat < 0 or done + repeat > literals + distances:
-                    return -1
-                for k in range(repeat):
-                    lengths[done + k] = value
-                done += repeat
-            item += blocks[block, OPS]
-            if done != literals + distances:
+            bits, item = _write_lengths(out, bits, row, items, item, codes)
+            if item < 0:
                 return -1
-        make_codes(lengths, 0, literals, codes[0])
-        make_codes(lengths, literals, distances, codes[1])
+            literals = np.int64(row[HLIT])
+            distances = np.int64(row[HDIST])
+        make_codes(codes.lengths, 0, literals, codes.tables[0])
+        make_codes(codes.lengths, literals, distances, codes.tables[1])
         stop = place + size
-        for i in range(token, token + count):
-            while have >= 8:
-                out[at] = hold & 255
-                at += 1
-                hold >>= 8
-                have -= 8
-            length = np.int64(tokens[i]) & LENGTHS
-            distance = np.int64(tokens[i]) >> TOKEN_BITS
-            if distance == 0:
-                if place >= stop:
-                    return -1
-                code = np.int64(codes[0, plain[place]])
-                hold |= (code >> 4) << have
-                have += code & 15
-                place += 1
-                continue
-            symbol = np.int64(length_code[length])
-            if length == LONGEST_AS_284:
-                length = np.int64(LONGEST)
-            code = np.int64(codes[0, 257 + symbol])
-            hold |= (code >> 4) << have
-            have += code & 15
-            hold |= (length - length_base[symbol]) << have
-            have += length_extra[symbol]
-            symbol = np.int64(distance_code[distance - 1])
-            code = np.int64(codes[1, symbol])
-            hold |= (code >> 4) << have
-            have += code & 15
-            hold |= (distance - distance_base[symbol]) << have
-            have += distance_extra[symbol]
-            place += length
-        token += count
+        bits, place = _write_tokens(out, bits, plain, place, stop, tokens, first, token, codes)
         if place != stop:
             return -1
-        code = np.int64(codes[0, END])
-        while have >= 8:
-            out[at] = hold & 255
-            at += 1
-            hold >>= 8
-            have -= 8
-        hold |= (code >> 4) << have
-        have += code & 15
     if place != plain.size:
         return -1
-    while have >= 8:
-        out[at] = hold & 255
-        at += 1
-        hold >>= 8
-        have -= 8
+    at, hold, have = flush(out, bits)
     if have > 0:
         out[at] = (hold | np.int64(padding) << have) & 255
         at += 1

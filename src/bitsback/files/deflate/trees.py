@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from bitsback.files.deflate.coder import FAULT
 from bitsback.files.deflate.lists import (
@@ -70,7 +73,7 @@ def sift(heap, place, size, weights, depths):  # type: ignore[no-untyped-def]
     heap[place] = node
 
 
-@helper
+@routine
 def code_lengths(weights, count, longest, lengths, nodes):  # type: ignore[no-untyped-def]
     """The lengths of a Huffman code as zlib finds them, of ``count`` symbols by their ``weights``.
 
@@ -130,9 +133,13 @@ def code_lengths(weights, count, longest, lengths, nodes):  # type: ignore[no-un
         weights[one_added] = 0
     if two_added >= 0:
         weights[two_added] = 0
-    # Lengths from the root; those that are too long are cut, and the codes' number is mended
-    root = node - 1
-    depths[root] = 0
+    depths[node - 1] = 0
+    _cut(order, taken, parents, depths, count, longest, lengths)
+
+
+@helper
+def _cut(order, taken, parents, depths, count, longest, lengths):  # type: ignore[no-untyped-def]
+    """Lengths from the root on; those that are too long are cut, and the codes' number is mended."""
     numbers = np.zeros(17, np.int64)
     over = 0
     for i in range(taken - 1, -1, -1):
@@ -307,151 +314,189 @@ def lengths_of_items(lengths, order, block, state, events, known):  # type: igno
     block[HCLEN] = last
 
 
+class Numbers(NamedTuple):
+    """The tables of RFC 1951 (:mod:`.symbols`)."""
+
+    order: NDArray[np.int32]
+    fixed: NDArray[np.uint8]
+    length_extra: NDArray[np.int32]
+    length_code: NDArray[np.int32]
+    distance_extra: NDArray[np.int32]
+    distance_code: NDArray[np.uint8]
+
+
+class Scratch(NamedTuple):
+    """Room to work in. Rows are codes: of literals and lengths, of distances, of the items that describe these."""
+
+    weights: NDArray[np.int64]
+    """(3, 580): how often symbols occur."""
+    lengths: NDArray[np.uint8]
+    """(5, 320): lengths of codes; then those of the first two in a row, as the block has them, and the known ones."""
+    nodes: NDArray[np.int32]
+    """(4, 580), for :func:`code_lengths`."""
+
+
+@helper
+def _weigh(tokens, first, last, plain, at, weights, numbers):  # type: ignore[no-untyped-def]
+    """How often a block's symbols occur; returns how many extra bits they have, and where its tokens end."""
+    for i in range(3):
+        for s in range(weights.shape[1]):
+            weights[i, s] = 0
+    weights[0, END] = 1
+    extra = np.int64(0)
+    for i in range(first, last):
+        length = np.int64(tokens[i]) & LENGTHS
+        distance = np.int64(tokens[i]) >> TOKEN_BITS
+        if distance == 0:
+            weights[0, plain[at]] += 1
+            at += 1
+        else:
+            code = np.int64(numbers.length_code[length])
+            far = np.int64(numbers.distance_code[distance - 1])
+            weights[0, 257 + code] += 1
+            weights[1, far] += 1
+            extra += numbers.length_extra[code] + numbers.distance_extra[far]
+            at += min(length, LONGEST)
+    return extra, at
+
+
+@helper
+def _cost(weights, lengths, count):  # type: ignore[no-untyped-def]
+    """Bits of all symbols in a code of these lengths."""
+    bits = np.int64(0)
+    for s in range(count):
+        bits += weights[s] * lengths[s]
+    return bits
+
+
+@helper
+def _used(lengths, least, count):  # type: ignore[no-untyped-def]
+    """How many of a code's lengths there are up to the last that is not 0."""
+    used = np.int64(least)
+    for s in range(least, count):
+        if lengths[s] > 0:
+            used = np.int64(s + 1)
+    return used
+
+
+@helper
+def _described(scratch, rules):  # type: ignore[no-untyped-def]
+    """Put the lengths of both codes in a row, and weigh the items that zlib would describe them with; returns how many
+    there are of each, and the items' extra bits."""
+    lengths = scratch.lengths
+    literals = _used(lengths[0], 0, LITERALS)
+    distances = _used(lengths[1], 0, DISTANCES)
+    for s in range(literals):
+        lengths[3, s] = lengths[0, s]
+    for s in range(distances):
+        lengths[3, literals + s] = lengths[1, s]
+    at = np.int64(0)
+    extra = np.int64(0)
+    while at < literals + distances:
+        one = predicted_item(lengths[3], at, literals, distances, rules)
+        at += repeats(one)
+        scratch.weights[2, one & 255] += 1
+        extra += extra_bits(one & 255)
+    return literals, distances, extra
+
+
+@helper
+def _itemised(block, items, item, scratch, rules, state, events, known):  # type: ignore[no-untyped-def]
+    """The items that a block describes its codes with, weighed; returns the next item's place, or -1."""
+    literals = np.int64(block[HLIT])
+    distances = np.int64(block[HDIST])
+    weights = scratch.weights
+    for s in range(weights.shape[1]):
+        weights[2, s] = 0
+    first = item
+    at = np.int64(0)
+    while at < literals + distances:
+        if item >= items.size:
+            return np.int64(-1)
+        one = predicted_item(scratch.lengths[3], at, literals, distances, rules)
+        actual = np.int64(items[item]) if known else one
+        if not agreed(CODE_ITEM, actual == one, state, events, known):
+            actual = number(ITEMS, actual, state, events, known)
+        items[item] = actual
+        item += 1
+        at += repeats(actual)
+        if actual & 255 > 18 or at > literals + distances:
+            return np.int64(-1)
+        weights[2, actual & 255] += 1
+    block[OPS] = item - first
+    return item
+
+
+@helper
+def _codes(fixed_bits, codes, block, scratch, numbers, rules):  # type: ignore[no-untyped-def]
+    """Both codes, as zlib makes them or, if they were told, those of ``codes``.
+
+    Returns bits of the block with the fixed ones and with these, header included, both from ``fixed_bits`` on, and how
+    many lengths the header gives of each.
+    """
+    weights, lengths, nodes = scratch
+    best_bits = fixed_bits
+    for i in range(2):
+        symbols = LITERALS if i == 0 else DISTANCES
+        code_lengths(weights[i], symbols, 15, lengths[i], nodes)
+        best_bits += _cost(weights[i], lengths[i], symbols)
+        for s in range(symbols):
+            fixed_bits += weights[i, s] * numbers.fixed[288 * i + s]
+    if rules[SEARCH] == PLANNED:
+        for s in range(LITERALS):
+            lengths[0, s] = codes[block, s]
+        for s in range(DISTANCES):
+            lengths[1, s] = codes[block, 288 + s]
+    literals, distances, extra = _described(scratch, rules)
+    code_lengths(weights[2], 19, 7, lengths[2], nodes)
+    given = np.int64(4)
+    for s in range(4, 19):
+        if lengths[2, numbers.order[s]] > 0:
+            given = np.int64(s + 1)
+    header = 14 + 3 * given + extra + _cost(weights[2], lengths[2], 19)
+    return fixed_bits, best_bits + header, literals, distances
+
+
 @kernel
-def shape(  # type: ignore[no-untyped-def]
-    size,
-    rules,
-    tokens,
-    plain,
-    blocks,
-    items,
-    codes,
-    order,
-    fixed,
-    length_extra,
-    length_code,
-    distance_extra,
-    distance_code,
-    weights,
-    nodes,
-    lengths,
-    state,
-    events,
-    known,
-):
+def shape(size, rules, tokens, plain, blocks, items, codes, numbers, scratch, state, events, known):  # type: ignore[no-untyped-def]
     """Predict types and codes of all blocks, whose ``tokens`` are known, and note the corrections (``known``), or
     follow them.
 
     ``codes`` (uint8, a row for each block) are code lengths where they were told before all else.
-    ``items`` are read where ``known`` (from the beginning, those of dynamic blocks), else written. ``weights``, int64,
-    3 rows; ``nodes``, int32, 4 rows; ``lengths``, uint8, 3 rows: scratch. Returns how many items there are, -1 if the
-    corrections cannot be followed.
-
-    Long, as the order of things is all that matters in it: weights, codes, costs, and then what the block has.
+    ``items`` are read where ``known`` (from the beginning, those of dynamic blocks), else written. Returns how many
+    items there are, -1 if the corrections cannot be followed.
     """
     place = np.int64(0)
-    token = 0
-    item = 0
+    token = np.int64(0)
+    item = np.int64(0)
     for block in range(blocks.shape[0]):
-        count = np.int64(blocks[block, COUNT])
+        row = blocks[block]
         start = place
-        place += blocks[block, BYTES]
-        if blocks[block, KNOWN]:
-            token += count
-            blocks[block, TYPE] = STORED
+        place += row[BYTES]
+        first = token
+        token += row[COUNT]
+        if row[KNOWN]:
+            row[TYPE] = STORED
             continue
-        for i in range(3):
-            for s in range(weights.shape[1]):
-                weights[i, s] = 0
-        weights[0, END] = 1
-        at = start
-        extra = np.int64(0)
-        final = token + count
-        for i in range(token, final):
-            length = np.int64(tokens[i]) & LENGTHS
-            distance = np.int64(tokens[i]) >> TOKEN_BITS
-            if distance == 0:
-                weights[0, plain[at]] += 1
-                at += 1
-            else:
-                code = np.int64(length_code[length])
-                far = np.int64(distance_code[distance - 1])
-                weights[0, 257 + code] += 1
-                weights[1, far] += 1
-                extra += length_extra[code] + distance_extra[far]
-                at += min(length, LONGEST)
+        extra, at = _weigh(tokens, first, token, plain, start, scratch.weights, numbers)
         top = np.int64(size) if place == size else at
-        if place != size and count > 0 and not (rules[SEARCH] == LAZY and tokens[final - 1] == 1):
-            top -= min(np.int64(tokens[final - 1]) & LENGTHS, LONGEST) - (1 if rules[SEARCH] == LAZY else 0)
-        token = final
-        fixed_bits = extra
-        best_bits = extra
-        literals = np.int64(0)
-        distances = np.int64(0)
-        for i in range(4):
-            row = min(i, 2)
-            if i == 2 and rules[SEARCH] == PLANNED:
-                for s in range(LITERALS):
-                    lengths[0, s] = codes[block, s]
-                for s in range(DISTANCES):
-                    lengths[1, s] = codes[block, 288 + s]
-            if i == 2:
-                # The lengths of both codes in a row, and what describes them
-                for s in range(LITERALS):
-                    if lengths[0, s] > 0:
-                        literals = np.int64(s + 1)
-                for s in range(DISTANCES):
-                    if lengths[1, s] > 0:
-                        distances = np.int64(s + 1)
-                for s in range(literals):
-                    lengths[3, s] = lengths[0, s]
-                for s in range(distances):
-                    lengths[3, literals + s] = lengths[1, s]
-                at = np.int64(0)
-                while at < literals + distances:
-                    one = predicted_item(lengths[3], at, literals, distances, rules)
-                    at += repeats(one)
-                    weights[2, one & 255] += 1
-                    best_bits += extra_bits(one & 255)
-            if i == 3:
-                # What the encoder made of it
-                given_codes = 4
-                for s in range(4, 19):
-                    if lengths[2, order[s]] > 0:
-                        given_codes = s + 1
-                best_bits += 14 + 3 * given_codes
-                predicted = cheapest(fixed_bits, best_bits, place - start, start, top, size, rules)
-                kind = np.int64(blocks[block, TYPE])
-                if rules[SEARCH] == PLANNED:
-                    pass
-                elif not agreed(BLOCK_TYPE, kind == predicted, state, events, known):
-                    kind = number(TYPES, kind, state, events, known)
-                elif known == 0:
-                    kind = predicted
-                blocks[block, TYPE] = kind
-                if kind != DYNAMIC:
-                    break
-                if not header_lengths(literals, distances, blocks[block], items, item, lengths, state, events, known):
-                    return -1
-                literals = np.int64(blocks[block, HLIT])
-                distances = np.int64(blocks[block, HDIST])
-                for s in range(weights.shape[1]):
-                    weights[2, s] = 0
-                at = np.int64(0)
-                count = 0
-                while at < literals + distances:
-                    if item >= items.size:
-                        return -1
-                    one = predicted_item(lengths[3], at, literals, distances, rules)
-                    actual = np.int64(items[item]) if known else one
-                    if not agreed(CODE_ITEM, actual == one, state, events, known):
-                        actual = number(ITEMS, actual, state, events, known)
-                    items[item] = actual
-                    item += 1
-                    count += 1
-                    at += repeats(actual)
-                    if actual & 255 > 18 or at > literals + distances:
-                        return -1
-                    weights[2, actual & 255] += 1
-                blocks[block, OPS] = count
-            symbols = LITERALS if i == 0 else DISTANCES if i == 1 else 19
-            code_lengths(weights[row], symbols, 7 if i >= 2 else 15, lengths[row], nodes)
-            for s in range(symbols):
-                best_bits += weights[row, s] * lengths[row, s]
-                if i < 2:
-                    fixed_bits += weights[row, s] * fixed[288 * i + s]
-        if blocks[block, TYPE] == DYNAMIC:
-            lengths_of_items(lengths[2], order, blocks[block], state, events, known)
+        if place != size and token > first and not (rules[SEARCH] == LAZY and tokens[token - 1] == 1):
+            top -= min(np.int64(tokens[token - 1]) & LENGTHS, LONGEST) - (1 if rules[SEARCH] == LAZY else 0)
+        fixed_bits, best_bits, literals, distances = _codes(extra, codes, block, scratch, numbers, rules)
+        if rules[SEARCH] != PLANNED:
+            predicted = cheapest(fixed_bits, best_bits, place - start, start, top, size, rules)
+            kind = np.int64(row[TYPE]) if known else predicted
+            if not agreed(BLOCK_TYPE, kind == predicted, state, events, known):
+                kind = number(TYPES, kind, state, events, known)
+            row[TYPE] = kind
+        if row[TYPE] == DYNAMIC:
+            if not header_lengths(literals, distances, row, items, item, scratch.lengths, state, events, known):
+                return -1
+            item = _itemised(row, items, item, scratch, rules, state, events, known)
+            if item < 0:
+                return -1
+            code_lengths(scratch.weights[2], 19, 7, scratch.lengths[2], scratch.nodes)
+            lengths_of_items(scratch.lengths[2], numbers.order, row, state, events, known)
         if state[FAULT] != 0:
             return -1
     return item
