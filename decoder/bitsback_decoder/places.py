@@ -8,7 +8,7 @@ from bitsback_decoder import archive, deflate
 from bitsback_decoder.tables import BLACK, LONG, WHITE
 
 
-def file_of(recipes, blob, arrays, headers=0):
+def file_of(recipes, blob, arrays, headers=0, padded=1):
     source, arrays = archive.Bytes(blob), list(arrays)
     pieces = []
     for recipe in recipes:
@@ -43,7 +43,7 @@ def file_of(recipes, blob, arrays, headers=0):
     assert not arrays
     out = b""
     for start, piece in sorted(pieces):
-        out += source.take(start - len(out)) + piece
+        out += source.take(start - len(out)) + piece + bytes(-len(piece) % padded)
     return with_headers(out + source.take(source.left), headers, {start: len(piece) for start, piece in pieces})
 
 
@@ -90,6 +90,12 @@ def words(recipe, spans, source, arrays):
             for line in rows
         ]
         whole = b"".join(lines)
+    if "differences" in recipe:
+        (row, step), each, end = recipe["differences"], layout["bits"] // 8, "big" if layout.get("big") else "little"
+        number = [int.from_bytes(whole[at : at + each], end) for at in range(0, len(whole), each)]
+        first = [at % (row // each) < step for at in range(len(number))]
+        number = [n if first[at] else (n - number[at - step]) % 256**each for at, n in enumerate(number)]
+        whole = b"".join(n.to_bytes(each, end) for n in number)
     if "codec" in recipe:
         return list(coded(recipe, whole, spans, source))
     ends = [sum(size for _, size in spans[:number]) for number in range(len(spans))]
@@ -120,6 +126,11 @@ def lzw(piece, how, choices):
     codes = "".join(f"{code:0{width}b}" for code, width in lzw_codes(piece, how, choices, 8, 1))
     codes += "0" * (-len(codes) % 8)
     return int(codes, 2).to_bytes(len(codes) // 8, "big")
+
+
+def oldlzw(piece, how, choices):
+    codes = "".join(f"{code:0{width}b}" for code, width in reversed(lzw_codes(piece, how, choices, 8, 0)))
+    return int(codes, 2).to_bytes(-(-len(codes) // 8), "little")
 
 
 def gif(piece, how, choices):
@@ -258,7 +269,7 @@ def line(changes, above, width):
     return out
 
 
-CODECS = {"deflate": deflate.deflated, "zlib": deflated, "lzw": lzw, "gif": gif, "packbits": packbits}
+CODECS = {"deflate": deflate.deflated, "zlib": deflated, "lzw": lzw, "oldlzw": oldlzw, "gif": gif, "packbits": packbits}
 
 
 def tga(unit, _, piece, how, choices):
@@ -309,5 +320,77 @@ def qoi(channels, _, piece, how, choices):
     return out
 
 
-SIZED = {"tga": tga, "pcx": pcx, "qoi": qoi}
-CODECS |= {"rle": rle, "rle16": partial(rle, each=2), "rle32": partial(rle, each=4)}
+def lossless_jpeg(size, _, piece, how, choices):
+    """Annex H of T.81: what goes before the data says all but the samples."""
+    at, tables, interval = 2, {}, 0
+    while at < len(choices):
+        marker, length = choices[at + 1], int.from_bytes(choices[at + 2 : at + 4])
+        body, at = choices[at + 4 : at + 2 + length], at + 2 + length
+        if marker == 0xC4:
+            while body:
+                tables[body[0]] = huffman(body[1:17], body[17:])
+                body = body[17 + sum(body[1:17]) :]
+        elif marker == 0xC3:
+            precision, width, count = body[0], int.from_bytes(body[3:5]), body[5]
+        elif marker == 0xDD:
+            interval = int.from_bytes(body)
+        elif marker == 0xDA:
+            codes, kind = [tables[number >> 4] for number in body[2 : 2 + 2 * count : 2]], body[1 + 2 * count]
+    samples = [int.from_bytes(piece[k : k + size], "little") for k in range(0, len(piece), size)]
+    row, out = width * count, [""]
+    for number, sample in enumerate(samples):
+        if interval and number and number % (interval * count) == 0:
+            out.append("")
+        y, x = divmod(number, row)
+        top = y % (interval // width) == 0 if interval else y == 0
+        left = samples[number - count] if x >= count else None
+        above = None if top else samples[number - row]
+        corner = None if top or left is None else samples[number - row - count]
+        if above is None:
+            guess = left if left is not None else 1 << (precision - 1)
+        elif left is None:
+            guess = above
+        else:
+            by_left, by_above = left + (above - corner) // 2, above + (left - corner) // 2
+            guesses = left, above, corner, left + above - corner, by_left, by_above, (left + above) // 2
+            guess = guesses[kind - 1]
+        difference = (sample - guess + 32767) % 65536 - 32767
+        bits = abs(difference).bit_length()
+        out[-1] += codes[number % count][bits]
+        if 0 < bits < 16:
+            out[-1] += f"{difference if difference > 0 else difference - 1 + (1 << bits):0{bits}b}"
+    data = b""
+    for number, bits in enumerate(out):
+        bits = bits[: len(bits) // 8 * 8] if how == 2 else bits + str(how) * (-len(bits) % 8)
+        data += bytes([255, 0xD0 + (number - 1) % 8]) * (number > 0)
+        data += bytes(int(bits[k : k + 8], 2) for k in range(0, len(bits), 8)).replace(b"\xff", b"\xff\0")
+    return choices + data
+
+
+def huffman(counts, symbols):
+    """Codes by symbol; of two with one symbol, the first."""
+    found, code, symbols = {}, 0, list(symbols)
+    for length, count in enumerate(counts, 1):
+        for _ in range(count):
+            found.setdefault(symbols.pop(0), f"{code:0{length}b}")
+            code += 1
+        code *= 2
+    return found
+
+
+def tight(width, _, piece, how, choices):
+    stride = -(-width // 8)
+    bits = ""
+    for at in range(0, len(piece), stride):
+        bits += "".join(f"{byte:08b}"[::-1] for byte in piece[at : at + stride])[:width]
+    bits += "0" * (-len(bits) % 8)
+    return bytes(int(bits[at : at + 8][::-1], 2) for at in range(0, len(bits), 8))
+
+
+def pairs(piece, how, choices):
+    piece += choices
+    return b"".join(piece[at : at + 2][::-1] for at in range(0, len(piece), 2))
+
+
+SIZED = {"tga": tga, "pcx": pcx, "qoi": qoi, "ljpeg": lossless_jpeg, "bits": tight}
+CODECS |= {"rle": rle, "rle16": partial(rle, each=2), "rle32": partial(rle, each=4), "pairs": pairs}

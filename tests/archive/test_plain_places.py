@@ -11,10 +11,10 @@ from PIL import Image
 from bitsback.files import parse
 from bitsback.files.qoi_pixels import encode
 from bitsback_decoder import archive as plain_reader
-from files.test_places import BASELINE, RLE, VOLUME, dicom, encapsulated, jpegs, rle
+from files.test_places import BASELINE, BIG, RLE, VOLUME, dicom, encapsulated, jpegs, lossless_frames, rle, single_bits
 from files.test_simple import IMAGES, saved
 from files.test_tar import FILES, PGM, packed
-from files.test_tiff import FAX, jpeg_tiff, page
+from files.test_tiff import FAX, differing, jpeg_tiff, old_lzw, page
 from files.test_zips import zipped
 
 
@@ -34,6 +34,9 @@ def test_dicom(dtype):
         encapsulated(RLE, *map(rle, x), bits=8 * x.itemsize, signed=0),
         encapsulated(BASELINE, *jpegs()[:2], bits=8),
         dicom(pixels=(x.astype(np.int64) * 70_001).astype("<u4").tobytes(), bits=32),
+        dicom(BIG, bytes(range(225)) * 8, 0, 8),
+        single_bits(30)[0],
+        lossless_frames((VOLUME + 90).astype(np.uint16)),
     ):
         picture = parse(data, "a.dcm")
         assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data
@@ -70,7 +73,7 @@ def test_numbers_and_jpeg_in_tiff():
     x = (np.add.outer(np.arange(16), np.arange(40)) * 999.5).astype("f4")
     file = io.BytesIO()
     pytest.importorskip("tifffile").imwrite(file, x, compression="zlib", predictor=3, rowsperstrip=5)
-    for data in (file.getvalue(), jpeg_tiff("RGB")):
+    for data in (file.getvalue(), jpeg_tiff("RGB"), old_lzw()[0], differing(x.astype(">i4")[..., None])):
         picture = parse(data, "a.tif")
         assert picture.parts
         assert plain_reader.file_of(json.loads(json.dumps(picture.recipe)), picture.blob, picture.parts) == data

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bitsback.errors import ImageError
-from bitsback.files import parse, write
+from bitsback.files import parse, values, write
 from bitsback.files.places import Samples, Span, read_places, write_places
 from bitsback.files.raster import Layout
+from files.jpeg.test_lossless import file as lossless_jpeg
 
 RNG = np.random.default_rng(0)
 VOLUME = (np.add.outer(np.arange(3), np.add.outer(np.arange(20), np.arange(30))) * 7 - 90).astype(np.int16)
@@ -37,7 +38,7 @@ def element(tag, kind, value, order="<", explicit=True):
     return head + kind + struct.pack(order + "H", len(value)) + value
 
 
-def dicom(syntax=b"1.2.840.10008.1.2.1", pixels=None, signed=1, bits=16, channels=1, planes=0):
+def dicom(syntax=b"1.2.840.10008.1.2.1", pixels=None, signed=1, bits=16, channels=1, planes=0, stored=0, colours=b""):
     order = ">" if syntax.endswith(b".2.2") else "<"
     explicit = not syntax.endswith(b".1.2")
     pixels = VOLUME.astype(order + "i2").tobytes() if pixels is None else pixels
@@ -49,6 +50,8 @@ def dicom(syntax=b"1.2.840.10008.1.2.1", pixels=None, signed=1, bits=16, channel
         body = struct.pack("<HH", 8, 0x1140) + (b"SQ\0\0" if explicit else b"") + b"\xff\xff\xff\xff" + sequence
     for tag, value in numbers.items():
         body += element(tag, b"US", struct.pack(order + "H", value), order, explicit)
+    body += element(0x00280101, b"US", struct.pack(order + "H", stored), order, explicit) if stored else b""
+    body += element(0x00280004, b"CS", colours, order, explicit) if colours else b""
     body += element(0x00280008, b"IS", b"3 ", order, explicit)
     body += element(0x00280103, b"US", struct.pack(order + "H", signed), order, explicit)
     body += element(0x7FE00010, b"OW", pixels, order, explicit)
@@ -183,6 +186,8 @@ def rle(image):
 
 
 RLE, BASELINE, DEFLATED = b"1.2.840.10008.1.2.5", b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.1.99"
+LOSSLESS, DEFLATED_FRAMES = b"1.2.840.10008.1.2.4.70", b"1.2.840.10008.1.2.8.1"
+BIG = b"1.2.840.10008.1.2.2"
 
 
 def jpegs():
@@ -223,13 +228,54 @@ def test_deflated_dicom_is_a_file_in_a_file(check_file):
     assert np.array_equal(check_file(data, "a.dcm", exact=True).parts[0][..., 0].astype(int) - 32768, VOLUME)
 
 
-def test_single_bits_and_wide_numbers_of_dicom(check_file):
-    bits = RNG.integers(0, 2, (3, 20, 32)).astype(np.uint8)
-    packed = np.packbits(bits, axis=-1, bitorder="little").tobytes()
-    data = dicom(pixels=packed, bits=1, signed=0).replace(
-        struct.pack("<HH", 0x28, 0x11) + b"US\2\0\x1e", struct.pack("<HH", 0x28, 0x11) + b"US\2\0\x20"
-    )
+def lossless_frames(x):
+    """A DICOM file of frames that are lossless JPEG."""
+    frames = (lossless_jpeg(frame[..., None], 16) for frame in x)
+    return encapsulated(LOSSLESS, *frames, signed=int(x.dtype.kind == "i"))
+
+
+def test_lossless_jpeg_of_dicom(check_file):
+    for x in (VOLUME, (VOLUME + 90).astype(np.uint16)):
+        picture = check_file(lossless_frames(x), "a.dcm", exact=True)
+        assert np.array_equal(values(picture.recipe, picture.blob, picture.parts)[0][..., 0], x)
+
+
+def test_deflated_frames_of_dicom(check_file):
+    def deflated(frame):
+        deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        return deflate.compress(frame.tobytes()) + deflate.flush()
+
+    data = encapsulated(DEFLATED_FRAMES, *map(deflated, VOLUME + 90), signed=0)
+    assert np.array_equal(check_file(data, "a.dcm", exact=True).parts[0][..., 0], VOLUME + 90)
+
+
+@pytest.mark.parametrize("columns", [30, 32])
+def test_single_bits_of_dicom(columns, check_file):
+    """Rows need not be whole bytes, nor need frames."""
+    data, bits = single_bits(columns)
     assert np.array_equal(check_file(data, "a.dcm", exact=True).parts[0][..., 0], bits)
+
+
+def single_bits(columns):
+    bits = RNG.integers(0, 2, (3, 20, columns)).astype(np.uint8)
+    data = dicom(pixels=np.packbits(bits, bitorder="little").tobytes(), bits=1, signed=0)
+    tag = struct.pack("<HH", 0x28, 0x11) + b"US\2\0"
+    return data.replace(tag + b"\x1e", tag + bytes([columns])), bits
+
+
+def test_bytes_of_dicom_in_big_endian_words(check_file):
+    """The last of an odd number of bytes has another in its word."""
+    x = RNG.integers(0, 256, 1800).astype(np.uint8)
+    words = x.reshape(-1, 2)[:, ::-1].tobytes()
+    assert np.array_equal(check_file(dicom(BIG, words, 0, 8), "a.dcm", exact=True).parts[0].reshape(-1), x)
+    single = dicom(BIG, x.tobytes(), 0, 8).replace(b"OW\0\0\0\0\7\x08", b"OB\0\0\0\0\7\x08")
+    assert np.array_equal(check_file(single, "a.dcm", exact=True).parts[0].reshape(-1), x)
+    odd = dicom(BIG, words, 0, 8).replace(b"IS\0\0023 ", b"IS\0\0021 ")
+    odd = odd.replace(b"US\0\2\0\x14", b"US\0\2\0\x13").replace(b"US\0\2\0\x1e", b"US\0\2\0\x1d")
+    assert np.array_equal(check_file(odd, "a.dcm", exact=True).parts[0].reshape(-1), x[: 19 * 29])
+
+
+def test_wide_numbers_of_dicom(check_file):
     wide = (VOLUME.astype(np.int64) * 70_001).astype("<i4")
     assert "words" in check_file(dicom(pixels=wide.tobytes(), bits=32), "a.dcm", exact=True).recipe["arrays"][0]
 
@@ -262,7 +308,7 @@ def test_within_gzip(check_file):
 
 
 MORE = {"r.dcm": encapsulated(RLE, *(rle((VOLUME[k] + 90).astype(np.uint16)) for k in range(3)))}
-MORE |= {"j.dcm": encapsulated(BASELINE, *jpegs()[:2], bits=8)}
+MORE |= {"j.dcm": encapsulated(BASELINE, *jpegs()[:2], bits=8), "l.dcm": lossless_frames(VOLUME)}
 
 
 @pytest.mark.parametrize("name", [*FILES, *MORE])

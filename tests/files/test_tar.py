@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bitsback.errors import FormatError
 from bitsback.files import parse, tar, write
 from bitsback.files.picture import DEEPEST
 
@@ -81,6 +82,22 @@ def test_sums_and_sizes_follow(check_file):
             data[148:156] = b" " * 8
             data[148:156] = b"%06o\0 " % sum(data[:512])
         assert (other in check_file(bytes(data), "a.tar", exact=True).blob) is True
+
+
+def test_zeros_that_fill_up_are_not_kept(check_file):
+    """Unless they are something else, or missing."""
+    good = packed({"a.pgm": PGM, "b.pgm": PGM}, tarfile.USTAR_FORMAT)
+    picture = check_file(good, "a.tar", exact=True)
+    assert picture.recipe["padded"] == 512
+    blob = len(picture.blob)
+    odd = good[: 512 + len(PGM)] + b"x" + good[512 + len(PGM) + 1 :]
+    short = good[: 3 * 512 + len(PGM)]
+    for data in (odd, short):
+        picture = check_file(data, "a.tar", exact=True)
+        assert "padded" not in picture.recipe and picture.parts
+    assert len(check_file(odd, "a.tar", exact=True).blob) == blob + 2 * (-len(PGM) % 512)
+    with pytest.raises(FormatError, match="strangely"):
+        write(picture.recipe | {"padded": 1 << 30}, picture.blob, picture.parts)
 
 
 def test_alike_files_have_one_recipe(check_file):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from bitsback.files import innermost, parse, shown, write
+from bitsback.files import innermost, parse, shown, values, write
+from files.jpeg.test_lossless import file as lossless_jpeg
 
 
 def tiff(image, **options):
@@ -91,14 +92,14 @@ def made(pages, order="<", big=False):
         where = 324 if 322 in tags else 273
         tags = tags | {where: offsets, where + 1 if 322 in tags else 279: [len(piece) for piece in pieces]}
         entries = b""
-        for tag, values in sorted(tags.items()):
-            data = struct.pack(f"{order}{len(values)}{letter}", *values)
-            if len(values) > 1:
+        for tag, several in sorted(tags.items()):
+            data = struct.pack(f"{order}{len(several)}{letter}", *several)
+            if len(several) > 1:
                 entry = struct.pack(order + letter, len(out))
                 out += data
             else:
                 entry = data
-            entries += struct.pack(f"{order}HH{letter}", tag, 16 if big else 4, len(values)) + entry
+            entries += struct.pack(f"{order}HH{letter}", tag, 16 if big else 4, len(several)) + entry
         struct.pack_into(order + letter, out, link, len(out))
         out += struct.pack(order + ("Q" if big else "H"), len(tags)) + entries
         link = len(out)
@@ -240,6 +241,60 @@ def test_jpeg(mode, check_file):
         strips.append(shown(write(recipe, blob, [picture.parts[k] for k in which])))
     with Image.open(io.BytesIO(data)) as image:
         assert np.array_equal(np.concatenate(strips), np.asarray(image)) or mode == "CMYK"
+
+
+def test_lossless_jpeg(check_file):
+    """DNG takes neighbours in a mosaic for the components of a pixel."""
+    x = np.random.default_rng(0).integers(0, 4096, (2, 8, 10)).astype("<u2")
+    tiles = [lossless_jpeg(tile.reshape(8, 5, 2), 12, predictor=6) for tile in x]
+    page = tags(20, 8, 16, compression=7, tile_width=10, tile_height=8), tiles
+    assert np.array_equal(check_file(made([page]), "a.dng", exact=True).parts[0][..., 0], x)
+
+
+@pytest.mark.parametrize("dtype", ["<i4", ">u4", "<f4", ">f8"])
+def test_differences_of_wide_numbers(dtype, check_file):
+    x = (np.random.default_rng(0).normal(size=(9, 8, 2)) * 1e6).astype(dtype)
+    made_ = differing(x)
+    picture = check_file(made_, "a.tif", exact=True)
+    assert np.array_equal(values(picture.recipe, picture.blob, picture.parts)[0][0], x)
+
+
+def differing(x):
+    """A TIFF of words with predictor 2, deflated."""
+    order = x.dtype.str[0]
+    words = np.ascontiguousarray(x).view(f"{order}u{x.itemsize}").astype(f"u{x.itemsize}")
+    stored = np.concatenate([words[:, :1], np.diff(words, axis=1)], axis=1).astype(f"{order}u{x.itemsize}")
+    kind = {"u": 1, "i": 2, "f": 3}[x.dtype.kind]
+    page = tags(x.shape[1], x.shape[0], 8 * x.itemsize, x.shape[2], compression=8, sign=kind) | {317: [2]}
+    return made([(page, [zlib.compress(stored.tobytes())])], order)
+
+
+def old_lzw():
+    """A TIFF as before 1992, whose LZW is that of a GIF without its blocks; and its pixels."""
+    x = (np.add.outer(np.arange(60), 3 * np.arange(70)) % 256).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(x).save(file, "gif", interlace=0)
+    data = file.getvalue()
+    at, strip = data.index(b"\x2c", 13 + 768) + 11, b""
+    while data[at]:
+        strip += data[at + 1 : at + 1 + data[at]]
+        at += 1 + data[at]
+    return made([(tags(70, 60, compression=5), [strip])]), x
+
+
+def test_old_lzw(check_file):
+    data, x = old_lzw()
+    picture = check_file(data, "a.tif", exact=True)
+    assert picture.recipe["arrays"][0]["codec"] == "oldlzw" and np.array_equal(picture.parts[0][0, :, :, 0], x)
+
+
+def test_previews_are_files_in_a_file(check_file):
+    file = io.BytesIO()
+    Image.new("L", (50, 40), 9).save(file, "jpeg")
+    size = len(file.getvalue())
+    for compression in ({}, {259: [6]}):
+        data = made([({256: [50], 513: [11], 514: [size]} | compression, [file.getvalue()])])
+        assert check_file(data, "a.tif", exact=True).coefficients == {0}
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])

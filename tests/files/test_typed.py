@@ -10,8 +10,9 @@ from PIL import Image
 import bitsback
 from bitsback.errors import FormatError
 from bitsback.files import parse, values
-from files.test_places import VOLUME, dicom, nifti
+from files.test_places import BASELINE, VOLUME, dicom, encapsulated, nifti
 from files.test_tar import FILES, PGM, packed
+from files.test_tiff import jpeg_tiff, made, tags
 
 RNG = np.random.default_rng(5)
 
@@ -59,6 +60,48 @@ def test_npz(pixels):
 def test_volumes(data):
     (got,) = found(data)
     assert got.dtype in (np.int16, np.float32) and np.array_equal(got[..., 0], VOLUME)
+
+
+def test_few_slices_are_no_colours():
+    volume = np.arange(4 * 3 * 20 * 10, dtype="<i2").reshape(4, 3, 20, 10)
+    (got,) = found(nifti(data=volume.tobytes(), sizes=(10, 20, 3, 4)))
+    assert np.array_equal(got[..., 0], volume.reshape(12, 20, 10))
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+def test_numbers_of_fewer_bits_than_their_samples(signed):
+    """DICOM's high bits may be anything."""
+    numbers = VOLUME if signed else VOLUME + 90
+    data = dicom(pixels=(numbers & 0xFFF | 0x5000).astype("<u2").tobytes(), signed=signed, stored=12)
+    assert np.array_equal(found(data)[0][..., 0], numbers)
+
+
+def test_more_channels_than_images_have():
+    x = RNG.integers(0, 256, (20, 30, 6)).astype(np.uint8)
+    (got,) = found(made([(tags(30, 20, 8, 6), [x.tobytes()])]))
+    assert np.array_equal(got, x[None])
+
+
+def test_inks_are_as_tiff_has_them():
+    data = jpeg_tiff("CMYK")
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(np.concatenate(found(data), axis=1)[0], np.asarray(image))
+
+
+def test_colours_of_dicom_are_those_that_it_says():
+    """A JPEG file says nothing of them that has no marker."""
+    file = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (20, 30, 3)).astype(np.uint8)).save(file, "jpeg", quality=99, subsampling=0)
+    frame = file.getvalue()
+    assert frame[2:4] == b"\xff\xe0"
+    frame = frame[:2] + frame[20:]
+    files = (encapsulated(BASELINE, frame, bits=8, channels=3, colours=name) for name in (b"", b"RGB "))
+    alone, colours = (found(data)[0] for data in files)
+    with Image.open(io.BytesIO(frame)) as image:
+        assert np.array_equal(alone[0], np.asarray(image))
+    with Image.open(io.BytesIO(frame)) as image:
+        image.draft("YCbCr", image.size)
+        assert np.array_equal(colours[0], np.asarray(image))
 
 
 def test_all_that_is_within():

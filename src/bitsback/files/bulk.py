@@ -102,8 +102,8 @@ def _bulk(recipe: Recipe, parts: Sequence[Shape]) -> Bulk:
 
 def _sum(several: Sequence[Bulk]) -> Bulk:
     """All, one after the other."""
-    if not several:
-        return Bulk()
+    if len(several) < 2:
+        return several[0] if several else Bulk()
     size, pieces, coded, at_once = zip(*several, strict=True)
     return Bulk(sum(size), sum(pieces), sum(coded), max(at_once))
 
@@ -136,13 +136,17 @@ def _of_files(one: Recipe, left: Iterator[Shape]) -> Bulk:
     """Of files within a file."""
     spans, each = len(one["at"]) // 2, one.get("parts", 1)
     found: list[Bulk] = []
+    known: dict[tuple[Shape, ...], Bulk] = {}
     for _ in range(spans):
-        shapes = list(islice(left, each))
+        shapes = tuple(islice(left, each))
         if len(shapes) != each:
             raise ValueError("a file in a file lacks arrays")
-        inner = _bulk(one["files"], shapes) if one["files"] else Bulk()
-        if one.get("codec"):
-            inner = inner._replace(coded=inner.coded + inner.size, at_once=max(inner.at_once, inner.size))
+        inner = known.get(shapes)
+        if inner is None:
+            inner = _bulk(one["files"], shapes) if one["files"] else Bulk()
+            if one.get("codec"):
+                inner = inner._replace(coded=inner.coded + inner.size, at_once=max(inner.at_once, inner.size))
+            known[shapes] = inner
         found.append(inner)
     return _sum(found)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from bitsback.errors import ImageError
 from bitsback.files.packed import Sections, section, varint, varints
+from bitsback.files.picture import Buffer
 
 
 class Codec(NamedTuple):
@@ -23,8 +24,8 @@ class Codec(NamedTuple):
     that again, ``size`` being the largest that it may be. ``alike(data, limit, how)`` is what ``decode`` gives if it is
     coded so without any choices, or None: quicker, and of short pieces, several ``how`` may be right."""
 
-    decode: Callable[[memoryview, int], tuple[bytes, Any, bytes, int]]
-    encode: Callable[[bytes, Any, bytes, int], bytes]
+    decode: Callable[[memoryview, int], tuple[Buffer, Any, bytes, int]]
+    encode: Callable[[Buffer, Any, bytes, int], bytes]
     alike: Callable[[memoryview, int, Any], tuple[bytes, Any, bytes, int] | None] = lambda data, limit, how: None
 
 
@@ -36,7 +37,7 @@ def _raw_inflate(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
     return plain, rules, corrections, size
 
 
-def _raw_deflate(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+def _raw_deflate(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
     from bitsback.files.deflate import put_together
 
     return put_together(plain, how, chosen)
@@ -52,7 +53,7 @@ def _inflate(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
     return plain, how, corrections, size + (6 if right else 2)
 
 
-def _deflate(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+def _deflate(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
     first, second, right, *rules = how
     ending = zlib.adler32(plain).to_bytes(4, "big") if right else b""
     return bytes([first, second]) + _raw_deflate(plain, rules, chosen, size) + ending
@@ -79,10 +80,25 @@ def _unlzw(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
     return plain, how, choices, size
 
 
-def _lzw(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+def _lzw(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
     from bitsback.files import lzw
 
     return lzw.put_together(plain, _runs(how, chosen, len(plain)), size)
+
+
+def _unoldlzw(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """As TIFF had it before 6.0: as GIF has it, without blocks."""
+    from bitsback.files import lzw
+
+    plain, runs, size = lzw.take_apart(data, limit, lzw.OLD)
+    how, choices = _told(runs)
+    return plain, how, choices, size
+
+
+def _oldlzw(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
+    from bitsback.files import lzw
+
+    return lzw.put_together(plain, _runs(how, chosen, len(plain)), size, lzw.OLD)
 
 
 def _ungif(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
@@ -104,7 +120,7 @@ def _ungif(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
     return plain, [bits, 255 if len(blocks) == 1 else size, *how], varint(used) + choices, at + 1
 
 
-def _gif(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+def _gif(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
     from bitsback.files import lzw
 
     bits, block, *rest = how
@@ -135,7 +151,7 @@ def _runs(how: list[int], chosen: bytes, most: int) -> list[int]:
     return [0, *[usual] * count, Sections(chosen).varint()]
 
 
-def _unpackbits(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+def _unpackbits(data: memoryview, limit: int) -> tuple[Buffer, Any, bytes, int]:
     """What leads the runs is told by the rules of an encoder, if one of ours makes the same; else it is kept."""
     from bitsback.files import packbits
 
@@ -144,7 +160,7 @@ def _unpackbits(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
     return plain, rule, b"" if rule else heads, size
 
 
-def _packbits(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+def _packbits(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
     from bitsback.files import packbits
 
     return packbits.encode(plain, packbits.heads(plain, how) if how else chosen)
@@ -170,7 +186,7 @@ def _unrle(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
     return b"".join(plains), hows, b"".join(choices), len(data)
 
 
-def _rle(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+def _rle(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
     count = len(how)
     if not 1 <= count <= 15 or len(plain) % count:
         raise ValueError("impossible RLE segments")
@@ -186,14 +202,14 @@ def _rle(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
 def _rle_of(each: int) -> Codec:
     """The same, where so many planes are the bytes of samples, from high to low."""
 
-    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    def decode(data: memoryview, limit: int) -> tuple[Buffer, Any, bytes, int]:
         planes, how, choices, size = _unrle(data, limit)
         if len(how) % each:
             raise ImageError("RLE of some of a sample")
         bytes_ = np.frombuffer(planes, np.uint8).reshape(len(how) // each, each, -1)
         return bytes_[:, ::-1].transpose(0, 2, 1).tobytes(), how, choices, size
 
-    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    def encode(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
         if len(how) % each:
             raise ValueError("RLE of some of a sample")
         bytes_ = np.frombuffer(plain, np.uint8).reshape(len(how) // each, -1, each)
@@ -202,15 +218,30 @@ def _rle_of(each: int) -> Codec:
     return Codec(decode, encode)
 
 
+def _unpaired(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """Bytes in words of 16 bits, big-endian ones; where they are odd, one more goes with the last."""
+    some = np.frombuffer(data[: limit + limit % 2], np.uint8)
+    if some.size != limit + limit % 2:
+        raise ImageError("fewer bytes than there are due")
+    swapped = some.reshape(-1, 2)[:, ::-1].tobytes()
+    return swapped[:limit], 0, swapped[limit:], some.size
+
+
+def _paired(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
+    return np.frombuffer(bytes(plain) + chosen, np.uint8).reshape(-1, 2)[:, ::-1].tobytes()
+
+
 CODECS = {
     "deflate": Codec(_raw_inflate, _raw_deflate),
     "zlib": Codec(_inflate, _deflate, _alike),
     "lzw": Codec(_unlzw, _lzw),
+    "oldlzw": Codec(_unoldlzw, _oldlzw),
     "gif": Codec(_ungif, _gif),
     "packbits": Codec(_unpackbits, _packbits),
     "rle": Codec(_unrle, _rle),
     "rle16": _rle_of(2),
     "rle32": _rle_of(4),
+    "pairs": Codec(_unpaired, _paired),
 }
 
 
@@ -236,11 +267,11 @@ def codec_of(name: str) -> Codec:
 def _fax(kind: str, width: int, reverse: bool, above: bool) -> Codec:
     from bitsback.files import fax
 
-    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    def decode(data: memoryview, limit: int) -> tuple[Buffer, Any, bytes, int]:
         plain, how, choices, size = fax.decode(data, limit, kind, width, reverse, above)
         return plain, [how.fill, how.ends], choices, size
 
-    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    def encode(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
         fill, ends = how
         return fax.encode(plain, kind, width, fax.How(int(reverse), fill, int(above), ends), chosen, size)
 
@@ -251,12 +282,12 @@ def _tga(unit: int) -> Codec:
     """Runs as PackBits has them, of pixels of so many bytes; their heads go up where those of PackBits go down."""
     from bitsback.files import packbits
 
-    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    def decode(data: memoryview, limit: int) -> tuple[Buffer, Any, bytes, int]:
         plain, heads, size = packbits.decode(data, limit, unit, turned=True)
         rule = packbits.explain(plain, heads, unit)
         return plain, rule, b"" if rule else heads, size
 
-    def encode(plain: bytes, how: Any, chosen: bytes, size: int) -> bytes:
+    def encode(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
         heads = packbits.heads(plain, how, unit) if how else chosen
         return packbits.encode(plain, heads, unit, turned=True)
 
@@ -266,7 +297,7 @@ def _tga(unit: int) -> Codec:
 def _qoi(channels: int) -> Codec:
     from bitsback.files import qoi_pixels
 
-    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    def decode(data: memoryview, limit: int) -> tuple[Buffer, Any, bytes, int]:
         plain, size = qoi_pixels.decode(data, limit, channels)
         return plain, 0, b"", size
 
@@ -276,14 +307,49 @@ def _qoi(channels: int) -> Codec:
 def _pcx(row: int) -> Codec:
     from bitsback.files import pcx_runs
 
-    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    def decode(data: memoryview, limit: int) -> tuple[Buffer, Any, bytes, int]:
         plain, apart, size = pcx_runs.decode(data, limit, row)
         return plain, apart, b"", size
 
     return Codec(decode, lambda plain, how, chosen, size: pcx_runs.encode(plain, row, how))
 
 
-_SIZED: dict[str, Callable[[int], Codec]] = {"tga": _tga, "qoi": _qoi, "pcx": _pcx}
+def _lossless_jpeg(size: int) -> Codec:
+    """A file of samples of so many bytes."""
+    from bitsback.files.jpeg import lossless
+
+    return Codec(
+        lambda data, limit: lossless.decode(data, limit, size),
+        lambda plain, how, chosen, used: lossless.encode(plain, how, chosen, size),
+    )
+
+
+def _bits(width: int) -> Codec:
+    """Rows of so many bits, the low ones of bytes first, without a gap between them."""
+
+    def decode(data: memoryview, limit: int) -> tuple[Buffer, Any, bytes, int]:
+        count = limit // -(-width // 8) * width
+        used = -(-count // 8)
+        bits = np.unpackbits(np.frombuffer(data[:used], np.uint8), bitorder="little")
+        if bits.size < count or bits[count:].any():
+            raise ImageError("bits of an unusual size")
+        rows = np.packbits(bits[:count].reshape(-1, width), axis=1, bitorder="little")
+        return rows.tobytes(), 0, b"", used
+
+    def encode(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
+        rows = np.frombuffer(plain, np.uint8).reshape(-1, -(-width // 8))
+        return np.packbits(np.unpackbits(rows, axis=1, count=width, bitorder="little"), bitorder="little").tobytes()
+
+    return Codec(decode, encode)
+
+
+_SIZED: dict[str, Callable[[int], Codec]] = {
+    "tga": _tga,
+    "qoi": _qoi,
+    "pcx": _pcx,
+    "ljpeg": _lossless_jpeg,
+    "bits": _bits,
+}
 
 
 __all__ = ["CODECS", "Codec", "codec_of"]

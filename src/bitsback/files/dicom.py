@@ -1,32 +1,44 @@
-"""DICOM: pixels as they are (native), explicit and implicit, little and big-endian; RLE; JPEG; deflated; all frames.
+"""DICOM: pixels as they are (native), explicit and implicit, little and big-endian; RLE; JPEG, lossless too; deflated;
+all frames.
 
 (DICOM PS3.5, sections 7 and 8, and annexes A and G; PS3.10, section 7.) Frames by JPEG are files within the file. Other
-encapsulated ones (lossless JPEG, JPEG-LS, JPEG 2000) are kept as their bytes.
+encapsulated ones (JPEG-LS, JPEG 2000) are kept as their bytes.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
+
+from msgspec import structs
 
 from bitsback.errors import ImageError
 from bitsback.files.picture import Budget, Buffer, Content, NoImageError
 from bitsback.files.places import Files, Numbers, Samples, Span, read_places
-from bitsback.files.raster import Layout
+from bitsback.files.raster import Layout, Shape
+from bitsback.files.tiff import ADOBE
 
 _IMPLICIT, _EXPLICIT, _BIG = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2.1", b"1.2.840.10008.1.2.2"
 _DEFLATED, _RLE = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.5"
+_DEFLATED_FRAMES = b"1.2.840.10008.1.2.8.1"
 _JPEG = (b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.4.51")
+_LOSSLESS = (b"1.2.840.10008.1.2.4.57", b"1.2.840.10008.1.2.4.70")
 _LONG = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 """Value representations whose length has four bytes, after two that are reserved."""
 
-_SYNTAX, _CHANNELS, _PLANES, _FRAMES = 0x00020010, 0x00280002, 0x00280006, 0x00280008
+_SYNTAX, _CHANNELS, _COLOURS, _PLANES, _FRAMES = 0x00020010, 0x00280002, 0x00280004, 0x00280006, 0x00280008
 _ROWS, _COLUMNS, _ALLOCATED, _SIGNED = 0x00280010, 0x00280011, 0x00280100, 0x00280103
+_STORED, _HIGH = 0x00280101, 0x00280102
 _PIXELS = {0x7FE00008: "f4", 0x7FE00009: "f8", 0x7FE00010: ""}
 """Elements that hold them, and the type of their numbers where that is not said elsewhere."""
 
-_NUMBERS = (_CHANNELS, _PLANES, _ROWS, _COLUMNS, _ALLOCATED, _SIGNED)
+_BYTES = 0
+"""In place of a tag: whether pixels are said to be single bytes."""
+
+_NUMBERS = (_CHANNELS, _PLANES, _ROWS, _COLUMNS, _ALLOCATED, _SIGNED, _STORED, _HIGH)
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 
@@ -60,52 +72,113 @@ def _read_deflated(data: Buffer, at: int, budget: Budget) -> Content:
 
 
 def _read(data: Buffer, at: int, syntax: bytes, budget: Budget) -> Content:
-    if syntax not in (_IMPLICIT, _EXPLICIT, _BIG, _RLE, *_JPEG):
+    if syntax not in (_IMPLICIT, _EXPLICIT, _BIG, _RLE, _DEFLATED_FRAMES, *_JPEG, *_LOSSLESS):
         raise ImageError(f"DICOM of transfer syntax {syntax.decode('latin-1')}")
     order = ">" if syntax == _BIG else "<"
     known: dict[int, int] = {}
     for tag, start, size in _elements(data, at, order, explicit=syntax != _IMPLICIT):
         if tag in _PIXELS:
+            known[_BYTES] = int(syntax == _BIG and bytes(data[start - 8 : start - 6]) == b"OB")
             found = _pixels(data, known, Span(start, size), syntax, _PIXELS[tag])
             return read_places("dicom", data, [found], budget)
-        if tag in _NUMBERS and size >= 2:
+        if tag == _COLOURS:
+            known[tag] = int(bytes(data[start : start + min(size, 16)]).strip() == b"RGB")
+        elif tag in _NUMBERS and size >= 2:
             (known[tag],) = struct.unpack_from(order + "H", data, start)
         elif tag == _FRAMES and size < 16:
             known[tag] = int(bytes(data[start : start + size]).strip(b"\0 ") or b"1")
     raise NoImageError("DICOM without pixels")
 
 
+class _Form(NamedTuple):
+    """What is said of pixels."""
+
+    bits: int
+    shape: Shape
+    signed: bool
+    planes: bool
+    of_type: str
+    """Of numbers that are no samples."""
+    stored: int
+    """Of how many bits they are, if these are not all, and the low ones."""
+
+    @property
+    def axes(self) -> list[int]:
+        """Of these numbers."""
+        frames, rows, columns, channels = self.shape
+        colours = [channels] if channels > 1 else []
+        return [frames, *colours, rows, columns] if self.planes else [frames, rows, columns, *colours]
+
+    @property
+    def frame(self) -> int:
+        """Bytes of one."""
+        return -(-math.prod(self.shape[1:]) * self.bits // 8)
+
+
 def _pixels(data: Buffer, known: dict[int, int], value: Span, syntax: bytes, of_type: str) -> Samples | Files | Numbers:
     """Where they are."""
-    bits, channels = known.get(_ALLOCATED, 0), known.get(_CHANNELS, 1)
-    rows, columns, frames = known.get(_ROWS, 0), known.get(_COLUMNS, 0), known.get(_FRAMES, 1)
     if syntax in _JPEG:
-        return Files(_fragments(data, value.start))
-    if (not of_type and bits not in (1, 8, 16, 32)) or channels not in (1, 3, 4) or min(rows, columns, frames) < 1:
+        return _jpeg(data, _fragments(data, value.start), bool(known.get(_COLOURS)))
+    bits, channels = known.get(_ALLOCATED, 0), known.get(_CHANNELS, 1)
+    shape = known.get(_FRAMES, 1), known.get(_ROWS, 0), known.get(_COLUMNS, 0), channels
+    if (not of_type and bits not in (1, 8, 16, 32)) or channels not in (1, 3, 4) or min(shape) < 1:
         raise ImageError(f"DICOM pixels of {bits} bits")
-    big, signed = syntax == _BIG, known.get(_SIGNED) == 1
-    shape = (frames, rows, columns, channels)
+    signed = known.get(_SIGNED) == 1
     if bits == 32 and not of_type:
         of_type = "i4" if signed else "u4"
-    if syntax == _RLE:
-        if bits == 1 or of_type[:1] == "f":
-            raise ImageError(f"DICOM pixels of {bits} bits by RLE")
-        layout = Layout(bits, axes="nchw" if channels > 1 else "nhwc", signed=signed) if bits < 32 else Layout()
-        frame, spans = rows * columns * channels * bits // 8, _fragments(data, value.start)
-        if bits == 32:
-            return Numbers(spans, [frames * channels, rows, columns], of_type, False, "rle32", frame, frame)
-        return Samples(spans, shape, layout, "rle" if bits == 8 else "rle16", frame, frame)
-    if (bits == 1 and columns % 8) or (bits == 8 and big):  # rows share bytes; big-endian bytes go in pairs
-        raise ImageError("DICOM pixels in an unusual order")
     bits = 8 * int(of_type[1:]) if of_type else bits
-    if value.size == _UNDEFINED or value.size < frames * rows * columns * channels * bits // 8:
+    stored = known.get(_STORED, bits)
+    stored = stored if 0 < stored < bits <= 16 and known.get(_HIGH, stored - 1) == stored - 1 else 0
+    form = _Form(bits, shape, signed and bits > 1, known.get(_PLANES) == 1 or syntax == _RLE, of_type, stored)
+    if syntax in (_IMPLICIT, _EXPLICIT, _BIG):
+        return _native(form, value, syntax == _BIG, known.get(_BYTES) == 1)
+    return _encapsulated(data, form, _fragments(data, value.start), syntax)
+
+
+def _jpeg(data: Buffer, spans: list[Span], colours: bool) -> Files:
+    """Frames that are JPEG files; ``colours``: they are red, green and blue, which a marker says if none does else."""
+    told = not spans or bytes(data[spans[0].start + 2 : spans[0].start + 4]) in (b"\xff\xe0", b"\xff\xee")
+    return Files(spans, front=ADOBE if colours and not told else b"")
+
+
+def _encapsulated(data: Buffer, form: _Form, spans: list[Span], syntax: bytes) -> Samples | Numbers:
+    """A fragment a frame."""
+    bits, frame = form.bits, form.frame
+    if (bits == 1 and (form.shape[2] % 8 or syntax in _LOSSLESS)) or form.of_type[:1] == "f":
+        raise ImageError(f"DICOM pixels of {bits} bits that are coded")
+    if syntax == _RLE:
+        codec = f"rle{bits}" if bits > 8 else "rle"
+    elif syntax == _DEFLATED_FRAMES:
+        codec = "deflate"
+    else:
+        codec, form = f"ljpeg {bits // 8}", form._replace(planes=False)
+    if form.of_type:
+        return Numbers(spans, form.axes, form.of_type, False, codec, frame, frame)
+    return Samples(spans, form.shape, _layout(form), codec, frame, frame, form.stored)
+
+
+def _native(form: _Form, value: Span, big: bool, single: bool) -> Samples | Numbers:
+    """As they are; big-endian ones in words of 16 bits, unless they are said to be ``single`` bytes."""
+    bits, size = form.bits, -(-math.prod(form.shape) * form.bits // 8)
+    if value.size == _UNDEFINED or value.size < size:
         raise ImageError("DICOM pixels of another size than announced")
-    if of_type:
-        span = Span(value.start, frames * rows * columns * channels * bits // 8)
-        return Numbers([span], [frames, rows, columns, *[channels] * (channels > 1)], of_type, big)
-    axes = "nchw" if known.get(_PLANES) == 1 and channels > 1 else "nhwc"
-    layout = Layout(bits, big and bits == 16, axes=axes, signed=signed and bits > 1, reverse=bits == 1)
-    return Samples([Span(value.start, layout.size(shape))], shape, layout)
+    span, pairs = Span(value.start, size), big and not single
+    if form.of_type:
+        return Numbers([span], form.axes, form.of_type, big)
+    layout = structs.replace(_layout(form), big=big and bits == 16)
+    whole = layout.size(form.shape)
+    if bits == 1 and form.shape[2] % 8:
+        if pairs:
+            raise ImageError("DICOM pixels in an unusual order")
+        return Samples([span], form.shape, layout, f"bits {form.shape[2]}", whole, whole)
+    if pairs and bits < 16:
+        return Samples([Span(value.start, size + size % 2)], form.shape, layout, "pairs", whole, whole)
+    return Samples([span], form.shape, layout, stored=form.stored)
+
+
+def _layout(form: _Form) -> Layout:
+    axes = "nchw" if form.planes and form.shape[3] > 1 else "nhwc"
+    return Layout(form.bits, axes=axes, signed=form.signed, reverse=form.bits == 1)
 
 
 def _fragments(data: Buffer, at: int) -> list[Span]:

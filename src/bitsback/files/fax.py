@@ -328,7 +328,7 @@ def decode(
     return plain.tobytes(), how, choices, size
 
 
-def encode(plain: bytes, kind: str, width: int, how: How, choices: bytes, size: int) -> bytes:
+def encode(plain: Buffer, kind: str, width: int, how: How, choices: bytes, size: int) -> bytes:
     """The inverse. Raises ValueError if it cannot be of that size."""
     stride = -(-width // 8)
     if width < 1 or len(plain) % stride or kind not in KINDS or not 0 <= how.ends <= 6:

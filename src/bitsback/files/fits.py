@@ -6,7 +6,7 @@ import math
 import re
 
 from bitsback.errors import ImageError
-from bitsback.files.numbers import samples
+from bitsback.files.numbers import samples, slices
 from bitsback.files.picture import Buffer, Content
 from bitsback.files.places import Files, Numbers, Samples, Span, read_places
 from bitsback.files.words import MIN_BYTES
@@ -34,6 +34,7 @@ def read(data: Buffer) -> Content:
         extra = int(fields.get(b"PCOUNT", 0))
         size = (count + extra) * int(of_type[1:]) * int(fields.get(b"GCOUNT", 1)) if axes else 0
         if len(axes) >= 2 and count and fields.get(b"XTENSION", b"'IMAGE   '").rstrip(b" '") == b"'IMAGE":
+            axes = slices(axes)
             try:
                 if of_type in ("u1", "i2"):
                     found.append(samples(start, axes, of_type, big=True))

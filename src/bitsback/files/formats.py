@@ -179,7 +179,15 @@ HOLDERS = ("tar", "zip", "gzip")
 MAGIC_BYTES = max(TAR_HEADER, *(row.at + len(magic) for row in FORMATS.values() for magic in row.magic))
 """First bytes of a file that :func:`recognise` looks at."""
 
-_BY_MAGIC = [(magic, row.at, row.name) for row in FORMATS.values() for magic in row.magic]
+_BY_MAGIC = re.compile(
+    b"|".join(
+        b"(?P<%s>(?s:.{%d})(?:%s))" % (row.name.encode(), row.at, b"|".join(map(re.escape, row.magic)))
+        for row in FORMATS.values()
+        if row.magic
+    )
+)
+"""One look for all, of which the first in the table is taken."""
+
 _BY_SUFFIX = {suffix: row.name for row in FORMATS.values() for suffix in row.suffixes}
 
 
@@ -188,7 +196,8 @@ def recognise(data: Buffer) -> str | None:
     head = bytes(data[:MAGIC_BYTES])
     if is_tar_header(head):
         return "tar"
-    found = next((name for magic, at, name in _BY_MAGIC if head.startswith(magic, at)), None)
+    match = _BY_MAGIC.match(head)
+    found = match.lastgroup if match else None
     if (found is None or (found == "ico" and not head[4])) and is_tga_header(head):
         return "tga"
     if found == "npz" and not head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy"):

@@ -13,11 +13,15 @@ from typing import NamedTuple
 
 from bitsback.errors import ImageError
 from bitsback.files import formats, gz_pixels
+from bitsback.files.bulk import PIECE, PIECES
 from bitsback.files.packed import Sections, section, varint
 from bitsback.files.picture import Budget, Buffer, Content, Images, NoImageError, Recipe
 
 MAX_OTHER = 1 << 23
 """Bytes that are no images, where these are few: following the encoder takes about a second a MB."""
+
+_AT_ONCE = 1 << 14
+"""Bytes that are inflated at a time."""
 
 _MAGIC = b"\x1f\x8b\x08"
 _NEVER = (None, "gzip")
@@ -42,7 +46,7 @@ def read(data: Buffer, pixels: bool = False, budget: Budget | None = None) -> Co
     kind = formats.recognise(inner)
     if kind in _NEVER:
         raise NoImageError
-    left = Budget(budget.left, budget.depth)
+    left = Budget(budget.left, budget.depth, MAX_OTHER)
     budget.take(len(inner))  # which counts if nothing comes of it, too, but not besides what does
     content = formats.read(kind or "", inner, budget=left)
     budget.left = min(budget.left, left.left)
@@ -97,30 +101,39 @@ class _Member(NamedTuple):
     size: int
 
 
-def _inflated(view: memoryview, budget: Budget) -> tuple[bytes, list[_Member]]:
+def _inflated(view: memoryview, budget: Budget) -> tuple[memoryview, list[_Member]]:
     """What all members hold, one after the other. Raises ImageError if it is beyond the budget, which that ends."""
-    limit = budget.left
     members: list[_Member] = []
-    plains: list[bytes] = []
+    plain = bytearray()
     at = 0
     while bytes(view[at : at + 3]) == _MAGIC:
-        stream = at + gz_pixels.header(bytes(view[at : at + (1 << 16)]))
-        inflater = zlib.decompressobj(-15)
+        stream, before = at + gz_pixels.header(bytes(view[at : at + (1 << 16)])), len(plain)
         try:
-            plain = inflater.decompress(view[stream:], limit + 1)
-            if len(plain) > limit:
-                budget.left = 0
-            if len(plain) > limit or not inflater.eof:
-                raise ImageError("gzip content that is cut off, or too large")
+            end = min(_inflate(view, stream, plain, budget) + 8, len(view))
         except (zlib.error, ImageError) as error:
             if not members:
                 raise ImageError(f"damaged gzip content ({error})") from None
+            del plain[before:]
             break  # it only looks like another member
-        end = min(len(view) - len(inflater.unused_data) + 8, len(view))
-        members.append(_Member(at, stream, end, len(plain)))
-        plains.append(plain)
-        at, limit = end, limit - len(plain)
-    return plains[0] if len(plains) == 1 else b"".join(plains), members
+        members.append(_Member(at, stream, end, len(plain) - before))
+        if len(members) > PIECES + len(view) // PIECE:
+            raise ImageError("gzip content in very many members")
+        at = end
+    return memoryview(plain).toreadonly(), members
+
+
+def _inflate(view: memoryview, at: int, plain: bytearray, budget: Budget) -> int:
+    """Put behind ``plain`` what a stream holds, piece by piece, as it may be much; where the stream ends."""
+    inflater = zlib.decompressobj(-15)
+    while not inflater.eof and at < len(view):
+        plain += inflater.decompress(view[at : at + _AT_ONCE])
+        at = min(at + _AT_ONCE, len(view))
+        if len(plain) > budget.left:
+            budget.left = 0
+            raise ImageError("it is too large")
+    if not inflater.eof:
+        raise ImageError("it is cut off")
+    return at - len(inflater.unused_data)
 
 
 def _explained(view: memoryview, members: list[_Member]) -> tuple[list[Recipe], list[bytes], int]:

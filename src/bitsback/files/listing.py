@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bitsback.files import formats, gz, tar, zips
 from bitsback.files.packed import Sections
 from bitsback.files.picture import Recipe
-from bitsback.files.places import Inner, inner_files, spans_of
+from bitsback.files.places import Inner, inner_files, padding_of, spans_of
 from bitsback.files.raster import Shape
 
 DEEPEST = 8
@@ -55,10 +55,10 @@ def _hollow(recipe: Recipe, blob: bytes, known: Sequence[Inner]) -> memoryview:
     order = sorted(spans_of(recipe))
     rest = Sections(blob)
     rest.at = max((one.end for one in known), default=0)
-    gaps, at = [], 0
+    gaps, at, padded = [], 0, padding_of(recipe)
     for span in order:
         gaps.append((at, rest.take(span.start - at)))
-        at = span.end
+        at = span.end + -span.size % padded
     gaps.append((at, rest.rest()))
     if at > MOST:
         raise ValueError(f"a file in a file of {at:,} bytes")

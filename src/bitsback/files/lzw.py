@@ -33,7 +33,7 @@ class Dialect(NamedTuple):
     early: int
 
 
-TIFF = Dialect(8, True, 1)
+TIFF, OLD = Dialect(8, True, 1), Dialect(8, False, 0)
 
 
 @helper

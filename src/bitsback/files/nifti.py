@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 
 from bitsback.errors import ImageError
-from bitsback.files.numbers import read_numbers
+from bitsback.files.numbers import read_numbers, slices
 from bitsback.files.picture import Buffer, Content
 
 _TYPES = {2: "u1", 256: "i1", 512: "u2", 4: "i2", 768: "u4", 8: "i4", 1280: "u8", 1024: "i8", 16: "f4", 64: "f8"}
@@ -38,4 +38,4 @@ def read(data: Buffer) -> Content:
         return read_numbers("nifti", data, int(offset), [*axes, _RGB[kind]], "u1")
     if kind not in _TYPES:
         raise ImageError(f"NIfTI numbers of type {kind}")
-    return read_numbers("nifti", data, int(offset), axes, _TYPES[kind], order == ">")
+    return read_numbers("nifti", data, int(offset), slices(axes), _TYPES[kind], order == ">")

@@ -25,6 +25,11 @@ def samples(start: int, axes: list[int], of_type: str, big: bool = False) -> Sam
     return Samples([Span(start, layout.size(shape))], shape, layout)
 
 
+def slices(axes: list[int]) -> list[int]:
+    """The axes of a volume over time and the like, of which none is of colours: images, however few stand together."""
+    return axes if len(axes) < 4 else [math.prod(axes[:-2]), *axes[-2:]]
+
+
 def read_numbers(name: str, data: Buffer, start: int, axes: list[int], of_type: str, big: bool = False) -> Content:
     """The content of a file of the format ``name`` that holds one array. Raises ImageError."""
     if of_type not in TYPES:
@@ -42,4 +47,4 @@ def read_numbers(name: str, data: Buffer, start: int, axes: list[int], of_type: 
     return from_words.read(data, start, place, layout)
 
 
-__all__ = ["TYPES", "read_numbers", "samples"]
+__all__ = ["TYPES", "read_numbers", "samples", "slices"]

@@ -23,6 +23,9 @@ RULES = 3
 """0: two equal bytes are a run. 1: they are among others, if others stand before them in one piece. 2: as 0, but when
 one other byte follows, all three are joined to those before, as libtiff does."""
 
+_LOOK = 1 << 16
+"""Bytes of the first rows that are compared before all."""
+
 DAMAGED = -1
 
 
@@ -45,8 +48,10 @@ def _decode(data, unit, turned, plain, heads, ends):  # type: ignore[no-untyped-
         kept = times if head < 128 else np.int64(head > 128)
         if at + kept * unit > data.size or size + times * unit > plain.size:
             return DAMAGED
-        for k in range(times * unit):
-            plain[size + k] = data[at + (k if head < 128 else k % unit)]
+        for k in range(kept * unit):
+            plain[size + k] = data[at + k]
+        for k in range(kept * unit, times * unit):
+            plain[size + k] = plain[size + k - unit]
         at += kept * unit
         size += times * unit
     ends[0] = at
@@ -112,7 +117,7 @@ def _heads(plain, unit, row, rule, heads):  # type: ignore[no-untyped-def]
     return count
 
 
-def decode(data: Buffer, limit: int, unit: int = 1, turned: bool = False) -> tuple[bytes, bytes, int]:
+def decode(data: Buffer, limit: int, unit: int = 1, turned: bool = False) -> tuple[memoryview, bytes, int]:
     """``limit`` plain bytes, in units of so many, the heads, and the size of what was decoded.
 
     ``turned``: heads above 128 go up with the length of runs, as in TGA, which has runs of one, too; these are unusual.
@@ -123,7 +128,7 @@ def decode(data: Buffer, limit: int, unit: int = 1, turned: bool = False) -> tup
     count = _decode(np.frombuffer(data, np.uint8), unit, int(turned), plain, room, ends)
     if count < 0:
         raise ImageError("damaged runs of bytes")
-    return plain.tobytes(), room[:count].tobytes(), int(ends[0])
+    return plain.data.toreadonly(), room[:count].tobytes(), int(ends[0])
 
 
 def encode(plain: Buffer, heads: bytes, unit: int = 1, turned: bool = False) -> bytes:
@@ -146,16 +151,17 @@ def heads(plain: Buffer, rule: list[int], unit: int = 1) -> bytes:
     return room[: _heads(np.frombuffer(plain, np.uint8), unit, row, kind, room)].tobytes()
 
 
-def explain(plain: bytes, found: bytes, unit: int = 1) -> list[int]:
+def explain(plain: Buffer, found: bytes, unit: int = 1) -> list[int]:
     """The rule that such heads follow; nothing if none does."""
     if len(plain) % unit:
         return []
     count = len(plain) // unit
-    rows = sorted({row for row in (count, *_rows(found, count)) if row and count % row == 0})
+    rows = sorted({row * unit for row in (count, *_rows(found, count)) if row and count % row == 0})
     for row in rows:
+        some = plain[: max(row, _LOOK - _LOOK % row)]
         for kind in range(RULES):
-            if heads(plain, [row * unit, kind], unit) == found:
-                return [row * unit, kind]
+            if found.startswith(heads(some, [row, kind], unit)) and heads(plain, [row, kind], unit) == found:
+                return [row, kind]
     return []
 
 
@@ -163,9 +169,15 @@ def _rows(found: bytes, size: int) -> list[int]:
     """Sizes that rows may have: all runs end where rows do, so each divisor of the size where they always do."""
     numbers = np.frombuffer(found, np.uint8).astype(np.int64)
     ends = np.cumsum(np.where(numbers < 128, numbers + 1, np.where(numbers > 128, 257 - numbers, 0)))
-    at = np.zeros(size + 1, bool)
-    at[ends[ends <= size]] = True
-    return list(islice((row for row in _divisors(size) if at[row::row].all()), 4))
+
+    def fits(row: int) -> bool:
+        """Whether each row ends where a run does."""
+        if size // row > ends.size:
+            return False
+        multiples = np.arange(row, size + 1, row)
+        return bool((ends[np.searchsorted(ends, multiples)] == multiples).all())
+
+    return list(islice(filter(fits, _divisors(size)), 4))
 
 
 @lru_cache(64)

@@ -33,7 +33,7 @@ def decode(data: Buffer, limit: int, row: int) -> tuple[bytes, int, int]:
     raise ImageError("PCX data by an unknown encoder")
 
 
-def encode(plain: bytes, row: int, apart: int) -> bytes:
+def encode(plain: Buffer, row: int, apart: int) -> bytes:
     """The inverse: runs as long as can be, but within rows."""
     if row < 1 or len(plain) % row or not 0 <= apart < row:
         raise ValueError("rows of another size")

@@ -96,7 +96,8 @@ DEEPEST = 3
 
 
 class Budget:
-    """What may still be unpacked of a file, in bytes, in all files within it; and how deep.
+    """What may still be unpacked of a file, in bytes, in all files within it; how deep; and how many bytes there may be
+    besides four times those of its images (of itself, not of files within it).
 
     >>> budget = Budget()
     >>> budget.take(MAX_SAMPLES)
@@ -106,8 +107,8 @@ class Budget:
     bitsback.errors.ImageError: more pixels than are unpacked here
     """
 
-    def __init__(self, left: int = MAX_SAMPLES, depth: int = 0) -> None:
-        self.left, self.depth = left, depth
+    def __init__(self, left: int = MAX_SAMPLES, depth: int = 0, others: int = 1 << 62) -> None:
+        self.left, self.depth, self.others = left, depth, others
 
     def take(self, size: int) -> None:
         """Raise ImageError if that is too much; then nothing was taken."""

@@ -24,13 +24,16 @@ from bitsback.files import formats, gz, words
 from bitsback.files.codings import CODECS, codec_of
 from bitsback.files.packed import Sections, section
 from bitsback.files.picture import Budget, Buffer, Content, Images, NoImageError, Recipe
-from bitsback.files.raster import Layout, Shape, kept_beside, pack_beside, unpack, without_defaults
+from bitsback.files.raster import Layout, Shape, kept_beside, narrowed, pack_beside, unpack, without_defaults
 from bitsback.files.within import Read, attempt, write_inner
 
 MAX_SPANS = 1 << 16
 """In a file."""
 
 MAX_ALIGN = 1 << 16
+
+MOST_PADDED = 512
+"""Bytes that a place may be filled up to a multiple of, by zeros that are not kept."""
 
 
 class Span(NamedTuple):
@@ -49,6 +52,7 @@ class Samples(NamedTuple):
 
     ``codec``: what each span is coded by (:func:`~bitsback.files.codings.codec_of`), or nothing. With one, ``page``:
     after so many bytes of the raster a new span begins; and ``step``: so many hold all spans but the last of a page.
+    ``stored``: of how many bits the numbers are, if they are of fewer than their samples.
     """
 
     spans: list[Span]
@@ -57,6 +61,7 @@ class Samples(NamedTuple):
     codec: str = ""
     step: int = 0
     page: int = 0
+    stored: int = 0
 
 
 class Numbers(NamedTuple):
@@ -64,7 +69,7 @@ class Numbers(NamedTuple):
 
     ``axes``: slowest first; ``of_type`` and ``big``: as for :func:`bitsback.files.numbers.read_numbers`. ``codec``,
     ``step`` and ``page`` as of :class:`Samples`; ``planes``: bytes of a row and channels, where TIFF's predictor 3 was
-    applied to the raster.
+    applied to the raster; ``differences``: the same, where predictor 2 was.
     """
 
     spans: list[Span]
@@ -75,6 +80,7 @@ class Numbers(NamedTuple):
     step: int = 0
     page: int = 0
     planes: tuple[int, int] = (0, 0)
+    differences: tuple[int, int] = (0, 0)
 
 
 class Files(NamedTuple):
@@ -109,7 +115,7 @@ def read_places(
     *,
     sparse: bool = False,
     align: int = 1,
-    hollow: Callable[[int, bytes], bytes] | None = None,
+    hollow: Callable[[int, memoryview], Iterable[Buffer]] | None = None,
 ) -> Content:
     """The content of a file whose samples, and files, were found.
 
@@ -134,29 +140,28 @@ def read_places(
         raise NoImageError("no pixels")
     order = sorted(span for one in taken for span in one.spans)
     rest = len(view) - sum(span.size for span in order)
+    if rest > budget.others + 4 * sum(part.nbytes for part in parts):
+        raise NoImageError
     if not sparse and rest > (1 << 16) + sum(part.nbytes for part in parts):
         raise ImageError("most of the file is not images")
-    blob = [piece for one in taken for piece in one.blob]
+    blob: list[Buffer] = [piece for one in taken for piece in one.blob]
+    padded = align if _is_padded(view, order, align) else 1
     at = 0
     for span in order:
-        blob.append(_between(view, at, span.start, hollow))
-        at = span.end
-    blob.append(_between(view, at, len(view), hollow))
+        blob += hollow(at, view[at : span.start]) if hollow else [view[at : span.start]]
+        at = span.end + -span.size % padded
+    blob += hollow(at, view[at:]) if hollow else [view[at:]]
     recipe: Recipe = {"format": kind, "arrays": [one.recipe for one in taken]}
+    recipe |= {"padded": padded} if padded > 1 else {}
     sure = all(isinstance(one, Files) for one in arrays)  # each of which was put together again
     corrections = sum(one.corrections for one in taken)
     return Content(parts, recipe, b"".join(blob), sure, corrections=corrections)
 
 
-def _between(view: memoryview, start: int, stop: int, hollow: Callable[[int, bytes], bytes] | None) -> bytes:
-    some = bytes(view[start:stop])
-    return hollow(start, some) if hollow and some else some
-
-
 def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     """The file again."""
     sections, left = Sections(blob), iter(parts)
-    pieces: list[tuple[Span, bytes]] = []
+    pieces: list[tuple[Span, Buffer]] = []
     for one in recipe["arrays"]:
         spans = spans_of_one(one)
         made = (_files if "files" in one else _numbers if "words" in one else _samples)(one, spans, sections, left)
@@ -167,11 +172,12 @@ def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     if next(left, None) is not None:
         raise ValueError("arrays are left over")
     pieces.sort(key=lambda piece: piece[0])
-    out: list[bytes] = []
+    padded = padding_of(recipe)
+    out: list[Buffer] = []
     at = 0
     for span, some in pieces:
-        out += [sections.take(span.start - at), some]
-        at = span.end
+        out += [sections.take(span.start - at), some, bytes(-span.size % padded)]
+        at = span.end + -span.size % padded
     return b"".join([*out, sections.rest()])
 
 
@@ -187,6 +193,23 @@ def _check_order(order: Sequence[Span], size: int) -> None:
         raise ImageError("pixels that share bytes")
     if order[-1].end > size:
         raise ImageError(f"the file ends {order[-1].end - size} bytes before its pixels do")
+
+
+def _is_padded(view: memoryview, order: Sequence[Span], align: int) -> bool:
+    """Whether zeros make the size of each span a multiple of ``align``."""
+    stops = [*(span.start for span in order[1:]), len(view)]
+    ends = [span.end + -span.size % align for span in order]
+    return all(
+        end <= stop and not any(view[span.end : end]) for span, end, stop in zip(order, ends, stops, strict=True)
+    )
+
+
+def padding_of(recipe: Recipe) -> int:
+    """Zeros that are not in the blob make the sizes of places multiples of that. Raises ValueError."""
+    padded = recipe.get("padded", 1)
+    if padded not in (1, MOST_PADDED):
+        raise ValueError("places that are filled up strangely")
+    return int(padded)
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
@@ -242,13 +265,15 @@ def _of_samples(view: memoryview, one: Samples, budget: Budget) -> _Taken:
     if len(raster) != size:
         raise ImageError(f"{len(raster)} bytes of pixels where {size} are due")
     part = unpack(raster, one.shape, one.layout)
+    if one.stored and not np.array_equal(narrowed(part, one.stored, one.layout.signed), part):
+        recipe["stored"] = one.stored
     beside = kept_beside(raster, part, one.layout)
     if beside:
         recipe["beside"] = 1
     return _Taken(recipe, list(one.spans), [part], [beside, choices])
 
 
-def _samples(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[bytes]:
+def _samples(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[Buffer]:
     part = next(parts)
     layout = msgspec.convert(one.get("layout", {}), Layout)
     beside = sections.take(layout.beside(part.shape)) if one.get("beside") else b""
@@ -275,16 +300,21 @@ def _of_numbers(view: memoryview, one: Numbers, budget: Budget) -> _Taken:
     if one.planes[0]:
         recipe["planes"] = list(one.planes)
         raster = from_planes(raster, *one.planes, layout.bits // 8)
+    if one.differences[0]:
+        recipe["differences"] = list(one.differences)
+        raster = from_differences(raster, *one.differences, layout)
     content = words.read(raster, 0, shape, layout)
     recipe |= {"words": content.recipe["layout"]} | ({"parts": len(content.parts)} if len(content.parts) > 1 else {})
     return _Taken(recipe, list(one.spans), content.parts, [section(content.blob), choices])
 
 
-def _numbers(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[bytes]:
+def _numbers(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[Buffer]:
     recipe = {"format": "words", "head": 0, "layout": one["words"]}
     raster = words.write(recipe, sections.section(), list(islice(parts, one.get("parts", 1))))
     if planes := one.get("planes"):
         raster = to_planes(raster, planes[0], planes[1], one["words"]["bits"] // 8)
+    if differences := one.get("differences"):
+        raster = to_differences(raster, differences[0], differences[1], msgspec.convert(one["words"], words.Layout))
     return _coded(raster, one, spans, sections) if one.get("codec") else _scattered(raster, spans)
 
 
@@ -306,14 +336,34 @@ def to_planes(raster: Buffer, row: int, channels: int, size: int) -> bytes:
     return np.concatenate([planes[:, :1], np.diff(planes, axis=1)], axis=1).tobytes()
 
 
+def _rows(raster: Buffer, row: int, channels: int, layout: words.Layout) -> words.Words:
+    """The words of rows, (rows, width, channels), in native byte order. Raises ValueError."""
+    if min(row, channels) < 1 or row % (channels * layout.bits // 8) or len(raster) % row:
+        raise ValueError("rows that do not fit their numbers")
+    stored = np.frombuffer(raster, layout.dtype).astype(layout.dtype.newbyteorder("="))
+    return stored.reshape(len(raster) // row, -1, channels)
+
+
+def from_differences(raster: Buffer, row: int, channels: int, layout: words.Layout) -> bytes:
+    """Undo TIFF's predictor 2: of each row but its first words the differences to those before. Raises ValueError."""
+    rows = _rows(raster, row, channels, layout)
+    return np.cumsum(rows, axis=1, dtype=rows.dtype).astype(layout.dtype).tobytes()
+
+
+def to_differences(raster: Buffer, row: int, channels: int, layout: words.Layout) -> bytes:
+    """The inverse of :func:`from_differences`. Raises ValueError."""
+    rows = _rows(raster, row, channels, layout)
+    return np.concatenate([rows[:, :1], np.diff(rows, axis=1)], axis=1).astype(layout.dtype).tobytes()
+
+
 def _gathered(view: memoryview, spans: Sequence[Span]) -> Buffer:
     if len(spans) == 1:
         return view[spans[0].start : spans[0].end]
     return b"".join(view[span.start : span.end] for span in spans)
 
 
-def _scattered(raster: bytes, spans: Sequence[Span]) -> list[bytes]:
-    at, out = 0, []
+def _scattered(raster: Buffer, spans: Sequence[Span]) -> list[Buffer]:
+    at, out = 0, list[Buffer]()
     for span in spans:
         out.append(raster[at : at + span.size])
         at += span.size
@@ -322,11 +372,11 @@ def _scattered(raster: bytes, spans: Sequence[Span]) -> list[bytes]:
     return out
 
 
-def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe) -> tuple[bytes, bytes]:
+def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe) -> tuple[Buffer, bytes]:
     """The raster, and the choices of all spans; ``recipe`` learns how they were coded."""
     codec = codec_of(one.codec)
     hows: list[list[Any]] = []
-    plains: list[bytes] = []
+    plains: list[Buffer] = []
     choices: list[bytes] = []
     for number, span in enumerate(one.spans):
         due = _due(number, one.step, one.page)
@@ -341,14 +391,14 @@ def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe
     if len(one.spans) * one.page != size * -(-one.page // one.step):
         raise ImageError("pieces that do not fit their samples")
     recipe |= {"codec": one.codec, "step": one.step, "page": one.page, "coded": hows}
-    return b"".join(plains), b"".join(choices)
+    return plains[0] if len(plains) == 1 else b"".join(plains), b"".join(choices)
 
 
-def _coded(raster: bytes, one: Recipe, spans: Sequence[Span], sections: Sections) -> list[bytes]:
+def _coded(raster: Buffer, one: Recipe, spans: Sequence[Span], sections: Sections) -> list[Buffer]:
     codec, step, page = codec_of(one["codec"]), one["step"], one["page"]
     if not 1 <= step <= page:
         raise ValueError("pieces that do not fit their samples")
-    out, at = [], 0
+    out, at = list[Buffer](), 0
     for number, (span, how) in enumerate(zip(spans, _told(one, len(spans)), strict=True)):
         chosen, trailing = sections.section(), sections.section()
         plain = raster[at : at + _due(number, step, page)]
@@ -440,7 +490,7 @@ def _found(view: memoryview, one: Files, number: int, budget: Budget) -> _Found 
         plain, how, chosen, used = codec.decode(stored, size)
         if len(plain) != size or codec.encode(plain, how, chosen, used) != stored[:used]:
             return None
-        content = attempt(plain, budget, one.read) or Content([], {}, plain)
+        content = attempt(plain, budget, one.read) or Content([], {}, bytes(plain))
         budget.at_least(before, size)
     except (ImageError, ValueError, IndexError):
         return None
@@ -543,6 +593,7 @@ __all__ = [
     "inner_blob",
     "inner_files",
     "innermost",
+    "padding_of",
     "pass_spans",
     "read_places",
     "spans_of",

@@ -122,7 +122,7 @@ def decode(data: Buffer, limit: int, channels: int) -> tuple[bytes, int]:
     return plain.tobytes(), int(size)
 
 
-def encode(plain: bytes, channels: int) -> bytes:
+def encode(plain: Buffer, channels: int) -> bytes:
     """The inverse."""
     if channels not in (3, 4) or len(plain) % channels:
         raise ValueError("pixels of another size")

@@ -7,6 +7,8 @@ them; such files come back byte for byte.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -18,6 +20,9 @@ from bitsback.files.picture import Buffer, Content, Images, Recipe
 
 Shape = tuple[int, int, int, int]
 """(n, height, width, channels)."""
+
+
+_AXES = frozenset(map("".join, permutations("nhwc")))
 
 
 class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +46,7 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reverse: bool = False
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 16 or self.align not in (1, 4) or sorted(self.axes) != sorted("nhwc"):
+        if not 1 <= self.bits <= 16 or self.align not in (1, 4) or self.axes not in _AXES:
             raise ValueError("impossible layout")
         if self.is_packed and (self.axes != "nhwc" or self.signed or self.differences):
             raise ValueError("impossible layout")
@@ -100,6 +105,8 @@ def unpack(raster: Buffer, shape: Shape, layout: Layout) -> Images:
         rows = np.frombuffer(raster, np.uint8).reshape(count * height, -1)
         used = np.ascontiguousarray(rows[:, : width * channels * layout.dtype.itemsize])
         images = used.view(layout.dtype).reshape(shape)
+    elif layout.axes == "nhwc":
+        images = np.frombuffer(raster, layout.dtype).reshape(shape)
     else:
         stored = np.frombuffer(raster, layout.dtype).reshape([shape[axis] for axis in layout.order])
         images = stored.transpose(np.argsort(layout.order))
@@ -107,24 +114,27 @@ def unpack(raster: Buffer, shape: Shape, layout: Layout) -> Images:
         images = images[:, ::-1]
     if layout.swap:
         images = images[..., _swapped(channels)]
-    images = np.require(images, images.dtype.newbyteorder("="), ["C", "A"])
+    if not (images.flags.c_contiguous and images.flags.aligned and images.dtype.isnative):
+        images = np.require(images, images.dtype.newbyteorder("="), ["C", "A"])
     if layout.differences:
         images = np.cumsum(images, axis=2, dtype=images.dtype)
-    return images ^ images.dtype.type(1 << layout.bits - 1) if layout.signed else images
+    if layout.signed:
+        images = np.bitwise_xor(images, images.dtype.type(1 << layout.bits - 1))
+    return images
 
 
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def pack(images: Images, layout: Layout) -> bytes:
+def pack(images: Images, layout: Layout) -> Buffer:
     """The raster of ``images``: the inverse of :func:`unpack`."""
     if layout.reverse:
-        return pack(images, msgspec.structs.replace(layout, reverse=False)).translate(_REVERSED)
+        return bytes(pack(images, msgspec.structs.replace(layout, reverse=False))).translate(_REVERSED)
     count, height, width, channels = images.shape
     if images.dtype != layout.dtype.newbyteorder("="):
         raise ValueError("the samples do not fit the layout")
     if layout.signed:
-        images = images ^ images.dtype.type(1 << layout.bits - 1)
+        images = np.bitwise_xor(images, images.dtype.type(1 << layout.bits - 1))
     if layout.differences:
         images = np.concatenate([images[:, :, :1], np.diff(images, axis=2)], axis=2)
     if layout.swap:
@@ -136,7 +146,7 @@ def pack(images: Images, layout: Layout) -> bytes:
     stored = np.ascontiguousarray(images.transpose(layout.order), layout.dtype)
     if layout.align > 1:
         return _pad(stored.reshape(count * height, -1).view(np.uint8), layout)
-    return stored.tobytes()
+    return stored.reshape(-1).view(np.uint8).data
 
 
 def kept_beside(raster: Buffer, images: Images, layout: Layout) -> bytes:
@@ -149,7 +159,7 @@ def kept_beside(raster: Buffer, images: Images, layout: Layout) -> bytes:
     return b"" if np.array_equal(ends, packed) else ends.tobytes()
 
 
-def pack_beside(images: Images, layout: Layout, beside: bytes) -> bytes:
+def pack_beside(images: Images, layout: Layout, beside: bytes) -> Buffer:
     """The raster again, with what :func:`kept_beside` gave."""
     raster = pack(images, layout)
     if not beside:
@@ -158,6 +168,20 @@ def pack_beside(images: Images, layout: Layout, beside: bytes) -> bytes:
     ends = np.frombuffer(beside, np.uint8).reshape(len(rows), -1)
     rows[:, rows.shape[1] - ends.shape[1] :] = ends
     return rows.tobytes()
+
+
+def narrowed(images: Images, bits: int, signed: bool) -> Images:
+    """Samples by their lowest so many bits alone: others are zeros or, of ``signed`` ones, repeat the highest of these.
+
+    >>> narrowed(np.array([0x80FF, 0x8F80], np.uint16), 8, True).tolist()
+    [32767, 32640]
+    """
+    one = images.dtype.type
+    low: Images = images & one((1 << bits) - 1)
+    if signed:  # the lowest is 0
+        top = one(1 << bits - 1)
+        low = (low ^ top) + (one(1 << 8 * images.itemsize - 1) - top)
+    return low
 
 
 def unpack_bits(rows: NDArray[np.uint8], width: int, bits: int) -> NDArray[Any]:
@@ -225,6 +249,11 @@ def write_place(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
 
 def without_defaults(layout: Layout) -> Recipe:
     """A layout for a recipe."""
+    return dict(_without_defaults(layout))
+
+
+@lru_cache(256)
+def _without_defaults(layout: Layout) -> Recipe:
     plain = Layout()
     return {name: value for name, value in msgspec.to_builtins(layout).items() if value != getattr(plain, name)}
 

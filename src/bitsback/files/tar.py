@@ -50,13 +50,15 @@ def read(data: Buffer, budget: Budget) -> Content:
         raise ImageError(f"a tar file of {len(spans):,} files")
     places = [header.at for header in headers]
 
-    def hollow(start: int, some: bytes) -> bytes:
+    def hollow(start: int, some: memoryview) -> Iterator[Buffer]:
         """Headers without what is known: no place has begun behind these bytes unless it begins at their end."""
-        out = bytearray(some)
+        done = 0
         for at in places[bisect_left(places, start) : bisect_left(places, start + len(some))]:
-            here = slice(at - start, at - start + BLOCK)
-            out[here] = _blank(some[here], at + BLOCK == start + len(some) < len(data))
-        return bytes(out)
+            here, stop = at - start, at - start + BLOCK
+            yield some[done:here]
+            yield _blank(bytes(some[here:stop]), stop == len(some) and at + BLOCK < len(data))
+            done = stop
+        yield some[done:]
 
     content = read_places("tar", data, [Files(spans)], budget, sparse=True, align=BLOCK, hollow=hollow)
     return content._replace(recipe=content.recipe | {"headers": len(headers)})

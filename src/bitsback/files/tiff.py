@@ -1,5 +1,5 @@
 """TIFF and BigTIFF: all pages and sub-pages of samples of 1 to 16 bits, wider integers and floats, in strips or tiles,
-chunky or in planes; as they are, or by LZW, deflate, PackBits, fax codes or JPEG; predictors 1 to 3.
+chunky or in planes; as they are, or by LZW, deflate, PackBits, fax codes or JPEG, lossless too; predictors 1 to 3.
 
 Every tag, and all that is not samples of such a page, is kept as it is. Tiles are images of an array; so are pages of
 one form that follow each other, planes, and the channels of pages that have more than four.
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from msgspec import structs
 
 from bitsback.errors import ImageError
+from bitsback.files.jpeg import lossless
 from bitsback.files.picture import Budget, Buffer, Content
 from bitsback.files.places import MAX_SPANS, Files, Numbers, Samples, Span, read_places
 from bitsback.files.raster import Layout, Shape
@@ -25,8 +26,11 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL, _OFFSETS = 256, 257, 258, 259, 266,
 _SAMPLES, _ROWS, _COUNTS, _PLANAR, _PREDICTOR = 277, 278, 279, 284, 317
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS, _SUB_PAGES, _SIGN = 322, 323, 324, 325, 330, 339
 
-_JPEG, _TABLES, _PHOTOMETRIC = 7, 347, 262
-_ADOBE = b"\xff\xee\0\x0eAdobe\0\x64" + bytes(5)
+_OLD_JPEG, _JPEG, _TABLES, _PHOTOMETRIC = 6, 7, 347, 262
+_WHOLE, _WHOLE_SIZE = 513, 514
+"""Where a whole JPEG file is, as previews are kept."""
+
+ADOBE = b"\xff\xee\0\x0eAdobe\0\x64" + bytes(5)
 """Says that the three components of a JPEG file are red, green and blue."""
 
 _FAX = {2: "mh", 3: "g3", 4: "g4"}
@@ -47,7 +51,7 @@ def read(data: Buffer, budget: Budget) -> Content:
     reason = "a TIFF without pages"
     for tags in _pages(data):
         try:
-            page = _page(tags, bytes(data[:2]) == b"MM")
+            page = _page(data, tags, bytes(data[:2]) == b"MM")
         except ImageError as error:
             reason = str(error)
             continue
@@ -161,11 +165,16 @@ class _Form(NamedTuple):
     reverse: bool
 
 
-def _page(tags: Tags, big: bool) -> Page:
+def _page(data: Buffer, tags: Tags, big: bool) -> Page:
     """Where the samples of a page are. ImageError with the reason if that cannot be said."""
-    if _one(tags, _COMPRESSION, 1) == _JPEG:
-        return _jpeg(tags)
+    compression = _one(tags, _COMPRESSION, _OLD_JPEG)
+    if compression == _OLD_JPEG and {_WHOLE, _WHOLE_SIZE} <= set(tags):
+        return Files([Span(_one(tags, _WHOLE, 0), _one(tags, _WHOLE_SIZE, 0))])
+    if compression == _JPEG:
+        return _jpeg(data, tags)
     form = _form(tags, big)
+    if form.codec == "lzw" and _is_old(data, tags):
+        form = form._replace(codec="oldlzw")
     width, height = _one(tags, _WIDTH, 0), _one(tags, _HEIGHT, 0)
     if min(width, height, form.channels) < 1:
         raise ImageError("a TIFF without size")
@@ -183,6 +192,13 @@ def _page(tags: Tags, big: bool) -> Page:
         raise ImageError("TIFF strips without rows")
     shape = (form.channels if form.planes else 1, height, width, channels)
     return _array(tags, form, (_OFFSETS, _COUNTS), shape, rows)
+
+
+def _is_old(data: Buffer, tags: Tags) -> bool:
+    """Whether LZW is as it was before TIFF 6.0, low bits first: its first code shows it."""
+    (first, *_) = tags.get(_TILE_OFFSETS) or tags.get(_OFFSETS) or (0,)
+    beginning = bytes(data[first : first + 2])
+    return len(beginning) == 2 and beginning[0] == 0 and beginning[1] & 1 == 1
 
 
 def _one(tags: Tags, tag: int, default: int) -> int:
@@ -204,9 +220,9 @@ def _form(tags: Tags, big: bool) -> _Form:
         raise ImageError(f"a TIFF with samples of {bits} bits, of kind {sign}")
     predictor = _one(tags, _PREDICTOR, 1) if codec else 1
     words = kind == "f" or bits > 16
-    if predictor != 1 and (predictor, words) != (2, False) and (predictor, kind) != (3, "f"):
+    if predictor not in (1, 2) and (predictor, kind) != (3, "f"):
         raise ImageError("a TIFF with an unusual predictor")
-    if predictor == 2 and bits not in (8, 16):
+    if predictor == 2 and bits not in (8, 16, 32, 64):
         raise ImageError("a TIFF with an unusual predictor")
     reverse = _one(tags, _FILL, 1) != 1
     if reverse and (words or (codec and compression not in _FAX)):
@@ -231,10 +247,11 @@ def _array(tags: Tags, form: _Form, names: tuple[int, int], shape: Shape, rows: 
         row = width * channels * form.bits // 8
         spans = _spans(tags, names, row * rows, row * height, count, bool(form.codec))
         axes = [count, height, width, *[channels] * (channels > 1)]
-        planes = (row, channels) if form.predictor == 3 else (0, 0)
+        rows_of = (row, channels)
+        planes, differences = (rows_of if form.predictor == number else (0, 0) for number in (3, 2))
         where = (row * rows, row * height) if form.codec else (0, 0)
         big = form.big or form.predictor == 3
-        return Numbers(spans, axes, f"{form.kind}{form.bits // 8}", big, form.codec, *where, planes)
+        return Numbers(spans, axes, f"{form.kind}{form.bits // 8}", big, form.codec, *where, planes, differences)
     layout = Layout(
         bits=form.bits,
         big=form.big and form.bits == 16,
@@ -265,7 +282,7 @@ def _spans(tags: Tags, names: tuple[int, int], step: int, page: int, pages: int,
     return spans
 
 
-def _jpeg(tags: Tags) -> Files:
+def _jpeg(data: Buffer, tags: Tags) -> Files | Samples:
     """Strips or tiles that are JPEG files but for their tables, which stand in a tag.
 
     Where colours are red, green and blue, a marker says so, that decoders know.
@@ -277,5 +294,21 @@ def _jpeg(tags: Tags) -> Files:
     spans = [Span(offset, count) for offset, count in zip(offsets, counts, strict=True) if count]
     tables = bytes(tags.get(_TABLES, ()))
     front = tables[2:-2] if tables[:2] == b"\xff\xd8" and tables[-2:] == b"\xff\xd9" else b""
+    if spans and not front and (found := _lossless(data, spans, _one(tags, _SAMPLES, 1))):
+        return found
     colours = _one(tags, _SAMPLES, 1) == 3 and _one(tags, _PHOTOMETRIC, 0) == 2
-    return Files(spans, front=(_ADOBE if colours else b"") + front)
+    return Files(spans, front=(ADOBE if colours else b"") + front)
+
+
+def _lossless(data: Buffer, spans: list[Span], channels: int) -> Samples | None:
+    """Lossless JPEG, as DNG has it: what it takes for the components of a pixel may be neighbours in a mosaic."""
+    try:
+        head = lossless.header(data[spans[0].start : spans[0].end])
+    except ImageError:
+        return None
+    rows, columns, count = head.shape
+    if columns * count % channels or channels > 4:
+        raise ImageError("lossless JPEG of another size")
+    size = 1 if head.bits <= 8 else 2
+    shape, piece = (len(spans), rows, columns * count // channels, channels), rows * columns * count * size
+    return Samples(spans, shape, Layout(8 * size), f"ljpeg {size}", piece, piece)

@@ -1,6 +1,6 @@
 """The arrays of a file as the numbers that it holds: signed, wide and floating-point, where parts are unsigned.
 
-Shapes stay those of images, (n, height, width, channels), however the file orders its axes.
+Shapes are those of images, (n, height, width, channels), however the file orders its axes, with any number of channels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bitsback.files import formats, gz, words
 from bitsback.files.packed import Sections
 from bitsback.files.picture import Images, Recipe
 from bitsback.files.places import inner_blob, pass_spans, spans_of_one
-from bitsback.files.raster import Layout
+from bitsback.files.raster import Layout, narrowed
 
 Values = NDArray[Any]
 """(n, height, width, channels), of the type that the file has, in native byte order."""
@@ -50,7 +50,8 @@ def _of_places(recipe: Recipe, blob: bytes, parts: Iterator[Images]) -> Iterator
             for _ in spans_of_one(one):
                 inner = inner_blob(one, sections)
                 if one["files"]:
-                    yield from values(one["files"], inner, list(islice(parts, each)))
+                    for found in values(one["files"], inner, list(islice(parts, each))):
+                        yield ~found if _is_turned(recipe, one["files"], found) else found
             continue
         if "words" in one:
             yield words.numbers(
@@ -59,8 +60,17 @@ def _of_places(recipe: Recipe, blob: bytes, parts: Iterator[Images]) -> Iterator
         else:
             part, layout = next(parts), msgspec.convert(one.get("layout", {}), Layout)
             sections.take(layout.beside(part.shape) if one.get("beside") else 0)
+            if "stored" in one:
+                part = narrowed(part, int(one["stored"]), layout.signed)
+            if layout.axes == "hwnc" and part.shape[3] == 1:  # of more channels than images have here
+                part = part.transpose(3, 1, 2, 0)
             yield _signed(part) if layout.signed else part
         pass_spans(one, sections)
+
+
+def _is_turned(recipe: Recipe, inner: Recipe, image: Values) -> bool:
+    """Whether inks are what JPEG decoders give the other way round: as Adobe has them, but TIFF has not."""
+    return (recipe["format"], inner["format"], image.shape[3]) == ("tiff", "jpeg", 4)
 
 
 def _of_members(recipe: Recipe, blob: bytes, parts: Iterator[Images]) -> Iterator[Values]:
