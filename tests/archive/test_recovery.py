@@ -25,7 +25,7 @@ from archive.archives import (
     pack,
     stream_item,
 )
-from bitsback.archive import Settings, item, plan
+from bitsback.archive import Settings, item, plan, writer
 from bitsback.archive.container import (
     FOOTER_SIZE,
     FRAME_SIZE,
@@ -307,6 +307,13 @@ def test_runs_are_different_where_anything_that_is_known_differs() -> None:
     assert len(futures) == 2
 
 
+@pytest.fixture
+def as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not pack by itself is stored, even if parts of it repeat."""
+    monkeypatch.setattr(writer, "_REPEATED", 1)
+
+
+@pytest.mark.usefixtures("as_they_are")
 def test_an_archive_inside_is_said_to_be_there() -> None:
     inner = pack(folder(1), SMALL)[0]
     data, _ = nested(inner)
@@ -317,6 +324,7 @@ def test_an_archive_inside_is_said_to_be_there() -> None:
     assert f"only parts of what was stored in it: another archive begins at byte {at}" in archive.problems[-2]
 
 
+@pytest.mark.usefixtures("as_they_are")
 def test_a_copy_of_a_chunk_inside_an_archive_inside_will_do() -> None:
     """An older archive of the same run that the one around it began with: its chunks are the same."""
     old = pack(folder(1), SMALL)[0]

@@ -330,7 +330,7 @@ class Writer:
             begun = time.perf_counter()
             group, (coders, why) = job
             lots, key = batch.images(group), group.key
-            before: Front = () if key.coefficients else front.enlarged(lots)
+            before: Front = () if key.coefficients or why == _ASKED else front.enlarged(lots)
             lots = front.apply(before, lots)
             fronts = [()] if key.coefficients else front.candidates(lots, key.levels, key.few)
             sound = [coder for coder in coders if id(coder) not in broken]

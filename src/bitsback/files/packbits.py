@@ -172,7 +172,7 @@ def _rows(found: bytes, size: int) -> list[int]:
 
     def fits(row: int) -> bool:
         """Whether each row ends where a run does."""
-        if size // row > ends.size:
+        if size // row > ends.size or ends[-1] < size:
             return False
         multiples = np.arange(row, size + 1, row)
         return bool((ends[np.searchsorted(ends, multiples)] == multiples).all())
