@@ -59,7 +59,7 @@ _SAME = 0.1
 _PLACES = 3
 """Samples of large images are windows from so many times so many places."""
 
-_CLOSE, _TRIED = 1.2, 3
+_CLOSE, _TRIED = 1.3, 3
 """Up to so many variants, of sizes within this factor of the smallest on the sample, are tried on all images ..."""
 
 _FURTHER, _GOES_ON = 1 << 17, 0.75
@@ -340,7 +340,7 @@ def _closer(close: list[_Choice]) -> list[_Choice]:
     """What is worth trying on all of the images, by larger and larger samples: what a variant gains on the best from
     one sample to the next, it is expected to go on to gain, less and less."""
     samples = _FURTHER
-    if any(one.tag - REGRESSED >= regressed.MOVED and one.tag < MIXING for one in close):  # which parts do not show
+    if any(regressed.MOVED <= one.tag - REGRESSED < regressed.REPEATS for one in close):  # which parts do not show
         return close
     while len(close) > 1:
         most = max(one.form.images.shape[3] for one in close)  # of each form so many pixels, not samples
@@ -445,22 +445,28 @@ def _regressed(form: _Form, smooth_one: _Choice, quick: bool) -> list[_Choice]:
 
 
 def _moved(form: _Form, smooth_one: _Choice) -> list[_Choice]:
-    """Least squares in the light of an image whose content moved, judged by two whole images, or their middles."""
-    tag = smooth_one.tag - SMOOTH + REGRESSED + regressed.MOVED
+    """Least squares in the light of images before, still or moved, judged by whole images, or their middles: crops do
+    not show what moves."""
+    alone = smooth_one.tag - SMOOTH + REGRESSED
     count, height, width, channels = form.images.shape
-    pair = form.images[(count - 2) // 2 :][:2]
+    few = form.images[max(0, (count - 3) // 2) :][:3]
     rows = min(height, max(1, _MOVED_SAMPLES // (2 * width * channels)))
-    part = np.ascontiguousarray(pair[:, (height - rows) // 2 :][:, :rows])
-    whole = part if part.size == form.images.size else form.images
-    if not regressed.takes(form.images.shape, tag - REGRESSED) or not regressed.takes(part.shape, tag - REGRESSED):
+    part = np.ascontiguousarray(few[:, (height - rows) // 2 :][:, :rows])
+    if not all(regressed.takes(images.shape, alone - REGRESSED) for images in (form.images, part)):
         return []
-    first, both = encode_as(part[:1], tag - regressed.MOVED), encode_as(part, tag)
-    second = len(both) - len(first)
-    size = (len(first) + (count - 1) * second) * whole[:1].size / part[:1].size
-    return [
-        _Choice(size, tag, form, both if whole is part else None),
-        _Choice(len(first) * count * whole[:1].size / part[:1].size, tag - regressed.MOVED, form, None),
+    factor = form.images[:1].size / part[:1].size
+    first = len(encode_as(part[:1], alone))
+    found = [_Choice(first * count * factor, alone, form, None)]
+    ways = [
+        regressed.MOVED,
+        *(k * regressed.REFERENCE for k in range(1, min(len(part), regressed.MOST_REFERENCES + 1))),
     ]
+    for tag in (alone + way for way in ways):
+        payload = encode_as(part, tag)
+        others = (len(payload) - first) * (count - 1) / (len(part) - 1)
+        whole = payload if part.size == form.images.size else None
+        found.append(_Choice((first + others) * factor, tag, form, whole))
+    return found
 
 
 def _forms(images: Images) -> Iterator[_Form]:
