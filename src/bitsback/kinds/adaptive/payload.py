@@ -324,9 +324,13 @@ def _smallest(images: Images, choices: list[_Choice]) -> bytes:
     """The smallest of the payloads that the choices lead to."""
     if choices[0].size > 0.995 * images.nbytes:
         return encode_as(images, 0)
-    choices = _closer(choices)
-    choices = choices if images.size <= _PATIENCE else choices[:1]
-    return min((one.form.prefix + (one.payload or encode_as(one.form.images, one.tag)) for one in choices), key=len)
+    close = _closer(choices)
+    if images.size > _PATIENCE:
+        close = close[:1]
+    elif any(REGRESSED + regressed.REPEATS <= one.tag < MIXING for one in choices):  # parts show badly what repeats
+        left = {(one.tag, one.form.prefix) for one in close}
+        close += [one for one in choices[:2] if (one.tag, one.form.prefix) not in left]
+    return min((one.form.prefix + (one.payload or encode_as(one.form.images, one.tag)) for one in close), key=len)
 
 
 def _close(images: Images, quick: bool) -> list[_Choice]:
