@@ -7,15 +7,15 @@ counted apart.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import Decoder, Encoder, peek, take
+from bitsback.ans import Decoder, Encoder
 from bitsback.kernels import helper, kernel
 from bitsback.kinds.adaptive import bands
+from bitsback.kinds.adaptive.answers import UNKNOWN, coded, learned
 
 MOST_PLACES = 16
 """Of a longer period all bytes are counted together."""
@@ -29,9 +29,7 @@ class Job(NamedTuple):
 
     data: NDArray[np.uint8]
     slots: NDArray[np.uint32]
-    """(places, 256): a probability of 1 in the high 22 bits, the answers seen in the low 10."""
-    rates: NDArray[np.int64]
-    """(answers seen,): how far an answer moves a probability, in 2^-16."""
+    """(places, 256)"""
 
 
 @kernel
@@ -52,21 +50,12 @@ def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
         node = np.int64(1)
         for bit in range(_BITS):
             slot = slots[node]
-            chance, seen = slot >> 10, slot & 1023
-            p = min(max(chance >> 6, 1), 65535)
+            p = min(max(slot >> 16, 1), 65535)
             answer = np.int64((value >> (7 - bit)) & 1)
-            if isinstance(coder, Decoder):
-                answer = np.int64(peek(coder.heads[0], PRECISION) < p)
-            start, stop = (0, p) if answer else (p, 1 << PRECISION)
-            if isinstance(coder, Decoder):
-                length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
-                if length < 0:
-                    return -1
-            else:
-                coder.starts[length], coder.freqs[length] = start, stop - start
-                length += 1
-            chance += ((answer * 4194303 - chance) * job.rates[seen]) >> 16
-            slots[node] = (chance << 10) | min(seen + 1, _SEEN)
+            answer, length = coded(coder, answer, p, PRECISION, length)
+            if length < 0:
+                return -1
+            slots[node] = learned(slot, answer, _SEEN)
             node = 2 * node + answer
         job.data[at] = node - 256
     return length
@@ -86,10 +75,4 @@ def decode(body: memoryview, size: int, period: int) -> bytes:
 
 def _job(data: NDArray[np.uint8], period: int) -> Job:
     places = period if period <= MOST_PLACES else 1
-    return Job(data, np.full((places, 256), 1 << 31, np.uint32), _rates())
-
-
-@cache
-def _rates() -> NDArray[np.int64]:
-    rates: NDArray[Any] = 131072 // (2 * np.arange(_SEEN + 1, dtype=np.int64) + 3)
-    return rates
+    return Job(data, np.full((places, 256), UNKNOWN, np.uint32))

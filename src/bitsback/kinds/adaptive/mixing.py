@@ -24,11 +24,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import Decoder, Encoder, peek, take
+from bitsback.ans import Decoder, Encoder
 from bitsback.codecs.tables import ORIGIN, STEPS, load, sigmoid
 from bitsback.errors import FormatError
 from bitsback.kernels import helper, kernel
 from bitsback.kinds.adaptive import bands
+from bitsback.kinds.adaptive.answers import UNKNOWN, coded, learned
 from bitsback.kinds.adaptive.cost import SLOTS_LOG2, drawable
 from bitsback.kinds.base import Lot
 from bitsback.kinds.lots import lots_of
@@ -67,7 +68,7 @@ class State(NamedTuple):
     """What has been learned."""
 
     slots: NDArray[np.uint32]
-    """(a power of two,): a probability of yes in the high 22 bits, the number of answers seen in the low 10."""
+    """(a power of two,): see :mod:`.answers`."""
     weights: NDArray[np.int64]
     """(kinds x confidences, contexts), in 2**-16."""
     traces: NDArray[np.int64]
@@ -82,7 +83,7 @@ def new_state(width: int, pixels: int) -> State:
     """The state before the first of so many pixels, in rows of up to so many."""
     size = min(max(pixels.bit_length() + 3, 12), SLOTS_LOG2)
     return State(
-        np.full(1 << size, 1 << 31, np.uint32),
+        np.full(1 << size, UNKNOWN, np.uint32),
         np.full((_KINDS * _CONFIDENCES, _CONTEXTS), 14000, np.int64),
         np.zeros((_KINDS * _TRACES, _CONTEXTS), np.int64),
         np.zeros((2, 1 << max(size - 4, 8)), np.int32),
@@ -271,7 +272,7 @@ def _note(state, places, p, x, at):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _alike(values, p, q, stride):  # type: ignore[no-untyped-def]
+def same_around(values, p, q, stride):  # type: ignore[no-untyped-def]
     """Which neighbours of two pixels are the same."""
     n, other = p - stride, q - stride
     alike = (values[p - 1] == values[q - 1]) | ((values[n] == values[other]) << 1)
@@ -287,14 +288,14 @@ def _elsewhere(contexts, values, p, stride, at, run, back):  # type: ignore[no-u
     contexts[6], contexts[7] = 0, 0
     if at > 0:
         before = values[at]
-        alike = _alike(values, p, at, stride)
+        alike = same_around(values, p, at, stride)
         contexts[6] = 1 + (alike | (min(run, 15) << 6))
         contexts[7] = hashed(hashed(contexts[1], before), alike)
         trace = 4 * (1 + (run > 0) + (run >= _TRUSTED))
     if back > 0:
         q = p - back
         there = values[q]
-        alike = _alike(values, p, q, stride)
+        alike = same_around(values, p, q, stride)
         right, below = values[q + 1], values[q + stride]
         contexts[8] = alike | ((there == right) << 6) | ((there == below) << 7) | ((there == values[q - 1]) << 8)
         contexts[9] = hashed(hashed(hashed(hashed(contexts[1], there), right), below), values[q + stride - 1])
@@ -348,7 +349,7 @@ def _ask(job, asking, elsewhere, p, coder, length):  # type: ignore[no-untyped-d
 def _answered(job, asking, elsewhere, kind, seed, about, answer, coder, length):  # type: ignore[no-untyped-def]
     """Code an answer, and learn from it: return it, and the length of the stack (or of the answers given)."""
     rows, p = _predict(job, asking, elsewhere, kind, seed, about)
-    said, length = _answer(np.int64(answer), p, coder, length)
+    said, length = coded(coder, np.int64(answer), p, PRECISION, length)
     if length >= 0:
         rate = _RATE if job.bits > 1 else _RATE_OF_TWO
         _learn(job.state, asking, elsewhere.used, kind, rows, said, rate * ((said << 16) - p))
@@ -373,20 +374,6 @@ def _predict(job, asking, elsewhere, kind, seed, about):  # type: ignore[no-unty
 
 
 @helper
-def _answer(answer, p, coder, length):  # type: ignore[no-untyped-def]
-    """Code an answer: return it, and the length of the stack (or of the answers given)."""
-    if isinstance(coder, Decoder):
-        answer = np.int64(peek(coder.heads[0], PRECISION) < p)
-        start, stop = (0, p) if answer else (p, 1 << PRECISION)
-        length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
-    else:
-        start, stop = (0, p) if answer else (p, 1 << PRECISION)
-        coder.starts[length], coder.freqs[length] = start, stop - start
-        length += 1
-    return answer, length
-
-
-@helper
 def _learn(state, asking, used, kind, rows, answer, error):  # type: ignore[no-untyped-def]
     """Move the weights, by the error times how quickly they learn, and the slots of a question towards its answer."""
     weights, traces = state.weights[rows[0]], state.traces[rows[1]]
@@ -395,9 +382,7 @@ def _learn(state, asking, used, kind, rows, answer, error):  # type: ignore[no-u
         weights[k] = min(max(weights[k] + step, -(1 << 20)), 1 << 20)
         traces[k] = min(max(traces[k] + step, -(1 << 20)), 1 << 20)
         slot = state.slots[asking.places[k]]
-        chance, seen = slot >> 10, slot & 1023
-        chance += ((answer * 4194303 - chance) * (131072 // (2 * seen + 3))) >> 16
-        state.slots[asking.places[k]] = (chance << 10) | min(seen + 1, _SLOW if kind < QUESTIONS else _QUICK)
+        state.slots[asking.places[k]] = learned(slot, answer, _SLOW if kind < QUESTIONS else _QUICK)
 
 
 # Images <-> bytes -----------------------------------------------------------------------------------------------------

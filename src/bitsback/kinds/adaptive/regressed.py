@@ -32,9 +32,10 @@ from bitsback.errors import FormatError
 from bitsback.kernels import helper, kernel
 from bitsback.kernels.vectors import LANES
 from bitsback.kinds.adaptive import bands, smooth
+from bitsback.kinds.adaptive.answers import coded, learned
 from bitsback.kinds.adaptive.cost import MARGIN, STRIP, regressable
 from bitsback.kinds.adaptive.mixing import tables
-from bitsback.kinds.adaptive.repeats import SOURCES, Repeats, new_repeats, note, settle
+from bitsback.kinds.adaptive.repeats import SOURCES, Repeats, new_repeats, number_of, settle
 from bitsback.kinds.adaptive.smooth import CLEAR
 from bitsback.kinds.adaptive.squares import Squares, regress, remember, squares
 from bitsback.kinds.context.network import SKEW
@@ -115,11 +116,6 @@ def splits() -> NDArray[np.int64]:
     return np.array([0, *(logits[share - 1] for share in shares)], np.int64)
 
 
-@cache
-def _rates() -> NDArray[np.int64]:
-    return 131072 // (2 * np.arange(_MOST_SEEN + 1, dtype=np.int64) + 3)
-
-
 class Job(NamedTuple):
     """Images, and what is learned from them."""
 
@@ -139,8 +135,6 @@ class Job(NamedTuple):
     logistic: NDArray[Any]
     logits: NDArray[np.int64]
     splits: NDArray[np.int64]
-    rates: NDArray[np.int64]
-    """(answers seen,): how far an answer moves a probability, in 2^-16."""
     repeats: Repeats | None
 
 
@@ -224,7 +218,8 @@ def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
                     remember(job.squares, c, size, t, begin, lanes, grid.width)
                 if job.repeats is not None:
                     for lane in range(lanes):
-                        note(job, block, lane)
+                        p = block.position[lane]
+                        _put(grid, block, lane, job.repeats.pixels, p, number_of(job, p))
         row += rows
     return length
 
@@ -443,17 +438,9 @@ def _answer(job, voices, c, shape, v, most, coder, length):  # type: ignore[no-u
         voices.inputs[0] = job.logits[chance >> 4]
         voices.inputs[1] = job.logits[_chance(high_2, middle_2, low_2) >> 4]
         p, weights = _mix(job, voices, c, node, chance)
-        answer = np.int64(v > split)
-        if isinstance(coder, Decoder):
-            answer = np.int64(peek(coder.heads[0], PRECISION) < p)
-        start, stop = (0, p) if answer else (p, _TOTAL)
-        if isinstance(coder, Decoder):
-            length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
-            if length < 0:
-                return v, -1
-        else:
-            coder.starts[length], coder.freqs[length] = start, stop - start
-            length += 1
+        answer, length = coded(coder, np.int64(v > split), p, PRECISION, length)
+        if length < 0:
+            return v, -1
         _learn(job, voices, c, node, weights, answer, p >> 8)
         if answer:
             low, low_1, low_2, node = split + 1, middle_1, middle_2, 2 * node + 1
@@ -524,23 +511,25 @@ def _learn(job, voices, c, node, weights, answer, p):  # type: ignore[no-untyped
         weight = weights[k] + ((voices.inputs[k] * error * 5 + 32768) >> 16)
         weights[k] = min(max(weight, -(1 << 20)), 1 << 20)
     for k in range(_CONTEXTS):
-        slot = slots[voices.contexts[k], node]
-        chance, seen = slot >> 10, slot & 1023
-        chance += ((answer * 4194303 - chance) * job.rates[seen]) >> 16
-        slots[voices.contexts[k], node] = (chance << 10) | min(seen + 1, _MOST_SEEN)
+        slots[voices.contexts[k], node] = learned(slots[voices.contexts[k], node], answer, _MOST_SEEN)
 
 
 @helper
 def _keep(job, block, lane, p, v, error):  # type: ignore[no-untyped-def]
-    """Write a sample and its error where others will look for them: also in the margins, for what lies outside."""
-    grid, planes, errors = job.grid, job.planes, job.errors
-    planes[p], errors[p] = v, error
-    if block.column[lane] == 0 and block.row[lane] + 1 < grid.height:  # left of the row below
-        for k in range(1, MARGIN + 1):
-            planes[p + grid.stride - k], errors[p + grid.stride - k] = v, error
-    if block.column[lane] == grid.width - 1:
-        for k in range(1, MARGIN + 1):
-            planes[p + k], errors[p + k] = v, error
+    """Write a sample and its error where others will look for them."""
+    _put(job.grid, block, lane, job.planes, p, v)
+    _put(job.grid, block, lane, job.errors, p, error)
+
+
+@helper
+def _put(grid, block, lane, plane, p, value):  # type: ignore[no-untyped-def]
+    """Write what is known of a pixel at its place; also in the margins, for what lies outside."""
+    plane[p] = value
+    for k in range(1, MARGIN + 1):
+        if block.column[lane] == 0 and block.row[lane] + 1 < grid.height:  # left of the row below
+            plane[p + grid.stride - k] = value
+        if block.column[lane] == grid.width - 1:
+            plane[p + k] = value
 
 
 @helper
@@ -640,7 +629,6 @@ def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[
         squares(channels, size, min(STRIP, height), width),
         *tables(),
         splits(),
-        _rates(),
         new_repeats(whole, grid.size) if repeating else None,
     )
 

@@ -14,12 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import Decoder, Encoder, peek, take
+from bitsback.ans import Encoder
 from bitsback.codecs.tables import ORIGIN, sigmoid
 from bitsback.kernels import helper
 from bitsback.kernels.vectors import LANES
-from bitsback.kinds.adaptive.cost import MARGIN, STRIP, seen_log2
-from bitsback.kinds.adaptive.mixing import hashed
+from bitsback.kinds.adaptive.answers import UNKNOWN, coded, learned
+from bitsback.kinds.adaptive.cost import STRIP, seen_log2
+from bitsback.kinds.adaptive.mixing import hashed, same_around
 
 SOURCES = 9
 PRECISION = 24
@@ -40,7 +41,7 @@ class Repeats(NamedTuple):
     going: NDArray[np.int64]
     """(rows, 2): of each row of a strip where the next pixel is looked for, and how often that was right in a row."""
     slots: NDArray[np.uint32]
-    """A probability of yes in the high 22 bits, the answers seen in the low 10; 0: not used yet."""
+    """(a power of two,): see :mod:`.answers`."""
     weights: NDArray[np.int32]
     """(SOURCES * rows, contexts), in 2**-16."""
     settled: NDArray[np.int64]
@@ -62,7 +63,7 @@ def new_repeats(whole: tuple[int, int, int, int], size: int) -> Repeats:
         np.zeros((3, 1 << log2), np.int32),
         np.zeros(width, np.int64),
         np.zeros((STRIP + LANES, 2), np.int64),
-        np.zeros(8 << log2, np.uint32),
+        np.full(8 << log2, UNKNOWN, np.uint32),
         np.full((SOURCES * _ROWS, _CONTEXTS), 1 << 14, np.int32),
         np.zeros(LANES, np.int64),
         np.zeros(SOURCES, np.int64),
@@ -89,7 +90,7 @@ def settle(job, block, lane, number, coder, length):  # type: ignore[no-untyped-
     pixels, stride = known.pixels, job.grid.stride
     around = _look(pixels, p, stride)
     at, run = _find(known, around, number, x, stride)
-    alike = _alike(pixels, p, at, stride) if at > 0 else 0
+    alike = same_around(pixels, p, at, stride) if at > 0 else 0
     before = np.int64(pixels[at]) if at > 0 else 0
     _name_sources(known, around, p, at, stride)
     found, asked = np.int64(0), 0
@@ -102,16 +103,9 @@ def settle(job, block, lane, number, coder, length):  # type: ignore[no-untyped-
         asked += 1
         p_yes, row = _chance(job, known, step, run)
         answer = np.int64(_equal(job, p, source)) if isinstance(coder, Encoder) else 0
-        if isinstance(coder, Decoder):
-            answer = np.int64(peek(coder.heads[0], PRECISION) < p_yes)
-        start, stop = (0, p_yes) if answer else (p_yes, _TOTAL)
-        if isinstance(coder, Decoder):
-            length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
-            if length < 0:
-                return -1
-        else:
-            coder.starts[length], coder.freqs[length] = start, stop - start
-            length += 1
+        answer, length = coded(coder, answer, p_yes, PRECISION, length)
+        if length < 0:
+            return -1
         _learn(known, row, answer, p_yes >> 8)
         if answer:
             found = pixel
@@ -129,19 +123,12 @@ def settle(job, block, lane, number, coder, length):  # type: ignore[no-untyped-
 
 
 @helper
-def note(job, block, lane):  # type: ignore[no-untyped-def]
-    """Number a pixel whose samples are known; also in the margins, for what lies outside."""
-    grid, pixels, p = job.grid, job.repeats.pixels, block.position[lane]
+def number_of(job, p):  # type: ignore[no-untyped-def]
+    """The number of the pixel at a place, all of whose samples are known."""
     number = np.int64(1)
-    for c in range(grid.channels):
-        number = hashed(number, np.int64(job.planes[c * grid.images * grid.size + p]))
-    number = number if number > 0 else np.int64(1)
-    pixels[p] = number
-    for k in range(1, MARGIN + 1):
-        if block.column[lane] == 0 and block.row[lane] + 1 < grid.height:  # left of the row below
-            pixels[p + grid.stride - k] = number
-        if block.column[lane] == grid.width - 1:
-            pixels[p + k] = number
+    for c in range(job.grid.channels):
+        number = hashed(number, np.int64(job.planes[c * job.grid.images * job.grid.size + p]))
+    return number if number > 0 else np.int64(1)
 
 
 @helper
@@ -166,16 +153,6 @@ def _find(known, around, number, x, stride):  # type: ignore[no-untyped-def]
         over = known.follow[x]
         at = wide if wide > 0 else middle if middle > 0 else over + stride if over > 0 else at
     return at if at < known.pixels.size - 2 else 0, run
-
-
-@helper
-def _alike(pixels, p, q, stride):  # type: ignore[no-untyped-def]
-    """Which neighbours of two pixels are the same."""
-    n, other = p - stride, q - stride
-    alike = (pixels[p - 1] == pixels[q - 1]) | ((pixels[n] == pixels[other]) << 1)
-    alike |= ((pixels[n - 1] == pixels[other - 1]) << 2) | ((pixels[n + 1] == pixels[other + 1]) << 3)
-    alike |= (pixels[p - 2] == pixels[q - 2]) << 4
-    return alike | ((pixels[n - stride] == pixels[other - stride]) << 5)
 
 
 @helper
@@ -214,11 +191,7 @@ def _chance(job, known, step, run):  # type: ignore[no-untyped-def]
     slots, places, inputs = known.slots, known.places, known.inputs
     for k in range(_CONTEXTS):
         places[k] = hashed(known.contexts[k], _ROWS * step + k) & (slots.size - 1)
-        slot = np.int64(slots[places[k]])
-        if slot == 0:
-            slot = np.int64(1 << 31)
-            slots[places[k]] = slot
-        inputs[k] = job.logits[slot >> 20]
+        inputs[k] = job.logits[slots[places[k]] >> 20]
     row = _ROWS * step + min(run, 7) + 8 * ((slots[places[4]] & 1023) > 0)
     total = np.int64(0)
     for k in range(_CONTEXTS):
@@ -233,10 +206,7 @@ def _learn(known, row, answer, p_yes):  # type: ignore[no-untyped-def]
     for k in range(_CONTEXTS):
         weight = known.weights[row, k] + ((known.inputs[k] * error * 14 + 131072) >> 18)
         known.weights[row, k] = min(max(weight, -(1 << 20)), 1 << 20)
-        slot = known.slots[known.places[k]]
-        chance, seen = slot >> 10, slot & 1023
-        chance += ((answer * 4194303 - chance) * (131072 // (2 * seen + 3))) >> 16
-        known.slots[known.places[k]] = (chance << 10) | min(seen + 1, _SURE)
+        known.slots[known.places[k]] = learned(known.slots[known.places[k]], answer, _SURE)
 
 
 @helper
