@@ -1,4 +1,4 @@
-"""Bits of a deflate stream (RFC 1951, section 3), read and written, and its Huffman codes."""
+"""Bits of a deflate stream (RFC 1951, section 3), read and written; its Huffman codes, and what describes these."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bitsback.files.deflate.symbols import ITEM_BITS
 from bitsback.kernels import helper, routine
 
 FAST = 10
@@ -149,3 +150,20 @@ def make_codes(lengths, first, count, codes):  # type: ignore[no-untyped-def]
         if n > 0:
             nexts[n] += 1
         codes[s] = turned << 4 | n
+
+
+@helper
+def extra_bits(symbol):  # type: ignore[no-untyped-def]
+    """Bits behind the code of an item."""
+    if symbol < 16:
+        return 0
+    return 2 if symbol == 16 else 3 if symbol == 17 else 7
+
+
+@helper
+def repeats(item):  # type: ignore[no-untyped-def]
+    """How many lengths an item describes."""
+    symbol = item & ((1 << ITEM_BITS) - 1)
+    if symbol < 16:
+        return np.int64(1)
+    return (item >> ITEM_BITS) + (11 if symbol == 18 else 3)

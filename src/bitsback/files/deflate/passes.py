@@ -112,7 +112,7 @@ def best_run(plain, at, rules, prices, numbers, checks, tree, found, starts, see
     and ``picks`` by which match (0: a literal). ``seen`` are how many places were looked at and how many matches they
     have, of each ``starts`` where they begin.
     """
-    _, _, _, distance_code = numbers
+    distance_code = numbers.distance_code
     literals, lengths, distances = prices
     fast = rules[NICE]
     cur = np.int64(0)

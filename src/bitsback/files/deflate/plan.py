@@ -223,7 +223,7 @@ def matches_at(plain, at, most, nice, depth, noted, trees, found, count, state):
 @helper
 def price_list(bits, numbers, unknown, unknown_far, literals, lengths, distances):  # type: ignore[no-untyped-def]
     """What literals, lengths and distances (by code) cost, given the ``bits`` of their codes, if these are known."""
-    length_extra, length_code, distance_extra, _ = numbers
+    length_extra, length_code, distance_extra = numbers.length_extra, numbers.length_code, numbers.distance_extra
     for s in range(256):
         literals[s] = bits[s] if bits[s] > 0 else unknown
     for s in range(3, LONGEST + 1):
@@ -237,7 +237,7 @@ def price_list(bits, numbers, unknown, unknown_far, literals, lengths, distances
 @helper
 def cheapest_ways(plain, at, total, bits, numbers, longer, found, starts, ways, choice):  # type: ignore[no-untyped-def]
     """From the end of a block, whose symbols' codes have so many ``bits``, the cheapest way on from each place."""
-    _, _, _, distance_code = numbers
+    distance_code = numbers.distance_code
     literals = np.zeros(256, np.int64)
     lengths = np.zeros(LONGEST + 1, np.int64)
     distances = np.zeros(30, np.int64)
@@ -268,7 +268,7 @@ def cheapest_ways(plain, at, total, bits, numbers, longer, found, starts, ways, 
 @helper
 def codes_for(plain, at, total, numbers, choice, weights, nodes, lengths, bits):  # type: ignore[no-untyped-def]
     """Lengths of the codes that suit the chosen way through a block."""
-    _, length_code, _, distance_code = numbers
+    length_code, distance_code = numbers.length_code, numbers.distance_code
     for i in range(2):
         for s in range(weights.shape[1]):
             weights[i, s] = 0

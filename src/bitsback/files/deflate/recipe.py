@@ -35,17 +35,13 @@ from bitsback.files.deflate.stream import Stream
 from bitsback.files.deflate.symbols import (
     BLOCK,
     BYTES,
-    CODE_ORDER,
     COUNT,
-    DISTANCE_CODE,
-    DISTANCE_EXTRA,
     FIXED_LENGTHS,
-    LENGTH_CODE,
-    LENGTH_EXTRA,
     LONGEST,
     PAD,
+    TABLES,
 )
-from bitsback.files.deflate.trees import Numbers, Scratch, shape
+from bitsback.files.deflate.trees import Scratch, shape
 from bitsback.files.deflate.walk import GREEDY, HUFFMAN, LAZY, PLANNED, RING, RULES, RUN_LENGTHS, walk
 from bitsback.files.picture import Buffer
 
@@ -271,7 +267,7 @@ class Walk:
         found, starts = np.empty(passes.MATCHES, np.int32), np.empty(passes.PLACES, np.int64)
         ways = (np.empty((2, passes.RUN + LONGEST + 2), np.int64), np.empty(passes.RUN + LONGEST + 2, np.int32))
         scratch = (np.empty((2, 580), np.int64), np.empty((4, 580), np.int32), np.empty(320, np.uint8), self._choice)
-        arrays = (self.rules, _NUMBERS[2:], passes.checks(), tree, found, starts, *ways, *scratch, self.state, events)
+        arrays = (self.rules, TABLES, passes.checks(), tree, found, starts, *ways, *scratch, self.state, events)
         count = int(passes.plan_in_passes(self.plain, blocks, *arrays, known))
         return -1 if self.state[FAULT] else count
 
@@ -289,7 +285,7 @@ class Walk:
         found = np.empty(min(8 * largest, MOST_MATCHES), np.int32)
         places = (np.empty(largest, np.int32), np.empty(largest, np.int64))
         scratch = (np.empty((2, 580), np.int64), np.empty((4, 580), np.int32), np.empty(320, np.uint8), self._choice)
-        arrays = (self._codes, self.rules, FIXED_LENGTHS, _NUMBERS[2:], trees, found, *places, *scratch)
+        arrays = (self._codes, self.rules, FIXED_LENGTHS, TABLES, trees, found, *places, *scratch)
         return bool(plan(self.plain, blocks, *arrays, self.state, events, known)) and not self.state[FAULT]
 
     def _tokens(
@@ -310,7 +306,7 @@ class Walk:
         known: int,
     ) -> int:
         scratch = Scratch(np.empty((3, 580), np.int64), np.empty((5, 320), np.uint8), np.empty((4, 580), np.int32))
-        arrays = (tokens, self.plain, blocks, items, self._codes, _NUMBERS, scratch, self.state, events)
+        arrays = (tokens, self.plain, blocks, items, self._codes, TABLES, scratch, self.state, events)
         return int(shape(len(self.plain), self.rules, *arrays, known))
 
 
@@ -324,6 +320,3 @@ def _odd_bits(stream: Stream) -> Integers:
         events += [ODD_BITS << 32 | (place - before + 1), ODD_BITS << 32 | bits]
         before = place
     return np.array(events, np.int64)
-
-
-_NUMBERS = Numbers(CODE_ORDER, FIXED_LENGTHS, LENGTH_EXTRA, LENGTH_CODE, DISTANCE_EXTRA, DISTANCE_CODE)

@@ -19,6 +19,7 @@ from bitsback.files.deflate.bits import (
     TABLE,
     Bits,
     decode_symbol,
+    extra_bits,
     fill,
     flush,
     low,
@@ -26,36 +27,31 @@ from bitsback.files.deflate.bits import (
     make_table,
     put,
     put_code,
+    repeats,
     skip,
 )
 from bitsback.files.deflate.symbols import (
     BLOCK,
     BYTES,
     CODE,
-    CODE_ORDER,
     COUNT,
-    DISTANCE_BASE,
-    DISTANCE_CODE,
-    DISTANCE_EXTRA,
     END,
     FINAL,
     FIXED,
-    FIXED_LENGTHS,
     HCLEN,
     HDIST,
     HLIT,
     ITEM_BITS,
-    LENGTH_BASE,
-    LENGTH_CODE,
-    LENGTH_EXTRA,
     LENGTHS,
     LONGEST,
     LONGEST_AS_284,
     OPS,
     PAD,
     STORED,
+    TABLES,
     TOKEN_BITS,
     TYPE,
+    Tables,
 )
 from bitsback.files.picture import Buffer
 from bitsback.kernels import helper, kernel
@@ -99,7 +95,7 @@ def parse(data: Buffer, limit: int) -> tuple[bytes, Stream, int]:
     blocks = np.empty((most, BLOCK), np.int32)
     items = np.empty(min(_CODES * most, 8 * size), np.int32)
     found = np.zeros(5, np.int64)
-    scratch = _Codes(np.empty(_CODES, np.uint8), np.empty((3, TABLE), np.int32), _NUMBERS)
+    scratch = _Codes(np.empty(_CODES, np.uint8), np.empty((3, TABLE), np.int32), TABLES)
     _parse(np.frombuffer(data, np.uint8, size), len(plain), tokens, blocks, items, found, scratch)
     if not found[0]:
         raise ImageError("an unusual deflate stream")
@@ -115,29 +111,11 @@ def write(plain: Buffer, stream: Stream) -> bytes:
     room = 6 * len(stream.tokens) + stored + 2 * len(stream.items) + 32 * len(stream.blocks) + 16
     out = np.empty(room, np.uint8)
     data = np.frombuffer(plain, np.uint8)
-    scratch = _Codes(np.empty(_CODES, np.uint8), np.empty((2, _CODES), np.int32), _NUMBERS)
+    scratch = _Codes(np.empty(_CODES, np.uint8), np.empty((2, _CODES), np.int32), TABLES)
     size = _write(data, stream.tokens, stream.blocks, stream.items, stream.padding, out, scratch)
     if size < 0:
         raise ValueError("a deflate stream that cannot be written")
     return out[:size].tobytes()
-
-
-class _Numbers(NamedTuple):
-    """The tables of RFC 1951."""
-
-    length_base: NDArray[np.int32]
-    length_extra: NDArray[np.int32]
-    length_code: NDArray[np.int32]
-    distance_base: NDArray[np.int32]
-    distance_extra: NDArray[np.int32]
-    distance_code: NDArray[np.uint8]
-    fixed: NDArray[np.uint8]
-    order: NDArray[np.int32]
-
-
-_NUMBERS = _Numbers(
-    LENGTH_BASE, LENGTH_EXTRA, LENGTH_CODE, DISTANCE_BASE, DISTANCE_EXTRA, DISTANCE_CODE, FIXED_LENGTHS, CODE_ORDER
-)
 
 
 class _Codes(NamedTuple):
@@ -146,7 +124,7 @@ class _Codes(NamedTuple):
 
     lengths: NDArray[np.uint8]
     tables: NDArray[np.int32]
-    numbers: _Numbers
+    numbers: Tables
 
 
 @helper
@@ -157,23 +135,14 @@ def _fixed(codes):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _repeat(lengths, done, symbol, more):  # type: ignore[no-untyped-def]
+def _repeat(lengths, done, item):  # type: ignore[no-untyped-def]
     """What an item says, from place ``done`` on: which length, and how often; 0 times, if there is none to repeat."""
-    if symbol < 16:
-        return symbol, np.int64(1)
-    if symbol > 16:
-        return np.int64(0), more + (11 if symbol == 18 else 3)
+    symbol, times = item & ((1 << ITEM_BITS) - 1), repeats(item)
+    if symbol != 16:
+        return symbol if symbol < 16 else np.int64(0), times
     if done == 0:
         return np.int64(0), np.int64(0)
-    return np.int64(lengths[done - 1]), more + 3
-
-
-@helper
-def _more_bits(symbol):  # type: ignore[no-untyped-def]
-    """Bits behind the code of an item."""
-    if symbol < 16:
-        return np.int64(0)
-    return np.int64(2 if symbol == 16 else 3 if symbol == 17 else 7)
+    return np.int64(lengths[done - 1]), times
 
 
 @helper
@@ -205,15 +174,16 @@ def _parse_lengths(data, bits, row, items, item, codes):  # type: ignore[no-unty
             return bits, np.int64(-1)
         bits = skip(bits, entry & 15)
         symbol = entry >> 4
-        more = low(bits, _more_bits(symbol))
-        bits = skip(bits, _more_bits(symbol))
-        value, times = _repeat(lengths, done, symbol, more)
+        count = np.int64(extra_bits(symbol))
+        found = low(bits, count) << ITEM_BITS | symbol
+        bits = skip(bits, count)
+        value, times = _repeat(lengths, done, found)
         if times == 0 or done + times > both:
             return bits, np.int64(-1)
         for i in range(times):
             lengths[done + i] = value
         done += times
-        items[item] = more << ITEM_BITS | symbol
+        items[item] = found
         item += 1
         row[OPS] += 1
     return bits, item
@@ -362,8 +332,8 @@ def _write_lengths(out, bits, row, items, item, codes):  # type: ignore[no-untyp
         more = np.int64(items[i]) >> ITEM_BITS
         if symbol > 18:
             return bits, np.int64(-1)
-        bits = put(put_code(bits, codes.tables[0, symbol]), more, _more_bits(symbol))
-        value, times = _repeat(lengths, done, symbol, more)
+        bits = put(put_code(bits, codes.tables[0, symbol]), more, extra_bits(symbol))
+        value, times = _repeat(lengths, done, np.int64(items[i]))
         if times <= 0 or done + times > both:
             return bits, np.int64(-1)
         for k in range(times):

@@ -7,7 +7,10 @@ a match has lengths 3 to 258. :data:`LONGEST_AS_284` stands for a match of 258 b
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 TOKEN_BITS = 9
 LENGTHS = (1 << TOKEN_BITS) - 1
@@ -55,3 +58,21 @@ DISTANCE_CODE = np.repeat(np.arange(30, dtype=np.uint8), 1 << DISTANCE_EXTRA)
 
 FIXED_LENGTHS = np.array([8] * 144 + [9] * 112 + [7] * 24 + [8] * 8 + [5] * 30, np.uint8)
 """Code lengths of the fixed trees: 288 of literals, 30 of distances."""
+
+
+class Tables(NamedTuple):
+    """The tables above, for kernels."""
+
+    length_base: NDArray[np.int32]
+    length_extra: NDArray[np.int32]
+    length_code: NDArray[np.int32]
+    distance_base: NDArray[np.int32]
+    distance_extra: NDArray[np.int32]
+    distance_code: NDArray[np.uint8]
+    fixed: NDArray[np.uint8]
+    order: NDArray[np.int32]
+
+
+TABLES = Tables(
+    LENGTH_BASE, LENGTH_EXTRA, LENGTH_CODE, DISTANCE_BASE, DISTANCE_EXTRA, DISTANCE_CODE, FIXED_LENGTHS, CODE_ORDER
+)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bitsback.files.deflate.bits import extra_bits, repeats
 from bitsback.files.deflate.coder import FAULT
 from bitsback.files.deflate.lists import (
     BLOCK_TYPE,
@@ -191,15 +192,6 @@ def next_item(lengths, at, first, stop):  # type: ignore[no-untyped-def]
 
 
 @helper
-def repeats(item):  # type: ignore[no-untyped-def]
-    """How many lengths an item describes."""
-    symbol = item & ((1 << ITEM_BITS) - 1)
-    if symbol < 16:
-        return np.int64(1)
-    return (item >> ITEM_BITS) + (11 if symbol == 18 else 3)
-
-
-@helper
 def slides(top, size, rules):  # type: ignore[no-untyped-def]
     """How often zlib has moved its buffer by half when it stands at ``top`` and looks for more data."""
     half = rules[SPAN]
@@ -242,14 +234,6 @@ def predicted_item(lengths, at, literals, distances, rules):  # type: ignore[no-
         else:
             stop = literals
     return next_item(lengths, at, first, stop)
-
-
-@helper
-def extra_bits(symbol):  # type: ignore[no-untyped-def]
-    """Of an item."""
-    if symbol < 16:
-        return 0
-    return 2 if symbol == 16 else 3 if symbol == 17 else 7
 
 
 @helper
@@ -312,17 +296,6 @@ def lengths_of_items(lengths, order, block, state, events, known):  # type: igno
         if last < 4 or last > 19:
             state[FAULT] = 1
     block[HCLEN] = last
-
-
-class Numbers(NamedTuple):
-    """The tables of RFC 1951 (:mod:`.symbols`)."""
-
-    order: NDArray[np.int32]
-    fixed: NDArray[np.uint8]
-    length_extra: NDArray[np.int32]
-    length_code: NDArray[np.int32]
-    distance_extra: NDArray[np.int32]
-    distance_code: NDArray[np.uint8]
 
 
 class Scratch(NamedTuple):
