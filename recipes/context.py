@@ -143,27 +143,6 @@ def parted(
 # Training -------------------------------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
-def grow(module: TrainableContext, model: Model) -> None:
-    """Start from the weights of a smaller model, so that ``module`` computes what it did.
-
-    New features get no weight, and new hidden units, which keep their random inputs, have no effect yet (the idea of
-    Chen, Goodfellow & Shlens, "Net2Net", arXiv 1511.05641).
-    """
-    network = network_of(model)
-    spec = network.spec
-    small = TrainableContext(spec, network.channels, module.likelihood)
-    small.start_from(network)
-    for c, (layers, given) in enumerate(zip(module.layers(), small.layers(), strict=True)):
-        kept = torch.tensor([module.spec.features[c].index(feature) for feature in spec.features[c]])
-        for layer, one in zip(layers, given, strict=True):
-            rows = len(one.weight)
-            layer.weight[:rows] = 0
-            layer.weight[:rows, kept] = one.weight
-            layer.bias[:rows] = one.bias
-            kept = torch.arange(rows)
-
-
 @click.command()
 @click.argument("name", type=click.Choice(sorted(RECIPES)))
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
@@ -207,7 +186,7 @@ def main(
     train, test = parted(recipe, images, held_out, limit, rng)
     module = TrainableContext(recipe.spec, channels, likelihood)
     if init is not None:
-        grow(module, Model.load(init))
+        module.grow_from(network_of(Model.load(init)))
     module.to(device)
     survey = surveyor(recipe.spec, channels, likelihood, threads, device)
 

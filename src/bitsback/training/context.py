@@ -188,7 +188,8 @@ class TrainableContext(nn.Module):
     @torch.no_grad()
     def grow_from(self, network: ContextNetwork) -> None:
         """Take over the weights of an integer network that is the same but smaller: it sees some of the features, and
-        its layers are as many, but narrower. What there is more begins without effect."""
+        its layers are as many, but narrower. What there is more begins without effect, so that what it computes is the
+        same (the idea of Chen, Goodfellow & Shlens, "Net2Net", arXiv 1511.05641)."""
         smaller = TrainableContext(network.spec, network.channels, self.likelihood)
         smaller.start_from(network)
         for channel, (layers, known) in enumerate(zip(self.layers(), smaller.layers(), strict=True)):

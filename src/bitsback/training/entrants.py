@@ -125,9 +125,7 @@ class PhasesEntrant:
         architecture, regime = self.architecture, given.regime
         spec, channels, likelihood = architecture.spec, architecture.channels, architecture.likelihood
         torch.manual_seed(regime.seed)
-        chosen = np.random.default_rng(regime.seed).permutation(given.train)
-        chosen = np.sort(chosen[: max(8, int(regime.memory / given.samples))])
-        images = ordered(given.load(chosen), architecture.colour)
+        images = ordered(given.load(_fitting(given)), architecture.colour)
         filters = {}
         if likelihood.levels > 2:
             enough = int(4 * FITTED / (given.samples / channels)) + 8
@@ -164,10 +162,8 @@ class VAEEntrant:
     def task(self, given: Given) -> VAETask:
         architecture, regime = self.architecture, given.regime
         torch.manual_seed(regime.seed)
-        chosen = np.random.default_rng(regime.seed).permutation(given.train)
-        chosen = np.sort(chosen[: max(8, int(regime.memory / given.samples))])
         shown = given.held_out[: max(8, int(MEASURED_SAMPLES // given.samples))]
-        train, held_out = (_stacked(images) for images in (given.load(chosen), shown))
+        train, held_out = (_stacked(images) for images in (given.load(_fitting(given)), shown))
         module = TrainableVAE(*architecture.networks, architecture.likelihood, architecture.context)
         free = FREE[architecture.likelihood.levels] if architecture.context else 0.0
         module.to(given.device)
@@ -184,6 +180,12 @@ class VAEEntrant:
 
     def export(self, module: Any, name: str) -> Model:
         return export(module.cpu(), self.architecture.config(name))
+
+
+def _fitting(given: Given) -> NDArray[np.int64]:
+    """So many images to learn from, by number, as the memory holds."""
+    chosen = np.random.default_rng(given.regime.seed).permutation(given.train)
+    return np.sort(chosen[: max(8, int(given.regime.memory / given.samples))])
 
 
 def _stacked(images: Sequence[Image]) -> torch.Tensor:

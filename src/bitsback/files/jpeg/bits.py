@@ -146,13 +146,13 @@ def _peek(data, at):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _bits(data, at, count):  # type: ignore[no-untyped-def]
+def bits_at(data, at, count):  # type: ignore[no-untyped-def]
     """The next ``count`` bits, at most 16."""
     return _peek(data, at) >> (16 - count)
 
 
 @helper
-def _symbol(data, at, codes, table):  # type: ignore[no-untyped-def]
+def symbol_at(data, at, codes, table):  # type: ignore[no-untyped-def]
     """A symbol and where its code ends; -1 if there is no such code."""
     next_bits = _peek(data, at)
     entry = codes.fast[table, next_bits >> (16 - FAST)]
@@ -168,7 +168,7 @@ def _symbol(data, at, codes, table):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _signed(bits, count):  # type: ignore[no-untyped-def]
+def signed(bits, count):  # type: ignore[no-untyped-def]
     """The number that ``count`` bits stand for."""
     return bits if count == 0 or bits >> (count - 1) else bits - (1 << count) + 1
 
@@ -185,7 +185,7 @@ def _number_of(scan, c, mcu, y, x):  # type: ignore[no-untyped-def]
 def _close(data, at, end, pads, number):  # type: ignore[no-untyped-def]
     """Keep the bits that fill up the last byte of an interval; whether that is where it ends."""
     fill = -at & 7
-    pads[number] = (fill << 8) | (_bits(data, at, fill) if fill else 0)
+    pads[number] = (fill << 8) | (bits_at(data, at, fill) if fill else 0)
     return (at + fill) >> 3 == end
 
 
@@ -222,13 +222,13 @@ def _decode_mcu(data, at, limit, mcu, scan, codes, predicted, found):  # type: i
             for x in range(one[2]):
                 block = scan.coefficients[_number_of(scan, c, mcu, y, x)]
                 if scan.high:
-                    block[0] |= _bits(data, at, 1) << scan.low
+                    block[0] |= bits_at(data, at, 1) << scan.low
                     at += 1
                 else:
-                    size, at = _symbol(data, at, codes, one[4])
+                    size, at = symbol_at(data, at, codes, one[4])
                     if size < 0 or size > 15:
                         return -1
-                    predicted[c] += _signed(_bits(data, at, size), size)
+                    predicted[c] += signed(bits_at(data, at, size), size)
                     at += size
                     block[0] = predicted[c] << scan.low
                     if scan.last:
@@ -244,7 +244,7 @@ def _decode_ac(data, at, codes, table, scan, block, mcu, part, found):  # type: 
     """The AC coefficients of a block that is coded in one go."""
     k, zeros = 1, 0
     while k <= scan.last:
-        symbol, at = _symbol(data, at, codes, table)
+        symbol, at = symbol_at(data, at, codes, table)
         run, size = symbol >> 4, symbol & 15
         if size == 0:
             if symbol == 0xF0 and k + 15 < scan.last:
@@ -259,7 +259,7 @@ def _decode_ac(data, at, codes, table, scan, block, mcu, part, found):  # type: 
         k += run
         if symbol < 0 or k > scan.last:
             return -1
-        block[scan.zigzag[k]] = _signed(_bits(data, at, size), size)
+        block[scan.zigzag[k]] = signed(bits_at(data, at, size), size)
         at += size
         k += 1
         zeros = 0
@@ -310,14 +310,14 @@ def decode_band(data, ends, count, scan, codes, found):  # type: ignore[no-untyp
             if run == 0:
                 zeros = 0
                 while k <= scan.last:
-                    symbol, at = _symbol(data, at, codes, table)
+                    symbol, at = symbol_at(data, at, codes, table)
                     if symbol < 0:
                         return
                     skip, size = symbol >> 4, symbol & 15
                     value = 0
                     if size == 0:
                         if skip < 15:
-                            run = (1 << skip) + _bits(data, at, skip)
+                            run = (1 << skip) + bits_at(data, at, skip)
                             at += skip
                             place[4] = max(place[4], run)
                             if block_number + run > stop or run > LONGEST_RUN:
@@ -334,9 +334,9 @@ def decode_band(data, ends, count, scan, codes, found):  # type: ignore[no-untyp
                         if scan.high:
                             if size != 1:
                                 return
-                            value = 2 * _bits(data, at, 1) - 1
+                            value = 2 * bits_at(data, at, 1) - 1
                         else:
-                            value = _signed(_bits(data, at, size), size)
+                            value = signed(bits_at(data, at, size), size)
                         at += size
                     pending, folded, corrected = 0, 0, 0
                     if scan.high:
@@ -379,7 +379,7 @@ def _correct(data, at, block, scan, k, skip):  # type: ignore[no-untyped-def]
     while k <= scan.last:
         value = block[scan.zigzag[k]]
         if value:
-            if _bits(data, at, 1):
+            if bits_at(data, at, 1):
                 block[scan.zigzag[k]] = value + (bit if value > 0 else -bit)
             at += 1
             read += 1
@@ -416,7 +416,7 @@ STATE = _DC + 4
 
 
 @helper
-def _put(writing, bits, count):  # type: ignore[no-untyped-def]
+def put_bits(writing, bits, count):  # type: ignore[no-untyped-def]
     """Write bits, at most 32."""
     state = writing.state
     acc = (state[_ACC] << count) | bits
@@ -436,15 +436,15 @@ def _put(writing, bits, count):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _put_symbol(writing, codes, table, symbol):  # type: ignore[no-untyped-def]
+def put_symbol(writing, codes, table, symbol):  # type: ignore[no-untyped-def]
     length = codes.lengths[table, symbol]
     if length == 0:
         writing.state[WRONG] = 1
-    _put(writing, codes.codes[table, symbol], length)
+    put_bits(writing, codes.codes[table, symbol], length)
 
 
 @helper
-def _bit_length(value):  # type: ignore[no-untyped-def]
+def bit_length(value):  # type: ignore[no-untyped-def]
     size = 0
     while value:
         value >>= 1
@@ -455,11 +455,11 @@ def _bit_length(value):  # type: ignore[no-untyped-def]
 @helper
 def _put_number(writing, codes, table, high, value):  # type: ignore[no-untyped-def]
     """A symbol of ``high`` bits and the size of a number; and the number."""
-    size = _bit_length(abs(value))
-    _put_symbol(writing, codes, table, (high << 4) | (size & 15))
+    size = bit_length(abs(value))
+    put_symbol(writing, codes, table, (high << 4) | (size & 15))
     if size > 15:
         writing.state[WRONG] = 1
-    _put(writing, (value if value > 0 else value - 1) & ((1 << size) - 1), size)
+    put_bits(writing, (value if value > 0 else value - 1) & ((1 << size) - 1), size)
 
 
 @helper
@@ -468,11 +468,11 @@ def _put_run(writing, codes, table):  # type: ignore[no-untyped-def]
     state = writing.state
     run = state[_RUN]
     if run > 0:
-        size = _bit_length(run) - 1
-        _put_symbol(writing, codes, table, size << 4)
-        _put(writing, run - (1 << size), size)
+        size = bit_length(run) - 1
+        put_symbol(writing, codes, table, size << 4)
+        put_bits(writing, run - (1 << size), size)
         for i in range(state[_KEPT]):
-            _put(writing, writing.kept[i], 1)
+            put_bits(writing, writing.kept[i], 1)
     state[_RUN] = 0
     state[_KEPT] = 0
 
@@ -484,7 +484,7 @@ def _restart(writing, codes, table, scan, mcu, total):  # type: ignore[no-untype
     if mcu > 0 and (mcu % scan.interval == 0 or mcu == scan.total):
         _put_run(writing, codes, table)
         number -= mcu % scan.interval == 0
-        _put(writing, writing.pads[number] & ((1 << (-writing.state[_COUNT] & 7)) - 1), -writing.state[_COUNT] & 7)
+        put_bits(writing, writing.pads[number] & ((1 << (-writing.state[_COUNT] & 7)) - 1), -writing.state[_COUNT] & 7)
         if mcu < total:
             to = writing.state[TO]
             writing.out[to] = 0xFF
@@ -500,7 +500,7 @@ def _put_zeros(writing, codes, table, number):  # type: ignore[no-untyped-def]
     place = writing.state[_ZEROS]
     if place < writing.zeros.shape[0] and writing.zeros[place, 0] == number:
         for _ in range(min(writing.zeros[place, 1], 3)):
-            _put_symbol(writing, codes, table, 0xF0)
+            put_symbol(writing, codes, table, 0xF0)
         writing.state[_ZEROS] = place + 1
 
 
@@ -518,7 +518,7 @@ def encode_mcus(writing, scan, codes, begin, end, total):  # type: ignore[no-unt
                 for x in range(one[2]):
                     block = scan.coefficients[_number_of(scan, c, mcu, y, x)]
                     if scan.high:
-                        _put(writing, (block[0] >> scan.low) & 1, 1)
+                        put_bits(writing, (block[0] >> scan.low) & 1, 1)
                     else:
                         value = block[0] >> scan.low
                         _put_number(writing, codes, one[4], 0, np.int16(value - state[_DC + c]))
@@ -539,13 +539,13 @@ def _encode_ac(writing, codes, table, scan, block, number):  # type: ignore[no-u
             run += 1
             continue
         while run > 15:
-            _put_symbol(writing, codes, table, 0xF0)
+            put_symbol(writing, codes, table, 0xF0)
             run -= 16
         _put_number(writing, codes, table, run, value)
         run = 0
     if run:
         _put_zeros(writing, codes, table, number)
-        _put_symbol(writing, codes, table, 0)
+        put_symbol(writing, codes, table, 0)
 
 
 @kernel
@@ -596,9 +596,9 @@ def _encode_block(writing, codes, table, scan, block):  # type: ignore[no-untype
             continue
         while run > 15 and k <= final:
             _put_run(writing, codes, table)
-            _put_symbol(writing, codes, table, 0xF0)
-            _put(writing, tail >> 32, max(count - 32, 0))
-            _put(writing, tail & _WIDE, min(count, 32))
+            put_symbol(writing, codes, table, 0xF0)
+            put_bits(writing, tail >> 32, max(count - 32, 0))
+            put_bits(writing, tail & _WIDE, min(count, 32))
             run -= 16
             tail, count = 0, 0
         if scan.high and size > 1:
@@ -607,11 +607,11 @@ def _encode_block(writing, codes, table, scan, block):  # type: ignore[no-untype
             continue
         _put_run(writing, codes, table)
         if scan.high:
-            _put_symbol(writing, codes, table, (run << 4) | 1)
-            _put(writing, np.int64(value > 0), 1)
+            put_symbol(writing, codes, table, (run << 4) | 1)
+            put_bits(writing, np.int64(value > 0), 1)
         else:
             _put_number(writing, codes, table, run, size if value > 0 else -size)
-        _put(writing, tail >> 32, max(count - 32, 0))
-        _put(writing, tail & _WIDE, min(count, 32))
+        put_bits(writing, tail >> 32, max(count - 32, 0))
+        put_bits(writing, tail & _WIDE, min(count, 32))
         run, tail, count = 0, 0, 0
     return run > 0 or count > 0, tail, count

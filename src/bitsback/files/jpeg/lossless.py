@@ -18,16 +18,16 @@ from bitsback.files.jpeg.bits import (
     TO,
     WRONG,
     Codes,
-    _bit_length,
-    _bits,
-    _put,
-    _put_symbol,
-    _signed,
-    _symbol,
+    bit_length,
+    bits_at,
+    put_bits,
+    put_symbol,
+    signed,
     stuffed_size,
+    symbol_at,
     unstuff,
 )
-from bitsback.files.jpeg.segments import Tables, _next_marker, _read_huffman, _segment
+from bitsback.files.jpeg.segments import Tables, next_marker, read_huffman, segment_at
 from bitsback.files.picture import Buffer
 from bitsback.kernels import helper, kernel
 
@@ -69,14 +69,14 @@ def header(data: Buffer) -> Header:
     tables, frame, at = Tables(), b"", 2
     if bytes(data[:2]) != b"\xff\xd8":
         raise ImageError("no JPEG file")
-    while (found := _next_marker(data, at)) is not None:
+    while (found := next_marker(data, at)) is not None:
         marker, at = found
         if marker in (0x01, 0xD8):
             continue
-        body = _segment(data, at)
+        body = segment_at(data, at)
         at += 2 + len(body)
         if marker == 0xC4:
-            _read_huffman(body, tables)
+            read_huffman(body, tables)
         elif marker == 0xDD:
             tables.interval = int.from_bytes(body[:2], "big")
         elif marker == 0xC3 and not frame:
@@ -141,16 +141,16 @@ def _decode(data, ends, codes, numbers, kind, first, rows, samples, found):  # t
         for y in range(top, min(top + rows, height)):
             for x in range(width):
                 for c in range(count):
-                    size, at = _symbol(data, at, codes, numbers[c])
+                    size, at = symbol_at(data, at, codes, numbers[c])
                     if size < 0 or size > 16 or at > limit:
                         return
                     difference = np.int64(32768)
                     if size < 16:
-                        difference = _signed(_bits(data, at, size), size)
+                        difference = signed(bits_at(data, at, size), size)
                         at += size
                     samples[y, x, c] = (_predicted(samples, y, x, c, kind, top, first) + difference) & 0xFFFF
         fill = -at & 7
-        rest = _bits(data, at, fill)
+        rest = bits_at(data, at, fill)
         if at > limit or ((at + fill) >> 3 != ends[number] and number + 1 < ends.size):
             return
         found[2] &= np.int64(rest == (1 << fill) - 1)
@@ -168,7 +168,7 @@ def _encode(samples, codes, numbers, kind, first, rows, begin, end, pad, writing
         top = y - y % rows
         if y == top and y > 0:
             fill = -state[1] & 7
-            _put(writing, ((1 << fill) - 1) * pad, fill)
+            put_bits(writing, ((1 << fill) - 1) * pad, fill)
             to = state[TO]
             writing.out[to] = 0xFF
             writing.out[to + 1] = 0xD0 + (y // rows - 1) % 8
@@ -178,13 +178,13 @@ def _encode(samples, codes, numbers, kind, first, rows, begin, end, pad, writing
                 difference = (samples[y, x, c] - _predicted(samples, y, x, c, kind, top, first)) & 0xFFFF
                 if difference > 32768:
                     difference -= 65536
-                size = _bit_length(abs(difference))
-                _put_symbol(writing, codes, numbers[c], size)
+                size = bit_length(abs(difference))
+                put_symbol(writing, codes, numbers[c], size)
                 if size < 16:
-                    _put(writing, (difference if difference > 0 else difference - 1) & ((1 << size) - 1), size)
+                    put_bits(writing, (difference if difference > 0 else difference - 1) & ((1 << size) - 1), size)
     if end == height and pad < CUT:
         fill = -state[1] & 7
-        _put(writing, ((1 << fill) - 1) * pad, fill)
+        put_bits(writing, ((1 << fill) - 1) * pad, fill)
 
 
 def decode(data: Buffer, limit: int, size: int) -> tuple[bytes, int, bytes, int]:

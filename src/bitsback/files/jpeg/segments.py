@@ -122,14 +122,14 @@ def walk(data: Buffer, on_scan: OnScan) -> None:
     Raises ImageError if there is no image that can be taken apart.
     """
     tables, frame, at, scans = Tables(), None, 2, 0
-    while (found := _next_marker(data, at)) is not None:
+    while (found := next_marker(data, at)) is not None:
         marker, at = found
         if marker == 0xD9:
             break
         if marker == 0xD8 or marker == 0x01 or 0xD0 <= marker <= 0xD7:
             continue
         try:
-            body = _segment(data, at)
+            body = segment_at(data, at)
             if marker in _REFUSED:
                 raise ImageError(f"a JPEG file of a sort that is not taken apart ({_REFUSED[marker]})")
             if marker in _SOF:
@@ -137,7 +137,7 @@ def walk(data: Buffer, on_scan: OnScan) -> None:
                     raise ImageError("a JPEG file of several frames")
                 frame = _frame(body, _SOF[marker], data, at + 2 + len(body))
             elif marker == 0xC4:
-                _read_huffman(body, tables)
+                read_huffman(body, tables)
             elif marker == 0xDB:
                 _read_quantisation(body, tables)
             elif marker == 0xDD:
@@ -158,7 +158,7 @@ def walk(data: Buffer, on_scan: OnScan) -> None:
         raise ImageError("a JPEG file without an image")
 
 
-def _next_marker(data: Buffer, at: int) -> tuple[int, int] | None:
+def next_marker(data: Buffer, at: int) -> tuple[int, int] | None:
     """The next marker that no entropy-coded data can have, and where what follows it begins."""
     while (at := bytes_find(data, at)) >= 0 and at + 1 < len(data):
         marker = data[at + 1]
@@ -182,7 +182,7 @@ def bytes_find(data: Buffer, at: int) -> int:
     return -1
 
 
-def _segment(data: Buffer, at: int) -> bytes:
+def segment_at(data: Buffer, at: int) -> bytes:
     size = int.from_bytes(data[at : at + 2], "big")
     if size < 2 or at + size > len(data):
         raise ImageError("a JPEG file that ends within a segment")
@@ -218,18 +218,18 @@ def _frame(body: bytes, progressive: bool, data: Buffer, at: int) -> Frame:
 
 def _number_of_lines(data: Buffer, at: int) -> int:
     """The height of an image that is told behind its first scan."""
-    while (found := _next_marker(data, at)) is not None:
+    while (found := next_marker(data, at)) is not None:
         marker, at = found
         if marker == 0xDC:
-            return int.from_bytes(_segment(data, at)[:2], "big")
+            return int.from_bytes(segment_at(data, at)[:2], "big")
         if marker == 0xD9:
             break
         if marker != 0x01:
-            at += 2 + len(_segment(data, at))
+            at += 2 + len(segment_at(data, at))
     raise ImageError("a JPEG file that does not say how high it is")
 
 
-def _read_huffman(body: bytes, tables: Tables) -> None:
+def read_huffman(body: bytes, tables: Tables) -> None:
     at = 0
     while at + 17 <= len(body):
         kind, number = body[at] >> 4, body[at] & 15
