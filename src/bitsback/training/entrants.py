@@ -96,12 +96,8 @@ class ContextEntrant:
 
     def schedule(self, given: Given, steps: int) -> Schedule:
         """Gentler for a model that is trained further."""
-        if given.device.startswith("cuda"):
-            batch, parts = 16384, 1
-        else:
-            # By the machine's cores, not by the threads that it may use of them: the model must not depend on those
-            parts = 2 if (os.cpu_count() or 1) < 4 else 4
-            batch = 2048 * parts
+        parts = _parts(given)
+        batch = 16384 if parts == 1 else 2048 * parts
         rate = 2e-3 if self.init is None else 1e-3
         return Schedule(
             steps, batch, rate, min(200, steps // 20 + 1), patience=0.2, parts=parts, seed=given.regime.seed
@@ -139,10 +135,9 @@ class PhasesEntrant:
         """Batches of images, or crops, of about so many pixels."""
         channels = self.architecture.channels
         batch = int(min(max(self.BATCH_PIXELS * channels // given.samples, 4), 64))
-        parts = 1 if given.device.startswith("cuda") else 2 if (os.cpu_count() or 1) < 4 else 4
         return Schedule(
-            steps, batch, 2e-3, min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2, parts=parts,
-            clip=10.0, seed=given.regime.seed,
+            steps, batch, 2e-3, min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2,
+            parts=_parts(given), clip=10.0, seed=given.regime.seed,
         )  # fmt: skip
 
     def export(self, module: Any, name: str) -> Model:
@@ -172,14 +167,21 @@ class VAEEntrant:
     def schedule(self, given: Given, steps: int) -> Schedule:
         """Batches of images of about so many pixels."""
         batch = int(min(max(self.BATCH_PIXELS // given.samples, 4), 64, len(given.train)))
-        parts = 1 if given.device.startswith("cuda") else 2 if (os.cpu_count() or 1) < 4 else 4
         return Schedule(
-            steps, batch, 2e-3, min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2, parts=parts,
-            seed=given.regime.seed,
+            steps, batch, 2e-3, min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2,
+            parts=_parts(given), seed=given.regime.seed,
         )  # fmt: skip
 
     def export(self, module: Any, name: str) -> Model:
         return export(module.cpu(), self.architecture.config(name))
+
+
+def _parts(given: Given) -> int:
+    """Of a batch, side by side: by the machine's cores, not by the threads that it may use of them, as the model must
+    not depend on those; on a GPU, one."""
+    if given.device.startswith("cuda"):
+        return 1
+    return 2 if (os.cpu_count() or 1) < 4 else 4
 
 
 def _fitting(given: Given) -> NDArray[np.int64]:
