@@ -113,7 +113,7 @@ def fit(dataset: Any, regime: Regime | None = None, *, folder: Path | None = Non
     >>> from bitsback.training import Regime, fit
     >>> rows = np.random.default_rng(0).integers(0, 9, (200, 24, 1))
     >>> stripes = (rows + np.arange(24) % 5 * 40).astype(np.uint8)
-    >>> result = fit(stripes, Regime(steps=20, size="small", init="none"))
+    >>> result = fit(stripes, Regime(steps=20, kind="context", size="small", init="none"))
     >>> result.model.shape
     (0, 0, 1)
     """
