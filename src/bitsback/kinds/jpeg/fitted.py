@@ -20,11 +20,11 @@ from bitsback.kinds.jpeg.tables import CLASSES, HALVES, ORDER, Trained
 SAMPLE = 2048, 1024, 1024
 """Blocks of a class that are looked at."""
 
-RARE = 32
+RARE = 16
 """What is not 0 in one of so many blocks or more seldom keeps its weights."""
 
-FEWEST = 1536
-"""A class of fewer blocks does not get weights of its own."""
+FEWEST = 12288
+"""Images whose first components have fewer blocks do not get weights of their own: it would take as long as coding."""
 
 PRIOR, PRIOR_OF_MEANS = 0.05, 0.001
 """What was learned from other images weighs as much as such a part of the sample."""
@@ -69,7 +69,9 @@ def told(trained: Trained, layouts: list[Layout], coefficients: Coefficients) ->
     for cls in range(CLASSES):
         planes = list(_planes(layouts, coefficients, cls))
         total = sum(plane.levels.shape[0] * plane.levels.shape[1] for plane in planes)
-        drawn = _drawn(planes, total, SAMPLE[cls]) if total >= FEWEST else None
+        if cls == 0 and total < FEWEST:
+            return b""
+        drawn = _drawn(planes, total, SAMPLE[cls]) if total else None
         found = [drawn and _fit(drawn, cls, k, trained, total) for k in range(64)]
         if any(found):
             bits += ["1", *("1" + one if one else "0" for one in found)]
@@ -261,7 +263,7 @@ def _fit(drawn: _Drawn, cls: int, k: int, trained: Trained, total: int) -> str:
         left, above, corner = x[:, 0], x[:, 8], x[:, 32]
         expected = 16 + step + (np.abs(left - above) + np.abs(left - corner) + np.abs(above - corner)) / 4
     weigh = _SCALE / np.sqrt(expected * expected + 0.3 * (step * step))
-    scaled = np.rint(x * weigh[:, None]).clip(-_LARGEST, _LARGEST)
+    scaled = np.rint(x * weigh[:, None])  # less than 2^18, as no step is below 1
     rest = np.rint((y - x @ before / 4096) * weigh).clip(-_LARGEST, _LARGEST)
     active = np.flatnonzero(scaled.any(0))
     if not len(active) or not rest.any():
@@ -274,7 +276,7 @@ def _fit(drawn: _Drawn, cls: int, k: int, trained: Trained, total: int) -> str:
     if np.abs(after).sum() >= LIMIT or np.abs(after).max() > 32767:
         return ""
     left = np.rint(rest - scaled @ (numbers * steps).astype(np.float64) / 4096).astype(np.int64)
-    saved = float((rest.astype(np.int64) ** 2).sum() - (left**2).sum()) / (2 * np.log(2) * _SCALE**2)
+    saved = float((rest.astype(np.int64) ** 2).sum() - (left**2).sum()) * 0.72 / _SCALE**2
     bits = _golomb(numbers)
     return bits if WORTH * saved * total / len(y) > len(bits) + 8 else ""
 
