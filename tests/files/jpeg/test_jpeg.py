@@ -55,7 +55,7 @@ def assert_comes_back(data: bytes) -> Picture:
 
 @pytest.mark.parametrize("progressive", [False, True])
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
-@pytest.mark.parametrize("quality", [1, 30, 75, 95, 100])
+@pytest.mark.parametrize("quality", [1, 75, 100])
 def test_qualities(mode: str, quality: int, progressive: bool) -> None:
     picture = assert_taken_apart(jpeg(mode=mode, quality=quality, progressive=progressive))
     assert picture.recipe == {"format": "jpeg"}

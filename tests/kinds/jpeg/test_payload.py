@@ -173,7 +173,7 @@ def test_what_is_no_coefficients_is_refused() -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_damaged_payloads(data: st.DataObject) -> None:
     blocks = coefficients(SORTS[data.draw(st.sampled_from(["420", "several", "cmyk"]))])
     coded = bytearray(payload.encode(blocks))

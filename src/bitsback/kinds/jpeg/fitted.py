@@ -39,6 +39,9 @@ WEIGHTS, LIMIT, HIGHEST, LONGEST = 40, 1 << 18, 15, 1 << 12
 """Weights of a coefficient; what their magnitudes add up to is less than the limit; a number's low digits are at most
 so many, and its ones."""
 
+MOST_BYTES = 1 << 16
+"""That all of them take."""
+
 MOST, _SCALE, _LARGEST = 8191, 16.0, float(1 << 18)
 _RANKS = np.argsort(ORDER)
 _HALF = np.array(HALVES, np.float64).reshape(8, 8)
@@ -78,7 +81,8 @@ def told(trained: Trained, layouts: list[Layout], coefficients: Coefficients) ->
             some = True
         else:
             bits.append("0")
-    return _bytes("".join(bits)) if some else b""
+    data = _bytes("".join(bits)) if some else b""
+    return data if len(data) <= MOST_BYTES else b""
 
 
 def _bytes(bits: str) -> bytes:
@@ -120,6 +124,8 @@ def with_told(trained: Trained, data: bytes | memoryview) -> Trained:
     """What was learned, with what differs. Raises FormatError if it cannot be so."""
     if not data:
         return trained
+    if len(data) > MOST_BYTES:
+        raise FormatError("the payload has more weights than there can be")
     bits = _Bits(data)
     predict = trained.predict.astype(np.int64)
     for cls in range(CLASSES):
