@@ -222,7 +222,7 @@ FILES = [
 
 
 @given(st.sampled_from(FILES), st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=4), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_damaged_files_come_back(data: bytes, changes: list[tuple[int, int]], more: st.DataObject) -> None:
     damaged = bytearray(data)
     for place, value in changes:
@@ -235,7 +235,7 @@ def test_damaged_files_come_back(data: bytes, changes: list[tuple[int, int]], mo
 
 
 @given(st.sampled_from(FILES), st.binary(max_size=40), st.integers(0, 400), st.integers(0, 50), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @example(FILES[1], b"\xff\xda\x00\x03", 0, 0, None)
 def test_no_recipe_blob_or_blocks_do_harm(data: bytes, noise: bytes, at: int, odd: int, more: Any) -> None:
     """What an archive of a stranger may hold: an error, or some file."""
