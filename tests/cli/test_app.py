@@ -34,6 +34,20 @@ def test_version_and_help(run: Run) -> None:
         assert re.search(rf"^  {command} ", overview, re.MULTILINE)
 
 
+@pytest.mark.parametrize("group", [(), ("lab",)])
+def test_a_group_alone_shows_its_help(run: Run, group: tuple[str, ...]) -> None:
+    done = run(*group)
+    assert (done.code, done.out) == (2, b"")
+    assert done.err == run(*group, "--help").out.decode().splitlines()
+
+
+def test_a_path_in_the_place_of_a_command(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "a.bba").touch()
+    assert "Did you mean compress scans? (" in run("scans").err[0]
+    assert "Did you mean decompress a.bba? (" in run("a.bba").err[0]
+
+
 @pytest.mark.parametrize("command", [*COMMANDS, "extract"])
 def test_every_command_has_help(run: Run, command: str) -> None:
     done = run(command, "--help")
@@ -261,7 +275,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path
     """And no fault of the input, the output or the user."""
     (tmp_path / "file").touch()
     for command in (("compress", "in", "-o", "out.bba"), ("decompress", "out.bba", "-C", "out")):
-        process = spawn(*command, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")})
+        process = spawn(*command, env=os.environ | {"BITSBACK_CACHE_DIR": str(tmp_path / "file" / "cache")})
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0
         lines = err.decode().splitlines()
