@@ -155,7 +155,7 @@ def test_quiet_twice_silences_errors(run: Run) -> None:
     [
         (ZeroDivisionError("what?\nreally"), "internal error, please report it: ZeroDivisionError: what?\\nreally"),
         (EOFError(), "internal error, please report it: EOFError: "),
-        (MemoryError(), "not enough memory (-T 1 needs less, and -M sets a limit)"),
+        (MemoryError(), "not enough memory (-T 1 and --effort fast need less, and -M sets a limit)"),
         (RecursionError("maximum recursion depth exceeded"), "something is nested too deeply"),
         (RuntimeError("can't start new thread"), "the system does not allow as many threads (-T 1 needs none)"),
         (OSError(errno.EIO, "Input/output error"), "a.bba: input/output error"),

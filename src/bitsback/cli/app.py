@@ -188,7 +188,7 @@ def _words(error: BaseException) -> str:
     if isinstance(error, BitsBackError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "not enough memory (-T 1 needs less, and -M sets a limit)"
+        return "not enough memory (-T 1 and --effort fast need less, and -M sets a limit)"
     if isinstance(error, RecursionError):
         return "something is nested too deeply"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
