@@ -332,9 +332,10 @@ class Writer:
             lots, key = batch.images(group), group.key
             before: Front = () if key.coefficients or why == _ASKED else front.enlarged(lots)
             lots = front.apply(before, lots)
-            fronts = [()] if key.coefficients else front.candidates(lots, key.levels, key.few)
+            fronts = [()] if key.coefficients else front.candidates(lots, key.levels, key.few, key.decoded)
             sound = [coder for coder in coders if id(coder) not in broken]
-            offers = [Candidate(coder, step) for step in fronts for coder in sound if _fits(coder, step, lots)]
+            pairs = ((coder, step) for step in fronts for coder in sound if _sees(coder, step, key))
+            offers = [Candidate(coder, step) for coder, step in pairs if _fits(coder, step, lots)]
             cut = partial(self._blocks, batch, group, before)
             if key.coefficients:
                 choice = choose_by_block(lots, offers, cut, threads)
@@ -671,6 +672,11 @@ def _fits(coder: Coder, before: Front, lots: Sequence[Images]) -> bool:
     form = front.forms(before, front.Form(lots[0].shape[3], lots[0].itemsize))[-1]
     shapes = [(images.shape[1], images.shape[2], form.channels) for images in lots]
     return kinds.accepts(coder, shapes, form.dtype, form.levels)
+
+
+def _sees(coder: Coder, before: Front, key: plan.Key) -> bool:
+    """Of images that were YCbCr, models see red, green and blue, as they have learned them, and all others do not."""
+    return not key.decoded or bool(coder.id) != bool(before)
 
 
 def _packed(job: tuple[ChunkPlan, bytes], threads: int) -> tuple[Bytes | None, bytes]:
