@@ -22,7 +22,8 @@ class Pixels:
     """A folder of blocks as plain samples, which all processes map into memory instead of decoding them.
 
     A block is known by its shapes and the check of its samples, and is checked by that when it is mapped: what was cut
-    off or damaged there is decoded anew. Whatever else the folder holds is left alone; nothing is ever deleted.
+    off or damaged there is decoded anew. Who can write to the folder can change what is mapped later, so it should be
+    one's own. Whatever else it holds is left alone; nothing is ever deleted.
     """
 
     def __init__(self, folder: Path) -> None:
