@@ -414,13 +414,13 @@ class Writer:
         """The blocks of each group, coded."""
         jobs: list[tuple[int, Group, Front, list[Coder], bytes | None]] = []
         for number, (group, choice) in enumerate(zip(groups, choices, strict=True)):
-            ranking = choice.ranking or [Candidate(ADAPTIVE, choice.fallback)]
-            best = ranking[0]
-            coders = [one.coder for one in ranking if one.front == best.front]
-            coders += [ADAPTIVE] if not {ADAPTIVE, QUICK} & set(coders) else []
-            known = choice.known.get(best.key, {})
-            blocks = self._blocks(batch, group, (), best).blocks
-            jobs += [(number, block, best.front, coders, known.get(place)) for place, block in enumerate(blocks)]
+            choice.ranking = choice.ranking or [Candidate(ADAPTIVE, choice.fallback)]
+            blocks = self._blocks(batch, group, (), choice.ranking[0]).blocks
+            for place, block in enumerate(blocks):
+                best, known = choice.block(place, len(blocks))
+                coders = [best.coder, *(one.coder for one in choice.ranking if one.front == best.front)]
+                coders += [ADAPTIVE] if not {ADAPTIVE, QUICK} & set(coders) else []
+                jobs.append((number, block, best.front, list(dict.fromkeys(coders)), known))
             self._report.warnings += choice.warnings
 
         def one(job: tuple[int, Group, Front, list[Coder], bytes | None], threads: int) -> CodedBlock:
