@@ -7,7 +7,10 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from bitsback.files import innermost, parse, shown, values, write
+from bitsback_decoder import places as second_decoder
 from files.jpeg.test_lossless import file as lossless_jpeg
+
+RNG = np.random.default_rng(0)
 
 
 def tiff(image, **options):
@@ -196,6 +199,48 @@ def test_samples_of_any_bits(bits, check_file):
     packed = b"".join(int(row + "0" * (-len(row) % 8), 2).to_bytes(-(-len(row) // 8), "big") for row in rows)
     picture = check_file(made([(tags(9, 7, bits), [packed])]), exact=True)
     assert np.array_equal(picture.parts[0][0, :, :, 0], x)
+
+
+@pytest.mark.parametrize(("bits", "predictor"), [(24, 1), (12, 2), (4, 2), (8, 2)])
+def test_what_is_not_compressed(bits, predictor, check_file):
+    """Numbers of three bytes; differences of samples that are not compressed, either."""
+    x = np.add.outer(1000 * np.arange(9), 70 * np.arange(16)) & ((1 << bits) - 1)
+    stored = np.diff(x, axis=1, prepend=0) & ((1 << bits) - 1) if predictor == 2 else x
+    text = ["".join(f"{number:0{bits}b}" for number in row.tolist()) for row in stored]
+    data = made(
+        [(tags(16, 9, bits) | {278: [4], 317: [predictor]}, [packed("".join(text[k : k + 4])) for k in (0, 4, 8)])]
+    )
+    picture = check_file(data, "a.tif", exact=True)
+    (found,) = values(picture.recipe, picture.blob, picture.parts)
+    assert np.array_equal(found[0, :, :, 0], x)
+    assert second_decoder.file_of(picture.recipe["arrays"], picture.blob, picture.parts) == data
+
+
+def packed(text):
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+def test_pages_in_a_circle(check_file):
+    x = RNG.integers(0, 256, (4, 6)).astype(np.uint8).tobytes()
+    data = made([(tags(6, 4), [x]), (tags(6, 4), [x])])
+    data = data[:-4] + data[4:8]  # the last page is followed by the first
+    assert check_file(data, "a.tif", exact=True).parts[0].shape == (2, 4, 6, 1)
+
+
+def test_tiles_in_the_tags_of_strips(check_file):
+    tiles = [RNG.integers(0, 256, 256).astype(np.uint8).tobytes() for _ in range(4)]
+    data = made([(tags(30, 20) | {332: [16], 333: [16]}, tiles)])
+    for tag in (322, 323):
+        data = data.replace(struct.pack("<HHI", tag + 10, 4, 1), struct.pack("<HHI", tag, 4, 1))
+    assert check_file(data, "a.tif", exact=True).parts[0].shape == (4, 16, 16, 1)
+
+
+@pytest.mark.parametrize(("across", "down"), [(2, 2), (2, 1), (1, 2)])
+def test_subsampled_colours(across, down, check_file):
+    units = RNG.integers(0, 256, (-(-9 // down), -(-13 // across), across * down + 2)).astype(np.uint8)
+    data = made([(tags(13, 9, channels=3) | {262: [6], 530: [across, down]}, [units.tobytes()])])
+    picture = check_file(data, "a.tif", exact=True)
+    assert picture.parts[0].nbytes == units.nbytes
 
 
 @pytest.mark.parametrize("order", "<>")

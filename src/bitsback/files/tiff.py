@@ -1,4 +1,5 @@
 """TIFF and BigTIFF: all pages and sub-pages of samples of 1 to 16 bits, wider integers and floats, in strips or tiles,
+subsampled colours,
 chunky or in planes; as they are, or by LZW, deflate, PackBits, fax codes or JPEG, lossless too; predictors 1 to 3.
 
 Every tag, and all that is not samples of such a page, is kept as it is. Tiles are images of an array; so are pages of
@@ -24,6 +25,7 @@ _SIZES = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 13: ("I", 4), 16: ("Q", 8), 18:
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _FILL, _OFFSETS = 256, 257, 258, 259, 266, 273
 _SAMPLES, _ROWS, _COUNTS, _PLANAR, _PREDICTOR = 277, 278, 279, 284, 317
+_SUBSAMPLED = 530
 _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_COUNTS, _SUB_PAGES, _SIGN = 322, 323, 324, 325, 330, 339
 
 _OLD_JPEG, _JPEG, _TABLES, _PHOTOMETRIC = 6, 7, 347, 262
@@ -34,6 +36,9 @@ ADOBE = b"\xff\xee\0\x0eAdobe\0\x64" + bytes(5)
 """Says that the three components of a JPEG file are red, green and blue."""
 
 _FAX = {2: "mh", 3: "g3", 4: "g4"}
+_LSM = 34412
+"""By microscopes whose software says that there is a predictor where there is none."""
+
 _OPTIONS = 292
 _CODECS = {1: "", 5: "lzw", 8: "zlib", 32946: "zlib", 32773: "packbits"}
 
@@ -113,8 +118,10 @@ def _pages(data: Buffer) -> Iterator[Tags]:
         seen: set[int] = set()
         while waiting:
             at = waiting.pop()
-            if at in seen or len(seen) == MAX_PAGES:
-                raise ImageError("TIFF pages in a circle, or too many")
+            if at in seen:  # pages in a circle
+                continue
+            if len(seen) == MAX_PAGES:
+                raise ImageError(f"a TIFF of more than {MAX_PAGES:,} pages")
             seen.add(at)
             tags, following = _tags(data, at, form)
             waiting += [following] if following else []
@@ -179,17 +186,23 @@ def _page(data: Buffer, tags: Tags, big: bool) -> Page:
     if min(width, height, form.channels) < 1:
         raise ImageError("a TIFF without size")
     channels = 1 if form.planes else form.channels
-    if _TILE_OFFSETS in tags:
+    if _TILE_WIDTH in tags:
+        names = (_TILE_OFFSETS, _TILE_COUNTS) if _TILE_OFFSETS in tags else (_OFFSETS, _COUNTS)
         rows, columns = _one(tags, _TILE_HEIGHT, 0), _one(tags, _TILE_WIDTH, 0)
         if min(rows, columns) < 1:
             raise ImageError("TIFF tiles without size")
         tiles = -(-height // rows) * -(-width // columns) * (form.channels if form.planes else 1)
         if channels > 4 and form.kind != "f":
             raise ImageError(f"a TIFF of tiles of {channels} channels")
-        return _array(tags, form, (_TILE_OFFSETS, _TILE_COUNTS), (tiles, rows, columns, channels), rows)
+        return _array(tags, form, names, (tiles, rows, columns, channels), rows)
     rows = min(_one(tags, _ROWS, height), height)
     if rows < 1:
         raise ImageError("TIFF strips without rows")
+    if _one(tags, _PHOTOMETRIC, 0) == 6 and (form.bits, form.planes, form.channels) == (8, False, 3):
+        across, down = tags.get(_SUBSAMPLED, (2, 2))
+        if (across, down) != (1, 1) and min(across, down) >= 1 and max(across, down) <= 4:
+            shape = (1, -(-height // down), -(-width // across), across * down + 2)
+            return _array(tags, form, (_OFFSETS, _COUNTS), shape, -(-rows // down))
     shape = (form.channels if form.planes else 1, height, width, channels)
     return _array(tags, form, (_OFFSETS, _COUNTS), shape, rows)
 
@@ -215,14 +228,14 @@ def _form(tags: Tags, big: bool) -> _Form:
     if codec is None:
         raise ImageError(f"a TIFF with compression {compression}")
     kind = {1: "u", 2: "i", 3: "f", 4: "u"}.get(sign, "")
-    is_array = bits in (16, 32, 64) if kind == "f" else 1 <= bits <= 16 or bits in (32, 64)
+    is_array = bits in (16, 32, 64) if kind == "f" else 1 <= bits <= 16 or bits in (32, 64) or (bits, codec) == (24, "")
     if not kind or not is_array or (kind == "i" and bits not in (8, 16, 32, 64)) or (compression in _FAX and bits > 1):
         raise ImageError(f"a TIFF with samples of {bits} bits, of kind {sign}")
-    predictor = _one(tags, _PREDICTOR, 1) if codec else 1
+    predictor = 1 if _LSM in tags or bits == 24 else _one(tags, _PREDICTOR, 1)
     words = kind == "f" or bits > 16
     if predictor not in (1, 2) and (predictor, kind) != (3, "f"):
         raise ImageError("a TIFF with an unusual predictor")
-    if predictor == 2 and bits not in (8, 16, 32, 64):
+    if predictor == 2 and bits == 1:
         raise ImageError("a TIFF with an unusual predictor")
     reverse = _one(tags, _FILL, 1) != 1
     if reverse and (words or (codec and compression not in _FAX)):
@@ -247,6 +260,9 @@ def _array(tags: Tags, form: _Form, names: tuple[int, int], shape: Shape, rows: 
         row = width * channels * form.bits // 8
         spans = _spans(tags, names, row * rows, row * height, count, bool(form.codec))
         axes = [count, height, width, *[channels] * (channels > 1)]
+        if form.bits == 24:  # big-endian ones, in words of 32 bits
+            row = width * channels * 4
+            return Numbers(spans, axes, "u4", False, "three", row * rows, row * height)
         rows_of = (row, channels)
         planes, differences = (rows_of if form.predictor == number else (0, 0) for number in (3, 2))
         where = (row * rows, row * height) if form.codec else (0, 0)
