@@ -720,7 +720,8 @@ def file_of(recipe, blob, arrays):
     if "arrays" in recipe:
         from bitsback_decoder import places
 
-        return places.file_of(recipe["arrays"], blob, arrays, recipe.get("headers", 0), recipe.get("padded", 1))
+        more = (recipe.get(key, default) for key, default in (("headers", 0), ("padded", 1), ("filled", 0)))
+        return places.file_of(recipe["arrays"], blob, arrays, *more)
     if recipe["format"] == "words":
         return words(recipe, blob, arrays)
     if "images" in recipe:

@@ -8,15 +8,16 @@ from bitsback_decoder import archive, deflate
 from bitsback_decoder.tables import BLACK, LONG, WHITE
 
 
-def file_of(recipes, blob, arrays, headers=0, padded=1):
+def file_of(recipes, blob, arrays, headers=0, padded=1, filled=0):
     source, arrays = archive.Bytes(blob), list(arrays)
-    pieces = []
+    pieces, told = [], []
     for recipe in recipes:
         spans, at = [], 0
         for gap, size in zip(recipe["at"][::2], recipe["at"][1::2], strict=True):
             spans.append((at + gap, size))
             at += gap + size
             at += -size % recipe.get("align", 1)
+        told += spans if "codec" in recipe and "files" not in recipe else []
         if "together" not in recipe:
             pieces += pieces_of(recipe, spans, source, arrays)
             continue
@@ -33,7 +34,10 @@ def file_of(recipes, blob, arrays, headers=0, padded=1):
     out = b""
     for start, piece in sorted(pieces):
         out += source.take(start - len(out)) + piece + bytes(-len(piece) % padded)
-    return with_headers(out + source.take(source.left), headers, {start: len(piece) for start, piece in pieces})
+    out += source.take(source.left)
+    if filled:
+        out = with_tags(out, told)
+    return with_headers(out, headers, {start: len(piece) for start, piece in pieces})
 
 
 def pieces_of(recipe, spans, source, arrays):
@@ -56,6 +60,44 @@ def pieces_of(recipe, spans, source, arrays):
     stops = [sum(size for _, size in spans[: k + 1]) for k in range(len(spans))]
     assert stops[-1] == len(whole)
     return [(start, whole[stop - size : stop]) for (start, size), stop in zip(spans, stops, strict=True)]
+
+
+def with_tags(out, spans):
+    """Of a TIFF file."""
+    data, end = bytearray(out), "little" if out[:2] == b"II" else "big"
+    long = 8 if int.from_bytes(out[2:4], end) == 43 else 4
+    sizes = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}
+
+    def number(at, size):
+        return int.from_bytes(out[at : at + size], end)
+
+    waiting, seen = [number(long, long)], set()
+    while waiting:
+        page = waiting.pop()
+        if page in seen:
+            continue
+        seen.add(page)
+        head = 8 if long == 8 else 2
+        fields, each = {}, 4 + 2 * long
+        stop = page + head + number(page, head) * each
+        for at in range(page + head, stop, each):
+            tag, kind, count = number(at, 2), number(at + 2, 2), number(at + 4, long)
+            if kind in sizes:
+                where = at + 4 + long
+                where = number(where, long) if count * sizes[kind] > long else where
+                fields[tag] = [(where + k * sizes[kind], sizes[kind]) for k in range(count)]
+        following = number(stop, long)
+        below = [number(*field) for field in fields.get(330, [])]
+        waiting += [following] * (following > 0) + [one for one in reversed(below) if one]
+        names = (324, 325) if 324 in fields else (273, 279)
+        some = [fields.get(name, []) for name in names]
+        if all(some) and not any(number(*field) for several in some for field in several):
+            own, spans = spans[: len(some[0])], spans[len(some[0]) :]
+            for several, values in zip(some, zip(*own, strict=True), strict=True):
+                for (at, size), value in zip(several, values, strict=True):
+                    data[at : at + size] = value.to_bytes(size, end)
+    assert not spans
+    return bytes(data)
 
 
 def with_headers(out, headers, sizes):

@@ -213,11 +213,28 @@ def test_what_is_not_compressed(bits, predictor, check_file):
     picture = check_file(data, "a.tif", exact=True)
     (found,) = values(picture.recipe, picture.blob, picture.parts)
     assert np.array_equal(found[0, :, :, 0], x)
-    assert second_decoder.file_of(picture.recipe["arrays"], picture.blob, picture.parts) == data
+    filled = picture.recipe.get("filled", 0)
+    assert second_decoder.file_of(picture.recipe["arrays"], picture.blob, picture.parts, filled=filled) == data
 
 
 def packed(text):
     return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+@pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True)])
+def test_what_tags_say_of_coded_strips_is_not_kept(order, big, check_file):
+    """But where one is damaged, all is; tags with zeros of other pages stay zeros."""
+    x = RNG.integers(0, 4, (7, 40, 16)).astype(np.uint8)
+    strips = [[zlib.compress(page[k : k + 16]) for k in (0, 16, 32)] for page in x]
+    pages = [(tags(16, 40, rows=16, compression=8), some) for some in strips]
+    data = made([*pages, (tags(16, 40), [x[0].tobytes()]), *pages[:1]], order, big)
+    picture = check_file(data, "a.tif", exact=True)
+    assert picture.recipe["filled"]
+    arrays = picture.recipe["arrays"]
+    assert second_decoder.file_of(arrays, picture.blob, picture.parts, filled=1) == data
+    spoilt = data.replace(strips[1][0], bytes(len(strips[1][0])))
+    picture = check_file(spoilt, "a.tif", exact=True)
+    assert "filled" not in picture.recipe and len(picture.parts) < 9
 
 
 def test_pages_in_a_circle(check_file):

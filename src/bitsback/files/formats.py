@@ -99,7 +99,7 @@ FORMATS = {
             (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
             (".tif", ".tiff"),
             ("tiff", "read"),
-            _PLACES,
+            ("tiff", "write"),
             also=("lzw", "fax", "packbits", "jpeg", *_DEFLATE),
             ratio=_CODED,
             nests=True,

@@ -657,5 +657,6 @@ __all__ = [
     "pieces_of_one",
     "read_places",
     "spans_of",
+    "spans_of_one",
     "write_places",
 ]

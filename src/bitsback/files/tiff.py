@@ -2,22 +2,24 @@
 subsampled colours,
 chunky or in planes; as they are, or by LZW, deflate, PackBits, fax codes or JPEG, lossless too; predictors 1 to 3.
 
-Every tag, and all that is not samples of such a page, is kept as it is. Tiles are images of an array; so are pages of
+Every tag, and all that is not samples of such a page, is kept as it is, but for the tags that say where strips or tiles
+are, and how long, if these are coded: that follows. Tiles are images of an array; so are pages of
 one form that follow each other, planes, and the channels of pages that have more than four.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from msgspec import structs
 
 from bitsback.errors import ImageError
 from bitsback.files.jpeg import lossless
-from bitsback.files.picture import Budget, Buffer, Content
-from bitsback.files.places import MAX_SPANS, Files, Numbers, Samples, Span, read_places
+from bitsback.files.picture import Budget, Buffer, Content, Images, Recipe
+from bitsback.files.places import MAX_SPANS, Files, Numbers, Samples, Span, read_places, spans_of_one, write_places
 from bitsback.files.raster import Layout, Shape
 
 _SIZES = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4), 13: ("I", 4), 16: ("Q", 8), 18: ("Q", 8)}
@@ -53,13 +55,16 @@ Page = Samples | Numbers | Files
 def read(data: Buffer, budget: Budget) -> Content:
     """Take a TIFF file apart. Raises ImageError if it is damaged, or none of its pages can be."""
     found: list[Page] = []
+    told: list[Span] = []  # places of numbers that follow from where spans are
     reason = "a TIFF without pages"
-    for tags in _pages(data):
+    for tags, fields in _pages(data):
         try:
             page = _page(data, tags, bytes(data[:2]) == b"MM")
         except ImageError as error:
             reason = str(error)
             continue
+        if not isinstance(page, Files) and page.codec:
+            told += [field.span for field in _pointing(fields)]
         joined = _joined(found[-1], page) if found else None
         if joined is None:
             found.append(page)
@@ -67,7 +72,28 @@ def read(data: Buffer, budget: Budget) -> Content:
             found[-1] = joined
     if not found:
         raise ImageError(reason)
+    told.sort()
+    if not told or not _follows(data, told, _coded_spans(found)):
+        return read_places("tiff", data, found, budget)
+    before = budget.left
+    content = read_places("tiff", data, found, budget, hollow=lambda at, some: [bytes(_blank(at, some, told))])
+    if _told_spans(content.recipe) == _coded_spans(found):
+        return content._replace(recipe=content.recipe | {"filled": 1})
+    budget.left = before  # what was damaged stays as it is, its tags, too
     return read_places("tiff", data, found, budget)
+
+
+def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
+    """The file again."""
+    data = write_places(recipe, blob, parts)
+    if not recipe.get("filled"):
+        return data
+    out = bytearray(data)
+    try:
+        _fill(out, _told_spans(recipe))
+    except (ImageError, struct.error) as error:
+        raise ValueError(f"tags that cannot be filled in ({error})") from None
+    return bytes(out)
 
 
 def _joined(one: Page, other: Page) -> Page | None:
@@ -87,6 +113,73 @@ def _joined(one: Page, other: Page) -> Page | None:
     return None
 
 
+# Where strips and tiles are -------------------------------------------------------------------------------------------
+
+
+class _Field(NamedTuple):
+    """The values of a tag: where they are, and of which type, as :mod:`struct` names it."""
+
+    span: Span
+    form: str
+
+
+Fields = dict[int, _Field]
+
+
+def _pointing(fields: Fields) -> list[_Field]:
+    """The tags that say where strips or tiles are, and how long."""
+    names = (_TILE_OFFSETS, _TILE_COUNTS) if _TILE_OFFSETS in fields else (_OFFSETS, _COUNTS)
+    return [fields[name] for name in names if name in fields]
+
+
+def _coded_spans(pages: Iterable[Page]) -> list[Span]:
+    return [span for page in pages if not isinstance(page, Files) and page.codec for span in page.spans]
+
+
+def _told_spans(recipe: Recipe) -> list[Span]:
+    """Those of arrays that are coded."""
+    return [span for one in recipe["arrays"] if "codec" in one and "files" not in one for span in spans_of_one(one)]
+
+
+def _blank(at: int, some: Buffer, told: list[Span]) -> bytearray:
+    """Bytes from ``at`` on with zeros for what is told, in order."""
+    out = bytearray(some)
+    for span in told[max(bisect_left(told, (at, 0)) - 1, 0) :]:
+        start, end = max(span.start - at, 0), min(span.end - at, len(out))
+        if span.start - at >= len(out):
+            break
+        if start < end:
+            out[start:end] = bytes(end - start)
+    return out
+
+
+def _follows(data: Buffer, told: list[Span], spans: list[Span]) -> bool:
+    """Whether the file comes back by :func:`_fill` if such numbers are missing."""
+    filled = _blank(0, data, told)
+    try:
+        _fill(filled, spans)
+    except (ImageError, ValueError, struct.error):
+        return False
+    return bytes(filled) == data
+
+
+def _fill(data: bytearray, spans: list[Span]) -> None:
+    """Put the places of spans, in the order of pages, where these tags are zeros.
+
+    Raises ValueError, ImageError and struct.error if they do not fit."""
+    at = 0
+    for _, fields in _pages(memoryview(data)):
+        pointing = _pointing(fields)
+        if len(pointing) < 2 or any(any(data[field.span.start : field.span.end]) for field in pointing):
+            continue
+        count = len(struct.unpack_from(pointing[0].form, data, pointing[0].span.start))
+        for field, numbers in zip(pointing, zip(*spans[at : at + count], strict=True), strict=True):
+            struct.pack_into(field.form, data, field.span.start, *numbers)
+        at += count
+    if at != len(spans):
+        raise ValueError("strips or tiles that no tags point at")
+
+
 # Tags -----------------------------------------------------------------------------------------------------------------
 
 
@@ -102,8 +195,8 @@ class _Numbering(NamedTuple):
     inside: int
 
 
-def _pages(data: Buffer) -> Iterator[Tags]:
-    """The integer tags of each page, and of the pages below it."""
+def _pages(data: Buffer) -> Iterator[tuple[Tags, Fields]]:
+    """The integer tags of each page, and of the pages below it, and where they are."""
     order = "<" if bytes(data[:2]) == b"II" else ">"
     try:
         if struct.unpack_from(order + "H", data, 2)[0] == 43:
@@ -123,16 +216,16 @@ def _pages(data: Buffer) -> Iterator[Tags]:
             if len(seen) == MAX_PAGES:
                 raise ImageError(f"a TIFF of more than {MAX_PAGES:,} pages")
             seen.add(at)
-            tags, following = _tags(data, at, form)
+            tags, fields, following = _tags(data, at, form)
             waiting += [following] if following else []
             waiting += reversed([below for below in tags.get(_SUB_PAGES, ()) if below])
-            yield tags
+            yield tags, fields
     except struct.error:
         raise ImageError("the file ends within the TIFF tags") from None
 
 
-def _tags(data: Buffer, start: int, form: _Numbering) -> tuple[Tags, int]:
-    """The integer tags of a page, and where the next page is."""
+def _tags(data: Buffer, start: int, form: _Numbering) -> tuple[Tags, Fields, int]:
+    """The integer tags of a page, where they are, and where the next page is."""
     order = form.order
     (count,) = struct.unpack_from(order + form.number, data, start)
     first = start + form.head
@@ -140,6 +233,7 @@ def _tags(data: Buffer, start: int, form: _Numbering) -> tuple[Tags, int]:
         raise ImageError("the file ends within the TIFF tags")
     (following,) = struct.unpack_from(order + form.offset, data, first + form.entry * count)
     tags: Tags = {}
+    fields: Fields = {}
     for at in range(first, first + form.entry * count, form.entry):
         tag, kind, number = struct.unpack_from(f"{order}HH{form.offset}", data, at)
         if kind not in _SIZES and tag != _TABLES:
@@ -151,8 +245,9 @@ def _tags(data: Buffer, start: int, form: _Numbering) -> tuple[Tags, int]:
         if where + number * size > len(data):
             raise ImageError("the file ends within a TIFF tag")
         if number <= MAX_SPANS:
-            tags[tag] = struct.unpack_from(f"{order}{number}{letter}", data, where)
-    return tags, following
+            fields[tag] = _Field(Span(where, number * size), f"{order}{number}{letter}")
+            tags[tag] = struct.unpack_from(fields[tag].form, data, where)
+    return tags, fields, following
 
 
 # Pages ----------------------------------------------------------------------------------------------------------------
