@@ -18,16 +18,21 @@ from bitsback.errors import ImageError
 from bitsback.files.packed import Sections, section, varint, varints
 from bitsback.files.picture import Buffer
 
+_Decoded = tuple[Buffer, Any, bytes, int]
+
 
 class Codec(NamedTuple):
     """``decode(data, limit)`` gives plain bytes, what says how they were coded (for JSON, mostly the same for all
     spans), choices that it does not say, and the size of what was decoded; ``encode(plain, how, choices, size)`` gives
     that again, ``size`` being the largest that it may be. ``alike(data, limit, how)`` is what ``decode`` gives if it is
-    coded so without any choices, or None: quicker, and of short pieces, several ``how`` may be right."""
+    coded so without any choices, or None: quicker, and of short pieces, several ``how`` may be right. ``near(data,
+    limit, how, found)`` is what ``decode`` has ``found``, or the same by this ``how``, if that takes few more choices.
+    """
 
-    decode: Callable[[memoryview, int], tuple[Buffer, Any, bytes, int]]
+    decode: Callable[[memoryview, int], _Decoded]
     encode: Callable[[Buffer, Any, bytes, int], bytes]
-    alike: Callable[[memoryview, int, Any], tuple[bytes, Any, bytes, int] | None] = lambda data, limit, how: None
+    alike: Callable[[memoryview, int, Any], _Decoded | None] = lambda data, limit, how: None
+    near: Callable[[memoryview, int, Any, _Decoded], _Decoded] = lambda data, limit, how, found: found
 
 
 def _raw_inflate(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
@@ -71,6 +76,21 @@ def _alike(data: memoryview, limit: int, how: Any) -> tuple[bytes, Any, bytes, i
     except (zlib.error, ValueError, IndexError):
         return None
     return plain, how, b"", size
+
+
+_FEW = 5
+"""Bytes that it may cost if rules are the same as before: others take that in the recipe."""
+
+
+def _near(data: memoryview, limit: int, how: Any, found: _Decoded) -> _Decoded:
+    """A stream as RFC 1950 has it that no rules explain, with corrections to those of another."""
+    from bitsback.files.deflate import corrections_by
+
+    plain, own, corrections, size = found
+    if own == how or own[:3] != how[:3] or not corrections:
+        return found
+    other = corrections_by(data[2:], limit, how[3:], len(corrections) + _FEW)
+    return found if other is None else (plain, how, other, size)
 
 
 def _lzw_of(dialect: str) -> Codec:
@@ -228,7 +248,7 @@ def _paired(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
 
 CODECS = {
     "deflate": Codec(_raw_inflate, _raw_deflate),
-    "zlib": Codec(_inflate, _deflate, _alike),
+    "zlib": Codec(_inflate, _deflate, _alike, _near),
     "lzw": _lzw_of("TIFF"),
     "oldlzw": _lzw_of("OLD"),
     "gif": Codec(_ungif, _gif),

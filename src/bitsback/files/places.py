@@ -421,7 +421,8 @@ def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe
         data = view[span.start : span.end]
         known = codec.alike(data, due, hows[-1][1]) if hows else None
         try:
-            plain, how, chosen, used = known or codec.decode(data, due)
+            found = known or codec.decode(data, due)
+            plain, how, chosen, used = codec.near(data, due, hows[-1][1], found) if hows else found
             if len(plain) != due:
                 raise ImageError(f"a piece of {len(plain)} bytes where {due} are due")
         except ImageError as error:

@@ -209,6 +209,7 @@ def _pages(data: Buffer) -> Iterator[tuple[Tags, Fields]]:
             first = struct.unpack_from(order + "I", data, 4)[0]
         waiting: list[int] = [first]
         seen: set[int] = set()
+        left = 4 * len(data)
         while waiting:
             at = waiting.pop()
             if at in seen:  # pages in a circle
@@ -217,6 +218,9 @@ def _pages(data: Buffer) -> Iterator[tuple[Tags, Fields]]:
                 raise ImageError(f"a TIFF of more than {MAX_PAGES:,} pages")
             seen.add(at)
             tags, fields, following = _tags(data, at, form)
+            left -= sum(map(len, tags.values()))
+            if left < 0:
+                raise ImageError("TIFF pages that share many numbers")
             waiting += [following] if following else []
             waiting += reversed([below for below in tags.get(_SUB_PAGES, ()) if below])
             yield tags, fields
