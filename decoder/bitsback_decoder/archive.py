@@ -665,8 +665,11 @@ def raster(images, layout):
         images = images ^ images.dtype.type(1 << bits - 1)
     if layout.get("differences"):
         images = np.concatenate([images[:, :, :1], images[:, :, 1:] - images[:, :, :-1]], axis=2)
+        images = images & images.dtype.type((1 << bits) - 1)
     if layout.get("swap"):
         images = images[..., [2, 1, 0, *range(3, images.shape[3])]]
+    if layout.get("passes"):
+        images = np.concatenate([images[:, first::step] for first, step in ((0, 8), (4, 8), (2, 4), (1, 2))], axis=1)
     if layout.get("flip"):
         images = images[:, ::-1]
     images = images.transpose(["nhwc".index(axis) for axis in layout.get("axes", "nhwc")])
@@ -675,7 +678,7 @@ def raster(images, layout):
     elif bits == 8:
         data = images.astype("u1")
     else:
-        rows = images.reshape(*images.shape[:2], -1).astype("u1")
+        rows = images.reshape(*images.shape[:2], -1).astype("u2")
         spread = (rows[..., None] >> np.arange(bits - 1, -1, -1)) & 1
         data = np.packbits(spread.reshape(*rows.shape[:2], -1).astype("u1"), axis=-1)
     if layout.get("reverse"):
@@ -752,7 +755,8 @@ def file_of(recipe, blob, arrays):
     if "arrays" in recipe:
         from bitsback_decoder import places
 
-        return places.file_of(recipe["arrays"], blob, arrays, recipe.get("headers", 0), recipe.get("padded", 1))
+        more = (recipe.get(key, default) for key, default in (("headers", 0), ("padded", 1), ("filled", 0)))
+        return places.file_of(recipe["arrays"], blob, arrays, *more)
     if recipe["format"] == "words":
         return words(recipe, blob, arrays)
     if "images" in recipe:
