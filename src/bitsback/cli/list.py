@@ -110,11 +110,14 @@ def _size(member: "Member") -> str:
     return f"{member.size:,}" if known else "-"
 
 
+_ARROWS = {Type.SYMLINK: "->", Type.HARDLINK: "=>"}
+
+
 def _name(member: "Member") -> str:
     """With what tells the types apart: ``folder/``, ``link -> target``, ``another name => file``."""
     if member.type == Type.FOLDER:
         return f"{member.name}/"
-    arrow = {Type.SYMLINK: "->", Type.HARDLINK: "=>"}.get(member.type)
+    arrow = _ARROWS.get(member.type)
     return f"{member.name} {arrow} {member.target}" if arrow else member.name
 
 
@@ -219,8 +222,8 @@ def _tell_corrections(archive: "Archive") -> None:
     from bitsback.files import claimed
 
     files = [member for member in archive.members if member.type == Type.FILE]
-    corrected = sum(map(_is_corrected, files))
-    whole = sum(member.recipe is None and claimed(posixpath.splitext(member.name)[1]) is not None for member in files)
+    corrected = sum(_is_corrected(member) for member in files if member.recipe)
+    whole = sum(claimed(posixpath.splitext(member.name)[1]) is not None for member in files if member.recipe is None)
     words = [f"{count_words(corrected, 'file')} with corrections, so as to come back byte for byte"] * (corrected > 0)
     words += [f"{count_words(whole, 'image file')} kept whole"] * (whole > 0)
     if words:

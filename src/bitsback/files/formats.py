@@ -206,7 +206,7 @@ def recognise(data: Buffer) -> str | None:
         return "tar"
     match = _BY_MAGIC.match(head)
     found = match.lastgroup if match else None
-    if (found is None or (found == "ico" and not head[4])) and is_tga_header(head):
+    if (found is None or (found == "ico" and not any(head[4:5]))) and is_tga_header(head):
         return "tga"
     if found == "npz" and not head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy"):
         return "zip"
