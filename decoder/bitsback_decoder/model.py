@@ -19,6 +19,8 @@ from bitsback_decoder.phases import PlainPhases
 from bitsback_decoder.stack import PlainStack, bernoulli, centres, mixture, posterior, uniform
 from bitsback_decoder.tables import unpacked
 
+NETWORKS = "encoder", "decoder"
+
 
 def patches(x, layer):
     """What each output position of a convolution sees, (rows, columns, inputs), zeros outside of the input."""
@@ -143,9 +145,28 @@ class SlowModel:
 
     def posterior(self, x):
         """The distributions of an image's latents, given its samples."""
-        out = self.network("encoder", [128 * v for v in x] if self.image["levels"] == 2 else x)
-        pairs = zip(out[: self.latents], out[self.latents :], strict=True)
-        return [posterior(self.bits, delta, min((u + 2) >> 2, 63)) for delta, u in pairs]
+        return self.gaussians(
+            "encoder", self.config, [128 * v for v in x] if self.image["levels"] == 2 else x, self.bits
+        )
+
+    def gaussians(self, key, spec, x, bits):
+        """The distributions of an image's latents that one of a level's two networks gives."""
+        network = spec[key.rstrip("2345")]
+        means, widths = split(self.run(key, network, network["input"], x), 2)
+        return [posterior(bits, delta, min((u + 2) >> 2, 63)) for delta, u in zip(means, widths, strict=True)]
+
+    def pop_latents(self, stack, m, bits, primed):
+        """Of the level next to the pixels, for m images."""
+        above = self.config.get("above", [])
+        z = split(stack.pop([uniform(bits)] * (m * (above[-1]["latents"] if above else self.latents))), m)
+        for number, level in reversed(list(enumerate(above, 2))):
+            given, code = z, centres(bits)
+            below = [self.gaussians(f"decoder{number}", level, [code[k] for k in part], bits) for part in given]
+            z = split(stack.pop([one for part in below for one in part]), m)
+            if not primed:
+                told = [self.gaussians(f"encoder{number}", level, [code[k] for k in part], bits) for part in z]
+                stack.push([one for part in told for one in part], [k for part in given for k in part])
+        return z
 
     def decode(self, payload, n):
         """The images, a list of samples each, and the stack that is left."""
@@ -165,10 +186,10 @@ class SlowModel:
         stack = PlainStack.read(payload[2 + 2 * runs :], lanes)
         images = []
         for m, bits, primed in reversed(steps):
-            z = stack.pop([uniform(bits)] * (m * self.latents))
-            group = self.pop_images(stack, split(z, m), bits)
+            z = self.pop_latents(stack, m, bits, primed)
+            group = self.pop_images(stack, z, bits)
             if not primed:
-                stack.push([latent for x in group for latent in self.posterior(x)], z)
+                stack.push([latent for x in group for latent in self.posterior(x)], [k for part in z for k in part])
             if not ordered:
                 images += group
                 continue
@@ -186,10 +207,10 @@ class SlowModel:
     def group(self):
         """The largest group of a chain."""
         values = []
-        for key in ("encoder", "decoder"):
-            shape = self.config[key]["input"]
+        for network in (level[key] for level in [self.config, *self.config.get("above", [])] for key in NETWORKS):
+            shape = network["input"]
             values.append(prod(shape))
-            for layer in self.config[key]["layers"]:
+            for layer in network["layers"]:
                 shape = after(layer, shape)
                 values.append(prod(shape))
         height, width = self.size()

@@ -124,7 +124,7 @@ def _greedy(model: Links, images: Images, rest: _Rest, stack: Stack, primer_bits
             size = min(left, model.group) if attempt == largest else 1 << attempt
             if size > left:
                 continue
-            before = stack.copy() if rest.sorted else stack
+            before = stack.copy()
             try:
                 _push(model, images, rest, stack, size, primer_bits)
             except EmptyStackError:

@@ -20,7 +20,8 @@ def decoding(config: VAEConfig, count: int, payload: int) -> int:
     maps = math.prod(config.decoder.output)
     networks = sum(nets_cost.working(spec, min(group, nets_cost.batch(spec))) for spec in config.networks.values())
     # The decoder's output, in parts and whole, perhaps reordered; pixels as inputs and in their codec; latents
-    step = 3 * group * maps + 32 * group * pixels + 64 * group * config.latents
+    latents = sum(level.latents for level in config.levels)
+    step = 3 * group * maps + 32 * group * pixels + 64 * group * latents
     if config.context is not None:
         step += context_cost.working(config.context, (group, image.height, image.width, 1))
     # Sorted images are on a shelf before they come out
