@@ -58,6 +58,7 @@ class SlowModel:
         self.image = self.config["image"]
         self.layers = {}
         self.latents, self.bits = self.config.get("latents", 0), self.config.get("latent_bits", 0)  # of kind vae
+        self.colour = self.config.get("colour", [0])
         self.context = None
         if self.config["kind"] != "phases" and self.config.get("context"):
             self.context = PlainContext(
@@ -133,14 +134,16 @@ class SlowModel:
             return self.pop_in_context(stack, len(z), self.image["height"], self.image["width"], outputs)
         pixels = [codes for channels in outputs for codes in zip(*channels, strict=True)]
         likelihood = bernoulli if self.image["levels"] == 2 else mixture_of_codes
-        return split(stack.pop([likelihood(*codes) for codes in pixels]), len(z))
+        channels = self.image["channels"]
+        samples = stack.pop([likelihood(*codes) for pixel in pixels for codes in split(pixel, channels)])
+        order = [self.colour.index(c) for c in range(channels)]
+        return split([samples[i + c] for i in range(0, len(samples), channels) for c in order], len(z))
 
     def pop_in_context(self, stack, n, height, width, maps=None):
         """n images, flat, with their channels in the images' order."""
         numbers = count()
         samples = self.context.code(n, height, width, maps, lambda c, p, d: stack.pop_one(next(numbers), d))
-        colour = self.config.get("colour", [0])
-        order = [colour.index(c) for c in range(len(colour))]
+        order = [self.colour.index(c) for c in range(len(self.colour))]
         return [[samples[c, i, y, x] for y in range(height) for x in range(width) for c in order] for i in range(n)]
 
     def posterior(self, x):
@@ -170,8 +173,8 @@ class SlowModel:
 
     def decode(self, payload, n):
         """The images, a list of samples each, and the stack that is left."""
-        ordered, primer_bits, runs = payload[0] >= 128, payload[0] % 128, payload[1]
-        largest, lanes = self.group(), 8 if n * prod(self.size()) >= 2**20 else 1
+        ordered, primer_bits, runs = payload[0] >= 128, payload[0] % 128, payload[1] % 255
+        largest, lanes = self.group(), 8 if n * prod(self.size()) * self.image["channels"] >= 2**20 else 1
         steps = []  # (images, bits of a latent, primed?), in the order of pushing
         for kind, repeats in struct.iter_unpack("BB", payload[2 : 2 + 2 * runs]):
             steps += [(1, primer_bits, True) if kind == 255 else (2**kind, self.bits, False)] * repeats
@@ -179,7 +182,8 @@ class SlowModel:
         if not runs:
             steps, left, m = [(1, primer_bits, True)], n - 1, 1
             while m < largest and m <= left:
-                steps, left, m = [*steps, (m, self.bits, False)], left - m, 2 * m
+                times = min(1 + (payload[1] == 255), left // m)
+                steps, left, m = steps + [(m, self.bits, False)] * times, left - times * m, 2 * m
         steps += [(largest, self.bits, False)] * (left // largest)
         steps += [(left % largest, self.bits, False)] * (left % largest > 0)
 
@@ -222,8 +226,7 @@ class SlowModel:
     def pop_in_phases(self, stack, n, height, width):
         """As :meth:`pop_in_context`, of kind phases."""
         samples = PlainPhases(self.config, self.tensor, self.run, after).pop(stack, n, height, width)
-        colour = self.config.get("colour", [0])
-        order = [colour.index(c) for c in range(len(colour))]
+        order = [self.colour.index(c) for c in range(len(self.colour))]
         return [[samples[i, y, x, c] for y in range(height) for x in range(width) for c in order] for i in range(n)]
 
     def decode_phases(self, payload, n, height, width, edge=256, together=2**16, many=2**16):

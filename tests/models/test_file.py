@@ -96,6 +96,7 @@ FIT = {
             {"likelihood": MixtureSpec(3)},
             {"likelihood": MixtureSpec(0)},
             {"self_test": SelfTest()},
+            {"colour": (0, 1)},
             {"name": ""},
             {"name": "x" * 101},
             {"name": "a\nb"},

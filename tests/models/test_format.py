@@ -64,19 +64,21 @@ def test_so_can_those_of_models_with_latents(data, latents):
 
 
 @pytest.mark.parametrize(
-    ("levels", "bits", "n", "group", "above"),
+    ("levels", "bits", "n", "group", "above", "channels"),
     [
-        (2, 8, 40, 64, ()),
-        (256, 8, 20, 64, (3, 9)),
-        (2, 8, 15, 4, (1, 2, 3, 4)),
-        (256, 12, 5, 64, ()),
-        (2, 1, 1, 64, ()),
+        (2, 8, 40, 64, (), 1),
+        (256, 8, 20, 64, (3, 9), 1),
+        (2, 8, 15, 4, (1, 2, 3, 4), 3),
+        (256, 12, 5, 64, (), 4),
+        (2, 1, 1, 64, (), 1),
     ],
 )
-def test_a_decoder_written_from_the_text_restores_images_and_stack(monkeypatch, levels, bits, n, group, above):
+def test_a_decoder_written_from_the_text_restores_images_and_stack(
+    monkeypatch, levels, bits, n, group, above, channels
+):
     """Groups of at most 4 leave images to the schedule's end."""
     monkeypatch.setattr("bitsback.kinds.vae.config.MAX_GROUP", group)
-    data = tiny_model_file(levels, bits=bits, above=above)
+    data = tiny_model_file(levels, bits=bits, above=above, channels=channels)
     model = SlowModel(data)
     assert model.group() == 64
     monkeypatch.setattr(model, "group", lambda: group)
@@ -101,10 +103,9 @@ def test_the_largest_group_is_that_of_the_text():
         assert SlowModel(data).group() == Model.from_bytes(data).config.group
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("levels", [2, 256])
-def test_so_does_one_of_models_with_latents_and_a_context_network(levels, shuffle):
-    data = vae_file(levels, shuffle)
+@pytest.mark.parametrize(("levels", "shuffle", "channels"), [(2, True, 1), (256, False, 1), (256, True, 3)])
+def test_so_does_one_of_models_with_latents_and_a_context_network(levels, shuffle, channels):
+    data = vae_file(levels, shuffle, channels)
     images = drawn_images(Model.from_bytes(data), 9)
     payload = Model.from_bytes(data).encode(images)
     model = SlowModel(data)

@@ -122,8 +122,9 @@ def test_what_may_be_on_a_chain() -> None:
     images = [np.zeros((12, 16, 3), np.uint8)] * 3
     grey = [image[..., :1] for image in images]
     assert [one.likelihood for one in on_a_chain(1, 256, grey, "medium")] == [MixtureSpec(4)] * 4
-    for channels, some in ((3, images), (1, [image[1:] for image in grey]), (1, [*grey, grey[0][:8]])):
-        assert not on_a_chain(channels, 256, some, "medium")
+    assert [one.channels for one in on_a_chain(3, 256, images, "medium")] == [3] * 4
+    for some in ([image[1:] for image in images], [*images, images[0][:8]]):
+        assert not on_a_chain(3, 256, some, "medium")
 
 
 @pytest.mark.parametrize(("levels", "above"), [(2, ()), (256, ()), (2, (5, 4))])

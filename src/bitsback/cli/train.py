@@ -34,7 +34,7 @@ WITHOUT_TORCH = ("jpeg",)
 @click.option("--kind", type=click.Choice(["auto", "context", "phases", "vae", "ladder", "jpeg"]), default="auto",
               show_default=True,
               help="Of the model. auto: jpeg where most inputs are JPEG files, else whichever is smaller; phases: "
-                   "several times as fast to decode; vae: latents on a chain, for grey images of one small size; "
+                   "several times as fast to decode; vae: latents on a chain, for images of one small size; "
                    "ladder: three levels of them; jpeg: for JPEG files, of their coefficients.")  # fmt: skip
 @click.option("--size", type=click.Choice(["auto", "small", "medium", "large"]), default="auto", show_default=True,
               help="Of the network. Larger is slower and compresses better. auto: medium, or --init's.")  # fmt: skip

@@ -161,7 +161,8 @@ class VAEEntrant:
         architecture, regime = self.architecture, given.regime
         torch.manual_seed(regime.seed)
         shown = given.held_out[: max(8, int(MEASURED_SAMPLES // given.samples))]
-        train, held_out = (_stacked(images) for images in (given.load(_fitting(given)), shown))
+        looked = given.load(_fitting(given)), shown
+        train, held_out = (_stacked(ordered(images, architecture.colour)) for images in looked)
         likelihood, context = architecture.likelihood, architecture.context
         module = TrainableVAE(*architecture.networks, likelihood, context, architecture.networks_above)
         free = FREE[likelihood.levels] if context else 0.0, *[FREE_ABOVE] * len(architecture.above)
@@ -195,7 +196,7 @@ def _fitting(given: Given) -> NDArray[np.int64]:
 
 
 def _stacked(images: Sequence[Image]) -> torch.Tensor:
-    """Images (height, width, 1) as uint8 (n, 1, height, width)."""
+    """Images (height, width, channels) as uint8 (n, channels, height, width)."""
     return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
 
 

@@ -22,7 +22,8 @@ def export(model: TrainableVAE, config: VAEConfig) -> Model:
     tensors = {name: t for key, network in networks.items() for name, t in network.tensors(key).items()}
     if model.context is not None and config.context is not None:
         weights = model.context.export()
-        tensors |= ContextNetwork(config.context, 1, config.likelihood.parameters, companding(), weights).tensors()
+        channels, parameters = config.image.channels, config.likelihood.parameters
+        tensors |= ContextNetwork(config.context, channels, parameters, companding(), weights).tensors()
     return Model.made(config, tensors)
 
 

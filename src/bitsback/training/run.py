@@ -317,9 +317,7 @@ class _Fit:
             asked = [one for one in looked if one.context or kind != "auto"]
             found += [VAEEntrant(one) for one in asked if kind in ("auto", "ladder" if one.above else "vae")]
         if not found:
-            raise ImageError(
-                f"models of kind {kind} are for grey images of one size, up to 64 pixels and multiples of 4"
-            )
+            raise ImageError(f"models of kind {kind} are for images of one size, up to 64 pixels and multiples of 4")
         return found
 
     def _nearest(self, held_out: Sequence[Image]) -> Architecture | None:

@@ -30,8 +30,8 @@ from bitsback.training.sampling import surveyor
 class TrainableVAE(nn.Module):
     """Encoder: image -> (delta, rho) of each latent, relative to a standard normal prior; decoder: z -> parameters.
 
-    With ``context``, for images of one channel, the decoder gives that network's feature map instead, and that network
-    the parameters. ``above``: encoders and decoders of further levels, from the second one on.
+    With ``context`` the decoder gives that network's feature map instead, and that network the parameters. Channels are
+    in coding order. ``above``: encoders and decoders of further levels, from the second one on.
     """
 
     def __init__(
@@ -50,8 +50,9 @@ class TrainableVAE(nn.Module):
         self.above = nn.ModuleList(QuantNetwork(spec, centred=True) for pair in above for spec in pair)
         self.context: TrainableContext | None = None
         if context is not None:
-            self.context = TrainableContext(context, 1, likelihood)
-            self.survey = surveyor(context, 1, likelihood)
+            channels = encoder.input[0]
+            self.context = TrainableContext(context, channels, likelihood)
+            self.survey = surveyor(context, channels, likelihood)
         self._start()
 
     @torch.no_grad()
@@ -74,7 +75,8 @@ class TrainableVAE(nn.Module):
             return
         last.weight.mul_(0.3)
         # A final shuffle makes several channels of the layer one channel of the output, hence the rows
-        last.bias.view(self.likelihood.parameters, -1)[:] = self.objective.start_bytes()[:, None] / UNIT
+        start = self.objective.start_bytes()[:, None] / UNIT
+        last.bias.view(self.encoder.spec.input[0], self.likelihood.parameters, -1)[:] = start
 
     @torch.no_grad()
     def start_from(self, config: VAEConfig, tensors: Tensors, kept: Sequence[int] = ()) -> None:
@@ -158,20 +160,22 @@ class TrainableVAE(nn.Module):
         return straight_through((z * UNIT).round() / UNIT, z) if self.quantised else z
 
     def pixel_nats(self, out: Tensor, x: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """-log p(x | z) of a whole batch, (), given the decoder's output (batch, ...), for uint8 (batch, 1, H, W).
+        """-log p(x | z) of a whole batch, (), given the decoder's output (batch, ...), for uint8 (batch, C, H, W).
 
         In training mode, a context network learns from a sample of the pixels, which is fair.
         """
+        channels = x.shape[1]
         if self.context is None:
-            parameters = out.flatten(2).transpose(1, 2).flatten(0, 1)
+            parameters = out.unflatten(1, (channels, -1)).flatten(3).transpose(2, 3).flatten(0, 2)
             return self.objective.nats(self.objective.of_bytes(parameters * UNIT), x.flatten().float()).sum()
         gather = self.survey(x.permute(0, 2, 3, 1).contiguous().cpu().numpy())
         gather.device = str(x.device)
-        picks, weights = np.arange(x.numel()), None
+        picks, weights = np.arange(x.numel() // channels), None
         if self.training:
             seed = int(torch.randint(1 << 31, (), generator=noise, device=x.device))
             picks, weights = gather.thinned(np.random.default_rng(seed))
-        return self.context.total(0, gather, picks, weights, out.permute(0, 2, 3, 1).flatten(0, 2))
+        maps = out.permute(0, 2, 3, 1).flatten(0, 2)
+        return torch.stack([self.context.total(c, gather, picks, weights, maps) for c in range(channels)]).sum()
 
 
 class Gaussian(NamedTuple):

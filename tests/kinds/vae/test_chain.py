@@ -100,15 +100,15 @@ class Poor:
         return TwoPart(Uniform(bits, (1, 3)), lambda z: Uniform(8, (1, 1, 1, 1)), lambda x: nothing)
 
 
-def test_a_usual_schedule_is_what_it_says() -> None:
+@pytest.mark.parametrize(("above", "sign"), [((), 0), ((9, 9), 255)])
+def test_a_usual_schedule_is_what_it_says(above: tuple[int, ...], sign: int) -> None:
     """A chain without runs is the one with those that it stands for."""
-    model = tiny_model(256)
+    model = tiny_model(256, above)
     images = drawn_images(model, 200)
-    payload = model.encode(images)
-    assert payload[1] == 0
     for count in (1, 2, 3, 70, 200):
         payload = model.encode(images[:count])
-        runs = chain._usual(count, model.config.group.bit_length() - 1)
+        assert payload[1] == sign or count < 4
+        runs = chain._usual(count, model.config.group.bit_length() - 1, chain.UNSAID[payload[1]])
         said = bytes([payload[0], len(runs) // 2]) + runs + payload[2:]
         np.testing.assert_array_equal(model.decode(said, count), model.decode(payload, count))
 

@@ -49,11 +49,11 @@ class LevelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 class VAEConfig(ModelConfig, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, tag="vae"):
-    """Latents, an encoder and a decoder network, for images of one size and one channel.
+    """Latents, an encoder and a decoder network, for images of one size.
 
-    The decoder gives the parameters of the likelihood; or, if there is a context network, a feature map that the
-    context network reads. Where there are levels ``above``, the first one next, each says of the latents below what the
-    decoder says of the pixels.
+    The encoder reads the channels in coding order. The decoder gives the parameters of the likelihood, those of the
+    first channel first; or, if there is a context network, a feature map that the context network reads. Where there
+    are levels ``above``, the first one next, each says of the latents below what the decoder says of the pixels.
     """
 
     TAG: ClassVar[int] = 3
@@ -67,6 +67,7 @@ class VAEConfig(ModelConfig, frozen=True, forbid_unknown_fields=True, omit_defau
     self_test: SelfTest = SelfTest()
     context: ContextSpec | None = None
     above: tuple[LevelSpec, ...] = ()
+    colour: tuple[int, ...] = (0,)
 
     @property
     def levels(self) -> tuple[LevelSpec, ...]:
@@ -98,18 +99,20 @@ class VAEConfig(ModelConfig, frozen=True, forbid_unknown_fields=True, omit_defau
     def check(self) -> None:
         super().check()
         image = self.image
-        if not (image.height and image.width and image.channels == 1):
+        if not (image.height and image.width):
             raise ModelError("the model's image shape is not supported")
+        if sorted(self.colour) != list(range(image.channels)):
+            raise ModelError("the model's order of channels is not valid")
         most = max(level.latents for level in self.levels)
         least = min(level.latents for level in self.levels)
         if not (1 <= least <= most <= 4096 and 1 <= self.latent_bits <= 12 and len(self.levels) <= MAX_LEVELS):
             raise ModelError("the model's latents are beyond the limits")
         self.likelihood.check(image.levels)
         if self.context is not None:
-            check_fit(self.context, self.likelihood, 1, image.levels)
+            check_fit(self.context, self.likelihood, image.channels, image.levels)
         if self.encoder.input != image.shape[2:] + image.shape[:2] or self.encoder.output != (2 * self.latents,):
             raise ModelError("the encoder does not fit the model's images or latents")
-        maps = self.likelihood.parameters if self.context is None else self.context.map
+        maps = image.channels * self.likelihood.parameters if self.context is None else self.context.map
         if self.decoder.input != (self.latents,) or self.decoder.output != (maps, image.height, image.width):
             raise ModelError("the decoder does not fit the model's latents, likelihood or feature map")
         for below, level in pairwise(self.levels):
@@ -135,7 +138,7 @@ class VAEConfig(ModelConfig, frozen=True, forbid_unknown_fields=True, omit_defau
         """The context network with its weights, if the model has one."""
         if self.context is None:
             return None
-        return ContextNetwork.from_tensors(self.context, 1, self.likelihood.parameters, tensors)
+        return ContextNetwork.from_tensors(self.context, self.image.channels, self.likelihood.parameters, tensors)
 
     def build(self, tensors: Tensors, engines: Sequence[str], threads: int, batch: int) -> VAE:
         from bitsback.kinds.vae.distributions import VAE  # it loads the compiler, which reading a model does without

@@ -35,6 +35,7 @@ from bitsback.codecs import (
 from bitsback.kinds.base import Bits, Shape, Tensors, WithLatents
 from bitsback.kinds.context.codec import PRECISION, ContextCodec
 from bitsback.kinds.noise import noise
+from bitsback.kinds.order import InOrder
 from bitsback.kinds.vae import chain
 from bitsback.kinds.vae.chain import Images
 from bitsback.nets import cost
@@ -171,18 +172,22 @@ class VAE(WithLatents):
             codec = TwoPart(codec, partial(level.likelihood, bits=bits), partial(level.best, bits=bits))
         return codec
 
-    def likelihood(self, z: Latents, bits: int | None = None) -> Family | ContextCodec:
+    def likelihood(self, z: Latents, bits: int | None = None) -> Family | ContextCodec | InOrder:
         """p(x | z), for z (n, latents) in buckets of ``bits`` bits: of each sample by itself, or, where the model has a
         context network, of each given those before it."""
-        image = self.config.image
-        shape = (len(z), image.height, image.width, image.channels)
+        image, n, area = self.config.image, len(z), len(self._order)
+        shape = (n, *image.shape)
         out = self._decoder(bucket_codes(self.latent_bits if bits is None else bits)[z])
+        codec: Family | ContextCodec
         if self._context is not None:
-            maps = out.reshape(len(z), self._context.spec.map, -1)
-            return ContextCodec(self._context, shape, image.levels, maps, self._order)
-        return self.config.likelihood.codec(
-            out.reshape(len(z), self.config.likelihood.parameters, -1), shape, self._order
-        )
+            maps = out.reshape(n, self._context.spec.map, area)
+            codec = ContextCodec(self._context, shape, image.levels, maps, self._order)
+        else:
+            # The channels of a pixel are next to each other in images, and planes of parameters here
+            planes = out.reshape(n, image.channels, -1, area).swapaxes(1, 2).reshape(n, -1, image.channels * area)
+            order = (self._order[:, None] + area * np.arange(image.channels)).reshape(-1)
+            codec = self.config.likelihood.codec(planes, shape, order)
+        return codec if list(self.config.colour) == sorted(self.config.colour) else InOrder(codec, self.config.colour)
 
     def posterior(self, x: Images) -> PosteriorBuckets:
         """q(z | x)."""
@@ -202,7 +207,7 @@ class VAE(WithLatents):
 
     def _posterior(self, x: Images) -> NDArray[np.uint8]:
         """What the encoder gives, (n, 2 latents)."""
-        inputs = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+        inputs = np.ascontiguousarray(x[..., list(self.config.colour)].transpose(0, 3, 1, 2))
         if self.config.image.levels == 2:
             inputs = inputs * np.uint8(128)
         return self._encoder(inputs)
