@@ -148,9 +148,9 @@ class SlowModel:
 
     def posterior(self, x):
         """The distributions of an image's latents, given its samples."""
-        return self.gaussians(
-            "encoder", self.config, [128 * v for v in x] if self.image["levels"] == 2 else x, self.bits
-        )
+        factor = 128 if self.image["levels"] == 2 else 1
+        planes = [factor * v for c in self.colour for v in x[c :: self.image["channels"]]]
+        return self.gaussians("encoder", self.config, planes, self.bits)
 
     def gaussians(self, key, spec, x, bits):
         """The distributions of an image's latents that one of a level's two networks gives."""
