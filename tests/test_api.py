@@ -56,6 +56,11 @@ def test_arrays_of_objects_are_refused() -> None:
         bitsback.compress(np.array([{}]))
 
 
+def test_several_arrays_are_no_paths() -> None:
+    with pytest.raises(TypeError, match=r"several arrays: .* np\.stack"):
+        bitsback.compress([np.zeros((3, 4), np.uint8), np.zeros((5, 4), np.uint8)])  # type: ignore[call-overload]
+
+
 def test_bytes_do_not_depend_on_threads_or_time() -> None:
     images = ramps(60, 30, 30)
     assert len({bitsback.compress(images, threads=threads) for threads in (1, 2, 3, 0)}) == 1

@@ -419,7 +419,7 @@ def front_of(source):
 
 def step_of(source):
     (what,) = source.take(1)
-    assert what in (1, 2, 3, 4, 5)
+    assert what in (1, 2, 3, 4, 5, 6)
     if what in (2, 3):
         return what, None
     if what == 4:
@@ -430,6 +430,8 @@ def step_of(source):
         down, across = source.varints(2)
         assert 1 <= down <= 255 and 1 <= across <= 255
         return what, (down, across)
+    if what == 6:
+        return what, ()
     tables = [ascending(source.varints(source.varint())) for _ in range(source.varint())]
     assert all(tables)
     return what, tables
@@ -447,6 +449,9 @@ def followed(step, channels, sample_bytes):
         return 1, tables[1]
     if what == 5:
         return channels, sample_bytes
+    if what == 6:
+        assert channels >= 3 and sample_bytes == 1
+        return channels, 1
     assert len(tables) in (1, channels) and max(map(max, tables)) < 256**sample_bytes
     return channels, 1 if max(map(len, tables)) <= 256 else 2
 
@@ -461,6 +466,11 @@ def undone(step, image, sample_bytes):
         return image
     if what == 5:
         return np.asarray(image).repeat(tables[0], axis=0).repeat(tables[1], axis=1)
+    if what == 6:
+        y, u, v, *others = np.moveaxis(np.asarray(image).astype(np.int64), 2, 0)
+        u, v = u - 128, v - 128
+        added = 91881 * v, -22554 * u - 46802 * v, 116130 * u
+        return np.stack([*((y + (one + 32768 >> 16)).clip(0, 255) for one in added), *others], axis=2)
     out = np.empty(image.shape, np.int64)
     for channel in range(image.shape[2]):
         table = np.array(tables[channel if len(tables) > 1 else 0])

@@ -521,7 +521,10 @@ def _named(path: Path_) -> Iterator[None]:
 
 
 def _paths(data: Path_ | Iterable[Path_]) -> list[Path_]:
-    return [data] if isinstance(data, str | os.PathLike) else list(data)
+    paths = [data] if isinstance(data, str | os.PathLike) else list(data)
+    if any(hasattr(path, "__array_interface__") for path in paths):
+        raise TypeError("several arrays: stack those of one shape with np.stack, or give the paths of .npy files")
+    return paths
 
 
 def _check_inputs(path: Path, sources: Iterable[gather.Source]) -> None:

@@ -284,3 +284,27 @@ def test_a_model_of_one_size_gets_whole_images() -> None:
     images = photo(3)
     shown = sampled(images, 1 << 15, Costing("any", 1), Costing("one size", 1, images.shape[1:]))
     assert np.array_equal(shown, images[:1])
+
+
+@dataclass
+class Partial(Costing):
+    """Takes a twentieth less where the first sample is odd, if it is the odd one, or even, if it is not."""
+
+    odd: bool = False
+
+    def encode(self, images: Images, threads: int = 1) -> bytes:
+        better = bool(images.flat[0] & 1) == self.odd
+        payload = super().encode(images)
+        return payload[: len(payload) * 19 // 20] if better else payload
+
+
+def test_with_much_effort_each_block_is_by_the_one_who_is_better_there() -> None:
+    images = np.arange(8).repeat(60 * 80 * 3).astype(np.uint8).reshape(8, 60, 80, 3)  # a block each
+    for effort in EFFORTS:
+        choice = pick(images, Partial("even", 40), Partial("odd", 41, odd=True), effort=effort, blocks=8)
+        found = [choice.block(number, 8) for number in range(8)]
+        if effort == "max":
+            assert [one.coder.name for one, _ in found] == ["even", "odd"] * 4
+            assert all(known is not None for _, known in found)
+        else:
+            assert len({one.coder.name for one, _ in found}) == 1

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from bitsback.archive import front
 from bitsback.archive.fields import Cursor
-from bitsback.archive.front import Colours, Enlarged, Form, Less, Levels, Planes, apply, candidates, forms, undo
-from bitsback.errors import FormatError
+from bitsback.archive.front import Colours, Enlarged, Form, Less, Levels, Planes, YCbCr, apply, candidates, forms, undo
+from bitsback.errors import CodecError, FormatError
 from bitsback.kinds.base import Images, Lot
 from bitsback.kinds.lots import lots_of
 from bitsback.kinds.plain import CODER
@@ -121,8 +121,29 @@ def test_enlarged_images_have_multiples_of_a_size() -> None:
             front.read(Cursor(varint(1) + b"\5" + bad))
 
 
+@given(st.integers(3, 5), st.integers(0, 99))
+@settings(deadline=None, max_examples=10)
+def test_images_that_were_ycbcr_come_back(channels: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    there = [rng.integers(0, 256, (n, 6, 8, channels), np.uint8) for n in (2, 1)]
+    lots = [YCbCr().undo(images, Form(channels, 1)) for images in there]
+    form = Form(channels, 1)
+    assert candidates(lots, decoded=True)[1] == (YCbCr(),)
+    assert front.read(Cursor(front.encode((YCbCr(),)))) == (YCbCr(),)
+    for steps in ((YCbCr(),), (YCbCr(), Planes()), (Levels((tuple(range(256)),)), YCbCr())):
+        payload = front.encode_behind(steps, CODER, lots)
+        assert all(map(np.array_equal, front.decode_behind(steps, CODER, payload, lots_of(lots), form), lots))
+
+
+def test_images_that_were_not_ycbcr() -> None:
+    with pytest.raises(CodecError, match="not YCbCr"):
+        apply((YCbCr(),), [np.random.default_rng(0).integers(1, 255, (1, 9, 9, 3), np.uint8)])
+
+
 def test_steps_that_do_not_fit() -> None:
     for step, form in (
+        (YCbCr(), Form(2, 1)),
+        (YCbCr(), Form(3, 2)),
         (Levels(((1, 2), (1, 2))), Form(3, 1)),
         (Levels(((1, 256),)), Form(3, 1)),
         (Levels(()), Form(1, 1)),

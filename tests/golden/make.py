@@ -65,6 +65,8 @@ def write_inputs(folder: Path) -> None:
     scenes = np.stack([scene(rng, 60, 80) for _ in range(3)])
     np.save(folder / "scenes.npy", scenes)
     np.save(folder / "greys.npy", scenes[..., 1])
+    Image.fromarray(scenes[0]).save(folder / "before.jpg", quality=85)
+    Image.open(folder / "before.jpg").save(folder / "decoded.png")
     np.save(folder / "thumbnails.npy", np.stack([scene(rng, 32, 32) for _ in range(20)]))
     np.save(
         folder / "scan.npy", (scene(rng, 60, 80)[..., 0] * 250.0 + rng.integers(0, 200, (60, 80))).astype(np.uint16)

@@ -71,12 +71,14 @@ class _Rules(NamedTuple):
     """... and so do learners that would come within this one, if they went on as they did from round to round."""
     grows: bool = True
     """Whether larger blocks are tried."""
+    rivals: float = 1.0
+    """Who takes up to this factor of the best codes all blocks as well: of each the smallest payload is kept."""
 
 
 _RULES: dict[Effort, _Rules] = {
     "fast": _Rules((1 << 14, 1 << 16), 1.02, 1.1, 1.0, 1.0, False),
     "normal": _Rules((1 << 14, 1 << 16), 1.1, 1.4, 1.0, 1.01),
-    "max": _Rules((1 << 14, 1 << 16), 1.15, 1.6, 1.1, 1.05),
+    "max": _Rules((1 << 14, 1 << 16), 1.15, 1.6, 1.1, 1.05, rivals=1.1),
 }
 
 HOPE = 0.75
@@ -162,6 +164,15 @@ class Choice:
         self.known = {behind(key): value for key, value in self.known.items()}
         self.spent = {behind(key): value for key, value in self.spent.items()}
 
+    def block(self, number: int, count: int) -> tuple[Candidate, bytes | None]:
+        """Whose payload of a block is kept, and the payload, if it is known; there are ``count`` blocks."""
+        best = self.ranking[0]
+        known = [self.known.get(one.key, {}) for one in self.ranking]
+        whole = [(one, of[number]) for one, of in zip(self.ranking, known, strict=True) if len(of) == count]
+        if best.key in (one.key for one, _ in whole):
+            return min(whole, key=lambda one: len(one[1]))
+        return best, known[0].get(number)
+
     @property
     def used(self) -> float:
         """Seconds that went into payloads of the best, which are coded anyway."""
@@ -211,6 +222,7 @@ def choose(
     looking = [one for one in candidates if isinstance(one.coder, Estimates)]
     ranking = contest.larger(contest.blocks(*contest.rounds(coding)))
     contest.choice.ranking = contest.everything(ranking, looking)
+    contest.blocks_of_rivals()
     return contest.choice
 
 
@@ -333,6 +345,16 @@ class _Contest:
             else:
                 ranking = [*ranking, one]
         return [*ranking[:1], *sorted(ranking[1:], key=lambda one: self.choice.expected.get(one.key, math.inf))]
+
+    def blocks_of_rivals(self) -> None:
+        """Let the best of those that come close code all blocks, as the best does, if its blocks are the same."""
+        for one in self.choice.ranking[1:]:
+            best, excess = self.choice.ranking[0], self.choice.excess(one)
+            close = excess is not None and excess < self.rules.rivals - 1 and one.coder is not best.coder
+            if close and 1 < len(self.cut(one)) == len(self.cut(best)):
+                self._all(best)
+                self._all(one)
+                break
 
     # How they are judged.
 

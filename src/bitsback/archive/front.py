@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bitsback.archive.fields import Cursor, ascending, varint, varints
 from bitsback.errors import CodecError, FormatError, UnsupportedVersionError
-from bitsback.kinds import colours
+from bitsback.kinds import colours, ycbcr
 from bitsback.kinds import lots as kinds
 from bitsback.kinds.adaptive import CODER as ADAPTIVE
 from bitsback.kinds.base import Coder, Images, Lot
@@ -325,6 +325,47 @@ class Enlarged:
         return f"images enlarged by {self.down} x {self.across}"
 
 
+@dataclass(frozen=True, slots=True)
+class YCbCr:
+    """Red, green and blue that were computed from Y, Cb and Cr, as decoders of JPEG files do, become these again: see
+    :mod:`bitsback.kinds.ycbcr`."""
+
+    OP = 6
+
+    def form(self, form: Form) -> Form:
+        """See :meth:`Levels.form`."""
+        if form.channels < 3 or form.sample_bytes != 1:
+            raise FormatError(f"{form.channels} channels of {form.sample_bytes} bytes were not YCbCr")
+        return Form(form.channels, 1)
+
+    def apply(self, images: Images) -> Images:
+        """See :meth:`Levels.apply`. CodecError for pixels that come from no Y, Cb and Cr."""
+        out = np.empty_like(images)
+        for here, there in slabs(images, out):
+            found = ycbcr.from_rgb(here)
+            if found is None:
+                raise CodecError("the images were not YCbCr")
+            there[:] = found
+        return out
+
+    def undo(self, images: Images, form: Form) -> Images:
+        """See :meth:`Levels.undo`."""
+        out = np.empty_like(images)
+        for here, there in slabs(images, out):
+            there[:] = ycbcr.to_rgb(here)
+        return out
+
+    def encode(self) -> bytes:
+        return b""
+
+    @classmethod
+    def read(cls, cursor: Cursor) -> YCbCr:
+        return cls()
+
+    def __str__(self) -> str:
+        return "YCbCr"
+
+
 def _by_frequency(found: colours.Found) -> colours.Found:
     """The most frequent colours first: then high bytes of places are nearly all zero."""
     order = np.argsort(-np.bincount(found.indices, minlength=len(found.table)), kind="stable")
@@ -339,11 +380,12 @@ def _half(images: Images) -> int:
     return 1 << (8 * images.itemsize - 1)
 
 
-Step = Levels | Less | Planes | Colours | Enlarged
+Step = Levels | Less | Planes | Colours | Enlarged | YCbCr
 Front = tuple[Step, ...]
 """Steps in the order in which they are applied."""
 
-_OPS: dict[int, Callable[[Cursor], Step]] = {step.OP: step.read for step in (Levels, Less, Planes, Colours, Enlarged)}
+_STEPS = (Levels, Less, Planes, Colours, Enlarged, YCbCr)
+_OPS: dict[int, Callable[[Cursor], Step]] = {step.OP: step.read for step in _STEPS}
 
 
 def forms(front: Front, form: Form) -> list[Form]:
@@ -506,9 +548,13 @@ SPARSE = 15 / 16
 """Levels in use, of those up to the largest, that are few enough for ranks to be tried."""
 
 
-def candidates(lots: Sequence[Images], levels: tuple[int, int] | None = None, few: bool = False) -> list[Front]:
+def candidates(
+    lots: Sequence[Images], levels: tuple[int, int] | None = None, few: bool = False, decoded: bool = False
+) -> list[Front]:
     """What may stand in front of images, the first of which always can; ``levels``: the only two that they have;
-    ``few``: they are of few colours, each."""
+    ``few``: they are of few colours, each; ``decoded``: they were YCbCr."""
+    if decoded:
+        return [(), (YCbCr(),)]
     if few and (found := _of_few_colours(lots)):
         return [(), *found]
     if levels is not None:
@@ -615,6 +661,7 @@ __all__ = [
     "Planes",
     "Seen",
     "Step",
+    "YCbCr",
     "apply",
     "candidates",
     "decode_behind",

@@ -5,9 +5,9 @@ number. So it is a pure function, its input and output can be written down, and 
 not on threads, processes or machines.
 
 Files come in *batches*, each with a directory of its own. Of a batch, the arrays of one shape, type and pair of levels
-are a group if they are many, and little groups are one, but those of few colours are not mixed with others; when it is
-known which coder takes a group, it is cut into blocks; blocks, and bytes, fill chunks. Images come in the order of
-their files, but for large ones that are much more like one another in another order.
+are a group if they are many, and little groups are one, but those of few colours, and those that were YCbCr, are not
+mixed with others; when it is known which coder takes a group, it is cut into blocks; blocks, and bytes, fill chunks.
+Images come in the order of their files, but for large ones that are much more like one another in another order.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ class PartFacts(msgspec.Struct, frozen=True, array_like=True):
     """Whether its images are of few colours each."""
     sketch: bytes = b""
     """What its only image looks like from afar, if it is a large one: see :func:`bitsback.archive.item.sketch`."""
+    decoded: bool = False
+    """Whether its colours were computed from YCbCr: see :mod:`bitsback.kinds.ycbcr`."""
 
     @property
     def images(self) -> int:
@@ -125,6 +127,7 @@ class Key(msgspec.Struct, frozen=True, array_like=True):
     levels: tuple[int, int] | None = None
     coefficients: bool = False
     few: bool = False
+    decoded: bool = False
 
 
 class Group(msgspec.Struct, frozen=True, array_like=True):
@@ -286,9 +289,11 @@ def _key(array: PartFacts, known: Iterable[Key]) -> Key:
     pair, channels = array.levels, array.shape[2]
     if array.few:
         return Key(channels, array.dtype, few=True)
+    if array.decoded:
+        return Key(channels, array.dtype, decoded=True)
     if pair and pair[0] == pair[1]:
         value = pair[0]
-        there = [key.levels for key in known if (key.channels, key.dtype, key.few) == (channels, array.dtype, False)]
+        there = [key.levels for key in known if key == Key(channels, array.dtype, key.levels)]
         fitting = [levels for levels in there if levels is None or value in levels]
         usual = {0: (0, 255), 1: (0, 1), 255: (0, 255)}
         pair = fitting[0] if fitting else usual.get(value)

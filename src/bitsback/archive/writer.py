@@ -332,9 +332,10 @@ class Writer:
             lots, key = batch.images(group), group.key
             before: Front = () if key.coefficients or why == _ASKED else front.enlarged(lots)
             lots = front.apply(before, lots)
-            fronts = [()] if key.coefficients else front.candidates(lots, key.levels, key.few)
+            fronts = [()] if key.coefficients else front.candidates(lots, key.levels, key.few, key.decoded)
             sound = [coder for coder in coders if id(coder) not in broken]
-            offers = [Candidate(coder, step) for step in fronts for coder in sound if _fits(coder, step, lots)]
+            pairs = ((coder, step) for step in fronts for coder in sound if _sees(coder, step, key))
+            offers = [Candidate(coder, step) for coder, step in pairs if _fits(coder, step, lots)]
             cut = partial(self._blocks, batch, group, before)
             if key.coefficients:
                 choice = choose_by_block(lots, offers, cut, threads)
@@ -413,13 +414,13 @@ class Writer:
         """The blocks of each group, coded."""
         jobs: list[tuple[int, Group, Front, list[Coder], bytes | None]] = []
         for number, (group, choice) in enumerate(zip(groups, choices, strict=True)):
-            ranking = choice.ranking or [Candidate(ADAPTIVE, choice.fallback)]
-            best = ranking[0]
-            coders = [one.coder for one in ranking if one.front == best.front]
-            coders += [ADAPTIVE] if not {ADAPTIVE, QUICK} & set(coders) else []
-            known = choice.known.get(best.key, {})
-            blocks = self._blocks(batch, group, (), best).blocks
-            jobs += [(number, block, best.front, coders, known.get(place)) for place, block in enumerate(blocks)]
+            choice.ranking = choice.ranking or [Candidate(ADAPTIVE, choice.fallback)]
+            blocks = self._blocks(batch, group, (), choice.ranking[0]).blocks
+            for place, block in enumerate(blocks):
+                best, known = choice.block(place, len(blocks))
+                coders = [best.coder, *(one.coder for one in choice.ranking if one.front == best.front)]
+                coders += [ADAPTIVE] if not {ADAPTIVE, QUICK} & set(coders) else []
+                jobs.append((number, block, best.front, list(dict.fromkeys(coders)), known))
             self._report.warnings += choice.warnings
 
         def one(job: tuple[int, Group, Front, list[Coder], bytes | None], threads: int) -> CodedBlock:
@@ -671,6 +672,11 @@ def _fits(coder: Coder, before: Front, lots: Sequence[Images]) -> bool:
     form = front.forms(before, front.Form(lots[0].shape[3], lots[0].itemsize))[-1]
     shapes = [(images.shape[1], images.shape[2], form.channels) for images in lots]
     return kinds.accepts(coder, shapes, form.dtype, form.levels)
+
+
+def _sees(coder: Coder, before: Front, key: plan.Key) -> bool:
+    """Of images that were YCbCr, models see red, green and blue, as they have learned them, and all others do not."""
+    return not key.decoded or bool(coder.id) != bool(before)
 
 
 def _packed(job: tuple[ChunkPlan, bytes], threads: int) -> tuple[Bytes | None, bytes]:

@@ -293,9 +293,9 @@ class Walk:
     ) -> tuple[int, NDArray[np.int32]]:
         tokens = np.empty(max(1, min(len(self.plain), 8 * limit + 1)), np.int32)
         heads = np.full((1 + (self.rules[walks.KEPT] > 0)) << int(self.rules[walks.HASH_BITS]), -1, np.int32)
-        scratch = (heads, np.empty(RING, np.int32), np.empty(STATE, np.int64))
+        scratch = (heads, np.empty(RING, np.int32), np.empty(walks.CURSOR, np.int64), np.empty(STATE, np.int64))
         arrays = (given, blocks, tokens, self._choice, self.state, events, *scratch)
-        return int(walk(self.plain, self.flushes, self.rules, *arrays, known, limit)), tokens
+        return int(walk(walks.Trail(self.plain, self.flushes, self.rules, *arrays), known, limit)), tokens
 
     def _shapes(
         self,

@@ -8,7 +8,10 @@ notes, to make the same choices again.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from bitsback.files.deflate.coder import FAULT
 from bitsback.files.deflate.lists import (
@@ -170,6 +173,46 @@ def run_at(plain, at, end):  # type: ignore[no-untyped-def]
     return np.int64(1) << TOKEN_BITS | length if length >= 3 else np.int64(0)
 
 
+AT, TOKEN, TAKEN, INSERTED, CARRIED, MISSED, STOP, MOST, END, ORIGIN, FLUSH = range(11)
+"""Places in a cursor: the position, the token that comes next, and the next of those that were chosen; up to where
+positions can be found; the match that was found here already, -1 if none was looked for, and whether the last
+prediction failed; where this block ends at the latest, and after how many tokens; where the encoder was asked to flush
+next, from where on its matches begin, and how many flushes there were."""
+CURSOR = 11
+
+FOLLOWED, IMAGINED, COUNTED = range(3)
+"""What the tokens of a block are: the stream's; those that would be in a stored one, which may end where they do; or no
+matter, as the size of a stored one is told."""
+
+
+class Trail(NamedTuple):
+    """What a walk works on."""
+
+    plain: NDArray[np.uint8]
+    flushes: NDArray[np.int64]
+    """Twice the positions of empty stored blocks that an encoder was asked for, and one more where it forgot what was
+    before."""
+    rules: NDArray[np.int64]
+    given: NDArray[np.int32]
+    """The tokens that were chosen, where they are known."""
+    blocks: NDArray[np.int32]
+    """(blocks, BLOCK): read where they are known, else written; of planned ones, sizes and types are there."""
+    tokens: NDArray[np.int32]
+    """Receives all tokens, in stored blocks the predicted ones."""
+    choice: NDArray[np.int32]
+    """For each position, what was planned."""
+    state: NDArray[np.int64]
+    events: NDArray[np.int64]
+    heads: NDArray[np.int32]
+    """The last position of each hash, -1 if there is none, with stb also how many there are; and, for each position,
+    the one before it:"""
+    chains: NDArray[np.int32]
+    cursor: NDArray[np.int64]
+    """(CURSOR,), written."""
+    saved: NDArray[np.int64]
+    """(STATE,), room for a state."""
+
+
 @helper
 def kind_of_prediction(predicted, best):  # type: ignore[no-untyped-def]
     """Which kind a token is by what is predicted: 0 and 1 for literals, 2 to 9 for matches."""
@@ -193,8 +236,9 @@ def kind_of_prediction(predicted, best):  # type: ignore[no-untyped-def]
 
 
 @helper
-def distance_by_hops(plain, at, token, end, inserted, chains, state, events, known):  # type: ignore[no-untyped-def]
+def distance_by_hops(token, trail, known):  # type: ignore[no-untyped-def]
     """The distance of a match whose length is known: how many other positions with as many equal bytes are nearer."""
+    plain, chains, state, events, at = trail.plain, trail.chains, trail.state, trail.events, trail.cursor[AT]
     length = token & LENGTHS
     distance = token >> TOKEN_BITS
     hops = np.int64(0)
@@ -205,7 +249,7 @@ def distance_by_hops(plain, at, token, end, inserted, chains, state, events, kno
             return number(FAR, hops, state, events, known) + 1
     count = np.int64(0)
     low = max(0, at - WINDOW + 1)
-    there = np.int64(chains[at & _MASK]) if inserted > at else np.int64(-1)
+    there = np.int64(chains[at & _MASK]) if trail.cursor[INSERTED] > at else np.int64(-1)
     left = np.int64(PATIENCE)
     reached = 0
     while left > 0 and there >= low and reached == 0:
@@ -231,8 +275,9 @@ def distance_by_hops(plain, at, token, end, inserted, chains, state, events, kno
 
 
 @helper
-def corrected(plain, at, token, predicted, best, kind, end, inserted, chains, state, events, known):  # type: ignore[no-untyped-def]
+def corrected(token, predicted, best, kind, trail, known):  # type: ignore[no-untyped-def]
     """The token that was chosen instead of what was predicted: noted where it is known, or else from the notes."""
+    state, events, at = trail.state, trail.events, trail.cursor[AT]
     length = token & LENGTHS
     expected = best & LENGTHS
     if predicted == 1:
@@ -246,256 +291,287 @@ def corrected(plain, at, token, predicted, best, kind, end, inserted, chains, st
         if value == 0:
             return np.int64(1)
         length = expected + unsigned(value - 1)
-    if length < 3 or length > min(LONGEST, plain.size - at):
+    if length < 3 or length > min(LONGEST, trail.plain.size - at):
         state[FAULT] = 1
         return np.int64(1)
     chosen = (token >> TOKEN_BITS) << TOKEN_BITS | length
-    distance = distance_by_hops(plain, at, chosen, end, inserted, chains, state, events, known)
+    distance = distance_by_hops(chosen, trail, known)
     if distance < 1 or distance > min(at, WINDOW):
         state[FAULT] = 1
         return np.int64(1)
     return distance << TOKEN_BITS | length
 
 
+@helper
+def told_to_end(cursor, trail, known, bytes_there):  # type: ignore[no-untyped-def]
+    """A stored block of a size that is told."""
+    count = number(ENDS, 2 * np.int64(bytes_there) + 1, trail.state, trail.events, known)
+    cursor[STOP] = cursor[AT] + (count >> 1)
+    cursor[MOST] = np.int64(trail.plain.size + 1)
+
+
+@helper
+def end_of(block, marker, trail, known):  # type: ignore[no-untyped-def]
+    """How a block ends: where the encoder's room for tokens does, after another number of them, or of bytes. Puts down
+    where and after how many; returns what its tokens are."""
+    cursor, state, events, blocks = trail.cursor, trail.state, trail.events, trail.blocks
+    cursor[MOST] = trail.rules[MAX_TOKENS]
+    cursor[STOP] = cursor[END]
+    follows = FOLLOWED
+    if marker:
+        follows = COUNTED
+        cursor[MOST] = 0
+    elif trail.rules[SEARCH] == PLANNED:
+        cursor[STOP] = cursor[AT] + blocks[block, BYTES]
+        cursor[MOST] = np.int64(trail.plain.size + 1)
+        if blocks[block, TYPE] == STORED:
+            follows = COUNTED
+    elif known:
+        begin(BLOCK_END, state, events)
+        for i in range(STATE):
+            trail.saved[i] = state[i]
+        if blocks[block, TYPE] == STORED and trail.rules[KEPT] > 0:
+            agreed(BLOCK_END, False, state, events, known)
+            told_to_end(cursor, trail, known, blocks[block, BYTES])
+            follows = COUNTED
+        elif blocks[block, TYPE] == STORED:
+            follows = IMAGINED
+            cursor[STOP] = min(cursor[END], cursor[AT] + blocks[block, BYTES])
+        else:
+            count = np.int64(blocks[block, COUNT])
+            most = cursor[MOST]
+            usual = count == most or (count < most and cursor[AT] + blocks[block, BYTES] == cursor[END])
+            if not agreed(BLOCK_END, usual, state, events, known):
+                number(ENDS, 2 * count, state, events, known)
+                cursor[MOST] = count
+                cursor[STOP] = np.int64(trail.plain.size)
+    elif not agreed(BLOCK_END, False, state, events, known):
+        count = number(ENDS, np.int64(0), state, events, known)
+        cursor[STOP] = np.int64(trail.plain.size)
+        cursor[MOST] = count >> 1
+        if count & 1:
+            follows = COUNTED
+            cursor[STOP] = cursor[AT] + (count >> 1)
+            cursor[MOST] = np.int64(trail.plain.size + 1)
+        if cursor[STOP] > trail.plain.size:
+            state[FAULT] = 1
+    return follows
+
+
+@helper
+def noted(here, step, trail):  # type: ignore[no-untyped-def]
+    """Let positions be found, up to this one. Returns how many of one hash are looked at."""
+    cursor, heads, kept = trail.cursor, trail.heads, trail.rules[KEPT]
+    bits = trail.rules[HASH_BITS]
+    shift = (bits + 2) // 3
+    chain = trail.rules[CHAIN]
+    # stb looks at the next place before it knows whether that will be one of its own
+    while cursor[INSERTED] <= (here if kept == 0 else here - step):
+        key = bucket_of(trail.plain, cursor[INSERTED], bits, shift, kept)
+        if kept > 0:
+            chain = np.int64(heads[(1 << bits) + key]) + 1
+        insert(cursor[INSERTED], key, heads, trail.chains, bits, kept)
+        cursor[INSERTED] += 1
+    if kept > 0 and step == 1:
+        key = bucket_of(trail.plain, here, bits, shift, kept)
+        chain = np.int64(heads[(1 << bits) + key]) + 1
+        trail.chains[here & _MASK] = heads[key]
+    return chain
+
+
+@helper
+def match_at(here, step, shortest, trail):  # type: ignore[no-untyped-def]
+    """The match that the encoder finds at a place, ``step`` behind the one it is at; 0 if none."""
+    rules, end, how = trail.rules, trail.cursor[END], trail.rules[SEARCH]
+    found = np.int64(0)
+    if end - here < (3 if rules[KEPT] == 0 else 4):
+        return found
+    if how == RUN_LENGTHS:
+        found = run_at(trail.plain, here, end)
+    elif how >= GREEDY:
+        chain = noted(here, step, trail)
+        if how == PLANNED:
+            return np.int64(trail.choice[here])
+        nearer = 1 if rules[KEPT] == 0 else 0
+        low, far, good, nice = trail.cursor[ORIGIN], rules[MAX_DISTANCE], rules[GOOD], rules[NICE]
+        found = search(trail.plain, here, shortest, end, low, far, nearer, good, nice, chain, trail.chains, trail.state)
+        length = found & LENGTHS
+        if how == LAZY and (length < rules[SHORTEST] or (length == 3 and found >> TOKEN_BITS > rules[TOO_FAR])):
+            found = np.int64(0)
+    return found
+
+
+@helper
+def token_of(predicted, best, trail, known):  # type: ignore[no-untyped-def]
+    """The token of the stream where this one was predicted."""
+    cursor, state, events = trail.cursor, trail.state, trail.events
+    chosen = predicted
+    if known:
+        chosen = np.int64(trail.given[cursor[TAKEN]])
+        cursor[TAKEN] += 1
+    alias = chosen & LENGTHS == LONGEST_AS_284
+    if alias:
+        chosen -= 1
+    kind = kind_of_prediction(predicted, best)
+    likely = 2 * kind + cursor[MISSED]
+    cursor[MISSED] = 0
+    if not agreed_at_once(likely, chosen == predicted, state, events, known):
+        cursor[MISSED] = 1
+        chosen = corrected(chosen, predicted, best, kind, trail, known)
+    elif known == 0:
+        chosen = predicted
+    trail.tokens[cursor[TOKEN]] = chosen
+    if chosen & LENGTHS == LONGEST and not agreed(ALIAS, not alias, state, events, known):
+        trail.tokens[cursor[TOKEN]] = chosen + 1
+    return chosen
+
+
+@helper
+def imagined(predicted, best, trail, known):  # type: ignore[no-untyped-def]
+    """Take the token that was predicted."""
+    cursor = trail.cursor
+    agreed(2 * kind_of_prediction(predicted, best) + cursor[MISSED], True, trail.state, trail.events, known)
+    cursor[MISSED] = 0
+    trail.tokens[cursor[TOKEN]] = predicted
+    if predicted & LENGTHS == LONGEST:
+        agreed(ALIAS, True, trail.state, trail.events, known)
+
+
+@helper
+def step_on(follows, trail, known):  # type: ignore[no-untyped-def]
+    """Predict a token, take what was chosen, and go behind it."""
+    cursor, rules, at = trail.cursor, trail.rules, trail.cursor[AT]
+    best = cursor[CARRIED]
+    if best < 0:
+        best = match_at(at, 0, np.int64(2), trail)
+    following = np.int64(0)
+    shortest = best & LENGTHS
+    if best > 0 and rules[SEARCH] == LAZY and shortest < rules[MAX_LAZY]:
+        following = match_at(at + 1, 1, shortest, trail)
+    predicted = np.int64(1) if best == 0 or following > 0 else best
+    chosen = predicted
+    if follows == FOLLOWED:
+        chosen = token_of(predicted, best, trail, known)
+    elif follows == IMAGINED:
+        imagined(predicted, best, trail, known)
+    length = chosen & LENGTHS
+    if follows == COUNTED:
+        length = min(length, cursor[STOP] - at)
+    else:
+        cursor[TOKEN] += 1
+    cursor[AT] = at + length
+    cursor[CARRIED] = following if length == 1 and following > 0 else np.int64(-1)
+    past = (rules[SEARCH] == GREEDY and length > rules[MAX_LAZY]) or rules[KEPT] > 0
+    if past and cursor[INSERTED] < cursor[AT]:
+        cursor[INSERTED] = cursor[AT]
+
+
+@helper
+def gone_back(before, trail):  # type: ignore[no-untyped-def]
+    """Go back to the beginning of a block: positions, tokens, and all that was noted."""
+    cursor = trail.cursor
+    bits = trail.rules[HASH_BITS]
+    while cursor[INSERTED] > before[INSERTED]:
+        cursor[INSERTED] -= 1
+        if cursor[INSERTED] + 2 < trail.plain.size:
+            key = hash_of(trail.plain, cursor[INSERTED], bits, (bits + 2) // 3)
+            if trail.heads[key] == cursor[INSERTED]:
+                trail.heads[key] = trail.chains[cursor[INSERTED] & _MASK]
+    for i in range(CURSOR):
+        cursor[i] = before[i]
+    for i in range(STATE):
+        if i != WORK:
+            trail.state[i] = trail.saved[i]
+
+
+@helper
+def flushed(trail):  # type: ignore[no-untyped-def]
+    """Go on behind a flush."""
+    cursor = trail.cursor
+    forgets = trail.flushes[cursor[FLUSH]] & 1
+    cursor[FLUSH] += 1
+    cursor[END] = (
+        trail.flushes[cursor[FLUSH]] >> 1 if cursor[FLUSH] < trail.flushes.size else np.int64(trail.plain.size)
+    )
+    if forgets:
+        for i in range(trail.heads.size):
+            trail.heads[i] = -1
+        cursor[INSERTED] = cursor[AT]
+        cursor[ORIGIN] = cursor[AT] + trail.rules[FIRST]
+
+
+@helper
+def is_last(block, first, marker, trail, known):  # type: ignore[no-untyped-def]
+    """Whether no block comes after this one."""
+    cursor = trail.cursor
+    # zlib ends a block when it has no room for another token, but does not look at it after a last pending literal
+    full = cursor[TOKEN] - first == trail.rules[MAX_TOKENS]
+    if full and trail.rules[SEARCH] == LAZY and trail.tokens[cursor[TOKEN] - 1] == 1:
+        full = False
+    final = cursor[AT] == trail.plain.size and cursor[FLUSH] == trail.flushes.size and not full and not marker
+    chosen = trail.blocks[block, FINAL] != 0
+    if trail.rules[SEARCH] == PLANNED:
+        return chosen
+    right = agreed(LAST, final == chosen, trail.state, trail.events, known)
+    return final if right else (chosen if known else not final)
+
+
 @kernel
-def walk(  # type: ignore[no-untyped-def]
-    plain, flushes, rules, given, blocks, tokens, choice, state, events, heads, chains, saved, known, limit
-):
+def walk(trail, known, limit):  # type: ignore[no-untyped-def]
     """Predict the tokens of a stream and note the corrections (``known``), or follow them.
 
-    ``given`` are the tokens that were chosen, ``blocks`` the rows of the blocks: read where ``known``, else written.
-    ``flushes``, int64, are twice the positions of empty stored blocks that an encoder was asked for, and one more where
-    it forgot what was before. ``choice`` is what was planned; then also the blocks' sizes and types are there.
-    ``tokens`` receives all tokens, in stored blocks the predicted ones. ``heads`` (-1) and
-    ``chains`` are the positions by hash, and for each the one before it; ``saved`` has room for a state. Stops after
-    ``limit`` tokens that are known, eight times as many that are not, or 64 times as many bytes.
+    Stops after ``limit`` tokens that are known, eight times as many that are not, or 64 times as many bytes.
     Returns how many blocks there are; -1 if the corrections cannot be followed, are too many, or the search is long.
-
-    Long, as the order of things is all that matters in it: how a block ends, then its tokens.
     """
-    size = plain.size
-    how = rules[SEARCH]
-    good = rules[GOOD]
-    lazy = rules[MAX_LAZY]
-    nice = rules[NICE]
-    chain = rules[CHAIN]
-    bits = rules[HASH_BITS]
-    shift = (bits + 2) // 3
-    far = rules[MAX_DISTANCE]
-    kept = rules[KEPT]
-    nearer = 1 if kept == 0 else 0
-    enough = 3 if kept == 0 else 4
-    room = rules[MAX_TOKENS]
-    least = rules[SHORTEST]
-    too_far = rules[TOO_FAR]
-    inserted = np.int64(0)
-    at = np.int64(0)
-    token = 0
-    taken = 0
-    flush = 0
-    end = flushes[0] >> 1 if flushes.size > 0 else np.int64(size)
-    origin = rules[FIRST]
-    carried = np.int64(-1)
-    missed = 0
+    cursor, state, blocks, how = trail.cursor, trail.state, trail.blocks, trail.rules[SEARCH]
+    before = np.empty(CURSOR, np.int64)
+    for i in range(CURSOR):
+        cursor[i] = 0
+    cursor[CARRIED] = -1
+    cursor[END] = trail.flushes[0] >> 1 if trail.flushes.size > 0 else np.int64(trail.plain.size)
+    cursor[ORIGIN] = trail.rules[FIRST]
     block = 0
-    going = 1
-    while going:
+    last = False
+    while not last:
         if block == blocks.shape[0] or state[FAULT] != 0 or state[WORK] < 0:
             return -1
-        start = at
-        first = token
-        carried_before = carried
-        inserted_before = inserted
-        missed_before = missed
-        marker = flush < flushes.size and at == end and how != PLANNED
-        # How it ends: where the encoder's room for tokens does, after another number of them, or of bytes
-        most = room
-        stop = end
-        free = 0
-        if marker:
-            free = 2
-            most = 0
-        elif how == PLANNED:
-            stop = at + blocks[block, BYTES]
-            most = np.int64(size + 1)
-            if blocks[block, TYPE] == STORED:
-                free = 2
-        elif known:
-            begin(BLOCK_END, state, events)
-            for i in range(STATE):
-                saved[i] = state[i]
-            if blocks[block, TYPE] == STORED and kept > 0:
-                agreed(BLOCK_END, False, state, events, known)
-                number(ENDS, 2 * np.int64(blocks[block, BYTES]) + 1, state, events, known)
-                free = 2
-                stop = at + blocks[block, BYTES]
-                most = np.int64(size + 1)
-            elif blocks[block, TYPE] == STORED:
-                free = 1
-                stop = min(end, at + blocks[block, BYTES])
-            else:
-                count = np.int64(blocks[block, COUNT])
-                usual = count == most or (count < most and at + blocks[block, BYTES] == end)
-                if not agreed(BLOCK_END, usual, state, events, known):
-                    number(ENDS, 2 * count, state, events, known)
-                    most = count
-                    stop = np.int64(size)
-        elif not agreed(BLOCK_END, False, state, events, known):
-            count = number(ENDS, np.int64(0), state, events, known)
-            stop = np.int64(size)
-            if count & 1:
-                free = 2
-                stop = at + (count >> 1)
-                most = np.int64(size + 1)
-            else:
-                most = count >> 1
-            if stop > size:
-                return -1
-        while True:
-            while at < stop and token - first < most:
-                best = carried
-                following = np.int64(0)
-                for step in range(2):
-                    here = at + step
-                    shortest = np.int64(2)
-                    if step == 0 and best >= 0:
-                        continue
-                    if step == 1:
-                        shortest = best & LENGTHS
-                        if best == 0 or how != LAZY or shortest >= lazy:
-                            break
-                    found = np.int64(0)
-                    if end - here >= enough:
-                        if how >= GREEDY:
-                            # stb looks at the next place before it knows whether that will be one of its own
-                            while inserted <= (here if kept == 0 else at):
-                                key = bucket_of(plain, inserted, bits, shift, kept)
-                                if kept > 0:
-                                    chain = np.int64(heads[(1 << bits) + key]) + 1
-                                insert(inserted, key, heads, chains, bits, kept)
-                                inserted += 1
-                            if kept > 0 and step == 1:
-                                key = bucket_of(plain, here, bits, shift, kept)
-                                chain = np.int64(heads[(1 << bits) + key]) + 1
-                                chains[here & _MASK] = heads[key]
-                            if how == PLANNED:
-                                found = np.int64(choice[here])
-                            else:
-                                found = search(
-                                    plain, here, shortest, end, origin, far, nearer, good, nice, chain, chains, state
-                                )
-                        elif how == RUN_LENGTHS:
-                            found = run_at(plain, here, end)
-                    if how == LAZY:
-                        length = found & LENGTHS
-                        if length < least or (length == 3 and found >> TOKEN_BITS > too_far):
-                            found = np.int64(0)
-                    if step == 0:
-                        best = found
-                    else:
-                        following = found
-                predicted = np.int64(1) if best == 0 or following > 0 else best
-                chosen = predicted
-                if free == 0:
-                    if known:
-                        chosen = np.int64(given[taken])
-                        taken += 1
-                    alias = chosen & LENGTHS == LONGEST_AS_284
-                    if alias:
-                        chosen -= 1
-                    kind = kind_of_prediction(predicted, best)
-                    likely = 2 * kind + missed
-                    missed = 0
-                    if not agreed_at_once(likely, chosen == predicted, state, events, known):
-                        missed = 1
-                        chosen = corrected(
-                            plain, at, chosen, predicted, best, kind, end, inserted, chains, state, events, known
-                        )
-                        if state[FAULT] != 0:
-                            return -1
-                    elif known == 0:
-                        chosen = predicted
-                    tokens[token] = chosen
-                    if chosen & LENGTHS == LONGEST and not agreed(ALIAS, not alias, state, events, known):
-                        tokens[token] = chosen + 1
-                elif free == 1:
-                    agreed(2 * kind_of_prediction(predicted, best) + missed, True, state, events, known)
-                    missed = 0
-                    tokens[token] = chosen
-                    if chosen & LENGTHS == LONGEST:
-                        agreed(ALIAS, True, state, events, known)
-                length = chosen & LENGTHS
-                if free == 2:
-                    length = min(length, stop - at)
-                    token -= 1
-                at += length
-                token += 1
-                carried = np.int64(-1)
-                if length == 1 and following > 0:
-                    carried = following
-                if inserted < at and ((how == GREEDY and length > lazy) or kept > 0):
-                    inserted = at
-                if taken >= limit or token >= 8 * limit or at >= 64 * limit:
+        for i in range(CURSOR):
+            before[i] = cursor[i]
+        marker = cursor[FLUSH] < trail.flushes.size and cursor[AT] == cursor[END] and how != PLANNED
+        follows = end_of(block, marker, trail, known)
+        while state[FAULT] == 0:
+            while cursor[AT] < cursor[STOP] and cursor[TOKEN] - before[TOKEN] < cursor[MOST]:
+                step_on(follows, trail, known)
+                if state[FAULT] != 0:
+                    return -1
+                if cursor[TAKEN] >= limit or cursor[TOKEN] >= 8 * limit or cursor[AT] >= 64 * limit:
                     return block
-            if free != 1:
+            if follows != IMAGINED:
                 break
             # A stored block: as long as the predicted tokens would be?
-            if at - start == blocks[block, BYTES] and (at == end or token - first == most):
-                agreed(BLOCK_END, True, state, events, known)
+            whole = cursor[AT] - before[AT] == blocks[block, BYTES]
+            if whole and (cursor[AT] == cursor[END] or cursor[TOKEN] - before[TOKEN] == cursor[MOST]):
+                agreed(BLOCK_END, True, state, trail.events, known)
                 break
-            while inserted > inserted_before:
-                inserted -= 1
-                if inserted + 2 < size:
-                    key = hash_of(plain, inserted, bits, shift)
-                    if heads[key] == inserted:
-                        heads[key] = chains[inserted & _MASK]
-            for i in range(STATE):
-                if i != WORK:
-                    state[i] = saved[i]
-            at = start
-            token = first
-            missed = missed_before
-            carried = carried_before
-            agreed(BLOCK_END, False, state, events, known)
-            number(ENDS, 2 * np.int64(blocks[block, BYTES]) + 1, state, events, known)
-            free = 2
-            stop = at + blocks[block, BYTES]
-            most = np.int64(size + 1)
-        if free == 2:
-            missed = 0
-            carried = np.int64(-1)
+            gone_back(before, trail)
+            agreed(BLOCK_END, False, state, trail.events, known)
+            told_to_end(cursor, trail, known, blocks[block, BYTES])
+            follows = COUNTED
+        if follows == COUNTED:
+            cursor[MISSED] = 0
+        if follows == COUNTED or marker:
+            cursor[CARRIED] = -1
         if marker:
-            flush += 1
-            end = flushes[flush] >> 1 if flush < flushes.size else np.int64(size)
-            carried = np.int64(-1)
-            if flushes[flush - 1] & 1:
-                for i in range(heads.size):
-                    heads[i] = -1
-                inserted = at
-                origin = at + rules[FIRST]
-        if how == PLANNED and at != stop:
+            flushed(trail)
+        if how == PLANNED and cursor[AT] != cursor[STOP]:
             return -1
         if known == 0 and how != PLANNED:
             for i in range(BLOCK):
                 blocks[block, i] = 0
-            blocks[block, BYTES] = at - start
-        blocks[block, COUNT] = token - first
-        blocks[block, KNOWN] = 1 if free == 2 else 0
-        # zlib ends a block when it has no room for another token, but does not look at it after a last pending literal
-        full = token - first == room
-        if full and how == LAZY and tokens[token - 1] == 1:
-            full = False
-        final = at == size and flush == flushes.size and not full and not marker
-        if known or how == PLANNED:
-            going = 1 - blocks[block, FINAL]
-        if how == PLANNED:
-            pass
-        elif agreed(LAST, final == (going == 0), state, events, known):
-            going = 0 if final else 1
-        elif known == 0:
-            going = 1 if final else 0
-        blocks[block, FINAL] = 1 - going
+            blocks[block, BYTES] = cursor[AT] - before[AT]
+        blocks[block, COUNT] = cursor[TOKEN] - before[TOKEN]
+        blocks[block, KNOWN] = 1 if follows == COUNTED else 0
+        last = is_last(block, before[TOKEN], marker, trail, known)
+        blocks[block, FINAL] = 1 if last else 0
         block += 1
-    if at != size:
-        return -1
-    return block
+    return block if cursor[AT] == trail.plain.size else -1

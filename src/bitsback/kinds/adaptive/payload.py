@@ -29,6 +29,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from bitsback.errors import CodecError, FormatError, TruncatedError
 from bitsback.kinds.adaptive import colours, known, mixing, regressed, serial, smooth
+from bitsback.kinds.adaptive.colours import keys
 from bitsback.kinds.adaptive.cost import Whole, drawable
 from bitsback.kinds.base import Lot
 from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_by_shape, lots_of
@@ -53,8 +54,9 @@ _ALIKE = 0.3
 """Images that follow one another may tell of one another if so many pixels are as much like those before as like those
 to the left."""
 
-_SAME = 0.1
-"""Pixels may have been there before if so many are as those around them."""
+_SAME, _OFTEN = 0.1, 6
+"""Pixels may have been there before if so many are as those around them, or if each colour is there so often: as where
+scanners and cameras computed colours of others, of which there were fewer."""
 
 _PLACES = 3
 """Samples of large images are windows from so many times so many places."""
@@ -327,9 +329,10 @@ def _smallest(images: Images, choices: list[_Choice]) -> bytes:
     close = _closer(choices)
     if images.size > _PATIENCE:
         close = close[:1]
-    elif any(REGRESSED + regressed.REPEATS <= one.tag < MIXING for one in choices):  # parts show badly what repeats
-        left = {(one.tag, one.form.prefix) for one in close}
-        close += [one for one in choices[:2] if (one.tag, one.form.prefix) not in left]
+    elif repeating := [one for one in choices if REGRESSED + regressed.REPEATS <= one.tag < MIXING]:
+        left = {(one.tag, one.form.prefix) for one in close}  # parts show badly what repeats
+        others = {(one.tag, one.form.prefix): one for one in [*choices[:2], *repeating]}
+        close += [one for key, one in others.items() if key not in left]
     return min((one.form.prefix + (one.payload or encode_as(one.form.images, one.tag)) for one in close), key=len)
 
 
@@ -390,7 +393,7 @@ def _repeating(form: _Form, how: int, most: float) -> list[_Choice]:
     """Asking whether pixels were there before, if many are as those around them, and if it takes less than so much."""
     series = _series(form.images)
     tag = REGRESSED + regressed.REPEATS + how
-    if series.shape[3] == 1 or not _drawn(series):
+    if series.shape[3] == 1 or not (_drawn(series) or (form.images.size <= _PATIENCE and _recurring(form.images))):
         return []
     if not all(regressed.takes(images.shape, tag - REGRESSED) for images in (form.images, series)):
         return []
@@ -403,6 +406,12 @@ def _drawn(images: Images) -> bool:
     """Whether many of the pixels are as those to the left or above."""
     left, above = ((np.diff(images, axis=axis) == 0).all(axis=3) for axis in (2, 1))
     return bool((left[:, 1:] | above[:, :, 1:]).mean() > _SAME) if min(images.shape[1:3]) > 1 else False
+
+
+def _recurring(images: Images) -> bool:
+    """Whether images in colour have few, for as many pixels as they are."""
+    pixels = images.reshape(-1, images.shape[3])
+    return _OFTEN * len(np.unique(keys(pixels))) < len(pixels)
 
 
 def _goes_on(images: Images) -> bool:
