@@ -32,8 +32,7 @@ def outcome(data: bytes, name: str, coded: int) -> str:
         return picture.note or "another format"
     parts = picture.parts
     if len(data) <= coded:
-        payload = CODER.encode(parts[0])
-        parts = [CODER.decode(payload, len(parts[0]), (8, 8, 1), np.uint16)]
+        parts = [CODER.decode(CODER.encode(part), len(part), (8, 8, 1), np.uint16) for part in parts]
     assert write(picture.recipe, picture.blob, parts) == data, name
     return "rebuilt, with oddities" if "odd" in picture.recipe else "rebuilt"
 
