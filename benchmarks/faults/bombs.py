@@ -432,7 +432,7 @@ def _circle() -> bytes:
     return START + framed(Kind.INDEX, HEADER_SIZE, 0, payload) + footer(HEADER_SIZE)
 
 
-@bomb("100,000 indexes, each after the other")
+@bomb("20,000 indexes, each after the other")
 def _chain() -> bytes:
     parts, at, previous, runs = [START], HEADER_SIZE, 0, []
     for number in range(20_000):

@@ -381,6 +381,10 @@ class Ahead:
             self._data = self.file.read(self._start, at + max(size, min(_HEADS, self.size - offset)))
         return self._data[at : at + size]
 
+    def check_sum(self, offset: int, size: int) -> int:
+        """As of the file."""
+        return check_sum(self.read(offset, size)) if size <= _HEADS else self.file.check_sum(offset, size)
+
 
 class Finder:
     """Chunks anywhere in a file, asked for from the front to the back; reads a little at a time.

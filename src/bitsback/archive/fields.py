@@ -81,19 +81,20 @@ class Cursor:
         if at < len(data) and data[at] < 128:  # the usual case
             self.at += 1
             return data[at]
-        for shift in _SHIFTS:
-            if at == len(data):
-                raise FormatError("it ends too early")
-            byte = data[at]
-            at += 1
-            value |= (byte & 127) << shift
-            if byte < 128:
-                if shift and not byte:
-                    raise FormatError("an integer is written longer than it need be")
-                if value >= _WORD:
-                    break
-                self.at = at
-                return value
+        try:
+            for shift in _SHIFTS:
+                byte = data[at]
+                at += 1
+                value |= (byte & 127) << shift
+                if byte < 128:
+                    if shift and not byte:
+                        raise FormatError("an integer is written longer than it need be")
+                    if value >= _WORD:
+                        break
+                    self.at = at
+                    return value
+        except IndexError:
+            raise FormatError("it ends too early") from None
         raise FormatError("an integer is beyond 64 bits")
 
     def count(self) -> int:

@@ -32,6 +32,7 @@ from bitsback.archive.container import (
     MAJOR,
     MINOR,
     OPTIONAL,
+    Ahead,
     Chunk,
     File,
     Finder,
@@ -40,7 +41,6 @@ from bitsback.archive.container import (
     System,
     read_footer,
     read_header,
-    read_payload,
 )
 from bitsback.archive.limits import CHUNK, Allowance, Limits
 from bitsback.errors import BitsBackError, FormatError, LimitError, UnsupportedVersionError
@@ -87,7 +87,8 @@ def salvage(file: File, limits: Limits) -> Salvaged:
     except FormatError as error:
         out.problems.append(f"header: {error}")
     found = list(_search(file, limits))
-    indexes = {one.chunk: index for one in found if (index := _index(file, one, limits))}
+    ahead = Ahead(file)
+    indexes = {one.chunk: index for one in found if (index := _index(ahead, one, limits))}
     own = _own(found, indexes, own)
     taken = _taken(found, own)
     out.problems += _report(file, found, taken, own)
@@ -142,7 +143,7 @@ def _search(file: File, limits: Limits) -> Iterator[_Found]:
     budget = 8 * file.size + (64 << 20)  # bytes of payloads that are looked at: hostile ones may overlap
     allowance = Allowance(limits, file.size)
     finder = Finder(file, limits)
-    offset = 0
+    offset, ahead = 0, Ahead(file)
     while (chunk := finder.find(offset)) is not None:
         allowance.take(1, CHUNK)
         begin, end = chunk.payload_offset, chunk.end
@@ -150,7 +151,7 @@ def _search(file: File, limits: Limits) -> Iterator[_Found]:
         budget -= end - begin if is_there else 0
         if budget < 0:
             raise LimitError("too much of the file looks like chunks and is none")
-        sound = is_there and file.check_sum(begin, end - begin) == chunk.payload_check
+        sound = is_there and ahead.check_sum(begin, end - begin) == chunk.payload_check
         yield _Found(chunk, sound)
         offset = end if sound else begin
 
@@ -169,11 +170,11 @@ def _incomplete(taken: list[Chunk], footer: tuple[int, int] | None) -> bool:
     return not ends or any(b - a > 2 for a, b in pairwise(numbers))
 
 
-def _index(file: File, one: _Found, limits: Limits) -> Index | None:
+def _index(file: Ahead, one: _Found, limits: Limits) -> Index | None:
     if one.chunk.kind != Kind.INDEX or not one.sound or one.chunk.payload_size > limits.table:
         return None
     try:
-        return Index.decode(read_payload(file, one.chunk), file.size + _MISSING, limits)
+        return Index.decode(file.read(one.chunk.payload_offset, one.chunk.payload_size), file.size + _MISSING, limits)
     except BitsBackError:
         return None
 
@@ -191,7 +192,7 @@ def _taken(found: list[_Found], own: set[int]) -> list[_Found]:
 
 def _report(file: File, found: list[_Found], taken: list[_Found], own: set[int]) -> Iterator[str]:
     """What is damaged or out of place, in words, in the order of the file."""
-    at, last = HEADER_SIZE, None
+    at, last, ahead = HEADER_SIZE, None, Ahead(file)
     if not own and found:
         inside = next(one for one in found)
         where = f"another archive begins at byte {inside.moved}" if _begins(file, inside.moved) else "another archive"
@@ -205,7 +206,7 @@ def _report(file: File, found: list[_Found], taken: list[_Found], own: set[int])
         if not one.sound:
             yield f"chunk at byte {chunk.offset}: the payload is damaged"
         at, last = chunk.end, chunk
-        if chunk.kind == Kind.INDEX and at + FOOTER_SIZE <= file.size and read_footer(file, at + FOOTER_SIZE):
+        if chunk.kind == Kind.INDEX and at + FOOTER_SIZE <= file.size and read_footer(ahead, at + FOOTER_SIZE):
             at += FOOTER_SIZE
     if at != file.size or last is None or last.kind != Kind.INDEX:
         yield f"the end is missing or damaged, from byte {min(at, file.size)} on"

@@ -457,7 +457,8 @@ class Structure:
                 members.append(Member(ordinal, row.entry))
                 continue
             held = self.held(row.content)
-            self._allowance.take(len(held.parts) // AGAIN_ARRAYS)
+            if held.parts:
+                self._allowance.take(len(held.parts) // AGAIN_ARRAYS)
             if held.problem and not self.damaged:
                 raise FormatError(f"{row.entry.name!r}: {held.problem}")
             entry = directories.sized(row, self.contents.get(row.content))

@@ -59,7 +59,7 @@ def list_command(
     if sha256 and (as_json or verbose):
         raise click.UsageError("--sha256 goes with neither --json nor --verbose")
     limits = options.limits(memory_limit, max_pixels)
-    with archive_input(archive, limits=limits, models=models, spool=sha256) as opened:
+    with archive_input(archive, limits=limits, models=models) as opened:
         code = SKIPPED if warn_of_tail(opened, archive) else OK
         if sha256:
             return _print_sha256(opened, threads) or code
@@ -110,11 +110,14 @@ def _size(member: "Member") -> str:
     return f"{member.size:,}" if known else "-"
 
 
+_ARROWS = {Type.SYMLINK: "->", Type.HARDLINK: "=>"}
+
+
 def _name(member: "Member") -> str:
     """With what tells the types apart: ``folder/``, ``link -> target``, ``another name => file``."""
     if member.type == Type.FOLDER:
         return f"{member.name}/"
-    arrow = {Type.SYMLINK: "->", Type.HARDLINK: "=>"}.get(member.type)
+    arrow = _ARROWS.get(member.type)
     return f"{member.name} {arrow} {member.target}" if arrow else member.name
 
 
@@ -219,8 +222,8 @@ def _tell_corrections(archive: "Archive") -> None:
     from bitsback.files import claimed
 
     files = [member for member in archive.members if member.type == Type.FILE]
-    corrected = sum(map(_is_corrected, files))
-    whole = sum(member.recipe is None and claimed(posixpath.splitext(member.name)[1]) is not None for member in files)
+    corrected = sum(_is_corrected(member) for member in files if member.recipe)
+    whole = sum(claimed(posixpath.splitext(member.name)[1]) is not None for member in files if member.recipe is None)
     words = [f"{count_words(corrected, 'file')} with corrections, so as to come back byte for byte"] * (corrected > 0)
     words += [f"{count_words(whole, 'image file')} kept whole"] * (whole > 0)
     if words:

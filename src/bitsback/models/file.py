@@ -63,9 +63,9 @@ _DECODER: msgspec.json.Decoder[AnyConfig] = msgspec.json.Decoder(AnyConfig)
 
 def dump(config: AnyConfig, tensors: Tensors) -> bytes:
     """Serialise and pack; the same model always has the same identity."""
-    content = _content(config, tensors)
-    packing, packed = _packed(content)
-    return _HEAD.pack(MAGIC, VERSION, packing, len(content), hashlib.sha256(content).digest()) + packed
+    whole = content(config, tensors)
+    packing, packed = _packed(whole)
+    return _HEAD.pack(MAGIC, VERSION, packing, len(whole), hashlib.sha256(whole).digest()) + packed
 
 
 def _packed(content: bytes) -> tuple[int, bytes]:
@@ -78,8 +78,8 @@ def _packed(content: bytes) -> tuple[int, bytes]:
     return (DEFLATE, fast) if len(fast) < 1.02 * len(small) else (LZMA, small)
 
 
-def _content(config: AnyConfig, tensors: Tensors) -> bytes:
-    """The safetensors."""
+def content(config: AnyConfig, tensors: Tensors) -> bytes:
+    """The safetensors that a model file packs."""
     # As the safetensors library does, but that one puts the keys of the metadata into a random order
     order = sorted(tensors, key=lambda name: (-tensors[name].itemsize, tensors[name].dtype.kind == "u", name))
     text = msgspec.json.encode(config, order="deterministic").decode()
