@@ -4,15 +4,17 @@
 
 The scheduler and the workers are processes of this machine, with a thread each; digits of the MNIST sets are coded by
 the model "digits". For each number of digits, with one worker and with two: seconds, and CPU seconds of this process
-and of each worker. On a busy machine only the CPU seconds mean anything: it cannot be done in less than this process
-and the worker with most to do take. Then, with as many digits as ``--faults`` says: a worker is killed in the middle;
-and the scheduler with all workers, started again. Every archive is compared with the one that is made here.
+and of each worker, and what other processes took of the machine meanwhile. On a busy machine only the CPU seconds mean
+anything: it cannot be done in less than this process and the worker with most to do take. Then, with as many digits as
+``--faults`` says: a worker is killed in the middle; and the scheduler with all workers, started again. Every archive is
+compared with the one that is made here. What ``--out`` has of other numbers of digits is kept.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -84,24 +86,32 @@ def cluster(workers: int) -> Iterator[Cluster]:
             made.down()
 
 
+def busy() -> float:
+    """CPU seconds that all processes of this machine have taken."""
+    user, nice, system, _, _, *interrupts = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
 def compressed(images: Any, there: Cluster, workers: int, after: Callable[[], None] | None = None) -> dict[str, Any]:
     """An archive made there, and what it took. ``after`` is done in the middle."""
     with connect(f"127.0.0.1:{there.port}") as client:
         client.wait_for_workers(workers)
         bitsback.compress(images[:200], model="digits", block=1 << 15, executor=client)  # all is compiled and loaded
-        out, began, own, theirs = io.BytesIO(), time.perf_counter(), time.process_time(), client.run(time.process_time)
+        theirs, all_of_it = client.run(time.process_time), busy()
+        out, began, own = io.BytesIO(), time.perf_counter(), time.process_time()
         fault = threading.Thread(target=after) if after else None
         if fault:
             fault.start()
         report = bitsback.compress(images, out, model="digits", executor=client)
-        seconds, own = time.perf_counter() - began, time.process_time() - own
+        seconds, own, all_of_it = time.perf_counter() - began, time.process_time() - own, busy() - all_of_it
         if fault:
             fault.join()
         with suppress(Exception):
             theirs = {worker: cpu - theirs.get(worker, 0.0) for worker, cpu in client.run(time.process_time).items()}
     took = [round(cpu, 2) for cpu in theirs.values()]
-    figures = {"seconds": round(seconds, 2), "own": round(own, 2), "workers": took, "warned": report.warnings}
-    return {"archive": out.getvalue(), **figures}
+    others = round(max(0.0, all_of_it - own - sum(took)), 2)
+    figures = {"seconds": round(seconds, 2), "own": round(own, 2), "workers": took, "others": others}
+    return {"archive": out.getvalue(), **figures, "warned": report.warnings}
 
 
 def main() -> None:
@@ -109,11 +119,9 @@ def main() -> None:
     parser = measure.arguments("Compressing on the workers of a Dask cluster.", "cluster.json")
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="numbers of digits")
     parser.add_argument("--faults", type=int, default=10_000, help="digits of the runs in which something is killed")
-    parser.add_argument("--only-faults", action="store_true", help="keep the other figures that are in the file")
     options = parser.parse_args()
-    kept = json.loads(options.out.read_text())["rows"] if options.only_faults else []
-    if kept:
-        options.sizes = [options.faults]
+    known = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
+    kept = [row for row in known if row["digits"] not in {*options.sizes, options.faults}]
     sets = [mnist.load(options.data / "mnist", name)[..., 0] for name in (mnist.TEST, mnist.TRAIN)]
     digits = np.concatenate(sets)
     rows, faults, local = [], [], {}
@@ -128,7 +136,8 @@ def main() -> None:
                 assert done.pop("archive") == local[row["digits"]]
                 row[f"workers{workers}"] = done
                 print(row, flush=True)
-    measure.write(options.out, {"machine": measure.machine(), "rows": kept or rows, "faults": []})
+    rows = sorted(kept + rows, key=lambda row: int(row["digits"]))
+    measure.write(options.out, {"machine": measure.machine(), "rows": rows, "faults": []})
     half = next(row for row in rows if row["digits"] == options.faults)["workers2"]["seconds"] / 3
 
     def kill_one(there: Cluster) -> None:
@@ -145,7 +154,7 @@ def main() -> None:
             done = compressed(digits[: options.faults], there, 2, lambda there=there, fault=fault: fault(there))
             faults.append({"fault": name, "same": done.pop("archive") == local[options.faults], **done})
             print(faults[-1], flush=True)
-    measure.write(options.out, {"machine": measure.machine(), "rows": kept or rows, "faults": faults})
+    measure.write(options.out, {"machine": measure.machine(), "rows": rows, "faults": faults})
 
 
 if __name__ == "__main__":

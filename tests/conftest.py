@@ -6,10 +6,13 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("quick", max_examples=40)
-settings.register_profile("thorough", max_examples=1000)
+LOADED = [HealthCheck.too_slow]
+"""What only says that the machine is busy."""
+
+settings.register_profile("quick", max_examples=40, suppress_health_check=LOADED)
+settings.register_profile("thorough", max_examples=1000, suppress_health_check=LOADED)
 settings.load_profile("quick")
 
 

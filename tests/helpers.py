@@ -1,6 +1,7 @@
 """Small models and images that the tests share, made here, from seeds."""
 
 import gzip
+import itertools
 import os
 import re
 from functools import cache
@@ -13,7 +14,7 @@ import pytest
 
 from bitsback.kinds.base import ImageSpec
 from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec
-from bitsback.kinds.vae.config import VAEConfig
+from bitsback.kinds.vae.config import LevelSpec, VAEConfig
 from bitsback.models import Model
 from bitsback.models.file import dump, parse
 from bitsback.nets.layers import Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten
@@ -31,29 +32,37 @@ needs_mnist = pytest.mark.skipif(
 
 
 @cache
-def tiny_model_file(levels: int = 256, seed: int = 0, latents: int = 6, bits: int = 8) -> bytes:
-    """A model of 8x12 images with random weights: it compresses nothing, but every code path runs."""
+def tiny_model_file(
+    levels: int = 256, seed: int = 0, latents: int = 6, bits: int = 8, above: tuple[int, ...] = (), channels: int = 1
+) -> bytes:
+    """A model of 8x12 images with random weights: it compresses nothing, but every code path runs. ``above``: how many
+    latents further levels have."""
     components = 2
     parameters = 1 if levels == 2 else 3 * components
-    encoder = NetSpec((1, 8, 12), (Conv(1, 5, 3, 2), Flatten(), Dense(5 * 4 * 6, 2 * latents)))
-    decoder = NetSpec(
-        (latents,), (Dense(latents, 8 * 2 * 3), Unflatten(8, 2, 3), Conv(8, 16 * parameters, 3), Shuffle(4))
-    )
-    networks = {"encoder": random_network(encoder, seed), "decoder": random_network(decoder, seed + 1)}
+    encoder = NetSpec((channels, 8, 12), (Conv(channels, 5, 3, 2), Flatten(), Dense(5 * 4 * 6, 2 * latents)))
+    last = Conv(8, 16 * parameters * channels, 3), Shuffle(4)
+    decoder = NetSpec((latents,), (Dense(latents, 8 * 2 * 3), Unflatten(8, 2, 3), *last))
+    further = []
+    for below, count in itertools.pairwise((latents, *above)):
+        up, down = ((Dense(a, 5), Dense(5, 2 * b)) for a, b in ((below, count), (count, below)))
+        further.append(LevelSpec(count, NetSpec((below,), up), NetSpec((count,), down)))
     config = VAEConfig(
         name=f"tiny-{levels}",
-        image=ImageSpec(8, 12, 1, 2 if levels == 2 else 256),
+        image=ImageSpec(8, 12, channels, 2 if levels == 2 else 256),
+        colour=(*range(1, channels), 0),
         latents=latents,
         latent_bits=bits,
         likelihood=BernoulliSpec() if levels == 2 else MixtureSpec(components),
         encoder=encoder,
         decoder=decoder,
+        above=tuple(further),
     )
+    networks = {key: random_network(spec, seed + i) for i, (key, spec) in enumerate(config.networks.items())}
     return Model.made(config, {k: t for key, net in networks.items() for k, t in net.tensors(key).items()}).data
 
 
-def tiny_model(levels: int = 256, **options: object) -> Model:
-    return Model.from_bytes(tiny_model_file(levels), **options)  # type: ignore[arg-type]
+def tiny_model(levels: int = 256, above: tuple[int, ...] = (), channels: int = 1, **options: object) -> Model:
+    return Model.from_bytes(tiny_model_file(levels, above=above, channels=channels), **options)  # type: ignore[arg-type]
 
 
 def in_order(images: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ class Trial:
     def _all(self, commands: list[list[str]], threads: int) -> None:
         """Run commands side by side, note what went wrong, and remove what they made."""
         options = {"at": self.folder, "python": self.python, "threads": threads}
-        cache = {"NUMBA_CACHE_DIR": str(self.folder / "cache")}
+        cache = {"BITSBACK_CACHE_DIR": str(self.folder / "cache")}
         processes = [start(*one, "-T", threads, **options, **cache) for one in commands]  # type: ignore[arg-type]
         for one, process in zip(commands, processes, strict=True):
             done, out = ended(process), self.folder / one[-1]

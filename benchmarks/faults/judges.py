@@ -80,6 +80,7 @@ def of_tiff(path: Path) -> list[Arrays]:
 JUDGES: dict[str, tuple[str, Callable[[Path], list[Arrays]]]] = {
     "tiff": ("tifffile", of_tiff),
     "dicom": ("pydicom", of_dicom),
+    "acr": ("pydicom", of_dicom),
     "nifti": ("nibabel", of_nifti),
     "nifti2": ("nibabel", of_nifti),
     "fits": ("astropy", of_fits),

@@ -410,6 +410,14 @@ def data_of(chunk, dictionary, models):
     return Data(digest, out, ascending(Bytes(known.get(6, b"")).varints()))
 
 
+MATRICES = (
+    (16, 9539, 13075, -3209, -6660, 16525),
+    (16, 9539, 14686, -1747, -4366, 17305),
+    (0, 8192, 11485, -2819, -5850, 14516),
+)
+"""Of video: black, and factors of luma, red, green (two) and blue."""
+
+
 def front_of(source):
     """A list of (what a step is, what belongs to it)."""
     count = source.varint()
@@ -420,18 +428,20 @@ def front_of(source):
 def step_of(source):
     (what,) = source.take(1)
     assert what in (1, 2, 3, 4, 5, 6)
-    if what in (2, 3):
+    if what == 2:
         return what, None
     if what == 4:
         (how,) = source.take(1)
         assert how in (1, 2, 65, 129, 130)
         return what, (how >> 6, how & 3)
-    if what == 5:
+    if what in (3, 5):
         down, across = source.varints(2)
         assert 1 <= down <= 255 and 1 <= across <= 255
         return what, (down, across)
     if what == 6:
-        return what, ()
+        (matrix,) = source.take(1)
+        assert matrix < 4
+        return what, matrix
     tables = [ascending(source.varints(source.varint())) for _ in range(source.varint())]
     assert all(tables)
     return what, tables
@@ -468,9 +478,15 @@ def undone(step, image, sample_bytes):
         return np.asarray(image).repeat(tables[0], axis=0).repeat(tables[1], axis=1)
     if what == 6:
         y, u, v, *others = np.moveaxis(np.asarray(image).astype(np.int64), 2, 0)
-        u, v = u - 128, v - 128
-        added = 91881 * v, -22554 * u - 46802 * v, 116130 * u
-        return np.stack([*((y + (one + 32768 >> 16)).clip(0, 255) for one in added), *others], axis=2)
+        if tables == 0:
+            u, v = u - 128, v - 128
+            added = 91881 * v, -22554 * u - 46802 * v, 116130 * u
+            found = [y + (one + 32768 >> 16) for one in added]
+        else:
+            black, luma, red, green, too, blue = MATRICES[tables - 1]
+            y, u, v = 8 * (y - black) * luma >> 16, 8 * (u - 128), 8 * (v - 128)
+            found = [y + (v * red >> 16), y + (u * green >> 16) + (v * too >> 16), y + (u * blue >> 16)]
+        return np.stack([*(one.clip(0, 255) for one in found), *others], axis=2)
     out = np.empty(image.shape, np.int64)
     for channel in range(image.shape[2]):
         table = np.array(tables[channel if len(tables) > 1 else 0])
@@ -500,10 +516,14 @@ def block_of(source, payload, names, fronts, models):
         (_, (own, _)), source = steps.pop(), Bytes(payload.take(size))
         images = coloured(kind, source, lots, own, *coded[-2:], model)
     elif steps and steps[-1][0] == 3:
-        steps.pop()
+        _, apart = steps.pop()
         source, planes = Bytes(payload.take(size)), []
-        for _ in range(coded[-2][0]):
-            planes.append(lots_of(kind, source.take(source.varint()), lots, *coded[-1], model))
+        for channel in range(coded[-2][0]):
+            down, across = apart if channel in (1, 2) else (1, 1)
+            some = [(-(-height // down), -(-width // across), n) for height, width, n in lots]
+            found = lots_of(kind, source.take(source.varint()), some, *coded[-1], model)
+            sizes = [(height, width) for height, width, n in lots for _ in range(n)]
+            planes.append([repeated(one, down, across, *size) for one, size in zip(found, sizes, strict=True)])
         assert source.left == 0
         images = [np.concatenate(several, axis=2) for several in zip(*planes, strict=True)]
     else:
@@ -513,6 +533,11 @@ def block_of(source, payload, names, fronts, models):
     images = [np.asarray(image).astype(f"<u{sample_bytes}") for image in images]
     assert check(b"".join(image.tobytes() for image in images)) == its_check
     return images
+
+
+def repeated(image, down, across, height, width):
+    """An image whose rows and columns stand for several."""
+    return np.asarray(image).repeat(down, axis=0).repeat(across, axis=1)[:height, :width]
 
 
 def coloured(kind, source, lots, own, before, after, model):
@@ -640,8 +665,11 @@ def raster(images, layout):
         images = images ^ images.dtype.type(1 << bits - 1)
     if layout.get("differences"):
         images = np.concatenate([images[:, :, :1], images[:, :, 1:] - images[:, :, :-1]], axis=2)
+        images = images & images.dtype.type((1 << bits) - 1)
     if layout.get("swap"):
         images = images[..., [2, 1, 0, *range(3, images.shape[3])]]
+    if layout.get("passes"):
+        images = np.concatenate([images[:, first::step] for first, step in ((0, 8), (4, 8), (2, 4), (1, 2))], axis=1)
     if layout.get("flip"):
         images = images[:, ::-1]
     images = images.transpose(["nhwc".index(axis) for axis in layout.get("axes", "nhwc")])
@@ -650,7 +678,7 @@ def raster(images, layout):
     elif bits == 8:
         data = images.astype("u1")
     else:
-        rows = images.reshape(*images.shape[:2], -1).astype("u1")
+        rows = images.reshape(*images.shape[:2], -1).astype("u2")
         spread = (rows[..., None] >> np.arange(bits - 1, -1, -1)) & 1
         data = np.packbits(spread.reshape(*rows.shape[:2], -1).astype("u1"), axis=-1)
     if layout.get("reverse"):
@@ -727,7 +755,8 @@ def file_of(recipe, blob, arrays):
     if "arrays" in recipe:
         from bitsback_decoder import places
 
-        return places.file_of(recipe["arrays"], blob, arrays, recipe.get("headers", 0), recipe.get("padded", 1))
+        more = (recipe.get(key, default) for key, default in (("headers", 0), ("padded", 1), ("filled", 0)))
+        return places.file_of(recipe["arrays"], blob, arrays, *more)
     if recipe["format"] == "words":
         return words(recipe, blob, arrays)
     if "images" in recipe:

@@ -388,11 +388,42 @@ class Block:
         return m
 
 
+def weights_of_own(data):
+    """What is more in ``predict``, by class and k: (3, 64, 40)."""
+    bits = "".join(f"{byte:08b}" for byte in data)
+    at = 0
+
+    def take(count):
+        nonlocal at
+        at += count
+        assert at <= len(bits)
+        return int(bits[at - count : at] or "0", 2)
+
+    more = np.zeros((3, 64, 40), np.int64)
+    for d in range(3) if data else ():
+        for k in range(64) if take(1) else ():
+            if not take(1):
+                continue
+            r = take(4)
+            for i in range(40):
+                n = 0
+                while take(1):
+                    n += 1
+                assert n <= 4096
+                f = (n << r) + take(r)
+                fine = (i == 0 and k < 8) or (i == 8 and k % 8 == 0) or (k == 0 and 32 <= i <= 37)
+                more[d, k, i] = (1 if fine else 64) * (-(f + 1) // 2 if f % 2 else f // 2)
+    return more
+
+
 def decoded(data, count, own=None):
     """The blocks of a payload, (count, 8, 8, 1), of a model of their own or of none."""
     data = bytearray(data)
     taken = varint(data)
     found = layouts(data[:taken])
+    del data[:taken]
+    taken = varint(data)
+    more = weights_of_own(data[:taken])
     del data[:taken]
     stretches, open_one = [], None
     for number, components in enumerate(found):
@@ -405,7 +436,7 @@ def decoded(data, count, own=None):
     files = [[[] for _ in components] for components in found]
     for stretch in stretches:
         taken = varint(data)
-        decode_stretch(bytes(data[:taken]), stretch, found, files, own)
+        decode_stretch(bytes(data[:taken]), stretch, found, files, own, more)
         del data[:taken]
     assert not data
     out = []
@@ -422,9 +453,11 @@ def decoded(data, count, own=None):
     return (blocks % 65536).reshape(-1, 8, 8, 1)
 
 
-def decode_stretch(data, stretch, found, files, own):
+def decode_stretch(data, stretch, found, files, own, more):
     data = bytearray(data)
     learned = Learned(own)
+    learned.predict = learned.predict + more
+    assert abs(learned.predict).max() < 32768 and abs(learned.predict).sum(2).max() < 2**18
     missing = 0
     for number, rows in stretch:
         planes = []
@@ -651,11 +684,33 @@ def frame_of(body, progressive, data, at):
     return {"progressive": progressive, "components": components, "mcus": mcus, "blocks": blocks}
 
 
+def with_files_within(told, data, blocks):
+    """The file without its scans' data, and its own blocks."""
+    place = whole = len(data) - sum(size + odd for _, size, odd in told)
+    begin = own = blocks_of_one(blocks)
+    out, at = [], 0
+    for gap, size, odd in told:
+        count = blocks_of_one(blocks[begin:])
+        inner = file_of({"odd": odd}, data[place : place + size + odd], blocks[begin : begin + count])
+        out += [data[at : at + gap], inner]
+        at, place, begin = at + gap, place + size + odd, begin + count
+    assert at <= whole and begin == len(blocks)
+    return b"".join([*out, data[at:whole]]), blocks[:own]
+
+
+def blocks_of_one(blocks):
+    """How many blocks the first file has."""
+    count = blocks[0, 0]
+    return 1 + count + sum(blocks[0, 1 + 4 * i] * blocks[0, 2 + 4 * i] for i in range(count))
+
+
 def file_of(recipe, blob, array):
     """The file that blocks of coefficients are of."""
     size = recipe.get("odd", 0)
     data, odd = blob[: len(blob) - size], bytearray(blob[len(blob) - size :])
     blocks = (array.astype(np.int64).reshape(-1, 64) + 32768) % 65536 - 32768
+    if "within" in recipe:
+        data, blocks = with_files_within(recipe["within"], data, blocks)
     out, done, at = [], 0, 2
     tables, quantisation, interval, frame = {}, {}, 0, None
     while (at := next_marker(data, at)) is not None and data[at + 1] != 0xD9:

@@ -19,6 +19,8 @@ from bitsback_decoder.phases import PlainPhases
 from bitsback_decoder.stack import PlainStack, bernoulli, centres, mixture, posterior, uniform
 from bitsback_decoder.tables import unpacked
 
+NETWORKS = "encoder", "decoder"
+
 
 def patches(x, layer):
     """What each output position of a convolution sees, (rows, columns, inputs), zeros outside of the input."""
@@ -56,6 +58,7 @@ class SlowModel:
         self.image = self.config["image"]
         self.layers = {}
         self.latents, self.bits = self.config.get("latents", 0), self.config.get("latent_bits", 0)  # of kind vae
+        self.colour = self.config.get("colour", [0])
         self.context = None
         if self.config["kind"] != "phases" and self.config.get("context"):
             self.context = PlainContext(
@@ -131,26 +134,47 @@ class SlowModel:
             return self.pop_in_context(stack, len(z), self.image["height"], self.image["width"], outputs)
         pixels = [codes for channels in outputs for codes in zip(*channels, strict=True)]
         likelihood = bernoulli if self.image["levels"] == 2 else mixture_of_codes
-        return split(stack.pop([likelihood(*codes) for codes in pixels]), len(z))
+        channels = self.image["channels"]
+        samples = stack.pop([likelihood(*codes) for pixel in pixels for codes in split(pixel, channels)])
+        order = [self.colour.index(c) for c in range(channels)]
+        return split([samples[i + c] for i in range(0, len(samples), channels) for c in order], len(z))
 
     def pop_in_context(self, stack, n, height, width, maps=None):
         """n images, flat, with their channels in the images' order."""
         numbers = count()
         samples = self.context.code(n, height, width, maps, lambda c, p, d: stack.pop_one(next(numbers), d))
-        colour = self.config.get("colour", [0])
-        order = [colour.index(c) for c in range(len(colour))]
+        order = [self.colour.index(c) for c in range(len(self.colour))]
         return [[samples[c, i, y, x] for y in range(height) for x in range(width) for c in order] for i in range(n)]
 
     def posterior(self, x):
         """The distributions of an image's latents, given its samples."""
-        out = self.network("encoder", [128 * v for v in x] if self.image["levels"] == 2 else x)
-        pairs = zip(out[: self.latents], out[self.latents :], strict=True)
-        return [posterior(self.bits, delta, min((u + 2) >> 2, 63)) for delta, u in pairs]
+        factor = 128 if self.image["levels"] == 2 else 1
+        planes = [factor * v for c in self.colour for v in x[c :: self.image["channels"]]]
+        return self.gaussians("encoder", self.config, planes, self.bits)
+
+    def gaussians(self, key, spec, x, bits):
+        """The distributions of an image's latents that one of a level's two networks gives."""
+        network = spec[key.rstrip("2345")]
+        means, widths = split(self.run(key, network, network["input"], x), 2)
+        return [posterior(bits, delta, min((u + 2) >> 2, 63)) for delta, u in zip(means, widths, strict=True)]
+
+    def pop_latents(self, stack, m, bits, primed):
+        """Of the level next to the pixels, for m images."""
+        above = self.config.get("above", [])
+        z = split(stack.pop([uniform(bits)] * (m * (above[-1]["latents"] if above else self.latents))), m)
+        for number, level in reversed(list(enumerate(above, 2))):
+            given, code = z, centres(bits)
+            below = [self.gaussians(f"decoder{number}", level, [code[k] for k in part], bits) for part in given]
+            z = split(stack.pop([one for part in below for one in part]), m)
+            if not primed:
+                told = [self.gaussians(f"encoder{number}", level, [code[k] for k in part], bits) for part in z]
+                stack.push([one for part in told for one in part], [k for part in given for k in part])
+        return z
 
     def decode(self, payload, n):
         """The images, a list of samples each, and the stack that is left."""
-        ordered, primer_bits, runs = payload[0] >= 128, payload[0] % 128, payload[1]
-        largest, lanes = self.group(), 8 if n * prod(self.size()) >= 2**20 else 1
+        ordered, primer_bits, runs = payload[0] >= 128, payload[0] % 128, payload[1] % 255
+        largest, lanes = self.group(), 8 if n * prod(self.size()) * self.image["channels"] >= 2**20 else 1
         steps = []  # (images, bits of a latent, primed?), in the order of pushing
         for kind, repeats in struct.iter_unpack("BB", payload[2 : 2 + 2 * runs]):
             steps += [(1, primer_bits, True) if kind == 255 else (2**kind, self.bits, False)] * repeats
@@ -158,17 +182,18 @@ class SlowModel:
         if not runs:
             steps, left, m = [(1, primer_bits, True)], n - 1, 1
             while m < largest and m <= left:
-                steps, left, m = [*steps, (m, self.bits, False)], left - m, 2 * m
+                times = min(1 + (payload[1] == 255), left // m)
+                steps, left, m = steps + [(m, self.bits, False)] * times, left - times * m, 2 * m
         steps += [(largest, self.bits, False)] * (left // largest)
         steps += [(left % largest, self.bits, False)] * (left % largest > 0)
 
         stack = PlainStack.read(payload[2 + 2 * runs :], lanes)
         images = []
         for m, bits, primed in reversed(steps):
-            z = stack.pop([uniform(bits)] * (m * self.latents))
-            group = self.pop_images(stack, split(z, m), bits)
+            z = self.pop_latents(stack, m, bits, primed)
+            group = self.pop_images(stack, z, bits)
             if not primed:
-                stack.push([latent for x in group for latent in self.posterior(x)], z)
+                stack.push([latent for x in group for latent in self.posterior(x)], [k for part in z for k in part])
             if not ordered:
                 images += group
                 continue
@@ -186,10 +211,10 @@ class SlowModel:
     def group(self):
         """The largest group of a chain."""
         values = []
-        for key in ("encoder", "decoder"):
-            shape = self.config[key]["input"]
+        for network in (level[key] for level in [self.config, *self.config.get("above", [])] for key in NETWORKS):
+            shape = network["input"]
             values.append(prod(shape))
-            for layer in self.config[key]["layers"]:
+            for layer in network["layers"]:
                 shape = after(layer, shape)
                 values.append(prod(shape))
         height, width = self.size()
@@ -201,8 +226,7 @@ class SlowModel:
     def pop_in_phases(self, stack, n, height, width):
         """As :meth:`pop_in_context`, of kind phases."""
         samples = PlainPhases(self.config, self.tensor, self.run, after).pop(stack, n, height, width)
-        colour = self.config.get("colour", [0])
-        order = [colour.index(c) for c in range(len(colour))]
+        order = [self.colour.index(c) for c in range(len(self.colour))]
         return [[samples[i, y, x, c] for y in range(height) for x in range(width) for c in order] for i in range(n)]
 
     def decode_phases(self, payload, n, height, width, edge=256, together=2**16, many=2**16):

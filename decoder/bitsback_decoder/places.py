@@ -8,43 +8,96 @@ from bitsback_decoder import archive, deflate
 from bitsback_decoder.tables import BLACK, LONG, WHITE
 
 
-def file_of(recipes, blob, arrays, headers=0, padded=1):
+def file_of(recipes, blob, arrays, headers=0, padded=1, filled=0):
     source, arrays = archive.Bytes(blob), list(arrays)
-    pieces = []
+    pieces, told = [], []
     for recipe in recipes:
         spans, at = [], 0
         for gap, size in zip(recipe["at"][::2], recipe["at"][1::2], strict=True):
             spans.append((at + gap, size))
             at += gap + size
             at += -size % recipe.get("align", 1)
-        if "files" in recipe:
-            pieces += files(recipe, spans, source, arrays)
+        told += spans if "codec" in recipe and "files" not in recipe else []
+        if "together" not in recipe:
+            pieces += pieces_of(recipe, spans, source, arrays)
             continue
-        if "words" in recipe:
-            pieces += words(recipe, spans, source, arrays)
-            continue
-        images = arrays.pop(0)
-        ends = b""
-        if recipe.get("beside"):
-            layout = recipe["layout"]
-            row = images.shape[2] * images.shape[3] * layout.get("bits", 8)
-            size = len(archive.raster(images[:1, :1], layout)) - row // 8
-            ends = source.take(images.shape[0] * images.shape[1] * size)
-        whole, left = archive.with_ends(images, recipe, ends)
-        assert not left
-        if "codec" in recipe:
-            pieces += coded(recipe, whole, spans, source)
-        else:
-            at = 0
-            for start, size in spans:
-                pieces.append((start, whole[at : at + size]))
-                at += size
-            assert at == len(whole)
+        counts = [each for count, each in recipe["together"] for _ in range(count)]
+        ends = [sum(counts[: k + 1]) for k in range(len(counts))]
+        sizes = [sum(size for _, size in spans[end - each : end]) for end, each in zip(ends, counts, strict=True)]
+        starts = [sum(sizes[:k]) for k in range(len(sizes))]
+        whole = b"".join(piece for _, piece in pieces_of(recipe, list(zip(starts, sizes, strict=True)), source, arrays))
+        assert ends[-1] == len(spans)
+        for start, size in spans:
+            pieces.append((start, whole[:size]))
+            whole = whole[size:]
     assert not arrays
     out = b""
     for start, piece in sorted(pieces):
         out += source.take(start - len(out)) + piece + bytes(-len(piece) % padded)
-    return with_headers(out + source.take(source.left), headers, {start: len(piece) for start, piece in pieces})
+    out += source.take(source.left)
+    if filled:
+        out = with_tags(out, told)
+    return with_headers(out, headers, {start: len(piece) for start, piece in pieces})
+
+
+def pieces_of(recipe, spans, source, arrays):
+    """Of an array, or of files: where each begins, and its bytes."""
+    if "files" in recipe:
+        return list(files(recipe, spans, source, arrays))
+    if "words" in recipe:
+        return list(words(recipe, spans, source, arrays))
+    images = arrays.pop(0)
+    ends = b""
+    if recipe.get("beside"):
+        layout = recipe["layout"]
+        row = images.shape[2] * images.shape[3] * layout.get("bits", 8)
+        size = len(archive.raster(images[:1, :1], layout)) - row // 8
+        ends = source.take(images.shape[0] * images.shape[1] * size)
+    whole, left = archive.with_ends(images, recipe, ends)
+    assert not left
+    if "codec" in recipe:
+        return list(coded(recipe, whole, spans, source))
+    stops = [sum(size for _, size in spans[: k + 1]) for k in range(len(spans))]
+    assert stops[-1] == len(whole)
+    return [(start, whole[stop - size : stop]) for (start, size), stop in zip(spans, stops, strict=True)]
+
+
+def with_tags(out, spans):
+    """Of a TIFF file."""
+    data, end = bytearray(out), "little" if out[:2] == b"II" else "big"
+    long = 8 if int.from_bytes(out[2:4], end) == 43 else 4
+    sizes = {1: 1, 3: 2, 4: 4, 13: 4, 16: 8, 18: 8}
+
+    def number(at, size):
+        return int.from_bytes(out[at : at + size], end)
+
+    waiting, seen = [number(long, long)], set()
+    while waiting:
+        page = waiting.pop()
+        if page in seen:
+            continue
+        seen.add(page)
+        head = 8 if long == 8 else 2
+        fields, each = {}, 4 + 2 * long
+        stop = page + head + number(page, head) * each
+        for at in range(page + head, stop, each):
+            tag, kind, count = number(at, 2), number(at + 2, 2), number(at + 4, long)
+            if kind in sizes:
+                where = at + 4 + long
+                where = number(where, long) if count * sizes[kind] > long else where
+                fields[tag] = [(where + k * sizes[kind], sizes[kind]) for k in range(count)]
+        following = number(stop, long)
+        below = [number(*field) for field in fields.get(330, [])]
+        waiting += [following] * (following > 0) + [one for one in reversed(below) if one]
+        names = (324, 325) if 324 in fields else (273, 279)
+        some = [fields.get(name, []) for name in names]
+        if all(some) and not any(number(*field) for several in some for field in several):
+            own, spans = spans[: len(some[0])], spans[len(some[0]) :]
+            for several, values in zip(some, zip(*own, strict=True), strict=True):
+                for (at, size), value in zip(several, values, strict=True):
+                    data[at : at + size] = value.to_bytes(size, end)
+    assert not spans
+    return bytes(data)
 
 
 def with_headers(out, headers, sizes):
@@ -136,33 +189,56 @@ def oldlzw(piece, how, choices):
 def gif(piece, how, choices):
     bits, block, *how = how
     source = archive.Bytes(choices)
+    surplus = source.take(source.varint()) if not block else b""
+    sizes = source.varints(source.varint()) if not block else []
     size = source.varint()
     codes = "".join(f"{code:0{width}b}" for code, width in reversed(lzw_codes(piece, how, source.rest(), bits, 0)))
     data = int(codes, 2).to_bytes(-(-len(codes) // 8), "little")
     assert len(data) == size
-    blocks = [data[at : at + block] for at in range(0, size, block)]
-    return bytes([bits]) + b"".join(bytes([len(block)]) + block for block in blocks) + bytes(1)
+    data += surplus
+    sizes = sizes or [min(block, size - at) for at in range(0, size, block)]
+    assert sum(sizes) == len(data)
+    out = bytes([bits])
+    for size in sizes:
+        out, data = out + bytes([size]) + data[:size], data[size:]
+    return out + bytes(1)
 
 
 def lzw_codes(piece, how, choices, bits, early):
     """Codes with their widths."""
     source = archive.Bytes(choices)
-    runs = [0, *[how[1]] * how[0], source.varint()] if how else source.varints(source.varint())
-    codes, at = [], 0
-    for number, run in enumerate(runs):
-        table = {bytes([byte]): byte for byte in range(1 << bits)}
-        width, known = bits + 1, (1 << bits) + 2
+    *usual, rule = how if len(how) % 2 else [*how, 0]
+    runs = [0, *[usual[1]] * usual[0], source.varint()] if usual else source.varints(source.varint())
+    gaps = source.varints(source.varint()) if len(how) % 2 else []
+    told = {sum(gaps[: k + 1]): source.varint() for k in range(len(gaps))}
+    codes, at, number = [], 0, 0
+    for last, run in enumerate(runs, 1 - len(runs)):
+        strings = {byte: bytes([byte]) for byte in range(1 << bits)}
+        table = {string: code for code, string in strings.items()}
+        width, known, new, before = bits + 1, (1 << bits) + 2, (1 << bits) + 2, None
         for k in range(run):
-            stop = at + 1
-            while stop < len(piece) and piece[at : stop + 1] in table:
-                stop += 1
-            codes.append((table[piece[at:stop]], width))
-            if stop < len(piece) and len(table) + 2 < 4096:
-                table[piece[at : stop + 1]] = len(table) + 2
+            code = piece[at]
+            if rule % 4 == 0:
+                stop = at + 1
+                while stop < len(piece) and piece[at : stop + 1] in table:
+                    stop += 1
+                code = table[piece[at:stop]]
+            elif rule % 4 == 1 and before == piece[at] and new > (1 << bits) + 2:
+                long = len(strings[new - 1])
+                same = next((n for n in range(1, long) if piece[at + n : at + n + 1] != piece[at : at + 1]), long)
+                if same > 1 and new - 1 - (long - same) >= (1 << bits) + 2:
+                    code = new - 1 - (long - same)
+            code = told.get(number, code)
+            codes.append((code, width))
+            number, before, at = number + 1, piece[at], at + len(strings[code])
+            if at < len(piece) and new < 4096:
+                strings[new] = strings[code] + piece[at : at + 1]
+                table[strings[new]] = new
+                new += 1
             known = min(known + (k > 0), 4096)
             width += known + early >= 2**width and width < 12
-            at = stop
-        codes.append(((1 << bits) + (number == len(runs) - 1), width))
+        if last < 0 or rule < 4:
+            codes.append(((1 << bits) + (last == 0), width))
     assert at == len(piece)
     return codes
 
@@ -387,10 +463,58 @@ def tight(width, _, piece, how, choices):
     return bytes(int(bits[at : at + 8][::-1], 2) for at in range(0, len(bits), 8))
 
 
+def bmp(bits, width, _, piece, how, choices):
+    """Runs of Windows bitmaps: heads, and what they say of pixels."""
+    stride = -(-width // 4) * 4
+    rows = [piece[at : at + stride] for at in range(0, len(piece), stride)]
+    led = list(b"".join(bmp_heads(row, 8 // bits) for row in rows) + b"\0\1" if how[0] else choices)
+    out, x, y = b"", 0, 0
+    while led:
+        head = led.pop(0)
+        out += bytes([head])
+        if head:
+            pixels = (rows[y] + bytes(1))[x : x + max(2, head)]
+            second = pixels[1] if head > 1 else (0, pixels[0], pixels[1])[how[1]]
+            out += pixels[:1] if bits == 8 else bytes([16 * pixels[0] + second])
+            x += head
+            continue
+        code = led.pop(0)
+        out += bytes([code])
+        if code == 0:
+            x, y = 0, y + 1
+        elif code == 2:
+            out += bytes(led[:2])
+            x, y, led = x + led[0], y + led[1], led[2:]
+        elif code > 2:
+            pixels, size = rows[y][x : x + code] + bytes(4), -(-code * bits // 16) * 2
+            if bits == 4:
+                pixels = bytes(16 * a + b for a, b in zip(pixels[::2], pixels[1::2], strict=False))
+            out += pixels[:size]
+            x += code
+    return out
+
+
+def bmp_heads(row, apart):
+    """The longest runs, and that the row ends."""
+    out, at = b"", 0
+    while at < len(row):
+        size = min(apart, len(row) - at)
+        while at + size < len(row) and size < 255 and row[at + size] == row[at + size - apart]:
+            size += 1
+        out, at = out + bytes([size]), at + size
+    return out + bytes(2)
+
+
+def three(piece, how, choices):
+    return b"".join(piece[at : at + 3][::-1] for at in range(0, len(piece), 4))
+
+
 def pairs(piece, how, choices):
     piece += choices
     return b"".join(piece[at : at + 2][::-1] for at in range(0, len(piece), 2))
 
 
 SIZED = {"tga": tga, "pcx": pcx, "qoi": qoi, "ljpeg": lossless_jpeg, "bits": tight}
+SIZED |= {"bmp4": partial(bmp, 4), "bmp8": partial(bmp, 8)}
+CODECS["three"] = three
 CODECS |= {"rle": rle, "rle16": partial(rle, each=2), "rle32": partial(rle, each=4), "pairs": pairs}

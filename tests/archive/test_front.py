@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from bitsback.archive import front
 from bitsback.archive.fields import Cursor
 from bitsback.archive.front import Colours, Enlarged, Form, Less, Levels, Planes, YCbCr, apply, candidates, forms, undo
-from bitsback.errors import CodecError, FormatError
+from bitsback.errors import CodecError, FormatError, UnsupportedVersionError
+from bitsback.kinds import ycbcr
 from bitsback.kinds.base import Images, Lot
 from bitsback.kinds.lots import lots_of
 from bitsback.kinds.plain import CODER
@@ -121,29 +122,53 @@ def test_enlarged_images_have_multiples_of_a_size() -> None:
             front.read(Cursor(varint(1) + b"\5" + bad))
 
 
-@given(st.integers(3, 5), st.integers(0, 99))
-@settings(deadline=None, max_examples=10)
-def test_images_that_were_ycbcr_come_back(channels: int, seed: int) -> None:
+@given(st.integers(3, 5), st.integers(0, 3), st.sampled_from(ycbcr.SHARED), st.integers(0, 99))
+@settings(deadline=None, max_examples=20)
+def test_images_that_were_ycbcr_come_back(channels: int, matrix: int, shared: tuple[int, int], seed: int) -> None:
+    """Also if several pixels share a chroma, and the last rows and columns are too few for that."""
     rng = np.random.default_rng(seed)
-    there = [rng.integers(0, 256, (n, 6, 8, channels), np.uint8) for n in (2, 1)]
-    lots = [YCbCr().undo(images, Form(channels, 1)) for images in there]
-    form = Form(channels, 1)
-    assert candidates(lots, decoded=True)[1] == (YCbCr(),)
-    assert front.read(Cursor(front.encode((YCbCr(),)))) == (YCbCr(),)
-    for steps in ((YCbCr(),), (YCbCr(), Planes()), (Levels((tuple(range(256)),)), YCbCr())):
+    form, (down, across), lots = Form(channels, 1), shared, []
+    for n, height, width in ((2, 5, 8), (1, 6, 7)):
+        there = rng.integers(0, 256, (n, height, width, channels), np.uint8)
+        chroma = rng.integers(90, 160, (n, 3, 4, 2), np.uint8).repeat(down, axis=1).repeat(8, axis=1)
+        there[..., 1:3] = chroma[:, :height].repeat(across, axis=2).repeat(2, axis=2)[:, :, :width]
+        lots.append(YCbCr(matrix).undo(there, form))
+    assert front.read(Cursor(front.encode((YCbCr(matrix), Planes(*shared))))) == (YCbCr(matrix), Planes(*shared))
+    for steps in ((YCbCr(matrix),), (YCbCr(matrix), Planes()), (Levels((tuple(range(256)),)), YCbCr(matrix))):
         payload = front.encode_behind(steps, CODER, lots)
         assert all(map(np.array_equal, front.decode_behind(steps, CODER, payload, lots_of(lots), form), lots))
 
 
+@given(st.integers(0, 3), st.sampled_from(ycbcr.SHARED), st.integers(1, 9), st.integers(1, 9), st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_shared_chroma_is_coded_once(matrix: int, shared: tuple[int, int], height: int, width: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    there = rng.integers(30, 220, (2, height, width, 4), np.uint8)
+    chroma = rng.integers(110, 140, (2, 9, 9, 2), np.uint8).repeat(shared[0], axis=1).repeat(shared[1], axis=2)
+    there[..., 1:3] = chroma[:, :height, :width]
+    lots = [YCbCr(matrix).undo(there, Form(4, 1))]
+    steps = (YCbCr(matrix), Planes(*shared))
+    assert candidates(lots, decoded=(matrix, *shared))[-1] == (steps if shared != (1, 1) else steps[:1])
+    payload = front.encode_behind(steps, CODER, lots)
+    assert len(payload) <= 2 * (2 * height * width + 2 * (-(-height // shared[0]) * -(-width // shared[1]))) + 9
+    (back,) = front.decode_behind(steps, CODER, payload, lots_of(lots), Form(4, 1))
+    assert (back == lots[0]).all()
+
+
 def test_images_that_were_not_ycbcr() -> None:
     with pytest.raises(CodecError, match="not YCbCr"):
-        apply((YCbCr(),), [np.random.default_rng(0).integers(1, 255, (1, 9, 9, 3), np.uint8)])
+        apply((YCbCr(0),), [np.random.default_rng(0).integers(1, 255, (1, 9, 9, 3), np.uint8)])
+    with pytest.raises(UnsupportedVersionError, match="matrix 4"):
+        front.read(Cursor(bytes([1, YCbCr.OP, 4])))
+    for bad in (varint(0) + varint(1), varint(1) + varint(256)):
+        with pytest.raises(FormatError, match="rows or columns"):
+            front.read(Cursor(varint(1) + b"\3" + bad))
 
 
 def test_steps_that_do_not_fit() -> None:
     for step, form in (
-        (YCbCr(), Form(2, 1)),
-        (YCbCr(), Form(3, 2)),
+        (YCbCr(0), Form(2, 1)),
+        (YCbCr(0), Form(3, 2)),
         (Levels(((1, 2), (1, 2))), Form(3, 1)),
         (Levels(((1, 256),)), Form(3, 1)),
         (Levels(()), Form(1, 1)),

@@ -34,6 +34,20 @@ def test_version_and_help(run: Run) -> None:
         assert re.search(rf"^  {command} ", overview, re.MULTILINE)
 
 
+@pytest.mark.parametrize("group", [(), ("lab",)])
+def test_a_group_alone_shows_its_help(run: Run, group: tuple[str, ...]) -> None:
+    done = run(*group)
+    assert (done.code, done.out) == (2, b"")
+    assert done.err == run(*group, "--help").out.decode().splitlines()
+
+
+def test_a_path_in_the_place_of_a_command(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "a.bba").touch()
+    assert "Did you mean compress scans? (" in run("scans").err[0]
+    assert "Did you mean decompress a.bba? (" in run("a.bba").err[0]
+
+
 @pytest.mark.parametrize("command", [*COMMANDS, "extract"])
 def test_every_command_has_help(run: Run, command: str) -> None:
     done = run(command, "--help")
@@ -141,7 +155,7 @@ def test_quiet_twice_silences_errors(run: Run) -> None:
     [
         (ZeroDivisionError("what?\nreally"), "internal error, please report it: ZeroDivisionError: what?\\nreally"),
         (EOFError(), "internal error, please report it: EOFError: "),
-        (MemoryError(), "not enough memory (-T 1 needs less, and -M sets a limit)"),
+        (MemoryError(), "not enough memory (-T 1 and --effort fast need less, and -M sets a limit)"),
         (RecursionError("maximum recursion depth exceeded"), "something is nested too deeply"),
         (RuntimeError("can't start new thread"), "the system does not allow as many threads (-T 1 needs none)"),
         (OSError(errno.EIO, "Input/output error"), "a.bba: input/output error"),
@@ -260,8 +274,8 @@ def test_a_full_disk_behind_standard_output(archive: Path, spawn: Any, command: 
 def test_a_cache_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path, spawn: Any) -> None:
     """And no fault of the input, the output or the user."""
     (tmp_path / "file").touch()
-    for command in (("compress", "in", "-o", "out.bba"), ("decompress", "out.bba", "-C", "out")):
-        process = spawn(*command, env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")})
+    for command in (("compress", "in", "-o", "out.bba", "--model", "none"), ("decompress", "out.bba", "-C", "out")):
+        process = spawn(*command, env=os.environ | {"BITSBACK_CACHE_DIR": str(tmp_path / "file" / "cache")})
         _, err = process.communicate(timeout=60)
         assert process.returncode == 0
         lines = err.decode().splitlines()
@@ -318,7 +332,7 @@ def test_a_closed_stream_that_is_needed(archive: Path, tmp_path: Path, line: str
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a shell")
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("closed", ["<&-", ">&- 2>&- <&-"])
 def test_closed_streams_that_are_not_needed(archive: Path, tmp_path: Path, closed: str) -> None:
     """Nor does a file that is opened get the number of one, and messages with it."""
     expected = archive.read_bytes()
@@ -332,9 +346,7 @@ def test_closed_streams_that_are_not_needed(archive: Path, tmp_path: Path, close
 @pytest.mark.parametrize(
     "environment",
     [
-        {"LC_ALL": "C"},
         {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
-        {"PYTHONIOENCODING": "ascii:strict"},
         {"PYTHONIOENCODING": "utf-16"},
     ],
     ids=str,

@@ -112,6 +112,18 @@ def test_a_damaged_image_is_kept_and_named(run: Run, tmp_path: Path) -> None:
     assert archive_of(tmp_path / "bad.png.bba").read("bad.png") == b"\x89PNG\r\n\x1a\nnot really"
 
 
+def test_many_such_are_counted(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bitsback.cli.stored.NOTES", 2)
+    (tmp_path / "in").mkdir()
+    for number in range(5):
+        (tmp_path / "in" / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\nnot really %d" % number)
+    done = run("compress", "in")
+    assert done.code == 0 and len(done.err) == 4
+    assert done.err[1].startswith("in/1.png: ")
+    assert done.err[2] == "kept as they are: 3 more files (-v tells which, and why)"
+    assert sum("the PNG" in line for line in run("compress", "in", "-v", "--force").err) == 5
+
+
 def test_a_file_called_like_a_message_is_no_message(run: Run, tmp_path: Path) -> None:
     """Notes are known by being notes, not by how they begin."""
     np.save(tmp_path / "smallest", np.zeros((9, 9), np.uint8))
@@ -159,6 +171,8 @@ def test_the_guides_own_find_keeps_the_folders(run: Run, tmp_path: Path) -> None
     assert (done.code, len(done.err)) == (0, 1)
     assert archive_of(tmp_path / "a.bba").names == paths
     assert run("compress", "--files0-from", "-", "-o", "b.bba", stdin=(tmp_path / "list").read_bytes()).code == 0
+    lines = run("compress", "--files0-from", "-", "-o", "c.bba", stdin=b"in/0.npy\nin/1.npy\n")
+    assert lines.code == 2 and len(lines.err) == 1 and "end with newlines" in lines.err[0]
     assert (tmp_path / "b.bba").read_bytes() == (tmp_path / "a.bba").read_bytes()
     assert run("compress", "scans/cat", "scans/dog", "-o", "c.bba").code == 0
     assert [name for name in archive_of(tmp_path / "c.bba").names if "." in name] == paths[:8]
@@ -200,7 +214,8 @@ def test_a_time_of_any_year_is_no_danger(run: Run, folder: Path, tmp_path: Path,
 def test_an_existing_output_is_left_alone(run: Run, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "in.bba").write_bytes(b"mine")
     done = run("compress", "in")
-    assert (done.code, done.err) == (1, ["bitsback: in.bba: is already there (--force overwrites)"])
+    there = "in.bba: is already there (--force overwrites it, bitsback add adds to it)"
+    assert (done.code, done.err) == (1, [f"bitsback: {there}"])
     assert (tmp_path / "in.bba").read_bytes() == b"mine"
     assert run("compress", "in", "--force").code == 0
     assert len(archive_of(tmp_path / "in.bba")) == 5
@@ -354,9 +369,9 @@ def test_a_pipe_and_a_link_as_output(run: Run, folder: Path, tmp_path: Path) -> 
 
 @posix
 def test_a_reader_that_leaves_is_told_by_the_pipes_name(folder: Path, tmp_path: Path, spawn: Any) -> None:
-    np.save(tmp_path / "a.npy", np.random.default_rng(0).integers(0, 256, (300, 40, 40), np.uint8))
+    (tmp_path / "noise").write_bytes(np.random.default_rng(0).bytes(400_000))  # more than a pipe holds
     os.mkfifo(tmp_path / "pipe")
-    process = spawn("compress", "a.npy", "-o", "pipe", "--model", "none")
+    process = spawn("compress", "noise", "-o", "pipe", "--model", "none")
     with (tmp_path / "pipe").open("rb") as pipe:
         pipe.read(1)
     _, err = process.communicate(timeout=60)

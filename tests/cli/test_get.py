@@ -53,6 +53,7 @@ def test_a_name_that_is_not_there_stops_before_anything_is_written(run: Run, arc
     done = run("get", archive, "in/1.npy", "in/nothing")
     assert (done.code, done.err) == (1, [f"bitsback: {archive}: 'in/nothing': no file of that name in the archive"])
     assert names(tmp_path) == before
+    assert run("get", archive, "1.NPY").err[0].endswith("in the archive; there is 'in/1.npy'")
 
 
 def test_damage_elsewhere_does_not_matter_and_here_it_does(run: Run, tmp_path: Path) -> None:

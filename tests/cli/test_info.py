@@ -11,7 +11,7 @@ def test_totals(run: Run, archive: Path) -> None:
     assert "format    bba 2.0" in text
     assert "5 images in 6 files, 1 folder" in text
     assert "4,500 samples" in text
-    assert "1 block of 4,500 to 4,500 samples" in text
+    assert "1 block of 4,500 samples" in text
 
 
 def test_verbose_lists_the_chunks_and_blocks(run: Run, archive: Path) -> None:

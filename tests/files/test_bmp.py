@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bitsback_decoder import places as second_decoder
+
 
 def bmp(image):
     file = io.BytesIO()
@@ -56,3 +58,40 @@ def test_rows_may_end_in_anything(mode, check_file):
     noisy[-1] ^= 0x11
     picture = check_file(bytes(noisy), exact=True)
     assert np.array_equal(picture.parts[0], zeros.parts[0]) and len(picture.blob) > len(zeros.blob)
+
+
+def runs(depth, width, height, data):
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, depth, 1 if depth == 8 else 2, len(data), 0, 0, 0, 0)
+    palette = b"".join(bytes([k, k, k, 0]) for k in range(1 << depth))
+    start = 54 + len(palette)
+    return b"BM" + struct.pack("<IHHI", start + len(data), 0, 0, start) + header + palette + data
+
+
+FREE = b"\3\7\0\3\1\2\3\0\0\0\0\2\1\1\2\5\0\1"
+"""A run, three as they are, the end of a row; one to the right and one up; a run; the end."""
+
+
+@pytest.mark.parametrize(
+    ("depth", "data", "rows", "how"),
+    [
+        (8, FREE, [[0, 5, 5, 0, 0, 0], [0] * 6, [7, 7, 7, 1, 2, 3]], [0, 0]),
+        (8, b"\3\7\3\1\2\0\0\0\6\2\2\0\0\0\0\1", [[2] * 6, [7] * 3 + [1] * 3], [1, 0]),
+        (4, b"\5\x12\1\x30\0\0\0\5\x12\x34\x50\0\0\0\0\1", [[1, 2, 3, 4, 5, 0], [1, 2, 1, 2, 1, 3]], [0, 0]),
+        (4, b"\1\x33\1\x44\0\1", [[3, 4, 0, 0, 0, 0]], [0, 1]),
+        (4, b"\1\x34\1\x45\4\x55\0\0\0\1", [[3, 4, 5, 5, 5, 5]], [0, 2]),
+        (4, b"\6\x33\2\0\0\0", [[3, 3, 3, 3, 3, 3]], [0, 0]),  # without an end
+    ],
+)
+def test_runs(depth, data, rows, how, check_file):
+    data = runs(depth, 6, len(rows), data) + b"more" * data.endswith(b"\0\1")
+    picture = check_file(data, "a.bmp", exact=True)
+    assert picture.parts[0][0, :, :, 0].tolist() == rows
+    (one,) = picture.recipe["arrays"]
+    assert one["coded"] == [[1, how]]
+    assert second_decoder.file_of([one], picture.blob, picture.parts) == data
+
+
+def test_damaged_runs_are_kept(kept):
+    for data in (b"\7\1\4\2", b"\0\0\0\0\1\1", b"\0\2\x09\0\1\1", b"\0\5\1\2", b"\0\3\1\2\3\4\0\1"):
+        kept(runs(8, 6, 1, data), "runs of pixels", "a.bmp")
+    kept(runs(8, 60000, 30000, b"\0\1"), "more than it can hold", "a.bmp")

@@ -67,16 +67,18 @@ def check_any(data, name):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_every_truncation(name):
+def test_truncations(name):
+    """At every byte of the beginning, where headers are, and at some of the rest."""
     data = SAMPLES[name]
-    for size in range(len(data)):
+    for size in [*range(min(len(data), 150)), *range(150, len(data), 4)]:
         check_any(data[:size], name)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_every_byte_damaged(name):
+def test_damaged_bytes(name):
+    """Each of the beginning, and some of the rest."""
     data = SAMPLES[name]
-    for at in range(len(data)):
+    for at in [*range(min(len(data), 150)), *range(150, len(data), 4)]:
         change = (0x01, 0x80, 0xFF)[at % 3]
         check_any(data[:at] + bytes([data[at] ^ change]) + data[at + 1 :], name)
 

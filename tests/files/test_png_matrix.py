@@ -187,8 +187,10 @@ def test_sizes_about_the_passes_of_adam7(interlace, tmp_path):
     archived(tmp_path, files)
 
 
-@pytest.mark.parametrize(("height", "width"), [(3, 5000), (5000, 3)])
-@pytest.mark.parametrize(("colour", "depth"), [(0, 1), (3, 4), (0, 16), (6, 8), (2, 16)])
+LONG = [(3, 5000, 0, 1), (5000, 3, 3, 4), (5000, 3, 0, 16), (3, 5000, 6, 8), (5000, 3, 2, 16)]
+
+
+@pytest.mark.parametrize(("height", "width", "colour", "depth"), LONG)
 def test_long_images(height, width, colour, depth, tmp_path):
     extra = palette(depth) if colour == 3 else b""
     samples = picture(height, width, colour, depth)

@@ -7,7 +7,10 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from bitsback.files import innermost, parse, shown, values, write
+from bitsback_decoder import places as second_decoder
 from files.jpeg.test_lossless import file as lossless_jpeg
+
+RNG = np.random.default_rng(0)
 
 
 def tiff(image, **options):
@@ -198,6 +201,65 @@ def test_samples_of_any_bits(bits, check_file):
     assert np.array_equal(picture.parts[0][0, :, :, 0], x)
 
 
+@pytest.mark.parametrize(("bits", "predictor"), [(24, 1), (12, 2), (4, 2), (8, 2)])
+def test_what_is_not_compressed(bits, predictor, check_file):
+    """Numbers of three bytes; differences of samples that are not compressed, either."""
+    x = np.add.outer(1000 * np.arange(9), 70 * np.arange(16)) & ((1 << bits) - 1)
+    stored = np.diff(x, axis=1, prepend=0) & ((1 << bits) - 1) if predictor == 2 else x
+    text = ["".join(f"{number:0{bits}b}" for number in row.tolist()) for row in stored]
+    data = made(
+        [(tags(16, 9, bits) | {278: [4], 317: [predictor]}, [packed("".join(text[k : k + 4])) for k in (0, 4, 8)])]
+    )
+    picture = check_file(data, "a.tif", exact=True)
+    (found,) = values(picture.recipe, picture.blob, picture.parts)
+    assert np.array_equal(found[0, :, :, 0], x)
+    filled = picture.recipe.get("filled", 0)
+    assert second_decoder.file_of(picture.recipe["arrays"], picture.blob, picture.parts, filled=filled) == data
+
+
+def packed(text):
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+@pytest.mark.parametrize(("order", "big"), [("<", False), (">", False), ("<", True)])
+def test_what_tags_say_of_coded_strips_is_not_kept(order, big, check_file):
+    """But where one is damaged, all is; tags with zeros of other pages stay zeros."""
+    x = RNG.integers(0, 4, (7, 40, 16)).astype(np.uint8)
+    strips = [[zlib.compress(page[k : k + 16]) for k in (0, 16, 32)] for page in x]
+    pages = [(tags(16, 40, rows=16, compression=8), some) for some in strips]
+    data = made([*pages, (tags(16, 40), [x[0].tobytes()]), *pages[:1]], order, big)
+    picture = check_file(data, "a.tif", exact=True)
+    assert picture.recipe["filled"]
+    arrays = picture.recipe["arrays"]
+    assert second_decoder.file_of(arrays, picture.blob, picture.parts, filled=1) == data
+    spoilt = data.replace(strips[1][0], bytes(len(strips[1][0])))
+    picture = check_file(spoilt, "a.tif", exact=True)
+    assert "filled" not in picture.recipe and len(picture.parts) < 9
+
+
+def test_pages_in_a_circle(check_file):
+    x = RNG.integers(0, 256, (4, 6)).astype(np.uint8).tobytes()
+    data = made([(tags(6, 4), [x]), (tags(6, 4), [x])])
+    data = data[:-4] + data[4:8]  # the last page is followed by the first
+    assert check_file(data, "a.tif", exact=True).parts[0].shape == (2, 4, 6, 1)
+
+
+def test_tiles_in_the_tags_of_strips(check_file):
+    tiles = [RNG.integers(0, 256, 256).astype(np.uint8).tobytes() for _ in range(4)]
+    data = made([(tags(30, 20) | {332: [16], 333: [16]}, tiles)])
+    for tag in (322, 323):
+        data = data.replace(struct.pack("<HHI", tag + 10, 4, 1), struct.pack("<HHI", tag, 4, 1))
+    assert check_file(data, "a.tif", exact=True).parts[0].shape == (4, 16, 16, 1)
+
+
+@pytest.mark.parametrize(("across", "down"), [(2, 2), (2, 1), (1, 2)])
+def test_subsampled_colours(across, down, check_file):
+    units = RNG.integers(0, 256, (-(-9 // down), -(-13 // across), across * down + 2)).astype(np.uint8)
+    data = made([(tags(13, 9, channels=3) | {262: [6], 530: [across, down]}, [units.tobytes()])])
+    picture = check_file(data, "a.tif", exact=True)
+    assert picture.parts[0].nbytes == units.nbytes
+
+
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i4", "u4"])
 def test_numbers(dtype, order, check_file):
@@ -328,13 +390,15 @@ def damage(good, times):
 def test_other_files_are_kept(kept):
     good = tiff(Image.new("RGB", (30, 20), (1, 2, 3)))
     kept(made([(tags(4, 4, compression=6), [bytes(16)])]), "compression 6", "a.tif")
-    kept(made([(tags(4, 4, 24), [bytes(48)])]), "24 bits", "a.tif")
+    kept(made([(tags(4, 4, 20), [bytes(40)])]), "20 bits", "a.tif")
     kept(made([(tags(4, 4, compression=4), [bytes(9)])]), "a TIFF with samples of 8 bits", "a.tif")
     kept(made([(tags(4, 4, 1, compression=4), [bytes(9)])]), "damaged fax data", "a.tif")
     kept(tiff(Image.new("F", (3, 2))), "few numbers", "a.tif")
     kept(good[:60], "ends within", "a.tif")
     kept(good[:-1], "before its pixels do", "a.tif")
     kept(b"II*\0\xff\xff\xff\xff", "ends within the TIFF tags", "a.tif")
-    kept(b"II*\0\x08\0\0\0\0\0\x08\0\0\0", "in a circle", "a.tif")
+    kept(b"II*\0\x08\0\0\0\0\0\x08\0\0\0", "without size", "a.tif")
     kept(made([(tags(4, 4), [bytes(15)])]), "too short", "a.tif")
     kept(made([(tags(4, 4, rows=2), [bytes(16)])]), "do not fit its size", "a.tif")
+    numbers = b"".join(struct.pack("<HHHIII", 1, 273, 4, 4000, 8, 26 + 18 * k) for k in range(900))
+    kept(b"II*\0\x08\0\0\0" + numbers, "share many numbers", "a.tif")

@@ -200,18 +200,18 @@ def test_sets_that_nobody_uses_any_more_are_removed(kept: Cache) -> None:
 
 
 def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "asked"))
+    monkeypatch.setenv("BITSBACK_CACHE_DIR", str(tmp_path / "asked"))
     assert cache._place() == tmp_path / "asked"
-    monkeypatch.setenv("NUMBA_CACHE_DIR", "relative")
+    monkeypatch.setenv("BITSBACK_CACHE_DIR", "relative")
     assert cache._place() == Path("relative").absolute()
-    monkeypatch.setenv("NUMBA_CACHE_DIR", "")
+    monkeypatch.setenv("BITSBACK_CACHE_DIR", "")
     monkeypatch.setenv("HOME", str(tmp_path))
     if os.name == "posix" and sys.platform != "darwin":
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-        assert cache._place() == tmp_path / "xdg"
+        assert cache._place() == tmp_path / "xdg" / "bitsback"
         for other in ("", "relative"):  # which its specification says to ignore
             monkeypatch.setenv("XDG_CACHE_HOME", other)
-            assert cache._place() == tmp_path / ".cache"
+            assert cache._place() == tmp_path / ".cache" / "bitsback"
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
     if os.name == "posix" and sys.platform != "darwin":
@@ -247,7 +247,7 @@ class Copy:
 
     def start(self, script: str = SCRIPT, **environment: str) -> subprocess.Popen[str]:
         known = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        known |= {"PYTHONPATH": str(self.path), "NUMBA_CACHE_DIR": str(self.cache), "PYTHONDONTWRITEBYTECODE": "1"}
+        known |= {"PYTHONPATH": str(self.path), "BITSBACK_CACHE_DIR": str(self.cache), "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-c", script]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, env=known | environment, stdout=pipe, stderr=pipe, text=True)
@@ -292,7 +292,7 @@ def test_the_compiler_itself_is_part_of_the_set(copy: Copy) -> None:
     path = copy.package / "kernels" / "machine.py"
     path.write_text(path.read_text().replace("LEVEL = 2", "LEVEL = 1"))
     assert copy.run()[0] == 1
-    assert len(list(copy.cache.glob("bitsback/kernels-*"))) == 2
+    assert len(list(copy.cache.glob("kernels-*"))) == 2
 
 
 @pytest.mark.parametrize("size", [0, 40])

@@ -17,7 +17,8 @@ from phases import phases_file
 
 CONFIGS: tuple[type[ModelConfig], ...] = typing.get_args(AnyConfig)
 
-MODELS = {"vae": tiny_model_file(2), "vae with context": vae_file(256)}
+MODELS = {"vae": tiny_model_file(2), "vae of levels": tiny_model_file(256, above=(4, 9), channels=3)}
+MODELS |= {"vae with context": vae_file(256), "vae with context, RGB": vae_file(256, channels=3)}
 MODELS |= {str(kind): context_file(kind) for kind in KINDS if not kind[2]}
 MODELS |= {"phases": phases_file(3), "phases of two levels": phases_file(1, 2)}
 MODELS |= {
@@ -98,4 +99,4 @@ def test_a_model_is_described(name: str) -> None:
     assert config.has_latents == (config.facts()["latents"] > 0) == (name.startswith("vae") or "latents" in name)
     assert all(len(head) <= 11 and text for head, text in config.lines())
     assert config.sentence().endswith(".") and config.facts()["macs"]
-    assert config.sees_neighbours == (name != "vae")
+    assert config.sees_neighbours == (name not in ("vae", "vae of levels"))

@@ -38,11 +38,11 @@ def context_file(kind: Kind, height: int = 0, width: int = 0, colour: tuple[int,
 
 
 @cache
-def vae_file(levels: int = 256, shuffle: bool = True) -> bytes:
+def vae_file(levels: int = 256, shuffle: bool = True, channels: int = 1) -> bytes:
     """:func:`helpers.tiny_model_file` with a context network: a feature map takes the place of the parameters."""
-    _, config, tensors = parse(tiny_model_file(levels))
+    _, config, tensors = parse(tiny_model_file(levels, channels=channels))
     assert isinstance(config, VAEConfig)
-    network = tiny_context(1, None, MAPS, levels)
+    network = tiny_context(channels, None if channels == 1 else "median", MAPS, levels)
     last = (Conv(8, 16 * MAPS, 3), Shuffle(4)) if shuffle else (Conv(8, MAPS, 3),)
     start = Unflatten(8, 2, 3) if shuffle else Unflatten(8, 8, 12)
     spec = NetSpec((config.latents,), (Dense(config.latents, 8 * start.height * start.width), start, *last))

@@ -14,6 +14,7 @@ import pytest
 import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bitsback.errors import BitsBackError, LimitError, ModelError
 from bitsback.kinds.base import ImageSpec
@@ -77,6 +78,8 @@ def test_the_packing_is_the_smallest_or_about_as_small_and_fast() -> None:
         assert len(data) <= HEAD_SIZE + 1.02 * len(lzma2(content))
 
 
+LEVELS = Model.from_bytes(tiny_model_file(above=(4, 9))).config.above
+
 FIT = {
     "plain": (
         tiny_model_file(),
@@ -93,9 +96,24 @@ FIT = {
             {"likelihood": MixtureSpec(3)},
             {"likelihood": MixtureSpec(0)},
             {"self_test": SelfTest()},
+            {"colour": (0, 1)},
             {"name": ""},
             {"name": "x" * 101},
             {"name": "a\nb"},
+        ],
+    ),
+    "levels": (
+        tiny_model_file(above=(4, 9)),
+        [
+            {"latents": 7},
+            {"above": (LEVELS[1],)},
+            {"above": LEVELS[:1]},  # whose tensors are not all
+            {"above": ()},
+            {"above": LEVELS * 3},
+            {"above": (LEVELS[0], structs.replace(LEVELS[1], self_test=SelfTest("0", "")))},
+            {"above": (LEVELS[0], structs.replace(LEVELS[1], latents=8))},
+            {"above": (LEVELS[0], structs.replace(LEVELS[1], encoder=LEVELS[0].encoder))},
+            {"above": (LEVELS[0], structs.replace(LEVELS[1], decoder=LEVELS[0].decoder))},
         ],
     ),
     "vae": (

@@ -8,8 +8,8 @@ import pytest
 from bitsback.kinds.context import tiles
 from bitsback.kinds.phases import tiles as phases_tiles
 from bitsback.models import Model
-from bitsback_decoder.model import SlowModel, split
-from bitsback_decoder.stack import PlainStack, uniform
+from bitsback_decoder.model import SlowModel
+from bitsback_decoder.stack import PlainStack
 from bitsback_decoder.tables import unpacked
 from contexts import picture
 from helpers import drawn_images, in_order, tiny_model_file
@@ -46,28 +46,44 @@ def test_known_answers_of_decoding_can_be_repeated_from_the_text(kind):
     assert known_answer(model.pop_in_context(stack, 4, 11, 13), stack) == model.config["answers"]["decoding"]
 
 
-@pytest.mark.parametrize("data", [tiny_model_file(2), tiny_model_file(256), vae_file(256)])
-def test_so_can_those_of_models_with_latents(data):
+@pytest.mark.parametrize(
+    ("data", "latents"),
+    [
+        (tiny_model_file(2), 6 * 8),
+        (tiny_model_file(256, above=(4, 9)), (6 + 4) * 24 + 9 * 8),
+        (vae_file(256), 6 * 8),
+    ],
+)
+def test_so_can_those_of_models_with_latents(data, latents):
     model = SlowModel(data)
-    stack = known_bits(4 * (24 * 8 * 12 + model.latents * model.bits))
-    z = stack.pop([uniform(model.bits)] * (4 * model.latents))
-    images = model.pop_images(stack, split(z, 4), model.bits)
-    stack.push([latent for x in images for latent in model.posterior(x)], z)
+    stack = known_bits(4 * (24 * 8 * 12 + latents))
+    z = model.pop_latents(stack, 4, model.bits, False)
+    images = model.pop_images(stack, z, model.bits)
+    stack.push([latent for x in images for latent in model.posterior(x)], [k for part in z for k in part])
     assert known_answer(images, stack) == model.config["answers"]["decoding"]
 
 
 @pytest.mark.parametrize(
-    ("levels", "bits", "n", "group"),
-    [(2, 8, 40, 64), (256, 8, 40, 64), (2, 8, 15, 4), (256, 12, 5, 64), (2, 1, 1, 64)],
+    ("levels", "bits", "n", "group", "above", "channels"),
+    [
+        (2, 8, 40, 64, (), 1),
+        (256, 8, 9, 64, (3, 9), 1),
+        (2, 8, 12, 4, (1, 2, 3, 4), 3),
+        (256, 12, 5, 64, (), 4),
+        (2, 1, 1, 64, (), 1),
+    ],
 )
-def test_a_decoder_written_from_the_text_restores_images_and_stack(monkeypatch, levels, bits, n, group):
+def test_a_decoder_written_from_the_text_restores_images_and_stack(
+    monkeypatch, levels, bits, n, group, above, channels
+):
     """Groups of at most 4 leave images to the schedule's end."""
     monkeypatch.setattr("bitsback.kinds.vae.config.MAX_GROUP", group)
-    data = tiny_model_file(levels, bits=bits)
+    data = tiny_model_file(levels, bits=bits, above=above, channels=channels)
     model = SlowModel(data)
     assert model.group() == 64
     monkeypatch.setattr(model, "group", lambda: group)
     images = drawn_images(Model.from_bytes(data), n)
+    images[..., 1:] ^= 1  # channels differ, should they be mixed up
     payload = Model.from_bytes(data).encode(images)
     decoded, stack = model.decode(payload, n)
     assert decoded == images.reshape(n, -1).tolist()
@@ -88,11 +104,11 @@ def test_the_largest_group_is_that_of_the_text():
         assert SlowModel(data).group() == Model.from_bytes(data).config.group
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize("levels", [2, 256])
-def test_so_does_one_of_models_with_latents_and_a_context_network(levels, shuffle):
-    data = vae_file(levels, shuffle)
+@pytest.mark.parametrize(("levels", "shuffle", "channels"), [(2, True, 1), (256, False, 1), (256, True, 3)])
+def test_so_does_one_of_models_with_latents_and_a_context_network(levels, shuffle, channels):
+    data = vae_file(levels, shuffle, channels)
     images = drawn_images(Model.from_bytes(data), 9)
+    images[..., 1:] ^= 1
     payload = Model.from_bytes(data).encode(images)
     model = SlowModel(data)
     assert {key: model.self_test(key) for key in ("encoder", "decoder")} == model.config["self_test"]

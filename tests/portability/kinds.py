@@ -75,7 +75,7 @@ def streams() -> None:
             raise SystemExit("a deflate stream does not come back")
         tell(deflate=[level, strategy], same=put_together(data, [level, 8, strategy, 15, 0], b"").hex()[:64])
     codes = 200
-    coded = lzw.put_together(bytes(range(codes)), [codes], -(-(codes + 1) * 9 // 8))
+    coded = lzw.put_together(bytes(range(codes)), lzw.Choices([codes]), -(-(codes + 1) * 9 // 8))
     tell(lzw=digest(coded), plain=digest(lzw.take_apart(coded, codes)[0]))
 
 

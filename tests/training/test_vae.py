@@ -24,14 +24,15 @@ from contexts import picture  # noqa: E402
 from helpers import drawn_images, tiny_model  # noqa: E402
 
 
-def trainable(levels: int) -> TrainableVAE:
-    config = tiny_model(levels).config
+def trainable(levels: int, above: tuple[int, ...] = ()) -> TrainableVAE:
+    config = tiny_model(levels, above).config
     torch.manual_seed(0)
-    return TrainableVAE(config.encoder, config.decoder, config.likelihood)
+    further = [(level.encoder, level.decoder) for level in config.above]
+    return TrainableVAE(config.encoder, config.decoder, config.likelihood, above=further)
 
 
-def config(levels: int) -> VAEConfig:
-    base = tiny_model(levels).config
+def config(levels: int, above: tuple[int, ...] = ()) -> VAEConfig:
+    base = tiny_model(levels, above).config
     return VAEConfig(
         name="trained",
         image=ImageSpec(8, 12, 1, 2 if levels == 2 else 256),
@@ -40,6 +41,7 @@ def config(levels: int) -> VAEConfig:
         likelihood=BernoulliSpec() if levels == 2 else MixtureSpec(2),
         encoder=base.encoder,
         decoder=base.decoder,
+        above=base.above,
     )
 
 
@@ -100,35 +102,37 @@ def test_a_model_grows_from_a_smaller_one() -> None:
     assert torch.allclose(*posteriors, atol=0.1)
 
 
-def test_from_images_to_a_model_on_a_chain() -> None:
+@pytest.mark.parametrize("levels", [1, 3])
+def test_from_images_to_a_model_on_a_chain(levels: int) -> None:
     """That is the same from any number of threads, though latents are drawn in each of them."""
     images = list(picture("smooth", (40, 12, 16, 1), 2))
     given = Given(lambda numbers: [images[n] for n in numbers], np.arange(32), images[32:], 192, Regime(), 1, "cpu")
-    one, plain = on_a_chain(1, 2, images, "small")
-    assert one.context is not None and plain.context is None
-    entrant, made = VAEEntrant(one), []
+    one, _, plain, ladder = on_a_chain(1, 2, images, "small")
+    assert one.context is not None and plain.context is None and not plain.above
+    entrant, made = VAEEntrant(ladder if levels > 1 else one), []
     for threads in (1, 2):
         task = entrant.task(given)
         optimise(task, replace(entrant.schedule(given, 2), quantise_from=0.5, check=2, parts=2), threads=threads)
         made.append(entrant.export(task.module, "made"))
-    assert made[0].id == made[1].id and made[0].tag == 3
+    assert made[0].id == made[1].id and made[0].tag == 3 and len(made[0].config.levels) == levels
     assert np.array_equal(made[0].decode(made[0].encode(np.stack(images)), 40), np.stack(images))
 
 
 def test_what_may_be_on_a_chain() -> None:
     images = [np.zeros((12, 16, 3), np.uint8)] * 3
     grey = [image[..., :1] for image in images]
-    assert [one.likelihood for one in on_a_chain(1, 256, grey, "medium")] == [MixtureSpec(4)] * 2
-    for channels, some in ((3, images), (1, [image[1:] for image in grey]), (1, [*grey, grey[0][:8]])):
-        assert not on_a_chain(channels, 256, some, "medium")
+    assert [one.likelihood for one in on_a_chain(1, 256, grey, "medium")] == [MixtureSpec(4)] * 4
+    assert [one.channels for one in on_a_chain(3, 256, images, "medium")] == [3] * 4
+    for some in ([image[1:] for image in images], [*images, images[0][:8]]):
+        assert not on_a_chain(3, 256, some, "medium")
 
 
-@pytest.mark.parametrize("levels", [2, 256])
-def test_the_objective_is_that_of_the_exported_model(levels: int) -> None:
+@pytest.mark.parametrize(("levels", "above"), [(2, ()), (256, ()), (2, (5, 4))])
+def test_the_objective_is_that_of_the_exported_model(levels: int, above: tuple[int, ...]) -> None:
     """On images drawn from the model itself: what is unlikely costs 24 bits in integers, and any number in floats."""
-    model = trainable(levels)
+    model = trainable(levels, above)
     model.quantise(True)
-    exported = export(model, config(levels))
+    exported = export(model, config(levels, above))
     z = np.random.default_rng(0).integers(0, 1 << 10, (300, exported.config.latents)).astype(np.uint16)
     words = np.random.default_rng(1).integers(0, 1 << 32, 60_000, np.uint32)
     likelihood = exported.trained.likelihood(z)
@@ -139,9 +143,8 @@ def test_the_objective_is_that_of_the_exported_model(levels: int) -> None:
         nats = model.pixel_nats(out, x)
         kl, _ = model.bits(x)
     assert float(nats) / np.log(2) == pytest.approx(likelihood.bits(images).sum(), rel=0.01)
-    posterior = exported.trained.posterior(images)
-    noise = Stack.from_bytes(b"\0\0\0\0\1\0\0\0" + words.tobytes())
-    sampled = 10 * exported.config.latents - posterior.bits(posterior.pop(noise)).sum(1)
+    assert len(kl) == 1 + len(above)
+    sampled = exported.bits(images).latents
     # Means at 4 deviations, which random weights give, are beyond the last bucket's edge: hence the tolerance
-    assert sampled.mean() == pytest.approx(float(kl.mean()), rel=0.1)
+    assert sampled.mean() == pytest.approx(float(kl.sum()), rel=0.1)
     np.testing.assert_array_equal(exported.decode(exported.encode(images), 300), images)

@@ -162,7 +162,11 @@ class Less:
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """Channels are coded apart: each has a payload of its own. The last step of a front, if it is there."""
+    """Channels are coded apart: each has a payload of its own. Of the second and the third, one of ``down`` rows and of
+    ``across`` columns is coded, as the others are the same. The last step of a front, if it is there."""
+
+    down: int = 1
+    across: int = 1
 
     OP = 3
 
@@ -178,12 +182,34 @@ class Planes:
         """Nothing to do any more: see :func:`decode_behind`."""
         return images
 
+    def plane(self, images: Images, channel: int) -> Images:
+        """What is coded of a channel, (n, H, W, 1)."""
+        down, across = self._steps(channel)
+        return np.ascontiguousarray(images[:, ::down, ::across, channel : channel + 1])
+
+    def put(self, plane: Images, channel: int, images: Images) -> None:
+        """The inverse."""
+        down, across = self._steps(channel)
+        whole = plane.repeat(down, axis=1).repeat(across, axis=2) if down * across > 1 else plane
+        images[..., channel : channel + 1] = whole[:, : images.shape[1], : images.shape[2]]
+
+    def lots(self, lots: Sequence[Lot], channel: int) -> list[Lot]:
+        """Lots of what is coded of a channel."""
+        down, across = self._steps(channel)
+        return [Lot(n, (-(-height // down), -(-width // across), 1)) for n, (height, width, _) in lots]
+
+    def _steps(self, channel: int) -> tuple[int, int]:
+        return (self.down, self.across) if channel in (1, 2) else (1, 1)
+
     def encode(self) -> bytes:
-        return b""
+        return varints([self.down, self.across])
 
     @classmethod
     def read(cls, cursor: Cursor) -> Planes:
-        return cls()
+        down, across = cursor.varints(2)
+        if not (1 <= down <= MOST_ENLARGED and 1 <= across <= MOST_ENLARGED):
+            raise FormatError("one of 1 to 255 rows or columns is coded")
+        return cls(down, across)
 
     def __str__(self) -> str:
         return "channels apart"
@@ -327,8 +353,11 @@ class Enlarged:
 
 @dataclass(frozen=True, slots=True)
 class YCbCr:
-    """Red, green and blue that were computed from Y, Cb and Cr, as decoders of JPEG files do, become these again: see
-    :mod:`bitsback.kinds.ycbcr`."""
+    """Red, green and blue that were computed from Y, Cb and Cr, as decoders of JPEG files and of video do, become these
+    again: see :mod:`bitsback.kinds.ycbcr`."""
+
+    matrix: int
+    """The number of one of :data:`bitsback.kinds.ycbcr.MATRICES`."""
 
     OP = 6
 
@@ -340,27 +369,32 @@ class YCbCr:
 
     def apply(self, images: Images) -> Images:
         """See :meth:`Levels.apply`. CodecError for pixels that come from no Y, Cb and Cr."""
-        out = np.empty_like(images)
-        for here, there in slabs(images, out):
-            found = ycbcr.from_rgb(here)
-            if found is None:
-                raise CodecError("the images were not YCbCr")
-            there[:] = found
-        return out
+        return np.concatenate([self._before(image[None]) for image in images])
+
+    def _before(self, image: Images) -> Images:
+        """Chroma is what as many pixels share as can, and as :func:`bitsback.kinds.ycbcr.found` has found that."""
+        for shared in ycbcr.SHARED:
+            found = ycbcr.from_rgb(image, self.matrix, shared)
+            if found is not None:
+                return found
+        raise CodecError("the images were not YCbCr")
 
     def undo(self, images: Images, form: Form) -> Images:
         """See :meth:`Levels.undo`."""
         out = np.empty_like(images)
         for here, there in slabs(images, out):
-            there[:] = ycbcr.to_rgb(here)
+            there[:] = ycbcr.to_rgb(here, self.matrix)
         return out
 
     def encode(self) -> bytes:
-        return b""
+        return bytes([self.matrix])
 
     @classmethod
     def read(cls, cursor: Cursor) -> YCbCr:
-        return cls()
+        (matrix,) = cursor.take(1)
+        if matrix >= len(ycbcr.MATRICES):
+            raise UnsupportedVersionError(f"matrix {matrix} of YCbCr is unknown to this version")
+        return cls(matrix)
 
     def __str__(self) -> str:
         return "YCbCr"
@@ -446,8 +480,7 @@ def see(front: Front, lots: Sequence[Images]) -> Seen:
     if not isinstance(last, Planes):
         return Seen(b"", (tuple(coded),))
     channels = range(coded[0].shape[3])
-    planes = (tuple(np.ascontiguousarray(images[..., c : c + 1]) for images in coded) for c in channels)
-    return Seen(b"", tuple(planes), apart=True)
+    return Seen(b"", tuple(tuple(last.plane(images, c) for images in coded) for c in channels), apart=True)
 
 
 def encode_seen(seen: Seen, coder: Coder, threads: int = 1) -> bytes:
@@ -478,9 +511,9 @@ def decode_behind(
         return undo(front, _decoded(coder, payload, seen, coded, threads), form)
     out = [np.empty((n, height, width, before.channels), coded.dtype) for n, (height, width, _) in lots]
     for channel in range(before.channels):
-        planes = _decoded(coder, cursor.take(cursor.varint()), seen, coded, threads)
+        planes = _decoded(coder, cursor.take(cursor.varint()), last.lots(seen, channel), coded, threads)
         for images, plane in zip(out, planes, strict=True):
-            images[..., channel : channel + 1] = plane
+            last.put(plane, channel, images)
     if cursor.left:
         raise FormatError("the payload holds more than the images")
     return undo(front, out, form)
@@ -549,12 +582,17 @@ SPARSE = 15 / 16
 
 
 def candidates(
-    lots: Sequence[Images], levels: tuple[int, int] | None = None, few: bool = False, decoded: bool = False
+    lots: Sequence[Images],
+    levels: tuple[int, int] | None = None,
+    few: bool = False,
+    decoded: tuple[int, int, int] | None = None,
 ) -> list[Front]:
     """What may stand in front of images, the first of which always can; ``levels``: the only two that they have;
-    ``few``: they are of few colours, each; ``decoded``: they were YCbCr."""
+    ``few``: they are of few colours, each; ``decoded``: they were YCbCr, see :func:`bitsback.kinds.ycbcr.found`."""
     if decoded:
-        return [(), (YCbCr(),)]
+        matrix, *shared = decoded
+        apart: list[Front] = [(YCbCr(matrix), Planes(*shared))] if shared != [1, 1] else []
+        return [(), (YCbCr(matrix),), *apart]
     if few and (found := _of_few_colours(lots)):
         return [(), *found]
     if levels is not None:

@@ -16,9 +16,9 @@ from bitsback.archive.packing import worth_packing
 from bitsback.archive.plan import Facts, Load, PartFacts
 from bitsback.errors import BitsBackError
 from bitsback.files import Picture, levels
+from bitsback.kinds import ycbcr
 from bitsback.kinds.base import Images
 from bitsback.kinds.plain import little_endian
-from bitsback.kinds.ycbcr import were_ycbcr
 
 
 @dataclass(slots=True, eq=False)
@@ -101,7 +101,7 @@ class Item:
 
 
 def _facts_of(part: Images, coefficients: bool, shared: bool) -> PartFacts:
-    few = not coefficients and few_colours(part)
+    decoded = None if coefficients else ycbcr.found(part)
     return PartFacts(
         len(part),
         (part.shape[1], part.shape[2], part.shape[3]),
@@ -109,9 +109,9 @@ def _facts_of(part: Images, coefficients: bool, shared: bool) -> PartFacts:
         None if coefficients else levels(part),
         coefficients,
         shared,
-        few,
+        decoded is None and not coefficients and few_colours(part),
         b"" if coefficients or len(part) > 1 else sketch(part[0]),
-        not coefficients and not few and were_ycbcr(part),
+        decoded,
     )
 
 

@@ -84,9 +84,21 @@ def select(members: Sequence[M], patterns: Sequence[str]) -> list[M]:
             matches = Exclude([pattern])
             found = [member for member in members if matches(member.name, folder=member.type == Type.FOLDER)]
         if not found:
-            raise BitsBackError(f"{pattern!r}: no file of that name in the archive")
+            raise missing(pattern, members)
         chosen |= {member.ordinal: member for member in found}
     return [chosen[ordinal] for ordinal in sorted(chosen)]
+
+
+def missing(name: str, members: Iterable[Named]) -> BitsBackError:
+    """The error that there is no such name, with one of another folder that may be meant."""
+    last = _last(name)
+    meant = next((member.name for member in members if last and _last(member.name) == last), "")
+    return BitsBackError(f"{name!r}: no file of that name in the archive{f'; there is {meant!r}' if meant else ''}")
+
+
+def _last(name: str) -> str:
+    """The last part of a name, for comparison."""
+    return _composed(name.rstrip("/").rpartition("/")[2]).casefold()
 
 
 def _composed(text: str) -> str:

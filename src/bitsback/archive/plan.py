@@ -77,8 +77,8 @@ class PartFacts(msgspec.Struct, frozen=True, array_like=True):
     """Whether its images are of few colours each."""
     sketch: bytes = b""
     """What its only image looks like from afar, if it is a large one: see :func:`bitsback.archive.item.sketch`."""
-    decoded: bool = False
-    """Whether its colours were computed from YCbCr: see :mod:`bitsback.kinds.ycbcr`."""
+    decoded: tuple[int, int, int] | None = None
+    """How its colours were computed from YCbCr, if they were: see :func:`bitsback.kinds.ycbcr.found`."""
 
     @property
     def images(self) -> int:
@@ -127,7 +127,7 @@ class Key(msgspec.Struct, frozen=True, array_like=True):
     levels: tuple[int, int] | None = None
     coefficients: bool = False
     few: bool = False
-    decoded: bool = False
+    decoded: tuple[int, int, int] | None = None
 
 
 class Group(msgspec.Struct, frozen=True, array_like=True):
@@ -289,8 +289,8 @@ def _key(array: PartFacts, known: Iterable[Key]) -> Key:
     pair, channels = array.levels, array.shape[2]
     if array.few:
         return Key(channels, array.dtype, few=True)
-    if array.decoded:
-        return Key(channels, array.dtype, decoded=True)
+    if array.decoded is not None:
+        return Key(channels, array.dtype, decoded=array.decoded)
     if pair and pair[0] == pair[1]:
         value = pair[0]
         there = [key.levels for key in known if key == Key(channels, array.dtype, key.levels)]

@@ -26,6 +26,7 @@ from bitsback.archive.directory import Content
 from bitsback.archive.item import content_digest
 from bitsback.archive.library import Library, ModelCoder
 from bitsback.archive.limits import DEFAULT_LIMITS, SHARED, Limits
+from bitsback.archive.pixels import Pixels
 from bitsback.archive.structure import DataChunk, Held, Member, Part, Place, Structure
 from bitsback.errors import BitsBackError, ChecksumError, FormatError, LimitError, ModelNotFoundError
 from bitsback.kinds.base import Images
@@ -82,6 +83,8 @@ class Archive:
         library: where its models are looked for, besides the archive itself.
         limits: what it may announce, and what decoding may take.
         damaged: take what is whole. :attr:`problems` lists what was found wrong, and each member's ``problem``.
+        keep: a folder in which decoded blocks are kept, as plain samples, and found again by whoever reads this
+            archive with the same folder. It is made if need be, and grows to the size of the images.
 
     Raises:
         FormatError: it is no archive, or a damaged one.
@@ -96,6 +99,7 @@ class Archive:
         library: Library | None = None,
         limits: Limits = DEFAULT_LIMITS,
         damaged: bool = False,
+        keep: str | os.PathLike[str] | None = None,
     ) -> None:
         self._given = file if isinstance(file, str | os.PathLike | bytes) else None
         self._stream: BinaryIO | None = None
@@ -104,6 +108,7 @@ class Archive:
         self.damaged = damaged
         self.workers: Workers | None = None
         """Who decodes blocks, if not this process."""
+        self._pixels = None if keep is None else Pixels(Path(keep))
         if isinstance(file, str | os.PathLike):
             self._stream = Path(file).open("rb")  # noqa: SIM115 (closed by close)
         try:
@@ -124,7 +129,9 @@ class Archive:
     def __getstate__(self) -> dict[str, Any]:
         if self._given is None:
             raise TypeError("an archive can be pickled if it was opened from a path or from bytes")
-        return {"file": self._given, "library": self.library, "limits": self.limits, "damaged": self.damaged}
+        keep = self._pixels.folder if self._pixels else None
+        how = {"library": self.library, "limits": self.limits, "damaged": self.damaged, "keep": keep}
+        return {"file": self._given, **how}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state.pop("file"), **state)  # type: ignore[misc]
@@ -253,10 +260,15 @@ class Archive:
     def _decode(self, data: DataChunk, which: int, slip: int, threads: int) -> Decoded:
         """A block's images, read ``slip`` bytes away from its place."""
         block = data.head.blocks[which]
+        if self._pixels and (kept := self._pixels.load(block)):
+            return kept
         payload = self._file.read(data.chunk.payload_offset + data.starts[which] + slip, block.size)
         if self.workers:
             return self.workers.decode(block, payload, self.library, self.limits)
-        return decode_block(block, payload, self.library, self.limits, threads)
+        images = decode_block(block, payload, self.library, self.limits, threads)
+        if self._pixels:
+            self._pixels.store(block, images)
+        return images
 
     @cached_property
     def _slips(self) -> dict[int, int]:

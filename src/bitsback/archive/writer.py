@@ -676,7 +676,7 @@ def _fits(coder: Coder, before: Front, lots: Sequence[Images]) -> bool:
 
 def _sees(coder: Coder, before: Front, key: plan.Key) -> bool:
     """Of images that were YCbCr, models see red, green and blue, as they have learned them, and all others do not."""
-    return not key.decoded or bool(coder.id) != bool(before)
+    return key.decoded is None or bool(coder.id) != bool(before)
 
 
 def _packed(job: tuple[ChunkPlan, bytes], threads: int) -> tuple[Bytes | None, bytes]:

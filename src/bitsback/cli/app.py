@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 import bitsback
+from bitsback.cli import options
 from bitsback.cli.exits import FAILED, OK, USAGE
 from bitsback.cli.output import STDOUT, prepare, say, silence, standard_output, tell_progress
 from bitsback.errors import BitsBackError
@@ -57,7 +58,7 @@ class _Raised(Exception):
         self.error = error
 
 
-class _Lazy(click.Group):
+class _Lazy(options.Group):
     """A group that imports a command's module only to run it or to show its help."""
 
     def invoke(self, context: click.Context) -> Any:
@@ -79,8 +80,7 @@ class _Lazy(click.Group):
         try:
             return super().resolve_command(context, arguments)
         except click.UsageError as error:
-            near = get_close_matches(arguments[0].lower(), [*_COMMANDS, *_ALIASES])
-            raise click.UsageError(f"{error.message}{f' Did you mean {near[0]}?' if near else ''}", context) from None
+            raise click.UsageError(f"{error.message}{_meant(arguments[0])}", context) from None
 
     def list_commands(self, context: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -97,6 +97,15 @@ class _Lazy(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
 
+def _meant(word: str) -> str:
+    """What somebody may have had in mind who gave this for a command."""
+    if near := get_close_matches(word.lower(), [*_COMMANDS, *_ALIASES]):
+        return f" Did you mean {near[0]}?"
+    if os.path.lexists(word):
+        return f" Did you mean {'decompress' if word.endswith('.bba') else 'compress'} {word}?"
+    return ""
+
+
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(bitsback.__version__, "-V", "--version", prog_name="bitsback", message="%(prog)s %(version)s")
 def app() -> None:
@@ -105,8 +114,8 @@ def app() -> None:
     Exit codes: 0 done; 1 an input failed or an archive is damaged; 2 wrong usage; 3 done, but something was left out or
     is not as it was; 128 + n stopped by signal n (130: Ctrl-C). Others may come. Signal USR1: say how far the work is.
 
-    Environment: BITSBACK_THREADS; BITSBACK_MODEL_PATH, and XDG_DATA_HOME, where models are installed; XDG_CACHE_HOME,
-    where compiled code is kept; NO_COLOR.
+    Environment: BITSBACK_THREADS; BITSBACK_MODEL_PATH, and XDG_DATA_HOME, where models are installed;
+    BITSBACK_CACHE_DIR, or else a folder in XDG_CACHE_HOME, where compiled code is kept; NO_COLOR.
     """
 
 
@@ -179,7 +188,7 @@ def _words(error: BaseException) -> str:
     if isinstance(error, BitsBackError):
         return str(error)
     if isinstance(error, MemoryError):
-        return "not enough memory (-T 1 needs less, and -M sets a limit)"
+        return "not enough memory (-T 1 and --effort fast need less, and -M sets a limit)"
     if isinstance(error, RecursionError):
         return "something is nested too deeply"
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):

@@ -30,6 +30,7 @@ from bitsback.cli.output import (
 from bitsback.cli.source import spool_into
 from bitsback.cli.stored import facts, tell, tell_models
 from bitsback.cli.urls import fetched, is_url, writing
+from bitsback.errors import OutputExistsError
 
 if TYPE_CHECKING:
     from bitsback.archive import Report, Settings
@@ -42,7 +43,22 @@ ONE_BLOCK = 1 << 24
 """The most samples that a block may have."""
 
 
-@click.command("compress")
+EXAMPLES = """\b
+Examples:
+  bitsback compress scans                      scans.bba, of a folder
+  bitsback compress *.png -o icons.bba
+  tar c scans | bitsback compress - > scans.bba
+  find . -name '*.tif' -print0 | bitsback compress --files0-from - -o all.bba
+"""
+
+SECTIONS = {
+    "Inputs": "exclude files0_from stdin_name any_order dry_run remove keep",
+    "The archive": "output force pixels embed_model store_sha256 parity",
+    "How small, and how fast": "effort model block threads no_verify executor resume",
+}
+
+
+@click.command("compress", cls=options.InSections, sections=SECTIONS, epilog=EXAMPLES)
 @click.argument("inputs", type=options.FILE, nargs=-1, metavar="INPUT...")
 @click.option(
     "-o", "--output", type=options.FILE, metavar="FILE", help="The archive; - is standard output. Default: INPUT.bba."
@@ -112,7 +128,7 @@ def compress_command(
     archive is sent when it is verified.
     """
     if files0_from:
-        inputs += tuple(os.fsdecode(name) for name in files0_from.read().split(b"\0") if name)
+        inputs += _names_of(files0_from)
     output = _output(inputs, output)
     if remove and (keep or no_verify or "-" in inputs or any(map(is_url, [output, *inputs]))):
         raise click.UsageError("--rm needs inputs on disk, and goes with neither --keep nor --no-verify")
@@ -122,7 +138,7 @@ def compress_command(
         )
     if dry_run:
         return _only_look(inputs, exclude)
-    _check_output(output, remove, as_json, parity)
+    _check_output(output, force, remove, as_json, parity)
 
     from bitsback import api
 
@@ -153,6 +169,14 @@ def compress_command(
         say(f"{one.name}: {one.reason}")
     tell_models(report, embed_model)
     return SKIPPED if report.skipped or left else OK
+
+
+def _names_of(file: Any) -> tuple[str, ...]:
+    """The names in a file, each with NUL at its end."""
+    data: bytes = file.read()
+    if b"\0" not in data and data.count(b"\n") > 1:
+        raise click.UsageError("--files0-from: the names end with newlines, not with NUL (as of find -print0)")
+    return tuple(os.fsdecode(name) for name in data.split(b"\0") if name)
 
 
 def _local(output: str, force: bool) -> "AbstractContextManager[str]":
@@ -270,8 +294,10 @@ def _output(inputs: tuple[str, ...], output: str | None) -> str:
     return str(path.with_name(path.name + SUFFIX)) if path.name else f"archive{SUFFIX}"
 
 
-def _check_output(output: str, remove: bool, as_json: bool, parity: float) -> None:
-    """Refuse what does not go with an output that cannot be read again."""
+def _check_output(output: str, force: bool, remove: bool, as_json: bool, parity: float) -> None:
+    """Refuse an archive that is there, and what does not go with an output that cannot be read again."""
+    if not force and output.endswith(SUFFIX) and Path(output).is_file():
+        raise OutputExistsError(f"{output}: is already there (--force overwrites it, bitsback add adds to it)")
     if as_json and output == "-":
         raise click.UsageError("--json and the archive cannot both go to standard output")
     if output == "-" and sys.stdout.isatty():

@@ -39,15 +39,15 @@ def get_command(
     if output not in (None, "-") and len(names) > 1:
         raise click.UsageError("--output FILE takes one file: give one name, or - for all of them, one after the other")
 
+    from bitsback.archive.patterns import missing
     from bitsback.cli.single import write_member
-    from bitsback.errors import BitsBackError
 
     with archive_input(archive, limits=options.limits(memory_limit, max_pixels), models=models) as opened:
         warned = warn_of_tail(opened, archive)
         known = {member.name: member for member in opened.members}
         for name in names:
             if name not in known:
-                raise BitsBackError(f"{name!r}: no file of that name in the archive")
+                raise missing(name, opened.members)
         for name in names:
             member = known[name]
             where = output or _file_name(name)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @options.as_json
 def info_command(archive: str, models: tuple[str, ...], verbose: int, as_json: bool) -> int:
     """Show an archive's format, models, blocks and totals. -v adds a line for each chunk and each block."""
-    with archive_input(archive, models=models, spool=False) as opened:
+    with archive_input(archive, models=models) as opened:
         code = SKIPPED if warn_of_tail(opened, archive) else OK
         facts = _facts(opened)
     if as_json:
@@ -51,7 +51,8 @@ def info_command(archive: str, models: tuple[str, ...], verbose: int, as_json: b
     write_line(f"runs      {facts['runs']:,}")
     blocks = [block for chunk in facts["chunks"] for block in chunk["blocks"]]
     sizes = [block["samples"] for block in blocks]
-    of = f", {count_words(len(blocks), 'block')} of {min(sizes):,} to {max(sizes):,} samples" if blocks else ""
+    least = f"{min(sizes):,} to " if len({*sizes}) > 1 else ""
+    of = f", {count_words(len(blocks), 'block')} of {least}{max(sizes):,} samples" if blocks else ""
     write_line(f"chunks    {len(facts['chunks']):,}{of}")
     for chunk in facts["chunks"] if verbose else ():
         _write_chunk(chunk)

@@ -27,7 +27,7 @@ MOST = 2000
 """Images that are looked at, at most."""
 
 
-class _Lazy(click.Group):
+class _Lazy(options.Group):
     """A group that imports a command's module only to run it or to show its help."""
 
     def list_commands(self, context: click.Context) -> list[str]:

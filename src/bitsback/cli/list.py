@@ -59,7 +59,7 @@ def list_command(
     if sha256 and (as_json or verbose):
         raise click.UsageError("--sha256 goes with neither --json nor --verbose")
     limits = options.limits(memory_limit, max_pixels)
-    with archive_input(archive, limits=limits, models=models, spool=sha256) as opened:
+    with archive_input(archive, limits=limits, models=models) as opened:
         code = SKIPPED if warn_of_tail(opened, archive) else OK
         if sha256:
             return _print_sha256(opened, threads) or code

@@ -8,6 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from bitsback.archive.limits import DEFAULT_LIMITS, Limits
+from bitsback.cli.exits import USAGE
 from bitsback.cli.output import set_quiet
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -43,6 +44,37 @@ class ModelName(Name):
 
 
 FILE, FOLDER, MODEL = Name("file"), Name("dir"), ModelName("file")
+
+
+class Group(click.Group):
+    """A group that shows its help, which is wrong usage, when no command is given."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(USAGE)
+        return super().parse_args(ctx, args)
+
+
+class InSections(click.Command):
+    """A command with so many options that its help shows them by what they are about.
+
+    Args:
+        sections: the names of options, by the headings that they stand under; what is in none comes last.
+    """
+
+    def __init__(self, *arguments: Any, sections: dict[str, str], **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._sections = {heading: names.split() for heading, names in sections.items()}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        shown = [one for one in self.get_params(ctx) if isinstance(one, click.Option)]
+        records = {one.name: record for one in shown if (record := one.get_help_record(ctx))}
+        for heading, names in self._sections.items():
+            with formatter.section(heading):
+                formatter.write_dl([records.pop(name) for name in names])
+        with formatter.section("Other options"):
+            formatter.write_dl(list(records.values()))
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only

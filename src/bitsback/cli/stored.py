@@ -15,14 +15,19 @@ TYPE_WORDS = {Type.FILE: "file", Type.FOLDER: "folder", Type.SYMLINK: "symbolic 
 AGAIN = "again"
 """How a content is kept that was there already."""
 
+NOTES = 20
+"""Of so many files it is told one by one why they are kept as they are; without -v, of the others only how many."""
+
 
 def tell(report: "Report", verbose: int) -> None:
     """The report on stderr; its last lines are the summary, and what exactness costs."""
-    for kept in report.members:
-        if verbose:
-            say(f"{kept.name}: {_how(kept)}")
-        elif kept.note and not kept.unexplained:
-            say(f"{kept.name}: kept as it is: {kept.note}")
+    noted = [kept for kept in report.members if kept.note and not kept.unexplained]
+    for kept in report.members if verbose else ():
+        say(f"{kept.name}: {_how(kept)}")
+    for kept in () if verbose else noted[:NOTES]:
+        say(f"{kept.name}: kept as it is: {kept.note}")
+    if not verbose and len(noted) > NOTES:
+        say(f"kept as they are: {count_words(len(noted) - NOTES, 'more file')} (-v tells which, and why)")
     for group in report.groups if verbose else ():
         say(_coded(group))
     for warning in report.warnings:

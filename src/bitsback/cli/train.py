@@ -31,11 +31,11 @@ WITHOUT_TORCH = ("jpeg",)
 @click.option("--minutes", type=click.FloatRange(min=0.1), default=20.0, show_default=True, metavar="N",
               help="For everything, from the first look to the report.")  # fmt: skip
 @click.option("--steps", type=options.Whole(1), help="Train so many steps, however long they take: repeatable.")
-@click.option("--kind", type=click.Choice(["auto", "context", "phases", "vae", "jpeg"]), default="auto",
+@click.option("--kind", type=click.Choice(["auto", "context", "phases", "vae", "ladder", "jpeg"]), default="auto",
               show_default=True,
               help="Of the model. auto: jpeg where most inputs are JPEG files, else whichever is smaller; phases: "
-                   "several times as fast to decode; vae: latents on a chain, for grey images of one small size; jpeg: "
-                   "for JPEG files, of their coefficients.")  # fmt: skip
+                   "several times as fast to decode; vae: latents on a chain, for images of one small size; "
+                   "ladder: three levels of them; jpeg: for JPEG files, of their coefficients.")  # fmt: skip
 @click.option("--size", type=click.Choice(["auto", "small", "medium", "large"]), default="auto", show_default=True,
               help="Of the network. Larger is slower and compresses better. auto: medium, or --init's.")  # fmt: skip
 @click.option("--init", default="auto", type=options.MODEL, metavar="MODEL", show_default=True,

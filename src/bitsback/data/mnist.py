@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +26,21 @@ def load(folder: Path, name: str) -> NDArray[np.uint8]:
     """
     for path in (folder / f"{name}.gz", folder / name):
         if path.is_file():
-            parts = parse(path.read_bytes(), path.name).parts
+            # Not as a file that is to come back byte for byte: how it was packed takes a minute to find out
+            data = path.read_bytes() if path.name == name else _unpacked(path)
+            parts = parse(data, name).parts
             if len(parts) != 1 or parts[0].shape[1:] != (EDGE, EDGE, 1) or parts[0].dtype != np.uint8:
                 raise ImageError(f"{path}: not an IDX file of 28x28 images, or a damaged one")
             return parts[0]
     raise ImageError(f"{folder}: holds no {name}.gz (LeCun, Cortes & Burges: the MNIST database of handwritten digits)")
+
+
+def _unpacked(path: Path) -> bytes:
+    """What is in a gzip file; nothing, if it is damaged."""
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        return b""
 
 
 def binarised(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -134,10 +134,10 @@ def _of_array(one: Recipe, shape: Shape) -> Bulk:
 
 def _of_files(one: Recipe, left: Iterator[Shape]) -> Bulk:
     """Of files within a file."""
-    spans, each = len(one["at"]) // 2, one.get("parts", 1)
+    each = one.get("parts", 1)
     found: list[Bulk] = []
     known: dict[tuple[Shape, ...], Bulk] = {}
-    for _ in range(spans):
+    for _ in range(formats.pieces(one)):
         shapes = tuple(islice(left, each))
         if len(shapes) != each:
             raise ValueError("a file in a file lacks arrays")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,16 +18,21 @@ from bitsback.errors import ImageError
 from bitsback.files.packed import Sections, section, varint, varints
 from bitsback.files.picture import Buffer
 
+_Decoded = tuple[Buffer, Any, bytes, int]
+
 
 class Codec(NamedTuple):
     """``decode(data, limit)`` gives plain bytes, what says how they were coded (for JSON, mostly the same for all
     spans), choices that it does not say, and the size of what was decoded; ``encode(plain, how, choices, size)`` gives
     that again, ``size`` being the largest that it may be. ``alike(data, limit, how)`` is what ``decode`` gives if it is
-    coded so without any choices, or None: quicker, and of short pieces, several ``how`` may be right."""
+    coded so without any choices, or None: quicker, and of short pieces, several ``how`` may be right. ``near(data,
+    limit, how, found)`` is what ``decode`` has ``found``, or the same by this ``how``, if that takes few more choices.
+    """
 
-    decode: Callable[[memoryview, int], tuple[Buffer, Any, bytes, int]]
+    decode: Callable[[memoryview, int], _Decoded]
     encode: Callable[[Buffer, Any, bytes, int], bytes]
-    alike: Callable[[memoryview, int, Any], tuple[bytes, Any, bytes, int] | None] = lambda data, limit, how: None
+    alike: Callable[[memoryview, int, Any], _Decoded | None] = lambda data, limit, how: None
+    near: Callable[[memoryview, int, Any, _Decoded], _Decoded] = lambda data, limit, how, found: found
 
 
 def _raw_inflate(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
@@ -72,83 +78,78 @@ def _alike(data: memoryview, limit: int, how: Any) -> tuple[bytes, Any, bytes, i
     return plain, how, b"", size
 
 
-def _unlzw(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-    from bitsback.files import lzw
-
-    plain, runs, size = lzw.take_apart(data, limit)
-    how, choices = _told(runs)
-    return plain, how, choices, size
+_FEW = 5
+"""Bytes that it may cost if rules are the same as before: others take that in the recipe."""
 
 
-def _lzw(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
-    from bitsback.files import lzw
+def _near(data: memoryview, limit: int, how: Any, found: _Decoded) -> _Decoded:
+    """A stream as RFC 1950 has it that no rules explain, with corrections to those of another."""
+    from bitsback.files.deflate import corrections_by
 
-    return lzw.put_together(plain, _runs(how, chosen, len(plain)), size)
-
-
-def _unoldlzw(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-    """As TIFF had it before 6.0: as GIF has it, without blocks."""
-    from bitsback.files import lzw
-
-    plain, runs, size = lzw.take_apart(data, limit, lzw.OLD)
-    how, choices = _told(runs)
-    return plain, how, choices, size
+    plain, own, corrections, size = found
+    if own == how or own[:3] != how[:3] or not corrections:
+        return found
+    other = corrections_by(data[2:], limit, how[3:], len(corrections) + _FEW)
+    return found if other is None else (plain, how, other, size)
 
 
-def _oldlzw(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
-    from bitsback.files import lzw
+def _lzw_of(dialect: str) -> Codec:
+    """As TIFF has it, and as it had it before 6.0, which is as GIF has it, without blocks."""
 
-    return lzw.put_together(plain, _runs(how, chosen, len(plain)), size, lzw.OLD)
+    def decode(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+        from bitsback.files import lzw
+
+        plain, choices, size = lzw.take_apart(data, limit, getattr(lzw, dialect))
+        return plain, *lzw.write_choices(choices), size
+
+    def encode(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
+        from bitsback.files import lzw
+
+        return lzw.put_together(plain, lzw.read_choices(how, chosen, len(plain)), size, getattr(lzw, dialect))
+
+    return Codec(decode, encode)
 
 
 def _ungif(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
-    """The bits of a symbol, then LZW in blocks of one size, the last shorter perhaps, and an empty one."""
+    """The bits of a symbol, then LZW in blocks, and an empty one.
+
+    Blocks are of one size, the last shorter perhaps; or their sizes are told, and what follows the LZW data in them.
+    """
     from bitsback.files import lzw
 
-    bits, blocks, at = data[0], [], 1
+    bits, sizes, at = data[0], list[int](), 1
+    blocks = bytearray()
     while data[at]:
-        blocks.append(data[at + 1 : at + 1 + data[at]])
+        sizes.append(data[at])
+        blocks += data[at + 1 : at + 1 + data[at]]
         at += 1 + data[at]
-    coded = b"".join(blocks)
-    size = len(blocks[0]) if blocks else 0
-    if not 1 <= bits <= 8 or any(len(block) != size for block in blocks[:-1]) or (blocks and len(blocks[-1]) > size):
-        raise ImageError("GIF data in unusual blocks")
-    plain, runs, used = lzw.take_apart(coded, limit, lzw.Dialect(bits, False, 0))
-    if used != len(coded):
-        raise ImageError("GIF data that go on after their end")
-    how, choices = _told(runs)
-    return plain, [bits, 255 if len(blocks) == 1 else size, *how], varint(used) + choices, at + 1
+    if not 1 <= bits <= 8:
+        raise ImageError("GIF data of unusual symbols")
+    plain, choices, used = lzw.take_apart(bytes(blocks), limit, lzw.Dialect(bits, False, 0))
+    how, told = lzw.write_choices(choices)
+    size = sizes[0] if sizes else 0
+    if used == len(blocks) and sizes[:-1] == [size] * (len(sizes) - 1) and sizes[-1] <= size:
+        return plain, [bits, 255 if len(sizes) == 1 else size, *how], varint(used) + told, at + 1
+    unusual = section(bytes(blocks[used:])) + varints(sizes)
+    return plain, [bits, 0, *how], unusual + varint(used) + told, at + 1
 
 
 def _gif(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
     from bitsback.files import lzw
 
     bits, block, *rest = how
-    if not 1 <= bits <= 8 or not 1 <= block <= 255:
+    if not 1 <= bits <= 8 or not 0 <= block <= 255:
         raise ValueError("impossible GIF symbols or blocks")
     sections = Sections(chosen)
+    surplus, sizes = (b"", []) if block else (sections.section(), sections.varints(size))
     used = sections.varint()
-    data = lzw.put_together(plain, _runs(rest, sections.rest(), len(plain)), used, lzw.Dialect(bits, False, 0))
-    blocks = [data[at : at + block] for at in range(0, len(data), block)]
-    return b"".join([bytes([bits]), *(bytes([len(block)]) + block for block in blocks), b"\0"])
-
-
-def _told(runs: list[int]) -> tuple[list[int], bytes]:
-    """LZW's runs in short: those between clear codes are mostly of one length, but for the last."""
-    usual = max(runs[1:-1], default=0)
-    if len(runs) > 1 and runs == [0, *[usual] * (len(runs) - 2), runs[-1]]:
-        return [len(runs) - 2, usual], varint(runs[-1])
-    return [], varints(runs)
-
-
-def _runs(how: list[int], chosen: bytes, most: int) -> list[int]:
-    """The inverse of :func:`_told`."""
-    if not how:
-        return Sections(chosen).varints(most + 2)
-    count, usual = how
-    if not 0 <= count <= most:
-        raise ValueError("impossible LZW runs")
-    return [0, *[usual] * count, Sections(chosen).varint()]
+    choices = lzw.read_choices(rest, sections.rest(), len(plain))
+    data = lzw.put_together(plain, choices, used, lzw.Dialect(bits, False, 0)) + surplus
+    ends = list(accumulate(sizes)) if not block else [*range(block, len(data), block), len(data)]
+    pieces = [data[start:end] for start, end in pairwise([0, *ends])]
+    if (ends and ends[-1] != len(data)) or not all(0 < len(piece) < 256 for piece in pieces):
+        raise ValueError("impossible GIF blocks")
+    return b"".join([bytes([bits]), *(bytes([len(piece)]) + piece for piece in pieces), b"\0"])
 
 
 def _unpackbits(data: memoryview, limit: int) -> tuple[Buffer, Any, bytes, int]:
@@ -218,6 +219,20 @@ def _rle_of(each: int) -> Codec:
     return Codec(decode, encode)
 
 
+def _three(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
+    """Big-endian numbers of three bytes, as little-endian ones of four."""
+    size = limit // 4 * 3
+    if len(data) < size:
+        raise ImageError("fewer numbers than there are due")
+    out = np.zeros((limit // 4, 4), np.uint8)
+    out[:, :3] = np.frombuffer(data[:size], np.uint8).reshape(-1, 3)[:, ::-1]
+    return out.tobytes(), 0, b"", size
+
+
+def _four(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
+    return np.frombuffer(plain, np.uint8).reshape(-1, 4)[:, 2::-1].tobytes()
+
+
 def _unpaired(data: memoryview, limit: int) -> tuple[bytes, Any, bytes, int]:
     """Bytes in words of 16 bits, big-endian ones; where they are odd, one more goes with the last."""
     some = np.frombuffer(data[: limit + limit % 2], np.uint8)
@@ -233,15 +248,16 @@ def _paired(plain: Buffer, how: Any, chosen: bytes, size: int) -> bytes:
 
 CODECS = {
     "deflate": Codec(_raw_inflate, _raw_deflate),
-    "zlib": Codec(_inflate, _deflate, _alike),
-    "lzw": Codec(_unlzw, _lzw),
-    "oldlzw": Codec(_unoldlzw, _oldlzw),
+    "zlib": Codec(_inflate, _deflate, _alike, _near),
+    "lzw": _lzw_of("TIFF"),
+    "oldlzw": _lzw_of("OLD"),
     "gif": Codec(_ungif, _gif),
     "packbits": Codec(_unpackbits, _packbits),
     "rle": Codec(_unrle, _rle),
     "rle16": _rle_of(2),
     "rle32": _rle_of(4),
     "pairs": Codec(_unpaired, _paired),
+    "three": Codec(_three, _four),
 }
 
 
@@ -314,6 +330,20 @@ def _pcx(row: int) -> Codec:
     return Codec(decode, lambda plain, how, chosen, size: pcx_runs.encode(plain, row, how))
 
 
+def _bmp(depth: int) -> Callable[[int], Codec]:
+    """Of pixels of 8 or 4 bits: rows of so many, and what makes that a multiple of four."""
+
+    def of(width: int) -> Codec:
+        from bitsback.files import bmp_runs
+
+        return Codec(
+            lambda data, limit: bmp_runs.decode(data, limit, depth, width),
+            lambda plain, how, chosen, size: bmp_runs.encode(plain, how, chosen, depth, width, size),
+        )
+
+    return of
+
+
 def _lossless_jpeg(size: int) -> Codec:
     """A file of samples of so many bytes."""
     from bitsback.files.jpeg import lossless
@@ -349,6 +379,8 @@ _SIZED: dict[str, Callable[[int], Codec]] = {
     "pcx": _pcx,
     "ljpeg": _lossless_jpeg,
     "bits": _bits,
+    "bmp4": _bmp(4),
+    "bmp8": _bmp(8),
 }
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from msgspec import structs
@@ -35,6 +36,9 @@ _STORED, _HIGH = 0x00280101, 0x00280102
 _PIXELS = {0x7FE00008: "f4", 0x7FE00009: "f8", 0x7FE00010: ""}
 """Elements that hold them, and the type of their numbers where that is not said elsewhere."""
 
+_OFFSETS, _OFFSETS_SIZE = 0x7FE00001, 1
+"""The extended table of offsets: where it begins, and, in place of a tag, its size."""
+
 _BYTES = 0
 """In place of a tag: whether pixels are said to be single bytes."""
 
@@ -49,8 +53,9 @@ _Element = tuple[int, int, int]
 def read(data: Buffer, budget: Budget) -> Content:
     """Take a DICOM file apart. Raises ImageError if it is damaged, has no pixels, or they are coded otherwise."""
     try:
-        at, syntax = 132, b""
-        for tag, start, size in _elements(data, 132, "<", explicit=True, group=2):
+        at = 132 if bytes(data[128:132]) == b"DICM" else 0
+        syntax = b"" if at else _EXPLICIT if bytes(data[4:6]).isalpha() else _IMPLICIT
+        for tag, start, size in _elements(data, at, "<", explicit=True, group=2):
             at = start + size
             if tag == _SYNTAX:
                 syntax = bytes(data[start : start + size]).rstrip(b"\0 ")
@@ -87,6 +92,8 @@ def _read(data: Buffer, at: int, syntax: bytes, budget: Budget) -> Content:
             (known[tag],) = struct.unpack_from(order + "H", data, start)
         elif tag == _FRAMES and size < 16:
             known[tag] = int(bytes(data[start : start + size]).strip(b"\0 ") or b"1")
+        elif tag == _OFFSETS:
+            known[tag], known[_OFFSETS_SIZE] = start, size
     raise NoImageError("DICOM without pixels")
 
 
@@ -118,7 +125,8 @@ class _Form(NamedTuple):
 def _pixels(data: Buffer, known: dict[int, int], value: Span, syntax: bytes, of_type: str) -> Samples | Files | Numbers:
     """Where they are."""
     if syntax in _JPEG:
-        return _jpeg(data, _fragments(data, value.start), bool(known.get(_COLOURS)))
+        spans, together = _frames(data, value.start, known)
+        return _jpeg(data, spans, bool(known.get(_COLOURS)))._replace(together=together)
     bits, channels = known.get(_ALLOCATED, 0), known.get(_CHANNELS, 1)
     shape = known.get(_FRAMES, 1), known.get(_ROWS, 0), known.get(_COLUMNS, 0), channels
     if (not of_type and bits not in (1, 8, 16, 32)) or channels not in (1, 3, 4) or min(shape) < 1:
@@ -132,7 +140,8 @@ def _pixels(data: Buffer, known: dict[int, int], value: Span, syntax: bytes, of_
     form = _Form(bits, shape, signed and bits > 1, known.get(_PLANES) == 1 or syntax == _RLE, of_type, stored)
     if syntax in (_IMPLICIT, _EXPLICIT, _BIG):
         return _native(form, value, syntax == _BIG, known.get(_BYTES) == 1)
-    return _encapsulated(data, form, _fragments(data, value.start), syntax)
+    spans, together = _frames(data, value.start, known)
+    return _encapsulated(form, spans, syntax)._replace(together=together)
 
 
 def _jpeg(data: Buffer, spans: list[Span], colours: bool) -> Files:
@@ -141,8 +150,7 @@ def _jpeg(data: Buffer, spans: list[Span], colours: bool) -> Files:
     return Files(spans, front=ADOBE if colours and not told else b"")
 
 
-def _encapsulated(data: Buffer, form: _Form, spans: list[Span], syntax: bytes) -> Samples | Numbers:
-    """A fragment a frame."""
+def _encapsulated(form: _Form, spans: list[Span], syntax: bytes) -> Samples | Numbers:
     bits, frame = form.bits, form.frame
     if (bits == 1 and (form.shape[2] % 8 or syntax in _LOSSLESS)) or form.of_type[:1] == "f":
         raise ImageError(f"DICOM pixels of {bits} bits that are coded")
@@ -181,8 +189,32 @@ def _layout(form: _Form) -> Layout:
     return Layout(form.bits, axes=axes, signed=form.signed, reverse=form.bits == 1)
 
 
+def _frames(data: Buffer, at: int, known: dict[int, int]) -> tuple[list[Span], list[int]]:
+    """The fragments of frames; and how many make up each, if not each is one: by a table of where frames begin, or by
+    how JPEG files do. (DICOM PS3.5, annex A.4.)"""
+    table, *spans = _fragments(data, at)
+    frames = known.get(_FRAMES, 1)
+    if len(spans) <= frames:
+        return spans, []
+    if frames == 1:
+        return spans, [len(spans)]
+    if table.size == 4 * frames:
+        offsets: Sequence[int] = struct.unpack_from(f"<{frames}I", data, table.start)
+    elif known.get(_OFFSETS_SIZE, 0) == 8 * frames:
+        offsets = struct.unpack_from(f"<{frames}Q", data, known[_OFFSETS])
+    else:
+        starts = (span.start for span in spans if bytes(data[span.start : span.start + 2]) == b"\xff\xd8")
+        offsets = [start - spans[0].start for start in starts]
+    numbers = {span.start - spans[0].start: number for number, span in enumerate(spans)}
+    begins = [numbers.get(offset, -1) for offset in offsets]
+    together = [after - before for before, after in pairwise([*begins, len(spans)])]
+    if len(begins) != frames or begins[0] or min(together) < 1:
+        raise ImageError("DICOM frames in fragments that nothing tells apart")
+    return spans, together
+
+
 def _fragments(data: Buffer, at: int) -> list[Span]:
-    """What encapsulated pixels consist of, without the table of offsets in front."""
+    """What encapsulated pixels consist of; the first is the table of offsets."""
     found: list[Span] = []
     while True:
         high, low, size = struct.unpack_from("<HHI", data, at)
@@ -190,9 +222,9 @@ def _fragments(data: Buffer, at: int) -> list[Span]:
             break
         found.append(Span(at + 8, size))
         at += 8 + size
-    if high << 16 | low != _SEQUENCE_END:
+    if high << 16 | low != _SEQUENCE_END or not found:
         raise ImageError("damaged DICOM fragments")
-    return found[1:]
+    return found
 
 
 def _elements(data: Buffer, at: int, order: str, *, explicit: bool, group: int = 0) -> Iterator[_Element]:

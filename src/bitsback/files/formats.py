@@ -55,6 +55,12 @@ _NETPBM += (b"P7\nWIDTH", b"P7\nHEIGHT", b"P7\nDEPTH", b"P7\nMAXVAL", b"P7\nTUPL
 _PCX = tuple(b"\n%c\1" % version for version in (0, 2, 3, 4, 5))
 
 _DEFLATE = ("deflate",)
+_ACR = (  # DICOM without its preamble: begins with the length of a group, a syntax, or a set of characters
+    *(b"%c\0\0\0%s" % (group, length) for group in (2, 8) for length in (b"UL\4\0", b"\4\0\0\0")),
+    b"\2\0\x10\0UI",
+    b"\x08\0\5\0CS",
+    b"\x08\0\5\0\x0a\0\0\0ISO_IR",
+)
 _DICOM = ("packbits", "jpeg", *_DEFLATE)
 _PLACES = ("places", "write_places")
 TAR_HEADER = 512
@@ -87,17 +93,19 @@ FORMATS = {
             at=128,
             nests=True,
         ),
+        Format("acr", _ACR, (), ("dicom", "read"), _PLACES, False, _DICOM, ratio=_CODED, nests=True),
         Format(
             "tiff",
             (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
             (".tif", ".tiff"),
             ("tiff", "read"),
-            _PLACES,
+            ("tiff", "write"),
             also=("lzw", "fax", "packbits", "jpeg", *_DEFLATE),
             ratio=_CODED,
             nests=True,
         ),
-        Format("bmp", (b"BM",), (".bmp", ".dib"), ("bmp", "read"), certain=False),
+        Format("bmp", (b"BM",), (".bmp", ".dib"), ("bmp", "read"), certain=False, also=("places", "bmp_runs")),
+        Format("bmprle", writer=_PLACES),
         Format(
             "pnm",
             _NETPBM,
@@ -273,7 +281,8 @@ def _coefficient_runs(recipe: Recipe, count: int) -> Iterator[tuple[int, bool]]:
         if "files" not in one:
             yield _parts(one), False
             continue
-        inner, times, each = one["files"], len(one["at"]) // 2, _parts(one)
+        inner, each = one["files"], _parts(one)
+        times = pieces(one)
         if inner and each:
             runs = coefficient_runs(inner, each)
             if len({of for _, of in runs}) == 1:
@@ -282,6 +291,15 @@ def _coefficient_runs(recipe: Recipe, count: int) -> Iterator[tuple[int, bool]]:
                 yield from runs * times
             else:
                 raise ValueError("more parts than a file has")
+
+
+def pieces(one: Recipe) -> int:
+    """How many pieces, or files, stand at the places of an array. Raises ValueError."""
+    spans = len(one["at"]) // 2
+    found = sum(count for count, _ in one["together"]) if "together" in one else spans
+    if not 0 <= found <= spans:
+        raise ValueError("more pieces than places")
+    return int(found)
 
 
 def _parts(one: Recipe) -> int:

@@ -1,4 +1,7 @@
-"""GIF: every frame as indices into its palette, and LZW as its encoder made it. (GIF89a specification.)"""
+"""GIF: every frame as indices into its palette, and LZW as its encoder made it. (GIF89a specification.)
+
+Frames whose LZW is unusual stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import struct
 from bitsback.errors import ImageError
 from bitsback.files.picture import Buffer, Content
 from bitsback.files.places import Samples, Span, read_places
+from bitsback.files.raster import Layout
 
 _IMAGE, _EXTENSION, _TRAILER = 0x2C, 0x21, 0x3B
 
@@ -36,12 +40,12 @@ def _frames(data: Buffer) -> list[Samples]:
         at = _blocks_end(data, start + 1)
         if width * height == 0:
             raise ImageError("a GIF frame without pixels")
-        size, span = width * height, Span(start, at - start)
-        if found and found[-1].shape[1:3] == (height, width):
+        size, span, layout = width * height, Span(start, at - start), Layout(passes=bool(flags & 64))
+        if found and found[-1].shape[1:3] == (height, width) and found[-1].layout == layout:
             found[-1].spans.append(span)
             found[-1] = found[-1]._replace(shape=(len(found[-1].spans), height, width, 1))
         else:
-            found.append(Samples([span], (1, height, width, 1), codec="gif", step=size, page=size))
+            found.append(Samples([span], (1, height, width, 1), layout, "gif", size, size))
     return found
 
 

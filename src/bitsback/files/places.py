@@ -52,7 +52,8 @@ class Samples(NamedTuple):
 
     ``codec``: what each span is coded by (:func:`~bitsback.files.codings.codec_of`), or nothing. With one, ``page``:
     after so many bytes of the raster a new span begins; and ``step``: so many hold all spans but the last of a page.
-    ``stored``: of how many bits the numbers are, if they are of fewer than their samples.
+    ``stored``: of how many bits the numbers are, if they are of fewer than their samples. ``together``: how many spans
+    in a row are a piece, if that is not each. Where each image is a piece, those that cannot be decoded are left out.
     """
 
     spans: list[Span]
@@ -62,14 +63,15 @@ class Samples(NamedTuple):
     step: int = 0
     page: int = 0
     stored: int = 0
+    together: Sequence[int] = ()
 
 
 class Numbers(NamedTuple):
     """An array of numbers in a file that are no samples, as :mod:`bitsback.files.words` takes them.
 
     ``axes``: slowest first; ``of_type`` and ``big``: as for :func:`bitsback.files.numbers.read_numbers`. ``codec``,
-    ``step`` and ``page`` as of :class:`Samples`; ``planes``: bytes of a row and channels, where TIFF's predictor 3 was
-    applied to the raster; ``differences``: the same, where predictor 2 was.
+    ``step``, ``page`` and ``together`` as of :class:`Samples`; ``planes``: bytes of a row and channels, where TIFF's
+    predictor 3 was applied to the raster; ``differences``: the same, where predictor 2 was.
     """
 
     spans: list[Span]
@@ -81,13 +83,14 @@ class Numbers(NamedTuple):
     page: int = 0
     planes: tuple[int, int] = (0, 0)
     differences: tuple[int, int] = (0, 0)
+    together: Sequence[int] = ()
 
 
 class Files(NamedTuple):
     """Files in a file, one in each span: by ``read``, or as their first bytes announce.
 
     ``sizes``: bytes of each, where there is a codec. ``front``: what stands behind the first two bytes of each when it
-    is taken apart, but not in the span.
+    is taken apart, but not in the span. ``together``: as of :class:`Samples`.
     """
 
     spans: list[Span]
@@ -95,6 +98,7 @@ class Files(NamedTuple):
     sizes: Sequence[int] = ()
     read: Read | None = None
     front: bytes = b""
+    together: Sequence[int] = ()
 
 
 class _Taken(NamedTuple):
@@ -128,16 +132,15 @@ def read_places(
     arrays = [one if isinstance(one, Files) or one.codec else one._replace(spans=_joined(one.spans)) for one in arrays]
     _check_order(sorted(span for one in arrays for span in one.spans), len(view))
     taken: list[_Taken] = []
+    wrong: ImageError | None = None
     for one in arrays:
-        if isinstance(one, Files):
-            taken += _of_files(view, one, budget, align)
-        elif isinstance(one, Numbers):
-            taken.append(_of_numbers(view, one, budget))
-        else:
-            taken.append(_of_samples(view, one, budget))
+        try:
+            taken += _taken_together(view, one, budget) if one.together else _taken(view, one, budget, align)
+        except ImageError as error:  # of one, while there may be others
+            wrong = wrong or error
     parts = [part for one in taken for part in one.parts]
     if not parts:
-        raise NoImageError("no pixels")
+        raise wrong or NoImageError("no pixels")
     order = sorted(span for one in taken for span in one.spans)
     rest = len(view) - sum(span.size for span in order)
     if rest > budget.others + 4 * sum(part.nbytes for part in parts):
@@ -163,8 +166,11 @@ def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     sections, left = Sections(blob), iter(parts)
     pieces: list[tuple[Span, Buffer]] = []
     for one in recipe["arrays"]:
-        spans = spans_of_one(one)
-        made = (_files if "files" in one else _numbers if "words" in one else _samples)(one, spans, sections, left)
+        spans, whole = spans_of_one(one), pieces_of_one(one)
+        made: Iterable[Buffer]
+        made = (_files if "files" in one else _numbers if "words" in one else _samples)(one, whole, sections, left)
+        if "together" in one:
+            made = _scattered(b"".join(made), spans)
         for span, some in zip(spans, made, strict=True):
             if len(some) != span.size:
                 raise ValueError("a piece of another size than its place")
@@ -179,6 +185,31 @@ def write_places(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
         out += [sections.take(span.start - at), some, bytes(-span.size % padded)]
         at = span.end + -span.size % padded
     return b"".join([*out, sections.rest()])
+
+
+def _taken(view: memoryview, one: Samples | Numbers | Files, budget: Budget, align: int = 1) -> list[_Taken]:
+    if isinstance(one, Files):
+        return _of_files(view, one, budget, align)
+    return [_of_numbers(view, one, budget) if isinstance(one, Numbers) else _of_samples(view, one, budget)]
+
+
+def _taken_together(view: memoryview, one: Samples | Numbers | Files, budget: Budget) -> list[_Taken]:
+    """The same where some pieces are of several spans: of a file in which these follow each other."""
+    spans, pieces, at = iter(one.spans), dict[Span, list[Span]](), 0
+    for count in one.together:
+        some = list(islice(spans, count))
+        piece = Span(at, sum(span.size for span in some))
+        pieces[piece] = some
+        at = piece.end
+    joined = memoryview(_gathered(view, one.spans)).toreadonly()
+    out = []
+    for taken in _taken(joined, one._replace(spans=list(pieces), together=()), budget):
+        counts: list[list[Any]] = []
+        for piece in taken.spans:
+            _tell(counts, len(pieces[piece]))
+        real = [span for piece in taken.spans for span in pieces[piece]]
+        out.append(taken._replace(recipe=taken.recipe | _places(real) | {"together": counts}, spans=real))
+    return out
 
 
 # Places ---------------------------------------------------------------------------------------------------------------
@@ -253,15 +284,17 @@ def _of_samples(view: memoryview, one: Samples, budget: Budget) -> _Taken:
     size = one.layout.size(one.shape)
     if not size:
         raise ImageError("no pixels")
-    recipe = _places(one.spans)
-    if layout := without_defaults(one.layout):
-        recipe["layout"] = layout
+    recipe: Recipe = {"layout": layout} if (layout := without_defaults(one.layout)) else {}
     raster: Buffer
     if one.codec:
         budget.take(max(size, math.prod(one.shape)))  # of single bits, samples take more than the raster
-        raster, choices = _decoded(view, one, size, recipe)
+        raster, choices, spans = _decoded(view, one, size, recipe)
+        if len(spans) < len(one.spans):
+            one = one._replace(spans=spans, shape=(len(spans), *one.shape[1:]))
+            size = one.layout.size(one.shape)
     else:
         raster, choices = _gathered(view, one.spans), b""
+    recipe = _places(one.spans) | recipe
     if len(raster) != size:
         raise ImageError(f"{len(raster)} bytes of pixels where {size} are due")
     part = unpack(raster, one.shape, one.layout)
@@ -292,7 +325,7 @@ def _of_numbers(view: memoryview, one: Numbers, budget: Budget) -> _Taken:
     choices = b""
     budget.take(size)
     if one.codec:
-        raster, choices = _decoded(view, one, size, recipe)
+        raster, choices, _ = _decoded(view, one, size, recipe)
     else:
         raster = _gathered(view, one.spans)
     if len(raster) != size:
@@ -372,9 +405,14 @@ def _scattered(raster: Buffer, spans: Sequence[Span]) -> list[Buffer]:
     return out
 
 
-def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe) -> tuple[Buffer, bytes]:
-    """The raster, and the choices of all spans; ``recipe`` learns how they were coded."""
+def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe) -> tuple[Buffer, bytes, list[Span]]:
+    """The raster, the choices of all spans, and these; ``recipe`` learns how they were coded."""
     codec = codec_of(one.codec)
+    if len(one.spans) * one.page != size * -(-one.page // one.step):
+        raise ImageError("pieces that do not fit their samples")
+    alone = isinstance(one, Samples) and one.step == one.page and len(one.spans) == one.shape[0]
+    wrong: ImageError | None = None
+    spans: list[Span] = []
     hows: list[list[Any]] = []
     plains: list[Buffer] = []
     choices: list[bytes] = []
@@ -382,16 +420,24 @@ def _decoded(view: memoryview, one: Samples | Numbers, size: int, recipe: Recipe
         due = _due(number, one.step, one.page)
         data = view[span.start : span.end]
         known = codec.alike(data, due, hows[-1][1]) if hows else None
-        plain, how, chosen, used = known or codec.decode(data, due)
-        if len(plain) != due:
-            raise ImageError(f"a piece of {len(plain)} bytes where {due} are due")
+        try:
+            found = known or codec.decode(data, due)
+            plain, how, chosen, used = codec.near(data, due, hows[-1][1], found) if hows else found
+            if len(plain) != due:
+                raise ImageError(f"a piece of {len(plain)} bytes where {due} are due")
+        except ImageError as error:
+            if not alone:
+                raise
+            wrong = wrong or error
+            continue
         _tell(hows, how)
         plains.append(plain)
+        spans.append(span)
         choices += [section(chosen), section(bytes(view[span.start + used : span.end]))]
-    if len(one.spans) * one.page != size * -(-one.page // one.step):
-        raise ImageError("pieces that do not fit their samples")
+    if wrong and not spans:
+        raise wrong
     recipe |= {"codec": one.codec, "step": one.step, "page": one.page, "coded": hows}
-    return plains[0] if len(plains) == 1 else b"".join(plains), b"".join(choices)
+    return plains[0] if len(plains) == 1 else b"".join(plains), b"".join(choices), spans
 
 
 def _coded(raster: Buffer, one: Recipe, spans: Sequence[Span], sections: Sections) -> list[Buffer]:
@@ -531,9 +577,23 @@ def spans_of_one(one: Recipe) -> list[Span]:
     return _spans(one["at"], one.get("align", 1))
 
 
+def pieces_of_one(one: Recipe) -> list[Span]:
+    """The same, those that are a piece together as one of their sizes."""
+    spans = spans_of_one(one)
+    if "together" not in one:
+        return spans
+    counts = [size for count, size in one["together"] for _ in range(min(count, len(spans)))]
+    if sum(counts) != len(spans) or min(counts) < 1:
+        raise ValueError("pieces that do not fit their places")
+    left = iter(spans)
+    some = (list(islice(left, count)) for count in counts)
+    return [Span(those[0].start, sum(span.size for span in those)) for those in some]
+
+
 def pass_spans(one: Recipe, sections: Sections) -> None:
-    """Pass what the blob says of the spans of an array."""
-    for _ in one["at"] if one.get("codec") else ():  # two for each span
+    """Pass what the blob says of the pieces of an array."""
+    for _ in pieces_of_one(one) if one.get("codec") else ():
+        sections.section()
         sections.section()
 
 
@@ -560,7 +620,7 @@ def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterato
             pass_spans(one, sections)
             start += each
             continue
-        for span in spans_of_one(one):
+        for span in pieces_of_one(one):
             yield Inner(
                 one["files"], inner_blob(one, sections), list(shapes[start : start + each]), start, span, sections.at
             )
@@ -595,6 +655,7 @@ __all__ = [
     "innermost",
     "padding_of",
     "pass_spans",
+    "pieces_of_one",
     "read_places",
     "spans_of",
     "spans_of_one",

@@ -32,7 +32,7 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to a multiple of ``align`` bytes, rows bottom-up (``flip``), colours as BGR(A) (``swap``), the order of the ``axes``
     in the file, slowest first ("nhwc": the images as they are), ``signed`` samples of 8 or 16 bits (the lowest is
     sample 0), and each as its difference to that of its channel to the left (``differences``); the bits of each byte of
-    the file in ``reverse``.
+    the file in ``reverse``; the rows of each image in the order of GIF's four ``passes``.
     """
 
     bits: int = 8
@@ -44,11 +44,12 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signed: bool = False
     differences: bool = False
     reverse: bool = False
+    passes: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.bits <= 16 or self.align not in (1, 4) or self.axes not in _AXES:
             raise ValueError("impossible layout")
-        if self.is_packed and (self.axes != "nhwc" or self.signed or self.differences):
+        if self.is_packed and (self.axes != "nhwc" or self.signed):
             raise ValueError("impossible layout")
         if self.axes != "nhwc" and self.align > 1:
             raise ValueError("impossible layout")
@@ -112,12 +113,14 @@ def unpack(raster: Buffer, shape: Shape, layout: Layout) -> Images:
         images = stored.transpose(np.argsort(layout.order))
     if layout.flip:
         images = images[:, ::-1]
+    if layout.passes:
+        images = images[:, np.argsort(_in_passes(height))]
     if layout.swap:
         images = images[..., _swapped(channels)]
     if not (images.flags.c_contiguous and images.flags.aligned and images.dtype.isnative):
         images = np.require(images, images.dtype.newbyteorder("="), ["C", "A"])
     if layout.differences:
-        images = np.cumsum(images, axis=2, dtype=images.dtype)
+        images = np.cumsum(images, axis=2, dtype=images.dtype) & images.dtype.type((1 << layout.bits) - 1)
     if layout.signed:
         images = np.bitwise_xor(images, images.dtype.type(1 << layout.bits - 1))
     return images
@@ -137,8 +140,11 @@ def pack(images: Images, layout: Layout) -> Buffer:
         images = np.bitwise_xor(images, images.dtype.type(1 << layout.bits - 1))
     if layout.differences:
         images = np.concatenate([images[:, :, :1], np.diff(images, axis=2)], axis=2)
+        images &= images.dtype.type((1 << layout.bits) - 1)
     if layout.swap:
         images = images[..., _swapped(channels)]
+    if layout.passes:
+        images = images[:, _in_passes(height)]
     if layout.flip:
         images = images[:, ::-1]
     if layout.is_packed:
@@ -256,6 +262,15 @@ def without_defaults(layout: Layout) -> Recipe:
 def _without_defaults(layout: Layout) -> Recipe:
     plain = Layout()
     return {name: value for name, value in msgspec.to_builtins(layout).items() if value != getattr(plain, name)}
+
+
+def _in_passes(height: int) -> list[int]:
+    """Rows in the order of interlaced GIF files.
+
+    >>> _in_passes(9)
+    [0, 8, 4, 2, 6, 1, 3, 5, 7]
+    """
+    return [row for first, step in ((0, 8), (4, 8), (2, 4), (1, 2)) for row in range(first, height, step)]
 
 
 def _swapped(channels: int) -> list[int]:

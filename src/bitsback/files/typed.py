@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bitsback.files import formats, gz, words
 from bitsback.files.packed import Sections
 from bitsback.files.picture import Images, Recipe
-from bitsback.files.places import inner_blob, pass_spans, spans_of_one
+from bitsback.files.places import inner_blob, pass_spans, pieces_of_one
 from bitsback.files.raster import Layout, narrowed
 
 Values = NDArray[Any]
@@ -47,7 +47,7 @@ def _of_places(recipe: Recipe, blob: bytes, parts: Iterator[Images]) -> Iterator
     for one in recipe["arrays"]:
         each = one.get("parts", 1)
         if "files" in one:
-            for _ in spans_of_one(one):
+            for _ in pieces_of_one(one):
                 inner = inner_blob(one, sections)
                 if one["files"]:
                     for found in values(one["files"], inner, list(islice(parts, each))):

@@ -42,16 +42,14 @@ class BitsBack(Codec):  # type: ignore[misc]
         array = ensure_ndarray_like(buf)
         if array.dtype.kind == "O":
             raise TypeError("bitsback takes arrays of numbers, not of objects")
-        if array.dtype.kind in "mM":
-            array = array.view(np.int64)
         # What zarr hands on is memory: of an array in Fortran's order it reads the bytes in that order again
         in_memory = array.flags.c_contiguous or array.flags.f_contiguous
         whole = array if in_memory else np.ascontiguousarray(array)
         return compress(whole, model=self.model, effort=self.effort, threads=1)
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """The array, in the order that it had, written into ``out`` if that is given; times as int64. TypeError if
-        ``out`` holds objects."""
+        """The array, in the order that it had, written into ``out`` if that is given. TypeError if ``out`` holds
+        objects."""
         if out is not None:
             ensure_contiguous_ndarray(out)
         return ndarray_copy(decompress(ensure_bytes(buf), threads=1), out)

@@ -39,6 +39,8 @@ class ArchiveDataset:
             default it stays one.
         library: where models are looked for, besides the archive itself.
         limits: what the archive may announce, and what decoding may take.
+        keep: a folder for decoded blocks, as plain samples: every worker decodes what is not there, and the next epoch,
+            or run, maps it into memory. It grows to the size of the images; who has no more use for it deletes it.
 
     Raises:
         FormatError: it is no archive. LimitError: it announces too much. OSError: it cannot be read.
@@ -51,9 +53,10 @@ class ArchiveDataset:
         *,
         library: Library | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        keep: str | os.PathLike[str] | None = None,
     ) -> None:
         self.transform = transform
-        self.archive = Archive(path, library=library, limits=limits)
+        self.archive = Archive(path, library=library, limits=limits, keep=keep)
 
     def close(self) -> None:
         """Close the archive."""

@@ -61,7 +61,7 @@ class Serializer(ArrayBytesCodec):
     def _encode_sync(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
         array = np.ascontiguousarray(chunk_array.as_numpy_array())
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)  # zarr's types have no order of their own
-        data = compress(array.view(_stored(array.dtype)), model=self.model, effort=self.effort, threads=1)
+        data = compress(array, model=self.model, effort=self.effort, threads=1)
         return chunk_spec.prototype.buffer.from_bytes(data)
 
     def _decode_sync(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
@@ -81,8 +81,3 @@ class Serializer(ArrayBytesCodec):
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
         """Not known before."""
         raise NotImplementedError
-
-
-def _stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """What stands in for times, which .npy files do not hold as they are."""
-    return np.dtype(np.int64) if dtype.kind in "mM" else dtype

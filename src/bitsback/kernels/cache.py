@@ -149,21 +149,21 @@ def of_this_set() -> Cache | None:
     """The cache of the kernels of this package on this machine; None where there is no place for one."""
     place = _place()
     try:
-        return Cache(place / "bitsback" / f"kernels-{_identity()}") if place else None
+        return Cache(place / f"kernels-{_identity()}") if place else None
     except OSError as error:
         _warn(Path(__file__).parents[1], str(error.strerror))
         return None
 
 
 def _place() -> Path | None:
-    """NUMBA_CACHE_DIR, by which many systems say where compiled code should go; or else the user's cache."""
-    if os.environ.get("NUMBA_CACHE_DIR"):
-        return Path(os.environ["NUMBA_CACHE_DIR"]).absolute()
+    """Where sets lie: in BITSBACK_CACHE_DIR, or else in a folder of the user's cache."""
+    if os.environ.get("BITSBACK_CACHE_DIR"):
+        return Path(os.environ["BITSBACK_CACHE_DIR"]).absolute()
     caches = Path(os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME") or ".")
     if caches.is_absolute():
-        return caches
+        return caches / "bitsback"
     try:
-        return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+        return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "bitsback"
     except RuntimeError:  # nobody's home
         return None
 

@@ -298,7 +298,8 @@ class Trained(ABC):
 
 
 class WithLatents(Trained):
-    """A model with one level of latents: an image x, latents z, and what was learned of the two."""
+    """A model with latents: an image x, latents z, and what was learned of the two. Where there are several levels, z
+    are those next to the image."""
 
     latents: int
     """How many an image has."""
@@ -321,7 +322,7 @@ class WithLatents(Trained):
     @abstractmethod
     def information(self, x: Images) -> NDArray[np.float64]:
         """KL(q(z_i | x) || p(z_i)) of each latent of each image in bits, (n, latents): the bits that latent i is pushed
-        with, less those that come back, on average over the posterior."""
+        with, less those that come back, on average over the posterior, if p(z_i) is the standard normal."""
 
 
 def check_name(name: str) -> None:

@@ -35,9 +35,9 @@ class BernoulliSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
             raise ModelError("the model's likelihood does not fit its samples")
 
     def codec(self, out: NDArray[np.uint8], shape: tuple[int, ...], order: NDArray[np.int64]) -> Family:
-        """Samples of ``shape`` (n, height, width, 1), independent of each other, given a decoder network's output.
+        """Samples of ``shape`` (n, height, width, channels), independent of each other, given a network's output.
 
-        ``out``: uint8 (n, parameters, height * width), pixel p of an image at ``order[p]``.
+        ``out``: uint8 (n, parameters, samples of an image), sample k of an image at ``order[k]``.
         """
         from bitsback.codecs import Bernoulli
         from bitsback.kinds.context.codec import PRECISION, logit_probabilities
@@ -68,7 +68,6 @@ class MixtureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     def codec(self, out: NDArray[np.uint8], shape: tuple[int, ...], order: NDArray[np.int64]) -> Family:
         from bitsback.codecs import NetworkMixture
 
-        # One channel of samples, so that a row of parameters is a row of pixels
         return NetworkMixture(out, shape, order)
 
     def __str__(self) -> str:

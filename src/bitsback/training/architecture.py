@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Literal
 
 import numpy as np
@@ -36,7 +36,7 @@ from bitsback.kinds.likelihoods import BernoulliSpec, LikelihoodSpec, MixtureSpe
 from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.phases.grids import PHASES
 from bitsback.kinds.phases.network import SIZE, LatentsSpec, PhasesSpec
-from bitsback.kinds.vae.config import VAEConfig
+from bitsback.kinds.vae.config import LevelSpec, VAEConfig
 from bitsback.models import Model
 from bitsback.nets.layers import AnyLayer, Conv, Dense, Flatten, NetSpec, Shuffle, Skip, Unflatten
 
@@ -291,16 +291,23 @@ class PhasesArchitecture:
 # On a chain -----------------------------------------------------------------------------------------------------------
 
 
-def vae_networks(size: tuple[int, int], latents: int, outputs: int, width: int, hidden: int) -> tuple[NetSpec, NetSpec]:
-    """Encoder and decoder for images of one channel of a size (height, width), multiples of 4; the decoder gives
-    ``outputs`` channels.
+def vae_networks(
+    size: tuple[int, int], latents: int, outputs: int, width: int, hidden: int, channels: int = 1
+) -> tuple[NetSpec, NetSpec]:
+    """Encoder and decoder for images of a size (height, width), multiples of 4; the decoder gives ``outputs`` channels.
 
     Convolutions of ``width`` channels on the grid of 4x4 blocks, where they are cheap to run, and dense layers with
     ``hidden`` units.
     """
     rows, columns = size[0] // 4, size[1] // 4
     grid = rows * columns * width
-    encoder = (Conv(1, width, 5, 4), Conv(width, width, 3), Flatten(), Dense(grid, hidden), Dense(hidden, 2 * latents))
+    encoder = (
+        Conv(channels, width, 5, 4),
+        Conv(width, width, 3),
+        Flatten(),
+        Dense(grid, hidden),
+        Dense(hidden, 2 * latents),
+    )
     decoder = (
         Dense(latents, hidden),
         Dense(hidden, grid),
@@ -309,15 +316,22 @@ def vae_networks(size: tuple[int, int], latents: int, outputs: int, width: int, 
         Conv(width, 16 * outputs, 1, wide=True),
         Shuffle(4),
     )
-    return NetSpec((1, *size), encoder), NetSpec((latents,), decoder)
+    return NetSpec((channels, *size), encoder), NetSpec((latents,), decoder)
+
+
+def level_networks(below: int, latents: int, hidden: int = 64) -> tuple[NetSpec, NetSpec]:
+    """Encoder and decoder of a level of latents above another."""
+    encoder = (Dense(below, hidden), Dense(hidden, 2 * latents))
+    decoder = (Dense(latents, hidden), Dense(hidden, 2 * below))
+    return NetSpec((below,), encoder), NetSpec((latents,), decoder)
 
 
 @dataclass(frozen=True)
 class VAEArchitecture:
     """A model with latents on a chain, but for its weights.
 
-    ``name``: in words. ``size``: height and width of its images, which have one channel. ``context``: of the network on
-    top, if there is one. ``bits``: of each latent.
+    ``name``: in words. ``size``: height and width of its images. ``context``: of the network on top, if there is one.
+    ``bits``: of each latent. ``above``: how many latents further levels have.
     """
 
     name: str
@@ -326,39 +340,60 @@ class VAEArchitecture:
     latents: int
     bits: int
     context: ContextSpec | None = None
+    above: tuple[int, ...] = ()
+    channels: int = 1
+
+    @property
+    def colour(self) -> tuple[int, ...]:
+        """Channels in coding order."""
+        return coding_order(self.channels)
 
     @property
     def networks(self) -> tuple[NetSpec, NetSpec]:
-        """Encoder and decoder."""
-        outputs = self.likelihood.parameters if self.context is None else self.context.map
-        return vae_networks(self.size, self.latents, outputs, 32, 128)
+        """Encoder and decoder of the first level."""
+        outputs = self.channels * self.likelihood.parameters if self.context is None else self.context.map
+        return vae_networks(self.size, self.latents, outputs, 32, 128, self.channels)
+
+    @property
+    def networks_above(self) -> list[tuple[NetSpec, NetSpec]]:
+        """Encoder and decoder of each further level."""
+        return [level_networks(below, latents) for below, latents in pairwise((self.latents, *self.above))]
 
     def config(self, name: str) -> VAEConfig:
         """The configuration of such a model."""
         encoder, decoder = self.networks
-        image = ImageSpec(*self.size, 1, self.likelihood.levels)
+        above = zip(self.above, self.networks_above, strict=True)
+        image = ImageSpec(*self.size, self.channels, self.likelihood.levels)
         return VAEConfig(
             name=name, image=image, latents=self.latents, latent_bits=self.bits, likelihood=self.likelihood,
-            encoder=encoder, decoder=decoder, context=self.context,
+            encoder=encoder, decoder=decoder, context=self.context, colour=self.colour,
+            above=tuple(LevelSpec(latents, *networks) for latents, networks in above),
         )  # fmt: skip
 
 
 def on_a_chain(channels: int, levels: int, images: Sequence[NDArray[np.uint8]], size: Size) -> list[VAEArchitecture]:
-    """Models with latents and a context network, and with latents alone: for grey images of one size, up to
-    :data:`WHOLE` pixels an edge and multiples of 4. For others, none."""
+    """Models with latents and a context network, and with latents alone; on one level, and on three: for images of one
+    size, up to :data:`WHOLE` pixels an edge and multiples of 4. For others, none."""
     shapes = {image.shape for image in images}
     height, width, _ = images[0].shape
-    if channels > 1 or len(shapes) > 1 or max(height, width) > WHOLE or height % 4 or width % 4:
+    if len(shapes) > 1 or max(height, width) > WHOLE or height % 4 or width % 4:
         return []
-    binary = levels == 2
-    likelihood = BernoulliSpec() if binary else MixtureSpec(4)
-    spec = structs.replace(plain_spec(HIDDEN[size]) if binary else wide_spec(HIDDEN[size]), map=8)
-    count, bits = (8, 6) if binary else (16, 8)
-    name, shape = f"vae of {count} latents, with a context network", (height, width)
-    return [
-        VAEArchitecture(name, shape, likelihood, count, bits, spec),
-        VAEArchitecture("vae of 32 latents", shape, likelihood, 32, 8),
-    ]
+    hidden, binary = HIDDEN[size], levels == 2
+    likelihood = BernoulliSpec() if binary else MixtureSpec(4 if channels == 1 else 3)
+    if binary and channels == 1:
+        spec = plain_spec(hidden)
+    elif channels == 1:
+        spec = wide_spec(hidden)
+    else:
+        spec = predicted_spec(channels, 14, 10, hidden, None, 4, True)
+    with_maps = structs.replace(spec, map=8)
+    found = []
+    for context, count, bits in ((with_maps, 8, 6) if binary else (with_maps, 16, 8), (None, 32, 8)):
+        for above in ((), (count // 2, count // 4)):
+            counts = f"{count}, {above[0]} and {above[1]} latents" if above else f"{count} latents"
+            name = f"{'ladder' if above else 'vae'} of {counts}{', with a context network' if context else ''}"
+            found.append(VAEArchitecture(name, (height, width), likelihood, count, bits, context, above, channels))
+    return found
 
 
 # Which suit -----------------------------------------------------------------------------------------------------------

@@ -29,6 +29,9 @@ Image = NDArray[np.uint8]
 FREE = {2: 0.02, 256: 0.03}
 """Bits/dim that latents may take at no cost at first, by levels of a sample."""
 
+FREE_ABOVE = 0.01
+"""The same of each level of latents above others."""
+
 
 @dataclass(frozen=True)
 class Given:
@@ -158,9 +161,11 @@ class VAEEntrant:
         architecture, regime = self.architecture, given.regime
         torch.manual_seed(regime.seed)
         shown = given.held_out[: max(8, int(MEASURED_SAMPLES // given.samples))]
-        train, held_out = (_stacked(images) for images in (given.load(_fitting(given)), shown))
-        module = TrainableVAE(*architecture.networks, architecture.likelihood, architecture.context)
-        free = FREE[architecture.likelihood.levels] if architecture.context else 0.0
+        looked = given.load(_fitting(given)), shown
+        train, held_out = (_stacked(ordered(images, architecture.colour)) for images in looked)
+        likelihood, context = architecture.likelihood, architecture.context
+        module = TrainableVAE(*architecture.networks, likelihood, context, architecture.networks_above)
+        free = FREE[likelihood.levels] if context else 0.0, *[FREE_ABOVE] * len(architecture.above)
         module.to(given.device)
         return VAETask(module, train, held_out, free=free, seed=regime.seed, device=given.device)
 
@@ -191,7 +196,7 @@ def _fitting(given: Given) -> NDArray[np.int64]:
 
 
 def _stacked(images: Sequence[Image]) -> torch.Tensor:
-    """Images (height, width, 1) as uint8 (n, 1, height, width)."""
+    """Images (height, width, channels) as uint8 (n, channels, height, width)."""
     return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).copy())
 
 

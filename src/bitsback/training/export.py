@@ -18,11 +18,12 @@ def export(model: TrainableVAE, config: VAEConfig) -> Model:
     Raises:
         ModelError: an accumulator could overflow. InexactEngineError: no engine here runs it exactly.
     """
-    networks = {"encoder": model.encoder.export(), "decoder": model.decoder.export()}
+    networks = {name: network.export() for name, network in model.networks.items()}
     tensors = {name: t for key, network in networks.items() for name, t in network.tensors(key).items()}
     if model.context is not None and config.context is not None:
         weights = model.context.export()
-        tensors |= ContextNetwork(config.context, 1, config.likelihood.parameters, companding(), weights).tensors()
+        channels, parameters = config.image.channels, config.likelihood.parameters
+        tensors |= ContextNetwork(config.context, channels, parameters, companding(), weights).tensors()
     return Model.made(config, tensors)
 
 

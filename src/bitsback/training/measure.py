@@ -118,10 +118,11 @@ def bought(model: Model, images: Sequence[Image], seed: int = 0) -> Bought:
     for first in range(0, len(images) - 1, TOGETHER):
         # Never one alone, who would get its own
         x = np.stack(images[first : first + TOGETHER + (first + TOGETHER == len(images) - 1)])
+        found = trained.bits(x, int(rng.integers(1 << 31)))
+        cost, own = float(found.latents.sum()), float(found.samples.sum())
         posterior = trained.posterior(x)
         z = posterior.pop(noise(rng, len(x) * trained.latents * posterior.precision))
-        cost = float(trained.prior(len(x)).bits(z).sum() - posterior.bits(z).sum())
-        own, other = (float(trained.likelihood(each).bits(x).sum()) for each in (z, np.roll(z, 1, 0)))
+        other = float(trained.likelihood(np.roll(z, 1, 0)).bits(x).sum())
         totals += (cost, cost + own, cost + other)
         samples += x.size
         if first + TOGETHER >= len(images) - 1:

@@ -29,7 +29,7 @@ from bitsback.training.context import ContextLayer
 from bitsback.training.layers import CENTRE, SMALL, UNIT, QuantNetwork, straight_through
 from bitsback.training.objectives import objective
 from bitsback.training.tasks import latent_cost, noise
-from bitsback.training.vae import drawn
+from bitsback.training.vae import Gaussian
 
 FITTED = 200_000
 """Samples that a filter is found from, at most."""
@@ -153,12 +153,14 @@ class TrainablePhases(nn.Module):
             return torch.zeros((len(x), 0)), None
         scale = (128 if self.likelihood.levels == 2 else 1) / UNIT
         seen = torch.from_numpy(np.ascontiguousarray(without_lenders(x).transpose(0, 3, 1, 2)))
-        kl, z = drawn(self.encoder(seen.to(next(self.parameters()).device).float() * scale), self.quantised, noise)
+        out = self.encoder(seen.to(next(self.parameters()).device).float() * scale)
+        posterior = Gaussian.of(out, self.quantised)
+        z = posterior.draw(noise)
         if self.quantised:
             codes = torch.from_numpy(bucket_codes(self.latents.bits)).to(z) / UNIT
             nearest = torch.searchsorted((codes[:-1] + codes[1:]) / 2, z.detach())
             z = straight_through(codes[nearest], z)
-        return kl / math.log(2), self.decoder(z)
+        return posterior.kl() / math.log(2), self.decoder(z)
 
     def bits(self, x: NDArray[np.uint8], said: Tensor | None = None) -> Tensor:
         """Bits of the samples of all images together, by head and channel, (1 + classes * phases, channels): that of

@@ -10,7 +10,7 @@ from bitsback.training.architecture import Size
 if TYPE_CHECKING:
     from bitsback.training.loop import Check, Run
 
-Kind = Literal["auto", "context", "phases", "vae"]
+Kind = Literal["auto", "context", "phases", "vae", "ladder"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -21,7 +21,8 @@ class Regime:
     Attributes:
         minutes: for everything, from the first look to the last figure.
         steps: of training, instead of as many as the time allows. Only so is a run repeatable to the last bit.
-        kind: of the model: "context", "phases", "vae", or "auto" for the one that is best on the held-out images.
+        kind: of the model: "context", "phases", "vae", "ladder" (a vae with several levels of latents), or "auto" for
+            the one that is best on the held-out images.
         size: of the network: a larger one is slower to train and to code with, and smaller in bits. "auto": medium, or
             that of a model to start from, which else is none.
         init: the model to start from, by name or path; "auto" tries the best of the installed ones if the size is left

@@ -312,11 +312,12 @@ class _Fit:
             found += [
                 PhasesEntrant(one) for one in in_phases(wanted.channels, wanted.levels, shown, self.regime.network)
             ]
-        if kind in ("auto", "vae"):
+        if kind in ("auto", "vae", "ladder"):
             looked = on_a_chain(wanted.channels, wanted.levels, held_out, self.regime.network)
-            found += [VAEEntrant(one) for one in looked if kind != "auto" or one.context is not None]
+            asked = [one for one in looked if one.context or kind != "auto"]
+            found += [VAEEntrant(one) for one in asked if kind in ("auto", "ladder" if one.above else "vae")]
         if not found:
-            raise ImageError("models of kind vae are for grey images of one size, up to 64 pixels and multiples of 4")
+            raise ImageError(f"models of kind {kind} are for images of one size, up to 64 pixels and multiples of 4")
         return found
 
     def _nearest(self, held_out: Sequence[Image]) -> Architecture | None:

@@ -121,9 +121,9 @@ class VAETask:
     Args:
         train, held_out: uint8 (n, channels, height, width).
         prepare: applied to each batch before the objective, e.g. to draw binary samples from grey ones.
-        free: bits/dim that the latents may take at no cost at first, falling to 0 over the first half of the
-            training. A context network would otherwise make them useless before they have learnt anything (free bits,
-            Kingma et al., arXiv 1606.04934).
+        free: bits/dim that the latents of each level may take at no cost at first, falling to 0 over the first half of
+            the training; one number for all levels, or one for each. A context network, or the level below, would
+            otherwise make them useless before they have learnt anything (free bits, Kingma et al., arXiv 1606.04934).
         warm_up: without free bits, the share of the training over which the weight of the KL term rises to 1: against
             posterior collapse (Sønderby et al., arXiv 1602.02282).
     """
@@ -134,7 +134,7 @@ class VAETask:
         train: Tensor,
         held_out: Tensor,
         prepare: Callable[[Tensor], Tensor] = lambda x: x,
-        free: float = 0.0,
+        free: float | Sequence[float] = 0.0,
         warm_up: float = 0.1,
         seed: int = 0,
         device: str = "cpu",
@@ -163,13 +163,14 @@ class VAETask:
 
     @torch.no_grad()
     def score(self) -> tuple[float, ...]:
-        """Bits/dim, and those of latents and pixels."""
-        sums = torch.zeros(2)
+        """Bits/dim, and those of the latents of each level, and of pixels."""
+        sums = torch.zeros(len(self.module.networks) // 2 + 1)
         for i in range(0, len(self._held_out), 500):
             batch = self._prepare(self._held_out[i : i + 500].to(self._device))
-            sums += torch.stack(self.module.bits(batch)).cpu() * len(batch)
-        latents, pixels = (sums / (len(self._held_out) * self._dims)).tolist()
-        return latents + pixels, latents, pixels
+            latents, pixels = self.module.bits(batch)
+            sums += torch.cat([latents, pixels[None]]).cpu() * len(batch)
+        parts = (sums / (len(self._held_out) * self._dims)).tolist()
+        return sum(parts), *parts
 
 
 def noise(device: Any, *seeds: int) -> torch.Generator:
@@ -178,8 +179,9 @@ def noise(device: Any, *seeds: int) -> torch.Generator:
     return torch.Generator(device).manual_seed(state)
 
 
-def latent_cost(bits: Tensor, free: float, done: float, warm_up: float = 0.0) -> Tensor:
-    """What latents of so many bits/dim cost when a share ``done`` of the training is over: see :class:`VAETask`."""
-    if free:
-        return bits.clamp_min(free * max(0.0, 1 - 2 * done))
-    return bits * min(1.0, done / warm_up + 0.05 if warm_up else 1.0)
+def latent_cost(bits: Tensor, free: float | Sequence[float], done: float, warm_up: float = 0.0) -> Tensor:
+    """What latents of so many bits/dim, on one level or several, cost when a share ``done`` of the training is over:
+    see :class:`VAETask`."""
+    allowed = torch.as_tensor(free, dtype=bits.dtype, device=bits.device)
+    weighed = bits * min(1.0, done / warm_up + 0.05 if warm_up else 1.0)
+    return torch.where(allowed > 0, bits.maximum(allowed * max(0.0, 1 - 2 * done)), weighed).sum()

@@ -57,8 +57,9 @@ function clear() {
   cells.clear();
 }
 
-const pitch = () => edge + GAP;
-const columns = () => Math.max(1, Math.floor((grid.clientWidth - GAP) / pitch()));
+const columns = () => Math.max(1, Math.floor((grid.clientWidth - GAP) / (edge + GAP)));
+// Cells are a little larger than asked for, so that a row fills the width
+const pitch = () => Math.max(edge + GAP, (grid.clientWidth - GAP) / columns());
 const rows = () => Math.ceil(total / columns());
 const height = () => rows() * pitch() + GAP;
 
@@ -79,7 +80,7 @@ function draw() {
   for (let place = first; place < last; place++) {
     const cell = cells.get(place) ?? make(place);
     cell.style.transform = `translate(${GAP + (place % across) * pitch()}px, ${GAP + Math.floor(place / across) * pitch() + shift}px)`;
-    cell.style.width = cell.style.height = `${edge}px`;
+    cell.style.width = cell.style.height = `${pitch() - GAP}px`;
     cell.classList.toggle("chosen", place === chosen);
   }
 }

@@ -12,6 +12,7 @@ from PIL import Image
 
 from bitsback.errors import BitsBackError, FormatError
 from bitsback.files import Picture, parse, write
+from bitsback.kinds.jpeg import CODER
 from bitsback.kinds.jpeg.layout import Component, Layout
 from bitsback_decoder import jpeg as jpeg_reader
 
@@ -37,7 +38,7 @@ def assert_taken_apart(data: bytes, name: str = "a.jpg") -> Picture:
     (part,) = picture.parts
     assert part.dtype == np.uint16 and part.shape[1:] == (8, 8, 1)
     layout = Layout.of(part.reshape(-1, 64))
-    assert len(part) == layout.head + layout.size
+    assert (len(part) > layout.head + layout.size) == ("within" in picture.recipe)
     assert write(picture.recipe, picture.blob, picture.parts) == data
     assert jpeg_reader.file_of(picture.recipe, picture.blob, part) == data
     return picture
@@ -112,6 +113,39 @@ def test_bytes_between_segments_are_kept() -> None:
     for at in (20, len(data) - 2):
         assert_taken_apart(data[:at] + b"junk\xff\x00" + data[at:])
     assert_taken_apart(data[:2] + b"\xff\xff\xff" + data[2:])
+
+
+def with_segment(data: bytes, body: bytes) -> bytes:
+    """A JPEG file with such an APP1."""
+    return data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+
+
+def test_thumbnails_and_previews_are_taken_apart() -> None:
+    outer = jpeg(40, 60)
+    small, other = jpeg(16, 24, seed=1), padded(jpeg(24, 16, seed=2, progressive=True), 0)
+    cut, strange = small[:-40], small.replace(b"\xff\xc0", b"\xff\xc3")
+    for data, count in (
+        (with_segment(outer, b"Exif\0\0" + small + b"rest"), 1),
+        (with_segment(outer, b"Exif\0\0" + small + other + b"rest") + b"\xff" + small, 3),
+        (with_segment(outer, b"Exif\0\0" + cut), 0),
+        (with_segment(outer, b"Exif\0\0" + strange) + small, 1),
+        (padded(outer, 0) + other + b"\xff\xd8\xff", 1),
+        (outer + with_segment(other, b"Exif\0\0" + small), 1),
+    ):
+        picture = parse(data, "a.jpg")
+        assert picture.raw is None and len(picture.recipe.get("within", [])) == count
+        (part,) = picture.parts
+        assert write(picture.recipe, picture.blob, picture.parts) == data
+        assert jpeg_reader.file_of(picture.recipe, picture.blob, part) == data
+        assert np.array_equal(CODER.decode(CODER.encode(part), len(part), (8, 8, 1), np.uint16), part)
+
+
+@given(within=st.lists(st.lists(st.integers(-1, 3000), min_size=2, max_size=4), max_size=3))
+@settings(max_examples=40, deadline=None)
+def test_no_files_within_do_harm(within: list[list[int]]) -> None:
+    picture = parse(with_segment(jpeg(16, 16), b"Exif\0\0" + jpeg(8, 8)), "a.jpg")
+    with suppress(FormatError):
+        write(picture.recipe | {"within": within}, picture.blob, picture.parts)
 
 
 def test_a_height_that_is_told_at_the_end() -> None:

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsback.errors import BitsBackError, CodecError
-from bitsback.kinds.jpeg import CODER, known, payload
+from bitsback.errors import BitsBackError, CodecError, FormatError
+from bitsback.kinds.jpeg import CODER, fitted, known, payload
 from bitsback.kinds.jpeg.layout import MAX_SIDE, Component, Layout
+from bitsback.kinds.jpeg.start import shipped
 from bitsback_decoder import jpeg as jpeg_reader
 
 Blocks = np.ndarray
@@ -102,6 +103,61 @@ def test_what_was_learned_goes_on() -> None:
     one = coefficients([colour(4, 4)], 1)
     twice = np.concatenate([one, one])
     assert len(CODER.encode(twice)) < 1.95 * len(CODER.encode(one))
+
+
+def blurred(layout: Layout) -> Blocks:
+    """Coefficients of a picture of noise that is smooth in one direction, which no start expects."""
+    rng = np.random.default_rng(3)
+    pieces = [layout.blocks()]
+    k = np.arange(8)
+    cosines = np.cos((2 * np.arange(8)[:, None] + 1) * k * np.pi / 16) * np.where(k == 0, 8**-0.5, 0.5)
+    for one in layout.components:
+        noise = rng.normal(0, 400, (8 * one.height, 8 * one.width + 64)).cumsum(1)
+        picture = noise[:, 64:] - noise[:, :-64]
+        tiles = picture.reshape(one.height, 8, one.width, 8).transpose(0, 2, 1, 3) / 8
+        levels = (cosines.T @ tiles @ cosines).reshape(-1, 64) / np.array(one.table)
+        pieces.append(np.round(levels).clip(-2000, 2000).astype(np.int16).view(np.uint16))
+    return np.concatenate(pieces).reshape(-1, 8, 8, 1)
+
+
+def test_weights_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told for the first component and a second one; what they gain on photos is benchmarks' to say."""
+    blocks = blurred(colour(5, 4, 2, 1))
+    monkeypatch.setattr(fitted, "FEWEST", 20)
+    monkeypatch.setattr(fitted, "WORTH", 2.0)
+    told = fitted.told(shipped().trained, *payload.taken_apart(blocks.reshape(-1, 64)))
+    assert np.any(fitted.with_told(shipped().trained, told).predict != shipped().trained.predict, (1, 2))[:2].all()
+    data = assert_coded(blocks)
+    np.testing.assert_array_equal(jpeg_reader.decoded(data, len(blocks)), blocks)
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_numbers_of_weights_come_back(data: st.DataObject) -> None:
+    trained = shipped().trained
+    due = np.zeros((3, 64, 40), np.int64)
+    bits = []
+    for cls in range(3):
+        several = data.draw(st.dictionaries(st.integers(0, 63), st.integers(0, 40), max_size=3))
+        bits.append(str(int(bool(several))))
+        for k in range(64) if several else ():
+            bits.append(str(int(k in several)))
+            if k in several:
+                numbers = np.zeros(40, np.int64)
+                numbers[: several[k]] = data.draw(st.integers(-8, 8))
+                bits.append(fitted._golomb(numbers))
+                due[cls, k] = numbers * fitted.steps_of(k)
+    packed = fitted._bytes("".join(bits))
+    found = fitted.with_told(trained, packed)
+    np.testing.assert_array_equal(found.predict, trained.predict + due)
+    np.testing.assert_array_equal(jpeg_reader.weights_of_own(packed), due)
+
+
+def test_impossible_weights_are_refused() -> None:
+    trained = shipped().trained
+    for bad in (b"\xff" * 9, b"\xff" * 2000, b"\xc0" + b"\xff" * 4000, b"\xdf\xff\x00\x00"):
+        with pytest.raises(FormatError):
+            fitted.with_told(trained, bad)
 
 
 def test_what_is_no_coefficients_is_refused() -> None:

@@ -15,11 +15,20 @@ from bitsback.models import Model
 from bitsback.nets.layers import Conv, Dense, NetSpec, Unflatten
 from helpers import drawn_images, in_order, tiny_model, tiny_model_file
 
+ABOVE = [(), (4, 9)]
+"""How many latents the levels above the first have."""
+
 
 @settings(max_examples=20, deadline=None)
-@given(levels=st.sampled_from([2, 256]), n=st.integers(1, 90), seed=st.integers(0, 2**32 - 1), noise=st.booleans())
-def test_round_trip(levels: int, n: int, seed: int, noise: bool) -> None:
-    model = tiny_model(levels)
+@given(
+    levels=st.sampled_from([2, 256]),
+    above=st.sampled_from([*ABOVE, (1, 2, 3, 4)]),
+    n=st.integers(1, 90),
+    seed=st.integers(0, 2**32 - 1),
+    noise=st.booleans(),
+)
+def test_round_trip(levels: int, above: tuple[int, ...], n: int, seed: int, noise: bool) -> None:
+    model = tiny_model(levels, above)
     images = drawn_images(model, n, seed)
     if noise:
         images = np.random.default_rng(seed).integers(0, levels, images.shape).astype(np.uint8)
@@ -27,10 +36,11 @@ def test_round_trip(levels: int, n: int, seed: int, noise: bool) -> None:
     np.testing.assert_array_equal(model.decode(payload, n), images)
 
 
+@pytest.mark.parametrize("above", ABOVE)
 @pytest.mark.parametrize("levels", [2, 256])
-def test_bits_back_is_a_bijection_on_any_stack(levels: int) -> None:
+def test_bits_back_is_a_bijection_on_any_stack(levels: int, above: tuple[int, ...]) -> None:
     """pop(push(x)) == x, and push(pop(stack)) == stack: also from a stack of random bits."""
-    vae = tiny_model(levels).trained
+    vae = tiny_model(levels, above).trained
     words = np.random.default_rng(0).integers(0, 2**32, 3000, np.uint32)
     stack = Stack.from_bytes(np.array([1 << 40], "<u8").tobytes() + words.astype("<u4").tobytes())
     before = stack.to_bytes()
@@ -46,21 +56,21 @@ def test_bits_back_is_a_bijection_on_any_stack(levels: int) -> None:
 
 
 def test_engines_and_threads_give_the_same_bytes() -> None:
-    for levels in (2, 256):
+    for levels, above in ((2, ()), (256, (4, 9))):
         images = drawn_images(tiny_model(levels), 70)
-        payloads = {
-            (engine, threads): tiny_model(levels, engines=[engine], threads=threads).encode(images)
-            for engine, threads in itertools.product(["int8", "float32", "reference"], [1, 2])
-        }
-        assert len(set(payloads.values())) == 1
-        payload = payloads["int8", 1]
-        for engine in ("float32", "reference"):
-            decoded = tiny_model(levels, engines=[engine]).decode(payload, 70)
-            np.testing.assert_array_equal(decoded, images)
+        ways = [*itertools.product(["int8", "float32"], [1, 2], [3, 100]), ("reference", 1, 100)]
+        made = [
+            tiny_model(levels, above, engines=[engine], threads=threads, batch=batch) for engine, threads, batch in ways
+        ]
+        payloads = [model.encode(images) for model in made]
+        assert len(set(payloads)) == 1
+        for model in made:
+            np.testing.assert_array_equal(model.decode(payloads[0], 70), images)
 
 
-def test_one_image_is_primed_and_needs_no_bits() -> None:
-    model = tiny_model()
+@pytest.mark.parametrize("above", ABOVE)
+def test_one_image_is_primed_and_needs_no_bits(above: tuple[int, ...]) -> None:
+    model = tiny_model(256, above)
     payload = model.encode(drawn_images(model, 1))
     assert payload[1] == 0  # this schedule goes without saying
 
@@ -90,15 +100,15 @@ class Poor:
         return TwoPart(Uniform(bits, (1, 3)), lambda z: Uniform(8, (1, 1, 1, 1)), lambda x: nothing)
 
 
-def test_a_usual_schedule_is_what_it_says() -> None:
+@pytest.mark.parametrize(("above", "sign"), [((), 0), ((9, 9), 255)])
+def test_a_usual_schedule_is_what_it_says(above: tuple[int, ...], sign: int) -> None:
     """A chain without runs is the one with those that it stands for."""
-    model = tiny_model(256)
+    model = tiny_model(256, above)
     images = drawn_images(model, 200)
-    payload = model.encode(images)
-    assert payload[1] == 0
     for count in (1, 2, 3, 70, 200):
         payload = model.encode(images[:count])
-        runs = chain._usual(count, model.config.group.bit_length() - 1)
+        assert payload[1] == sign or count < 4
+        runs = chain._usual(count, model.config.group.bit_length() - 1, chain.UNSAID[payload[1]])
         said = bytes([payload[0], len(runs) // 2]) + runs + payload[2:]
         np.testing.assert_array_equal(model.decode(said, count), model.decode(payload, count))
 
@@ -141,9 +151,10 @@ def test_large_images_are_not_coded_side_by_side(edge: int, channels: int, group
     assert structs.replace(config, image=image, decoder=decoder).group == group
 
 
-def test_damage_raises_nothing_but_our_errors() -> None:
+@pytest.mark.parametrize("above", ABOVE)
+def test_damage_raises_nothing_but_our_errors(above: tuple[int, ...]) -> None:
     """Nearly all damage leaves the stack in a wrong state; what slips through is for the archive's checksum."""
-    model = tiny_model()
+    model = tiny_model(256, above)
     images = drawn_images(model, 12)
     payload = model.encode(images)
     rng = np.random.default_rng(0)
@@ -190,8 +201,9 @@ def test_bad_headers(head: bytes) -> None:
         tiny_model().decode(head + Stack().to_bytes(), 12)
 
 
-def test_elbo_is_what_a_long_chain_costs() -> None:
-    model = Model.from_bytes(tiny_model_file(256, seed=3))
+@pytest.mark.parametrize("above", ABOVE)
+def test_elbo_is_what_a_long_chain_costs(above: tuple[int, ...]) -> None:
+    model = Model.from_bytes(tiny_model_file(256, seed=3, above=above))
     images = drawn_images(model, 600)
     elbo = model.elbo_bits(images)
     assert elbo.shape == (600,)

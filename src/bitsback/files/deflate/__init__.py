@@ -7,7 +7,7 @@ data[:size] == put_together(plain, rules, corrections)
 from __future__ import annotations
 
 from bitsback.files.deflate.recipe import Recipe, rebuild
-from bitsback.files.deflate.search import explain
+from bitsback.files.deflate.search import explain, explain_by
 from bitsback.files.deflate.stream import parse, write
 from bitsback.files.picture import Buffer, UnexplainedError
 
@@ -29,6 +29,13 @@ def take_apart(data: Buffer, limit: int) -> tuple[bytes, list[int], bytes, int]:
     return plain, list(recipe.rules), recipe.corrections, size
 
 
+def corrections_by(data: Buffer, limit: int, rules: list[int], most: int) -> bytes | None:
+    """The corrections by given rules, if they take no more than ``most`` bytes. Raises as :func:`take_apart` does."""
+    plain, stream, _ = parse(data, limit)
+    recipe = explain_by(plain, stream, (rules[0], rules[1], rules[2], rules[3], rules[4]), most)
+    return None if recipe is None else recipe.corrections
+
+
 def put_together(plain: Buffer, rules: list[int], corrections: bytes) -> bytes:
     """The stream again. Raises ValueError if rules and corrections cannot be followed."""
     if len(rules) != 5:
@@ -36,4 +43,4 @@ def put_together(plain: Buffer, rules: list[int], corrections: bytes) -> bytes:
     return write(plain, rebuild(plain, Recipe((rules[0], rules[1], rules[2], rules[3], rules[4]), corrections)))
 
 
-__all__ = ["put_together", "take_apart"]
+__all__ = ["corrections_by", "put_together", "take_apart"]

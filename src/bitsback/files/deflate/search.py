@@ -91,6 +91,11 @@ def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None
     return _Search(plain, stream, most).recipe()
 
 
+def explain_by(plain: Buffer, stream: Stream, rules: Rules, most: int) -> Recipe | None:
+    """The same by these rules."""
+    return _Search(plain, stream, most).by(rules)
+
+
 class _Search:
     """What made a stream."""
 
@@ -106,6 +111,10 @@ class _Search:
         self._well: set[Rules] = set()
         """Those that are followed well, for which no steps are too many."""
         self._windows = [bits for bits in range(9, 15) if 0 < farthest <= (1 << bits) - 262 and size > 1 << bits]
+
+    def by(self, rules: Rules) -> Recipe | None:
+        corrections = self._walk(rules, most_steps(len(self._data))).corrections(self._stream, self._most)
+        return None if corrections is None else Recipe(rules, corrections)
 
     def recipe(self) -> Recipe | None:
         explained = self._explained()

@@ -83,6 +83,14 @@ class Layout(NamedTuple):
         return layout
 
 
+def ratios(luma: Component, own: Component) -> tuple[int, int]:
+    """How many blocks of the first component there are for one of another, across and down: 1 or 2."""
+    return (
+        2 if luma.across == 2 * own.across else 1,
+        2 if luma.down == 2 * own.down else 1,
+    )
+
+
 # Layouts in payloads -------------------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,7 @@
 """Blocks of coefficients of JPEG files <-> bytes.
 
-A payload is the layouts of all images in it (:mod:`.layout`), and then *stretches*, each of which was learned from on
+A payload is the layouts of all images in it (:mod:`.layout`), how they are to be predicted in another way than most are
+(:mod:`.fitted`), and then *stretches*, each of which was learned from on
 its own, from the same start: images in a row, as long as they are small, or a part of a large one. Within a stretch,
 what has been learned goes on from component to component and from image to image. It is coded as *bands*, each of them
 the rows of about so many blocks, and a stack: the number of 32-bit words in its tail (a varint), its head, its words.
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from bitsback.ans import Stack
 from bitsback.errors import CodecError, FormatError, TruncatedError
-from bitsback.kinds.jpeg import coding, layout
+from bitsback.kinds.jpeg import coding, fitted, layout
 from bitsback.kinds.jpeg.coding import Job, Plane, Work
 from bitsback.kinds.jpeg.layout import Layout
 from bitsback.kinds.jpeg.mixing import PRECISION
@@ -63,7 +64,9 @@ def encode(images: NDArray[np.uint16], threads: int = 1, start: Start | None = N
     layouts, coefficients = taken_apart(blocks)
     heads = layout.write(layouts)
     begin = start or shipped()
-    out = [varint(len(heads)), heads]
+    weights = fitted.told(begin.trained, layouts, coefficients)
+    begin = _with(begin, weights)
+    out = [varint(len(heads)), heads, varint(len(weights)), weights]
 
     def one(parts: list[Part], threads: int) -> bytes:
         return _encode_stretch(coefficients, parts, begin)
@@ -81,8 +84,11 @@ def decode(payload: bytes, count: int, threads: int = 1, start: Start | None = N
         raise TruncatedError("the payload ends within its layouts")
     layouts = layout.read(data[:size], count)
     coefficients = np.zeros((sum(one.size for one in layouts), 64), np.int16)
+    size, data = read_varint(data[size:])
+    if size > len(data):
+        raise TruncatedError("the payload ends within its weights")
+    begin = _with(start or shipped(), data[:size])
     data = data[size:]
-    begin = start or shipped()
     jobs = []
     for parts in stretches(layouts):
         size, data = read_varint(data)
@@ -99,6 +105,11 @@ def decode(payload: bytes, count: int, threads: int = 1, start: Start | None = N
     for _ in ordered_map(one, jobs, threads):
         pass
     return _put_together(layouts, coefficients).reshape(count, 8, 8, 1)
+
+
+def _with(start: Start, weights: bytes | memoryview) -> Start:
+    """With weights of the images' own."""
+    return Start.of(fitted.with_told(start.trained, weights), start.model) if weights else start
 
 
 def taken_apart(blocks: NDArray[np.uint16]) -> tuple[list[Layout], Coefficients]:
@@ -191,7 +202,7 @@ def _plane(coefficients: Coefficients, part: Part, number: int, start: Start) ->
 
     quant, luma_quant, before_quant = (np.maximum(np.array(one.table, np.int32), 1) for one in (own, luma, before))
     wide = own.width + 4
-    across, down = ratios(luma, own)
+    across, down = layout.ratios(luma, own)
     return Plane(
         rows_of(number), own.width, cls, quant, (65536 + quant // 2) // quant,
         (start.trained.least[cls].astype(np.int64) * quant >> 8).astype(np.int32), begins(quant, cls),
@@ -204,14 +215,6 @@ def _plane(coefficients: Coefficients, part: Part, number: int, start: Start) ->
 
 def _lines(width: int) -> Coefficients:
     return np.zeros((3, width, 64), np.int16)
-
-
-def ratios(luma: layout.Component, own: layout.Component) -> tuple[int, int]:
-    """How many blocks of the first component there are for one, across and down: 1 or 2."""
-    return (
-        2 if luma.across == 2 * own.across else 1,
-        2 if luma.down == 2 * own.down else 1,
-    )
 
 
 def job_of(plane: Plane, model: Model, start: Start, work: Work) -> Job:

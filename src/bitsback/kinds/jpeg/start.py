@@ -18,7 +18,7 @@ from bitsback.errors import FormatError
 from bitsback.kinds.jpeg import tables as t
 from bitsback.kinds.jpeg.tables import Model, Trained, Weights
 
-SHA256 = "33c5965242ed129c5e075e77e331b12a92c0c00ba009fd36019fab5d47530ae0"
+SHA256 = "9f9f026437c3788f2081a898c0d8b183bc79bd43867bd6d04c28d1764bc0e545"
 
 MOST = 65504
 """The largest chance that is in a slot."""

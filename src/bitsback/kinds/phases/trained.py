@@ -16,6 +16,7 @@ from bitsback.kinds import pieces
 from bitsback.kinds.base import Bits, Images, Shape, Tensors, Trained, WithLatents
 from bitsback.kinds.context.codec import PRECISION
 from bitsback.kinds.noise import noise
+from bitsback.kinds.order import InOrder
 from bitsback.kinds.phases import tiles
 from bitsback.kinds.phases.codec import PhasesCodec, Ready
 from bitsback.kinds.phases.cost import BATCH_VALUES
@@ -132,10 +133,10 @@ class PhasesWithLatents(Phases, WithLatents):
     def prior(self, n: int, bits: int | None = None) -> Uniform:
         return self._latents.prior(n, bits)
 
-    def likelihood(self, z: NDArray[np.uint16], bits: int | None = None) -> Given:
+    def likelihood(self, z: NDArray[np.uint16], bits: int | None = None) -> InOrder:
         image = self.config.image
         codec = PhasesCodec(self.ready, (len(z), *image.shape), self._latents.maps(z, bits))
-        return Given(codec, self._there, self._back)
+        return InOrder(codec, self.config.colour)
 
     def posterior(self, x: Images) -> PosteriorBuckets:
         return self._latents.posterior(np.ascontiguousarray(x[..., self._there]))
@@ -145,22 +146,3 @@ class PhasesWithLatents(Phases, WithLatents):
 
     def _most(self, shape: Whole) -> int:
         return super()._most(shape) + shape[0] * self.latents * self.latent_bits + 1
-
-
-class Given:
-    """Images as they are under p(x | z), a codec of :mod:`bitsback.codecs`: channels in the order of the images."""
-
-    def __init__(self, codec: PhasesCodec, there: list[int], back: list[int]) -> None:
-        self._codec, self._there, self._back = codec, there, back
-
-    def push(self, stack: Stack, x: Images) -> None:
-        """Push images."""
-        self._codec.push(stack, np.ascontiguousarray(x[..., self._there]))
-
-    def pop(self, stack: Stack) -> Images:
-        """Pop images."""
-        return np.ascontiguousarray(self._codec.pop(stack)[..., self._back])
-
-    def bits(self, x: Images) -> NDArray[np.float64]:
-        """The ideal code length of each sample."""
-        return self._codec.bits(np.ascontiguousarray(x[..., self._there]))[..., self._back]

@@ -18,13 +18,14 @@ A payload is: the primer's bits, 128 more if the images are sorted, and the numb
 each); the runs, a byte for the kind of step (log2 of its size, or 255 for a primed one) and a byte for how often; then
 the stack, of eight lanes if the images have :data:`MANY_SAMPLES` samples or more, else of one. Images left by the runs
 form groups of the largest size and a last, smaller one. With few latents one primed image is enough, and every group
-can be twice as large as the one before: this schedule goes without saying (:func:`_usual`), which is most of what the
-start of a short chain would cost.
+can be twice as large as the one before; with more of them, every second one. These schedules go without saying
+(:func:`_usual`), which is most of what the start of a short chain would cost.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from contextlib import suppress
 from itertools import groupby, pairwise
 from typing import Protocol
 
@@ -44,7 +45,9 @@ MANY_SAMPLES = 1 << 20
 """From so many samples on, a stack has eight lanes: 8 bytes of overhead each, and a faster coder."""
 
 PRIMED = 255
-MAX_RUNS = 255
+MAX_RUNS = 254
+UNSAID = {0: 1, 255: 2}
+"""What stands in the place of a number of runs for those of :func:`_usual`, and how often each group is there."""
 SORTED = 128
 MAX_SORTED = 1 << 16
 """Images whose order may be left out."""
@@ -87,15 +90,14 @@ def encode(model: Links, images: Images) -> bytes:
     """
     primer_bits = _cheapest_primer(model, images[-1:])
     largest = model.group.bit_length() - 1
-    usual = _usual(len(images), largest)
-    try:
+    for sign, times in UNSAID.items():
         rest, stack = _rest(images), Stack(_lanes(images.size))
-        for size, times in _schedule(usual, len(images), model.group):
-            for _ in range(times):
-                _push(model, images, rest, stack, size, primer_bits)
-        return bytes([primer_bits | SORTED * rest.sorted, 0]) + stack.pack()
-    except EmptyStackError:
-        rest, stack = _rest(images), Stack(_lanes(images.size))
+        with suppress(EmptyStackError):
+            for size, steps in _schedule(_usual(len(images), largest, times), len(images), model.group):
+                for _ in range(steps):
+                    _push(model, images, rest, stack, size, primer_bits)
+            return bytes([primer_bits | SORTED * rest.sorted, sign]) + stack.pack()
+    rest, stack = _rest(images), Stack(_lanes(images.size))
     runs, stack = _greedy(model, images, rest, stack, primer_bits)
     if len(runs) > 2 * MAX_RUNS:
         raise FormatError("the schedule of a chain is too irregular to store")
@@ -124,7 +126,7 @@ def _greedy(model: Links, images: Images, rest: _Rest, stack: Stack, primer_bits
             size = min(left, model.group) if attempt == largest else 1 << attempt
             if size > left:
                 continue
-            before = stack.copy() if rest.sorted else stack
+            before = stack.copy()
             try:
                 _push(model, images, rest, stack, size, primer_bits)
             except EmptyStackError:
@@ -152,13 +154,14 @@ def decode(model: Links, payload: bytes, count: int) -> Images:
         TruncatedError, FormatError, EmptyStackError: the payload is damaged, or belongs to another model. Every bit
             of it must have been used: the stack must end as new.
     """
-    if len(payload) < 2 or len(payload) < 2 + 2 * payload[1]:
+    said = 2 * payload[1] if len(payload) > 1 and payload[1] not in UNSAID else 0
+    if len(payload) < 2 + said:
         raise TruncatedError("a payload ends inside its schedule")
-    primer_bits, runs = payload[0] & ~SORTED, payload[2 : 2 + 2 * payload[1]]
+    primer_bits, runs = payload[0] & ~SORTED, payload[2 : 2 + said]
     if not 1 <= primer_bits <= model.latent_bits:
         raise FormatError("a payload's primer is not one of the model's")
     largest = model.group.bit_length() - 1
-    schedule = _schedule(runs or _usual(count, largest), count, model.group)
+    schedule = _schedule(runs or _usual(count, largest, UNSAID[payload[1]]), count, model.group)
     if payload[0] & SORTED and count > MAX_SORTED:
         raise FormatError("a payload has more sorted images than there may be")
     shelf: list[bytes] = []
@@ -181,19 +184,20 @@ def decode(model: Links, payload: bytes, count: int) -> Images:
     return images
 
 
-def _usual(count: int, largest: int) -> bytes:
+def _usual(count: int, largest: int, times: int) -> bytes:
     """The runs of a chain of so many images that says nothing of its runs: a primed image, then groups of 1, 2, 4, ...
-    while that many are left, each half as large as the largest at most.
+    while that many are left, so many times each, each half as large as the largest at most.
 
-    >>> list(_usual(9, 6))
-    [255, 1, 0, 1, 1, 1, 2, 1]
+    >>> list(_usual(9, 6, 1)), list(_usual(9, 6, 2))
+    ([255, 1, 0, 1, 1, 1, 2, 1], [255, 1, 0, 2, 1, 2])
     """
     runs, left = [PRIMED, 1], count - 1
     for level in range(largest):
-        if left < 1 << level:
+        repeated = min(times, left >> level)
+        if not repeated:
             break
-        runs += [level, 1]
-        left -= 1 << level
+        runs += [level, repeated]
+        left -= repeated << level
     return bytes(runs)
 
 

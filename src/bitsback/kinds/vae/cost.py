@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 def decoding(config: VAEConfig, count: int, payload: int) -> int:
     """Bytes for so many images from a payload of so many bytes, the images included."""
     image = config.image
-    pixels, group = image.height * image.width, min(count, config.group)
+    samples, group = math.prod(image.shape), min(count, config.group)
     maps = math.prod(config.decoder.output)
     networks = sum(nets_cost.working(spec, min(group, nets_cost.batch(spec))) for spec in config.networks.values())
     # The decoder's output, in parts and whole, perhaps reordered; pixels as inputs and in their codec; latents
-    step = 3 * group * maps + 32 * group * pixels + 64 * group * config.latents
+    latents = sum(level.latents for level in config.levels)
+    step = 3 * group * maps + 32 * group * samples + 64 * group * latents
     if config.context is not None:
-        step += context_cost.working(config.context, (group, image.height, image.width, 1))
+        step += context_cost.working(config.context, (group, *image.shape))
     # Sorted images are on a shelf before they come out
-    shelf = count * (pixels + 64) if count <= MAX_SORTED else 0
-    return count * pixels + shelf + 2 * payload + networks + step + (1 << 20)
+    shelf = count * (samples + 64) if count <= MAX_SORTED else 0
+    return count * samples + shelf + 2 * payload + networks + step + (1 << 20)
 
 
 def pace(config: VAEConfig) -> int:
@@ -33,8 +34,9 @@ def pace(config: VAEConfig) -> int:
     pixels, parameters = config.image.height * config.image.width, config.likelihood.parameters
     # Latents and what else is done for all; encoder and decoder; the pixels themselves
     taken = 100 + sum(network.macs() for network in config.networks.values()) // (16 * pixels)
+    channels = config.image.channels
     if config.context is not None:
-        taken += context_cost.nanoseconds(config.context, 1, parameters)
+        taken += context_cost.nanoseconds(config.context, channels, parameters)
     else:
-        taken += 56 * (parameters // 3)
-    return context_cost.samples_in_time(taken, 1)
+        taken += channels * 56 * (parameters // 3)
+    return context_cost.samples_in_time(taken, channels)

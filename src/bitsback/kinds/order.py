@@ -1,0 +1,45 @@
+"""Channels in the order of images and in the order in which they are coded."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitsback.ans import Stack
+from bitsback.kinds.base import Images
+
+
+class Measured(Protocol):
+    """A codec of images that says what samples cost."""
+
+    def push(self, stack: Stack, x: Images, /) -> None: ...
+
+    def pop(self, stack: Stack, /) -> Images: ...
+
+    def bits(self, x: Images, /) -> NDArray[np.float64]: ...
+
+
+class InOrder:
+    """Images as they are, (n, height, width, channels), under a codec of such in coding order: a codec of
+    :mod:`bitsback.codecs`.
+
+    ``colour``: the channels of an image in coding order.
+    """
+
+    def __init__(self, codec: Measured, colour: tuple[int, ...]) -> None:
+        self._codec = codec
+        self._there, self._back = list(colour), [colour.index(c) for c in range(len(colour))]
+
+    def push(self, stack: Stack, x: Images) -> None:
+        """Push images."""
+        self._codec.push(stack, np.ascontiguousarray(x[..., self._there]))
+
+    def pop(self, stack: Stack) -> Images:
+        """Pop images."""
+        return np.ascontiguousarray(self._codec.pop(stack)[..., self._back])
+
+    def bits(self, x: Images) -> NDArray[np.float64]:
+        """The ideal code length of each sample."""
+        return self._codec.bits(np.ascontiguousarray(x[..., self._there]))[..., self._back]
