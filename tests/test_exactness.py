@@ -19,7 +19,7 @@ from helpers import DATA, needs_kodak, needs_mnist
 ENGINES = ("int8", "float32", "reference")
 THREADS = (1, 2)
 BATCHES = (4096, 7, 1)
-COUNT = 200
+COUNT = 100
 
 PLAIN = str(Path(__file__).parents[1] / "benchmarks" / "plain-vae-8-bit.bbm")
 

@@ -339,7 +339,7 @@ def mixing(data, lots):
             for x in range(width):
                 V[p + x], a, g = pixel(p + x, p + x - back if back else None, a, g, x, y)
             V[p + width : p + width + 4] = [V[p + width - 1]] * 4
-        out.append(np.array([V[begin + y * s :][:width] for y in range(height)])[..., None])
+        out.append(np.array([V[begin + y * s :][:width] for y in range(height)], np.int64)[..., None])
         top += height + 2
     stack.end()
     return out
@@ -512,7 +512,7 @@ class Regressed:
     def remember(self, c, places, f, p):
         d = 2**12 + 12 * np.abs(64 * f[:, -1] - p) + (f * f).sum(1)
         bits = np.bitwise_or.reduce(np.abs(f), 1).tolist()
-        s = np.array([max(one.bit_length() - 11, 0) for one in bits])
+        s = np.array([max(one.bit_length() - 11, 0) for one in bits], np.int64)
         q, f = 2 ** (34 + 2 * s) // d, f >> s[:, None]
         z = (f * q[:, None] >> 10)[:, :, None] * f[:, None]
         amounts = np.column_stack([z.reshape(len(places), -1), 2**36 // d])
@@ -742,13 +742,15 @@ def serial(variant, body, shape, size):
     if variant & 8:
         low, high = (int.from_bytes(body[at : at + size], "little") for at in (0, size))
         rows = np.frombuffer(body[2 * size :], np.uint8).reshape(n * height, -1)
-        bits = np.array([[row[i // 8] >> (7 - i % 8) & 1 for i in range(width * channels)] for row in rows])
+        bits = np.array([[row[i // 8] >> (7 - i % 8) & 1 for i in range(width * channels)] for row in rows], np.int64)
         return np.where(bits, high, low).reshape(shape)
     if not variant & 4:
         return np.frombuffer(body, f"<u{size}").reshape(shape).astype(np.int64)
     total = n * height * width * channels
     stored = [body[i] if size == 1 else body[i] << 8 | body[total + i] for i in range(total)]
-    planes = np.array([s // 2 if s % 2 == 0 else -(s + 1) // 2 for s in stored]).reshape(channels, n, height, width)
+    planes = np.array([s // 2 if s % 2 == 0 else -(s + 1) // 2 for s in stored], np.int64).reshape(
+        channels, n, height, width
+    )
     modulus = 1 << 8 * size
     for plane in planes.reshape(-1, height, width):
         for y in range(height):

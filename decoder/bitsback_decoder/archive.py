@@ -550,7 +550,7 @@ def coloured(kind, source, lots, own, before, after, model):
         1 <= count <= min(top, 65536 if rare else 256 ** after[1]) for count, top in zip(counts, most, strict=True)
     )
     row = adaptive.decoded(source.take(source.varint()), 1, 1, sum(counts), *before)[0][0]
-    tables = [np.array(row[end - count : end]) for count, end in zip(counts, np.cumsum(counts), strict=True)]
+    tables = [np.array(row[end - count : end], np.int64) for count, end in zip(counts, np.cumsum(counts), strict=True)]
     listed = []
     if rare and (count := source.varint()):
         listed = adaptive.decoded(source.take(source.varint()), 1, 1, count, 1, 2)[0][0]

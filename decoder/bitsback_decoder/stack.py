@@ -12,7 +12,7 @@ from bitsback_decoder.tables import table, unpacked
 F, G, Q = table("logistic", "I"), table("normal", "I"), table("quantiles", "i")
 INVERSE_SCALES, INVERSE_RATIOS = table("inverse_scales", "q"), table("inverse_ratios", "q")
 EXPONENTIALS = table("exponentials", "q")
-LEVELS = np.arange(1, 256)
+LEVELS = np.arange(1, 256, dtype=np.int64)
 F_ARRAY, STEPS = np.array(F[:-1]), np.diff(F)
 
 

@@ -19,7 +19,7 @@ ABOVE = [(), (4, 9)]
 """How many latents the levels above the first have."""
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     levels=st.sampled_from([2, 256]),
     above=st.sampled_from([*ABOVE, (1, 2, 3, 4)]),
@@ -88,33 +88,39 @@ def test_groups_grow_with_the_chain() -> None:
 
 
 class Poor:
-    """Images of one sample, 8 bits, whose latents have 36."""
+    """Images of so many samples of 8 bits, and so many latents of 12."""
 
-    shape, latent_bits, group = (1, 1, 1), 12, 64
+    latent_bits, group = 12, 64
+
+    def __init__(self, samples: int = 1, latents: int = 3) -> None:
+        self.shape, self.latents = (1, samples, 1), latents
 
     def codec(self, n: int) -> Codec[chain.Images]:
-        return BitsBack(Uniform(12, (n, 3)), lambda z: Uniform(8, (n, 1, 1, 1)), lambda x: Uniform(12, (n, 3)))
+        z = Uniform(12, (n, self.latents))
+        return BitsBack(z, lambda _: Uniform(8, (n, *self.shape)), lambda _: z)
 
     def primer(self, bits: int) -> Codec[chain.Images]:
-        nothing = np.zeros((1, 3), np.uint16)
-        return TwoPart(Uniform(bits, (1, 3)), lambda z: Uniform(8, (1, 1, 1, 1)), lambda x: nothing)
+        nothing = np.zeros((1, self.latents), np.uint16)
+        return TwoPart(Uniform(bits, (1, self.latents)), lambda _: Uniform(8, (1, *self.shape)), lambda _: nothing)
 
 
-@pytest.mark.parametrize(("above", "sign"), [((), 0), ((9, 9), 255)])
-def test_a_usual_schedule_is_what_it_says(above: tuple[int, ...], sign: int) -> None:
-    """A chain without runs is the one with those that it stands for."""
-    model = tiny_model(256, above)
-    images = drawn_images(model, 200)
-    for count in (1, 2, 3, 70, 200):
-        payload = model.encode(images[:count])
-        assert payload[1] == sign or count < 4
-        runs = chain._usual(count, model.config.group.bit_length() - 1, chain.UNSAID[payload[1]])
+@pytest.mark.parametrize(("samples", "sign"), [(60, 0), (50, 255)])
+def test_a_usual_schedule_is_what_it_says(samples: int, sign: int) -> None:
+    """A chain without runs is the one with those that it stands for: with latents of a little more bits than an image
+    costs, each group is there twice."""
+    model = Poor(samples, 35)
+    images = np.random.default_rng(0).integers(0, 256, (200, *model.shape)).astype(np.uint8)
+    for count in (1, 2, 9, 70, 200):
+        payload = chain.encode(model, images[:count])
+        assert payload[1] == (sign if count > 2 else 0)
+        runs = chain._usual(count, 6, chain.UNSAID[payload[1]])
         said = bytes([payload[0], len(runs) // 2]) + runs + payload[2:]
-        np.testing.assert_array_equal(model.decode(said, count), model.decode(payload, count))
+        for one in (payload, said):
+            np.testing.assert_array_equal(chain.decode(model, one, count), images[:count])
 
 
 @settings(max_examples=15, deadline=None)
-@given(levels=st.sampled_from([2, 256]), n=st.integers(1, 200), seed=st.integers(0, 99), same=st.integers(0, 40))
+@given(levels=st.sampled_from([2, 256]), n=st.integers(1, 120), seed=st.integers(0, 99), same=st.integers(0, 40))
 def test_sorted_images_come_back(levels: int, n: int, seed: int, same: int) -> None:
     model = tiny_model(levels)
     images = drawn_images(model, n, seed)
@@ -127,16 +133,17 @@ def test_sorted_images_come_back(levels: int, n: int, seed: int, same: int) -> N
 
 def test_their_order_costs_nothing() -> None:
     model = tiny_model(256)
-    images = drawn_images(model, 1500)
+    images = drawn_images(model, 700)
     saved = 8 * (len(model.encode(images)) - len(model.encode(in_order(images))))
-    assert saved > 0.93 * sum(np.log2(np.arange(1, 1501)))
+    assert saved > 0.93 * sum(np.log2(np.arange(1, 701)))
 
 
-def test_lanes_follow_the_amount_of_data() -> None:
+def test_lanes_follow_the_amount_of_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chain, "MANY_SAMPLES", 1 << 14)
     model = tiny_model()
     for n, lanes in ((10, 1), (-(-chain.MANY_SAMPLES // 96), chain.LANES)):
         payload = model.encode(drawn_images(model, n))
-        assert Stack.unpack(payload[2 + 2 * payload[1] :], lanes).lanes == lanes
+        assert payload[1] in chain.UNSAID and Stack.unpack(payload[2:], lanes).lanes == lanes
         np.testing.assert_array_equal(model.decode(payload, n), drawn_images(model, n))
 
 
@@ -158,7 +165,7 @@ def test_damage_raises_nothing_but_our_errors(above: tuple[int, ...]) -> None:
     images = drawn_images(model, 12)
     payload = model.encode(images)
     rng = np.random.default_rng(0)
-    positions = [*range(16), *rng.integers(16, len(payload), 60)]
+    positions = [*range(16), *rng.integers(16, len(payload), 40)]
     noticed = 0
     for position in positions:
         damaged = bytearray(payload)
@@ -170,7 +177,7 @@ def test_damage_raises_nothing_but_our_errors(above: tuple[int, ...]) -> None:
         else:
             assert decoded.shape == images.shape
     assert noticed > 0.9 * len(positions)
-    for length in range(0, len(payload), 7):
+    for length in range(0, len(payload), 13):
         with pytest.raises(BitsBackError):
             model.decode(payload[:length], 12)
 
