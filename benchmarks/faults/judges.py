@@ -63,8 +63,13 @@ def of_tiff(path: Path) -> list[Arrays]:
     """All pages and those below them, both ways round."""
     import tifffile
 
+    seen: set[int] = set()
+
     def walk(pages: Any) -> Iterator[Any]:
         for page in pages:
+            if page.offset in seen:  # pages in a circle
+                return
+            seen.add(page.offset)
             yield page
             if page.pages is not None:
                 yield from walk(page.pages)

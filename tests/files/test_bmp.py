@@ -91,6 +91,12 @@ def test_runs(depth, data, rows, how, check_file):
     assert second_decoder.file_of([one], picture.blob, picture.parts) == data
 
 
+def test_a_blank_page(check_file):
+    row = b"\xff\0" * 7 + b"\xd7\0\0\0"
+    picture = check_file(runs(8, 2000, 1000, row * 1000 + b"\0\1"), "a.bmp", exact=True)
+    assert picture.parts[0].shape == (1, 1000, 2000, 1) and len(picture.blob) < 1200
+
+
 def test_damaged_runs_are_kept(kept):
     for data in (b"\7\1\4\2", b"\0\0\0\0\1\1", b"\0\2\x09\0\1\1", b"\0\5\1\2", b"\0\3\1\2\3\4\0\1"):
         kept(runs(8, 6, 1, data), "runs of pixels", "a.bmp")

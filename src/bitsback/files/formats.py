@@ -105,7 +105,7 @@ FORMATS = {
             nests=True,
         ),
         Format("bmp", (b"BM",), (".bmp", ".dib"), ("bmp", "read"), certain=False, also=("places", "bmp_runs")),
-        Format("bmprle", writer=_PLACES),
+        Format("bmprle", writer=_PLACES, ratio=_CODED),
         Format(
             "pnm",
             _NETPBM,
