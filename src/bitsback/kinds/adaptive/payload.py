@@ -54,9 +54,9 @@ _ALIKE = 0.3
 """Images that follow one another may tell of one another if so many pixels are as much like those before as like those
 to the left."""
 
-_SAME, _OFTEN = 0.1, 6
-"""Pixels may have been there before if so many are as those around them, or if each colour is there so often: as where
-scanners and cameras computed colours of others, of which there were fewer."""
+_SAME, _MOSTLY, _OFTEN = 0.1, 0.3, 6
+"""Pixels may have been there before if so many are as those around them (so many, if there is no time), or if each
+colour is there so often: as where scanners and cameras computed colours of others, of which there were fewer."""
 
 _PLACES = 3
 """Samples of large images are windows from so many times so many places."""
@@ -381,7 +381,7 @@ def _estimates(form: _Form, quick: bool) -> list[_Choice]:
 
     found = [estimate(tag) for tag in _variants(form.images, sample)]
     smooths = [one for one in found if SMOOTH <= one.tag < REGRESSED]
-    found += _repeating(form, min(smooths).tag - SMOOTH if smooths else 0, min(found).size * (_MUCH if quick else 1))
+    found += _repeating(form, min(smooths).tag - SMOOTH if smooths else 0, min(found).size, quick)
     if smooths and moving(form.images):
         return found + _moved(form, min(smooths))
     if not smooths or (min(smooths).size > _LOST * min(found).size and not _goes_on(_series(form.images))):
@@ -389,23 +389,27 @@ def _estimates(form: _Form, quick: bool) -> list[_Choice]:
     return found + _regressed(form, min(smooths), quick)
 
 
-def _repeating(form: _Form, how: int, most: float) -> list[_Choice]:
-    """Asking whether pixels were there before, if many are as those around them, and if it takes less than so much."""
+def _repeating(form: _Form, how: int, most: float, quick: bool) -> list[_Choice]:
+    """Asking whether pixels were there before, if many are as those around them, or colours recur, and if it takes less
+    than so much. It takes longest of all, so that of photos it is not asked if there is no time."""
     series = _series(form.images)
     tag = REGRESSED + regressed.REPEATS + how
-    if series.shape[3] == 1 or not (_drawn(series) or (form.images.size <= _PATIENCE and _recurring(form.images))):
+    may = _drawn(series) >= (_MOSTLY if quick else _SAME)
+    may |= not quick and form.images.size <= _PATIENCE and _recurring(form.images)
+    if series.shape[3] == 1 or not may:
         return []
     if not all(regressed.takes(images.shape, tag - REGRESSED) for images in (form.images, series)):
         return []
     payload = encode_as(series, tag)
     size = len(form.prefix) + len(payload) * form.images.size / series.size
-    return [_Choice(size, tag, form, payload if series is form.images else None)] if size < most else []
+    whole = payload if series is form.images else None
+    return [_Choice(size, tag, form, whole)] if size < most * (_MUCH if quick else 1) else []
 
 
-def _drawn(images: Images) -> bool:
-    """Whether many of the pixels are as those to the left or above."""
+def _drawn(images: Images) -> float:
+    """How many of the pixels are as those to the left or above."""
     left, above = ((np.diff(images, axis=axis) == 0).all(axis=3) for axis in (2, 1))
-    return bool((left[:, 1:] | above[:, :, 1:]).mean() > _SAME) if min(images.shape[1:3]) > 1 else False
+    return float((left[:, 1:] | above[:, :, 1:]).mean()) if min(images.shape[1:3]) > 1 else 0.0
 
 
 def _recurring(images: Images) -> bool:
