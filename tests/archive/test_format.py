@@ -273,7 +273,7 @@ def test_palettes_and_tables_of_colours(step: front.Colours, monkeypatch: pytest
         files[f"{number}.png"] = out.getvalue()
     monkeypatch.setattr(front, "few_colours", lambda part: part.shape[3] > 1)
     monkeypatch.setattr(item, "few_colours", lambda part: part.shape[3] > 1)
-    monkeypatch.setattr(front, "candidates", lambda lots, levels, few: [(step,)] if few else [()])
+    monkeypatch.setattr(front, "candidates", lambda lots, levels, few, decoded: [(step,)] if few else [()])
     monkeypatch.setattr(writer.Writer, "_keep_smaller", lambda _writer, _batch, _groups, coded: coded)
     found = assert_same(packed([file_of(name, data) for name, data in files.items()], Settings(block=1 << 14)))
     assert all(found[name.encode()].file == data for name, data in files.items())

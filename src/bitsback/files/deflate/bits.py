@@ -131,6 +131,17 @@ def decode_symbol(hold, table):  # type: ignore[no-untyped-def]
 
 
 @helper
+def told_apart(lengths, first, count):  # type: ignore[no-untyped-def]
+    """Whether codes of these lengths can be told apart (Kraft's inequality)."""
+    left = 1 << 15
+    for s in range(count):
+        n = np.int64(lengths[first + s])
+        if n > 0:
+            left -= 1 << (15 - n)
+    return left >= 0
+
+
+@helper
 def make_codes(lengths, first, count, codes):  # type: ignore[no-untyped-def]
     """The codes of symbols with these lengths, turned so that their first bit is the lowest: ``code << 4 | bits``."""
     nexts = np.zeros(17, np.int64)

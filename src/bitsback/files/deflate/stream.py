@@ -29,6 +29,7 @@ from bitsback.files.deflate.bits import (
     put_code,
     repeats,
     skip,
+    told_apart,
 )
 from bitsback.files.deflate.symbols import (
     BLOCK,
@@ -323,14 +324,16 @@ def _write_lengths(out, bits, row, items, item, codes):  # type: ignore[no-untyp
             bits = flush(out, bits)
         bits = put(bits, row[CODE + codes.numbers.order[i]], 3)
     for i in range(19):
-        lengths[i] = row[CODE + i]
+        lengths[codes.numbers.order[i]] = row[CODE + codes.numbers.order[i]] if i < row[HCLEN] else 0
+    if not told_apart(lengths, 0, 19):
+        return bits, np.int64(-1)
     make_codes(lengths, 0, 19, codes.tables[0])
     done = np.int64(0)
     for i in range(item, item + row[OPS]):
         bits = flush(out, bits)
         symbol = np.int64(items[i]) & ((1 << ITEM_BITS) - 1)
         more = np.int64(items[i]) >> ITEM_BITS
-        if symbol > 18:
+        if symbol > 18 or codes.tables[0, symbol] == 0:
             return bits, np.int64(-1)
         bits = put(put_code(bits, codes.tables[0, symbol]), more, extra_bits(symbol))
         value, times = _repeat(lengths, done, np.int64(items[i]))
@@ -346,7 +349,7 @@ def _write_lengths(out, bits, row, items, item, codes):  # type: ignore[no-untyp
 
 @helper
 def _write_tokens(out, bits, plain, place, stop, tokens, first, last, codes):  # type: ignore[no-untyped-def]
-    """A block's tokens; returns where they end in the plain bytes, -1 if they pass over ``stop``."""
+    """A block's tokens; returns where they end in the plain bytes, -1 if they pass over ``stop``, or lack codes."""
     numbers = codes.numbers
     for i in range(first, last):
         bits = flush(out, bits)
@@ -355,18 +358,24 @@ def _write_tokens(out, bits, plain, place, stop, tokens, first, last, codes):  #
         if distance == 0:
             if place >= stop:
                 return bits, np.int64(-1)
+            if codes.tables[0, plain[place]] == 0:
+                return bits, np.int64(-1)
             bits = put_code(bits, codes.tables[0, plain[place]])
             place += 1
             continue
         symbol = np.int64(numbers.length_code[length])
         if length == LONGEST_AS_284:
             length = np.int64(LONGEST)
+        far = np.int64(numbers.distance_code[distance - 1])
+        if codes.tables[0, 257 + symbol] == 0 or codes.tables[1, far] == 0:
+            return bits, np.int64(-1)
         bits = put_code(bits, codes.tables[0, 257 + symbol])
         bits = put(bits, length - numbers.length_base[symbol], numbers.length_extra[symbol])
-        symbol = np.int64(numbers.distance_code[distance - 1])
-        bits = put_code(bits, codes.tables[1, symbol])
-        bits = put(bits, distance - numbers.distance_base[symbol], numbers.distance_extra[symbol])
+        bits = put_code(bits, codes.tables[1, far])
+        bits = put(bits, distance - numbers.distance_base[far], numbers.distance_extra[far])
         place += length
+    if codes.tables[0, END] == 0:
+        return bits, np.int64(-1)
     bits = put_code(flush(out, bits), codes.tables[0, END])
     return bits, place
 
@@ -404,6 +413,8 @@ def _write(plain, tokens, blocks, items, padding, out, codes):  # type: ignore[n
                 return -1
             literals = np.int64(row[HLIT])
             distances = np.int64(row[HDIST])
+        if not (told_apart(codes.lengths, 0, literals) and told_apart(codes.lengths, literals, distances)):
+            return -1
         make_codes(codes.lengths, 0, literals, codes.tables[0])
         make_codes(codes.lengths, literals, distances, codes.tables[1])
         stop = place + size
