@@ -127,6 +127,7 @@ def photos(found: dict[str, Any]) -> str:
         row("**bitsback**, one archive", "bitsback, 2 threads", "archive"),
         row("bitsback, an archive for each photo", "bitsback", "each"),
         row("bitsback `--effort fast`, one archive", "bitsback --effort fast, 2 threads", "archive"),
+        row("bitsback `--effort max`, one archive", "bitsback --effort max, 2 threads", "archive"),
         row("bitsback `--model none`, one archive", "bitsback, no model", "archive"),
         row("JPEG XL, effort 10, one file an image", "JPEG XL, effort 10", "each"),
         row("JPEG XL, effort 9, one file an image", "JPEG XL, effort 9", "each"),
