@@ -166,12 +166,11 @@ class Choice:
 
     def block(self, number: int, count: int) -> tuple[Candidate, bytes | None]:
         """Whose payload of a block is kept, and the payload, if it is known; there are ``count`` blocks."""
-        best = self.ranking[0]
-        known = [self.known.get(one.key, {}) for one in self.ranking]
-        whole = [(one, of[number]) for one, of in zip(self.ranking, known, strict=True) if len(of) == count]
-        if best.key in (one.key for one, _ in whole):
-            return min(whole, key=lambda one: len(one[1]))
-        return best, known[0].get(number)
+        best, *others = ((one, self.known.get(one.key, {})) for one in self.ranking)
+        if len(best[1]) < count:
+            return best[0], best[1].get(number)
+        coded = ((one, payloads[number]) for one, payloads in (best, *others) if len(payloads) == count)
+        return min(coded, key=lambda one: len(one[1]))
 
     @property
     def used(self) -> float:

@@ -369,15 +369,13 @@ class YCbCr:
 
     def apply(self, images: Images) -> Images:
         """See :meth:`Levels.apply`. CodecError for pixels that come from no Y, Cb and Cr."""
-        return np.concatenate([self._before(image[None]) for image in images])
-
-    def _before(self, image: Images) -> Images:
-        """Chroma is what as many pixels share as can, and as :func:`bitsback.kinds.ycbcr.found` has found that."""
-        for shared in ycbcr.SHARED:
-            found = ycbcr.from_rgb(image, self.matrix, shared)
-            if found is not None:
-                return found
-        raise CodecError("the images were not YCbCr")
+        out = np.empty_like(images)
+        for here, there in zip(images, out, strict=True):
+            back = ycbcr.widest(here[None], self.matrix)
+            if back is None:
+                raise CodecError("the images were not YCbCr")
+            there[:] = back[0][0]
+        return out
 
     def undo(self, images: Images, form: Form) -> Images:
         """See :meth:`Levels.undo`."""

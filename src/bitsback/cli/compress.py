@@ -30,7 +30,7 @@ from bitsback.cli.output import (
 from bitsback.cli.source import spool_into
 from bitsback.cli.stored import facts, tell, tell_models
 from bitsback.cli.urls import fetched, is_url, writing
-from bitsback.errors import OutputExistsError
+from bitsback.cli.written import refuse_existing
 
 if TYPE_CHECKING:
     from bitsback.archive import Report, Settings
@@ -296,8 +296,8 @@ def _output(inputs: tuple[str, ...], output: str | None) -> str:
 
 def _check_output(output: str, force: bool, remove: bool, as_json: bool, parity: float) -> None:
     """Refuse an archive that is there, and what does not go with an output that cannot be read again."""
-    if not force and output.endswith(SUFFIX) and Path(output).is_file():
-        raise OutputExistsError(f"{output}: is already there (--force overwrites it, bitsback add adds to it)")
+    if output.endswith(SUFFIX) and Path(output).is_file():
+        refuse_existing([Path(output)], force, " it, bitsback add adds to it")
     if as_json and output == "-":
         raise click.UsageError("--json and the archive cannot both go to standard output")
     if output == "-" and sys.stdout.isatty():

@@ -6,11 +6,12 @@ from pathlib import Path
 from bitsback.errors import OutputExistsError
 
 
-def refuse_existing(paths: Iterable[Path], force: bool) -> None:
-    """Raise OutputExistsError if one is there already: best before there is work to lose."""
+def refuse_existing(paths: Iterable[Path], force: bool, instead: str = "") -> None:
+    """Raise OutputExistsError if one is there already: best before there is work to lose. ``instead``: what else one
+    may want."""
     for path in paths:
         if path.exists() and not force:
-            raise OutputExistsError(f"{path}: is already there (--force overwrites)")
+            raise OutputExistsError(f"{path}: is already there (--force overwrites{instead})")
 
 
 def write_all(files: dict[Path, bytes], force: bool) -> None:

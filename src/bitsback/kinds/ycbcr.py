@@ -116,6 +116,16 @@ def from_rgb(images: Images, matrix: int, shared: tuple[int, int] = (1, 1)) -> I
     return out if _solve(np.ascontiguousarray(images), out, tables(matrix), *shared, tries) else None
 
 
+def widest(image: Images, matrix: int) -> tuple[Images, tuple[int, int]] | None:
+    """What :func:`from_rgb` gives of one image (1, H, W, C) for the most pixels that share a chroma, and how many rows
+    and columns that are; None if there is nothing for any."""
+    for shared in SHARED:
+        back = from_rgb(image, matrix, shared)
+        if back is not None:
+            return back, shared
+    return None
+
+
 def found(images: Images) -> tuple[int, int, int] | None:
     """The matrix that all images come through, from so many colours that this is no chance, and how many rows and
     columns share a chroma; None if there is none."""
@@ -130,9 +140,14 @@ def found(images: Images) -> tuple[int, int, int] | None:
         chroma = tables(matrix).chroma[differences]
         if (chroma < 0).any() or len(np.unique(chroma)) < _COLOURED:
             continue
-        for shared in SHARED:
-            if all(from_rgb(image[None], matrix, shared) is not None for image in images):
-                return matrix, *shared
+        places = []
+        for image in images:
+            back = widest(image[None], matrix)
+            if back is None:
+                break
+            places.append(SHARED.index(back[1]))
+        else:
+            return matrix, *SHARED[max(places)]
     return None
 
 
@@ -218,4 +233,4 @@ def _around(images, out, i, top, left, table, down, across, cb, cr, radius):  # 
     return False, cb, cr
 
 
-__all__ = ["MATRICES", "SHARED", "found", "from_rgb", "to_rgb"]
+__all__ = ["MATRICES", "SHARED", "found", "from_rgb", "to_rgb", "widest"]

@@ -303,8 +303,9 @@ def corrected(token, predicted, best, kind, trail, known):  # type: ignore[no-un
 
 
 @helper
-def told_to_end(cursor, trail, known, bytes_there):  # type: ignore[no-untyped-def]
+def told_to_end(trail, known, bytes_there):  # type: ignore[no-untyped-def]
     """A stored block of a size that is told."""
+    cursor = trail.cursor
     count = number(ENDS, 2 * np.int64(bytes_there) + 1, trail.state, trail.events, known)
     cursor[STOP] = cursor[AT] + (count >> 1)
     cursor[MOST] = np.int64(trail.plain.size + 1)
@@ -332,7 +333,7 @@ def end_of(block, marker, trail, known):  # type: ignore[no-untyped-def]
             trail.saved[i] = state[i]
         if blocks[block, TYPE] == STORED and trail.rules[KEPT] > 0:
             agreed(BLOCK_END, False, state, events, known)
-            told_to_end(cursor, trail, known, blocks[block, BYTES])
+            told_to_end(trail, known, blocks[block, BYTES])
             follows = COUNTED
         elif blocks[block, TYPE] == STORED:
             follows = IMAGINED
@@ -555,7 +556,7 @@ def walk(trail, known, limit):  # type: ignore[no-untyped-def]
                 break
             gone_back(before, trail)
             agreed(BLOCK_END, False, state, trail.events, known)
-            told_to_end(cursor, trail, known, blocks[block, BYTES])
+            told_to_end(trail, known, blocks[block, BYTES])
             follows = COUNTED
         if follows == COUNTED:
             cursor[MISSED] = 0

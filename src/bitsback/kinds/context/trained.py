@@ -12,7 +12,8 @@ from bitsback.kinds.base import Bits, Images, Shape, Trained
 from bitsback.kinds.context import payload
 from bitsback.kinds.context.codec import PRECISION, ContextCodec
 from bitsback.kinds.context.network import ContextNetwork
-from bitsback.kinds.context.tiles import EDGE, pieces
+from bitsback.kinds.context.tiles import EDGE, Whole, pieces
+from bitsback.kinds.order import InOrder
 
 
 class Context(Trained):
@@ -20,7 +21,6 @@ class Context(Trained):
 
     def __init__(self, network: ContextNetwork, levels: int, colour: tuple[int, ...]) -> None:
         self.network, self.levels, self.colour = network, levels, colour
-        self._there, self._back = list(colour), [colour.index(c) for c in range(len(colour))]
 
     def encode(self, images: Images, threads: int) -> bytes:
         return payload.encode(self.network, images, self.levels, self.colour, threads)
@@ -31,8 +31,7 @@ class Context(Trained):
     def bits(self, images: Images, seed: int) -> Bits:
         found = np.empty(images.shape, np.float64)
         for piece in pieces(images.shape):
-            part = np.ascontiguousarray(images[piece][..., self._there])
-            found[piece] = ContextCodec(self.network, part.shape, self.levels).bits(part)[..., self._back]
+            found[piece] = self._codec(images[piece].shape).bits(images[piece])
         return Bits(found, np.zeros(len(images)))
 
     def draw(self, count: int, shape: Shape, random: Callable[[int], Stack]) -> Images:
@@ -41,6 +40,9 @@ class Context(Trained):
         images = np.zeros((count, *shape), np.uint8)
         for piece in pieces(images.shape):
             part = images[piece]
-            codec = ContextCodec(self.network, part.shape, self.levels)
-            part[...] = codec.pop(random(part.size * PRECISION))[..., self._back]
+            part[...] = self._codec(part.shape).pop(random(part.size * PRECISION))
         return images
+
+    def _codec(self, shape: Whole) -> InOrder:
+        """Of a piece."""
+        return InOrder(ContextCodec(self.network, shape, self.levels), self.colour)
