@@ -82,13 +82,9 @@ def _decode(data, stride, bits, plain, heads, ends):  # type: ignore[no-untyped-
             size = count - first + ((pixels * bits + 15) >> 4) * 2
             if at + size > data.size:
                 return DAMAGED
-            for k in range(pixels):
-                byte = np.int64(data[at + 2 + (k >> half)])
-                plain[y * stride + x + k] = byte if bits == 8 else (byte >> (0 if k & 1 else 4)) & 15
-        else:
-            byte = np.int64(data[at + 1])
-            for k in range(pixels):
-                plain[y * stride + x + k] = byte if bits == 8 else (byte >> (0 if k & 1 else 4)) & 15
+        for k in range(pixels):
+            byte = np.int64(data[at + 1 if run == 1 else at + 2 + (k >> half)])
+            plain[y * stride + x + k] = byte if bits == 8 else (byte >> (0 if k & 1 else 4)) & 15
         done = np.int64(where[3])
         at += size
     ends[0] = at

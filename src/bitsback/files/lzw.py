@@ -10,7 +10,7 @@ match, and from *corrections*: codes that are not by the rule.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -189,14 +189,14 @@ def _encode(plain, bits, high_first, early, runs, rule, ended, told, keys, codes
                 return -1
             code = np.int64(plain[size])
             slot, stop = 0, size + 1
-            if rule == 0:
+            if rule == LONGEST:
                 while stop < plain.size:
                     slot = _slot(keys, code << 8 | plain[stop])
                     if keys[slot] < 0:
                         break
                     code = np.int64(codes[slot])
                     stop += 1
-            elif rule == 1:
+            elif rule == OF_RUNS:
                 code = _of_run(plain, size, following - 1, length[following - 1], clear, last == plain[size])
             given = np.int64(told[number])
             told[number] = code
@@ -213,7 +213,7 @@ def _encode(plain, bits, high_first, early, runs, rule, ended, told, keys, codes
             at += width
             if size < plain.size and following < TABLE:
                 length[following] = length[code] + 1
-                if rule == 0:
+                if rule == LONGEST:
                     if given >= 0:
                         slot = _slot(keys, code << 8 | plain[size])
                     keys[slot], codes[slot] = code << 8 | plain[size], following
@@ -250,7 +250,10 @@ def take_apart(data: Buffer, limit: int, dialect: Dialect = TIFF) -> tuple[bytes
         codes = np.empty(ends[3], np.int32)
         ends[3] = 0
         _decode(coded, *dialect, plain, runs, codes, ends)
-        found = min((_explained(plain[:size], found, codes, rule, dialect) for rule in (1, 2, 0)), key=_corrections)
+        found = min(
+            (_explained(plain[:size], found, codes, rule, dialect) for rule in (OF_RUNS, SINGLE, LONGEST)),
+            key=_corrections,
+        )
         if WORTH * _corrections(found) > len(codes):
             raise UnexplainedError("LZW data by an unknown encoder")
         if not _makes(plain[:size].data, found, stored, dialect):
@@ -324,7 +327,7 @@ def write_choices(choices: Choices) -> tuple[list[int], bytes]:
         how, told = [len(runs) - 2, usual], varint(runs[-1])
     if choices.ended and not choices.rule and not choices.places:
         return how, told
-    gaps = [place - before for before, place in zip([0, *choices.places], choices.places, strict=False)]
+    gaps = [place - before for before, place in pairwise([0, *choices.places])]
     return [*how, choices.rule + 4 * (not choices.ended)], told + varints(gaps) + b"".join(map(varint, choices.codes))
 
 
