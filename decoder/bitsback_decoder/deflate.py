@@ -671,11 +671,13 @@ class Writer:
         self.bits += [value >> i & 1 for i in range(count)]
 
     def code(self, code):
+        assert code
         self.bits += code
 
 
 def canonical(lengths_):
     """The bits of each code (RFC 1951, 3.2.2)."""
+    assert sum(1 << 15 - length for length in lengths_ if length) <= 1 << 15
     out, code = [[] for _ in lengths_], 0
     for n in range(1, 16):
         for s, length in enumerate(lengths_):
@@ -803,9 +805,9 @@ class Shapes:
         if kind == 2:
             for value, count in ((h0 - 257, 5), (h1 - 1, 5), (told - 4, 4), *((l2[s], 3) for s in ORDER[:told])):
                 out.put(value, count)
-            mine = []
+            mine, codes = [], canonical([l2[s] if s in ORDER[:told] else 0 for s in range(19)])
             for symbol, more in items:
-                out.code(canonical(l2)[symbol])
+                out.code(codes[symbol])
                 out.put(more, ITEM_EXTRA.get(symbol, 0))
                 value = symbol if symbol < 16 else mine[-1] if symbol == 16 else 0
                 mine += [value] * described((symbol, more))

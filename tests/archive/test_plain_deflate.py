@@ -75,3 +75,25 @@ def test_any_corrections_that_can_be_followed() -> None:
         assert deflated(plain, rules, corrections) == stream
         followed += 1
     assert followed > 10
+
+
+# Numbers of impossibly many bits; a header that tells of all 288 and 32 codes
+@pytest.mark.parametrize(
+    ("plain", "rules", "corrections"),
+    [
+        (b"bcaaaabbcbcabaccaa", [9, 5, 4, 15, 1], "5ec0"),
+        (b"cbaacccacabbccbababcbacabcca", [5, 5, 0, 15, 3], "eee8"),
+        (b"bcaccacaaaabccacccbcacbcaacaccbababcba", [2, 3, 4, 15, 2], "8575f5e7d99cac0891"),
+    ],
+)
+def test_both_refuse_what_cannot_be_followed(
+    plain: bytes, rules: list[int], corrections: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is in the memory that nobody has set."""
+    with pytest.raises(ValueError):
+        put_together(plain, rules, bytes.fromhex(corrections))
+    monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, 9, dtype))
+    with pytest.raises(ValueError):
+        put_together(plain, rules, bytes.fromhex(corrections))
+    with pytest.raises(AssertionError):
+        deflated(plain, rules, bytes.fromhex(corrections))

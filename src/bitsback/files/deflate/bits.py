@@ -143,7 +143,8 @@ def told_apart(lengths, first, count):  # type: ignore[no-untyped-def]
 
 @helper
 def make_codes(lengths, first, count, codes):  # type: ignore[no-untyped-def]
-    """The codes of symbols with these lengths, turned so that their first bit is the lowest: ``code << 4 | bits``."""
+    """The codes of symbols with these lengths, turned so that their first bit is the lowest: ``code << 4 | bits``; 0
+    for symbols that have none, or come after these."""
     nexts = np.zeros(17, np.int64)
     for s in range(count):
         nexts[lengths[first + s] + 1] += 1
@@ -161,6 +162,8 @@ def make_codes(lengths, first, count, codes):  # type: ignore[no-untyped-def]
         if n > 0:
             nexts[n] += 1
         codes[s] = turned << 4 | n
+    for s in range(count, codes.size):
+        codes[s] = 0
 
 
 @helper

@@ -243,12 +243,14 @@ class Walk:
         while step := self._next(ODD_BITS, events):
             place += step - 1
             bits = self._next(ODD_BITS, events)
-            if place > len(blocks) or self.state[FAULT]:
+            if place > len(blocks):
                 raise ValueError("bits after the last block of a deflate stream")
             if place == len(blocks):
                 padding = bits
             else:
                 blocks[place, PAD] = bits
+        if self.state[FAULT]:
+            raise ValueError("impossible bits without meaning in a deflate stream")
         return padding
 
     def _next(self, name: int, events: Integers) -> int:
@@ -305,7 +307,8 @@ class Walk:
         events: Integers,
         known: int,
     ) -> int:
-        scratch = Scratch(np.empty((3, 580), np.int64), np.empty((5, 320), np.uint8), np.empty((4, 580), np.int32))
+        # Zeros, as headers may tell of more codes than a stream can use: the lengths of those that are there are zeros
+        scratch = Scratch(np.zeros((3, 580), np.int64), np.zeros((5, 320), np.uint8), np.zeros((4, 580), np.int32))
         arrays = (tokens, self.plain, blocks, items, self._codes, TABLES, scratch, self.state, events)
         return int(shape(len(self.plain), self.rules, *arrays, known))
 
