@@ -128,13 +128,14 @@ class Runner:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         _, status = os.waitpid(pid, 0)
-        calls, failed = counted.read_text().split(" ") if counted.exists() else ("0", "")
+        # a process that was killed may not have come to say it, or not have said all
+        calls, _, failed = (counted.read_text() if counted.exists() else "").partition(" ")
         counted.unlink(missing_ok=True)
         stuck = failed.startswith(("unlink", "ftruncate")) or (
             how is not None and how.lasts and how.what in (errno.EIO, errno.EROFS)
         )
-        said = told.read_text(errors="replace").strip()
-        return Done(os.waitstatus_to_exitcode(status), said, int(calls), failed, stuck)
+        said = told.read_text(errors="replace").strip() if told.exists() else ""
+        return Done(os.waitstatus_to_exitcode(status), said, int(calls or 0), failed, stuck)
 
     def _child(self, at: Path, arguments: list[str], how: How | None, call: int, told: Path, counted: Path) -> None:
         code = 99
