@@ -88,7 +88,7 @@ def draw(data: bytes, rng: np.random.Generator) -> list[Drawn]:
     layouts, coefficients = payload.taken_apart(jpeg.read(data).parts[0].reshape(-1, 64))
     out: list[Drawn] = []
     planes: list[Floats] = []
-    at = 0
+    at = layouts[0].head
     components = layouts[0].components[:3]
     for one in components:
         steps = np.maximum(np.array(one.table), 1).astype(float)

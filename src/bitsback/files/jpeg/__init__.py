@@ -31,18 +31,20 @@ class _Reader:
 
     def __init__(self, data: Buffer) -> None:
         self.data = data
+        self.blocks: Images | None = None
         self.coefficients: Coefficients | None = None
-        self.layout: Layout | None = None
         self.odd: list[Oddities] = []
         self.rest: list[bytes] = []
         self.done = 0
 
     def on_scan(self, frame: Frame, header: ScanHeader, tables: Tables) -> int:
         if self.coefficients is None:
-            self.layout = layout_of(frame, tables)
+            head = layout_of(frame, tables).blocks()
             if frame.blocks > min(MAX_BLOCKS, 8 * len(self.data)):
                 raise ImageError("a JPEG file that promises more than it can hold, or is too large to take apart")
-            self.coefficients = np.zeros((frame.blocks, 64), np.int16)
+            self.blocks = np.zeros((len(head) + frame.blocks, 64), np.uint16)
+            self.blocks[: len(head)] = head
+            self.coefficients = self.blocks[len(head) :].view(np.int16)
         at, odd = decode(self.data, frame, header, tables, self.coefficients)
         self.odd.append(odd)
         self.rest.append(bytes(self.data[self.done : header.at]))
@@ -77,7 +79,7 @@ def read(data: Buffer) -> Content:
 
 def _content(reader: _Reader) -> Content:
     """What was read, to its end."""
-    assert reader.layout is not None and reader.coefficients is not None
+    assert reader.blocks is not None
     rest = [*reader.rest, bytes(reader.data[reader.done :])]
     recipe: Recipe = {"format": "jpeg"}
     numbers = [odd.numbers() for odd in reader.odd]
@@ -85,8 +87,7 @@ def _content(reader: _Reader) -> Content:
         extra = b"".join(varints(one) for one in numbers)
         recipe["odd"] = len(extra)
         rest.append(extra)
-    blocks = np.concatenate([reader.layout.blocks(), reader.coefficients.view(np.uint16)])
-    return Content([blocks.reshape(-1, 8, 8, 1)], recipe, b"".join(rest), sure=True)
+    return Content([reader.blocks.reshape(-1, 8, 8, 1)], recipe, b"".join(rest), sure=True)
 
 
 def _take_within(content: Content) -> Content:

@@ -164,6 +164,7 @@ class _Plane(NamedTuple):
 def _planes(layouts: list[Layout], coefficients: Coefficients, cls: int) -> Iterator[_Plane]:
     at = 0
     for one in layouts:
+        at += one.head
         found: list[tuple[Component, Coefficients, Floats]] = []
         for part in one.components:
             size = part.width * part.height

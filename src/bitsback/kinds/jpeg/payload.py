@@ -27,7 +27,7 @@ from bitsback.kinds.varint import read_varint, varint
 from bitsback.threads import ordered_map
 
 Coefficients = NDArray[np.int16]
-"""(blocks, 64)"""
+"""(blocks, 64): of all images, each behind its layout, which is never copied: they may be most of the memory."""
 
 BAND = 1 << 12
 """Blocks in a band, but for the last row."""
@@ -61,7 +61,7 @@ def encode(images: NDArray[np.uint16], threads: int = 1, start: Start | None = N
     Raises CodecError if they are not such.
     """
     blocks = images.reshape(-1, 64)
-    layouts, coefficients = taken_apart(blocks)
+    layouts, coefficients = taken_apart(np.ascontiguousarray(blocks))
     heads = layout.write(layouts)
     begin = start or shipped()
     weights = fitted.told(begin.trained, layouts, coefficients)
@@ -83,7 +83,11 @@ def decode(payload: bytes, count: int, threads: int = 1, start: Start | None = N
     if size > len(data):
         raise TruncatedError("the payload ends within its layouts")
     layouts = layout.read(data[:size], count)
-    coefficients = np.zeros((sum(one.size for one in layouts), 64), np.int16)
+    coefficients = np.zeros((count, 64), np.int16)
+    at = 0
+    for one in layouts:
+        coefficients[at : at + one.head] = one.blocks().view(np.int16)
+        at += one.head + one.size
     size, data = read_varint(data[size:])
     if size > len(data):
         raise TruncatedError("the payload ends within its weights")
@@ -99,12 +103,12 @@ def decode(payload: bytes, count: int, threads: int = 1, start: Start | None = N
     if data:
         raise FormatError("the payload holds more than its images")
 
-    def one(job: tuple[list[Part], memoryview], threads: int) -> None:
+    def stretch(job: tuple[list[Part], memoryview], threads: int) -> None:
         _decode_stretch(coefficients, *job, begin)
 
-    for _ in ordered_map(one, jobs, threads):
+    for _ in ordered_map(stretch, jobs, threads):
         pass
-    return _put_together(layouts, coefficients).reshape(count, 8, 8, 1)
+    return coefficients.view(np.uint16).reshape(count, 8, 8, 1)
 
 
 def _with(start: Start, weights: bytes | memoryview) -> Start:
@@ -113,24 +117,15 @@ def _with(start: Start, weights: bytes | memoryview) -> Start:
 
 
 def taken_apart(blocks: NDArray[np.uint16]) -> tuple[list[Layout], Coefficients]:
-    """The layouts, and all coefficients in a row."""
-    layouts, pieces, at = [], [], 0
+    """The layouts, and the blocks again, as numbers with signs."""
+    layouts, at = [], 0
     while at < len(blocks):
         one = Layout.of(blocks[at:])
         at += one.head + one.size
         layouts.append(one)
-        pieces.append(blocks[at - one.size : at])
-    if not pieces:
+    if not layouts:
         raise CodecError("there are no coefficients")
-    return layouts, np.ascontiguousarray(np.concatenate(pieces)).view(np.int16)
-
-
-def _put_together(layouts: list[Layout], coefficients: Coefficients) -> NDArray[np.uint16]:
-    pieces, at = [], 0
-    for one in layouts:
-        pieces += [one.blocks(), coefficients[at : at + one.size].view(np.uint16)]
-        at += one.size
-    return np.concatenate(pieces)
+    return layouts, blocks.view(np.int16)
 
 
 def stretches(layouts: list[Layout]) -> Iterator[list[Part]]:
@@ -138,8 +133,8 @@ def stretches(layouts: list[Layout]) -> Iterator[list[Part]]:
     waiting: list[Part] = []
     at = 0
     for one in layouts:
-        parts = list(_parts(one, at))
-        at += one.size
+        parts = list(_parts(one, at + one.head))
+        at += one.head + one.size
         if len(parts) == 1:
             waiting += parts
             continue

@@ -42,13 +42,14 @@ class Jpegs(Trained):
         if count < 3:
             raise CodecError("a picture of coefficients takes three blocks or more")
         layout = Layout((Component(count - 2, 1, 1, 1, tuple(1 + k // 8 + k % 8 for k in range(64))),))
-        blocks = np.zeros((count - 2, 64), np.int16)
+        blocks = np.zeros((count, 64), np.int16)
+        blocks[: layout.head] = layout.blocks().view(np.int16)
         (part,) = next(payload.stretches([layout]))
         stack, model, room = random((count - 2) * 4096), self.start.fresh(), payload.new_work()
         for band in payload.bands(blocks, [part], self.start):
             for rows in band:
                 stack.pull(coding.decode, rows.first, rows.last, payload.job_of(rows.plane, model, self.start, room))
-        return np.concatenate([layout.blocks(), blocks.view(np.uint16)]).reshape(count, 8, 8, 1)
+        return blocks.view(np.uint16).reshape(count, 8, 8, 1)
 
     def known_images(self, image: ImageSpec) -> Images:
         return known.blocks()
