@@ -692,11 +692,18 @@ def raster(images, layout):
 def with_ends(images, recipe, blob):
     """A raster with what stands at the end of its rows, and the blob without that."""
     whole = raster(images, recipe.get("layout", {}))
-    if not recipe.get("beside"):
+    how, layout = recipe.get("beside", 0), recipe.get("layout", {})
+    if not how:
         return whole, blob
     rows = images.shape[0] * images.shape[1]
     size = len(whole) // rows
-    kept = images.shape[2] * images.shape[3] * recipe["layout"].get("bits", 8) // 8
+    used = images.shape[2] * images.shape[3] * layout.get("bits", 8)
+    if how == 2:
+        order = "little" if layout.get("reverse") else "big"
+        ones = np.packbits(np.arange(8 * size) >= used, bitorder=order)
+        return (np.frombuffer(whole, "u1").reshape(rows, size) | ones).tobytes(), blob
+    assert how == 1
+    kept = used // 8
     ends = blob[len(blob) - rows * (size - kept) :]
     lines = [whole[at * size : at * size + kept] + ends[at * (size - kept) :][: size - kept] for at in range(rows)]
     return b"".join(lines), blob[: len(blob) - len(ends)]

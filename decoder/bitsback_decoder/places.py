@@ -48,7 +48,7 @@ def pieces_of(recipe, spans, source, arrays):
         return list(words(recipe, spans, source, arrays))
     images = arrays.pop(0)
     ends = b""
-    if recipe.get("beside"):
+    if recipe.get("beside") == 1:
         layout = recipe["layout"]
         row = images.shape[2] * images.shape[3] * layout.get("bits", 8)
         size = len(archive.raster(images[:1, :1], layout)) - row // 8

@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,6 +6,7 @@ from hypothesis import strategies as st
 
 from bitsback.errors import ImageError
 from bitsback.files.raster import (
+    Beside,
     Layout,
     Place,
     kept_beside,
@@ -46,15 +48,33 @@ def test_pack_then_unpack(layout, sizes, channels, seed):
     assert pack(again, layout) == raster
 
 
-@given(layouts.filter(lambda layout: layout.align > 1 or layout.bits < 8), st.integers(1, 9), st.integers(0, 99))
-def test_what_rows_end_in(layout, width, seed):
+@given(
+    layouts.filter(lambda layout: layout.align > 1 or layout.bits < 8),
+    st.booleans(),
+    st.integers(1, 9),
+    st.integers(0, 99),
+)
+def test_what_rows_end_in(layout, reverse, width, seed):
+    layout = msgspec.structs.replace(layout, reverse=reverse)
     rng = np.random.default_rng(seed)
     shape = (2, 3, width, 1)
     raster = rng.integers(0, 256, layout.size(shape), np.uint8).tobytes()
     images = unpack(raster, shape, layout)
-    beside = kept_beside(raster, images, layout)
-    assert pack_beside(images, layout, beside) == raster
-    assert len(beside) in (0, layout.beside(shape)) and not kept_beside(pack(images, layout), images, layout)
+    how, listed = kept_beside(raster, images, layout)
+    assert pack_beside(images, layout, how, listed) == raster
+    assert len(listed) == how.size(layout, shape) and how.size(layout, shape) in (0, layout.beside(shape))
+    for rule in (Beside.ZEROS, Beside.ONES):
+        raster = bytes(pack_beside(images, layout, rule, b""))
+        assert np.array_equal(unpack(raster, shape, layout), images)
+        how, listed = kept_beside(raster, images, layout)
+        assert not listed and pack_beside(images, layout, how, b"") == raster
+
+
+def test_rows_that_end_in_ones():
+    image = np.array([0, 1, 0], np.uint8).reshape(1, 1, 3, 1)
+    for layout, raster in ((Layout(1, align=4), b"\x5f\xff\xff\xff"), (Layout(1, reverse=True), b"\xfa")):
+        assert kept_beside(raster, image, layout) == (Beside.ONES, b"")
+        assert pack_beside(image, layout, Beside.ONES, b"") == raster
 
 
 def test_known_bytes():

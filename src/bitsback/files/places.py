@@ -24,7 +24,7 @@ from bitsback.files import formats, gz, words
 from bitsback.files.codings import CODECS, codec_of
 from bitsback.files.packed import Sections, section
 from bitsback.files.picture import Budget, Buffer, Content, Images, NoImageError, Recipe
-from bitsback.files.raster import Layout, Shape, kept_beside, narrowed, pack_beside, unpack, without_defaults
+from bitsback.files.raster import Beside, Layout, Shape, kept_beside, narrowed, pack_beside, unpack, without_defaults
 from bitsback.files.within import Read, attempt, write_inner
 
 MAX_SPANS = 1 << 16
@@ -300,17 +300,17 @@ def _of_samples(view: memoryview, one: Samples, budget: Budget) -> _Taken:
     part = unpack(raster, one.shape, one.layout)
     if one.stored and not np.array_equal(narrowed(part, one.stored, one.layout.signed), part):
         recipe["stored"] = one.stored
-    beside = kept_beside(raster, part, one.layout)
-    if beside:
-        recipe["beside"] = 1
+    how, beside = kept_beside(raster, part, one.layout)
+    if how:
+        recipe["beside"] = int(how)
     return _Taken(recipe, list(one.spans), [part], [beside, choices])
 
 
 def _samples(one: Recipe, spans: list[Span], sections: Sections, parts: Iterator[Images]) -> list[Buffer]:
     part = next(parts)
     layout = msgspec.convert(one.get("layout", {}), Layout)
-    beside = sections.take(layout.beside(part.shape)) if one.get("beside") else b""
-    raster = pack_beside(part, layout, beside)
+    how = Beside(one.get("beside", 0))
+    raster = pack_beside(part, layout, how, sections.take(how.size(layout, part.shape)))
     return _coded(raster, one, spans, sections) if one.get("codec") else _scattered(raster, spans)
 
 
@@ -616,7 +616,7 @@ def inner_files(recipe: Recipe, blob: bytes, shapes: Sequence[Shape]) -> Iterato
                 sections.section()
             else:
                 layout = msgspec.convert(one.get("layout", {}), Layout)
-                sections.take(layout.beside(shapes[start]) if one.get("beside") else 0)
+                sections.take(Beside(one.get("beside", 0)).size(layout, shapes[start]))
             pass_spans(one, sections)
             start += each
             continue

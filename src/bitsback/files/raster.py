@@ -7,6 +7,7 @@ them; such files come back byte for byte.
 
 from __future__ import annotations
 
+from enum import IntEnum
 from functools import lru_cache
 from itertools import permutations
 from typing import Any
@@ -155,25 +156,56 @@ def pack(images: Images, layout: Layout) -> Buffer:
     return stored.reshape(-1).view(np.uint8).data
 
 
-def kept_beside(raster: Buffer, images: Images, layout: Layout) -> bytes:
-    """The bytes in which the rows of a raster end, if they hold more than samples and zeros; else nothing."""
+class Beside(IntEnum):
+    """What stands at the end of rows in place of samples."""
+
+    ZEROS = 0
+    LISTED = 1
+    ONES = 2
+
+    def size(self, layout: Layout, shape: Shape) -> int:
+        """Bytes that are listed."""
+        return layout.beside(shape) if self is Beside.LISTED else 0
+
+
+def kept_beside(raster: Buffer, images: Images, layout: Layout) -> tuple[Beside, bytes]:
+    """What the rows of a raster end in; and the bytes there, if they are no rule's."""
     if not (size := layout.beside(images.shape)):
-        return b""
-    rows = images.shape[0] * images.shape[1]
-    ends = np.frombuffer(raster, np.uint8).reshape(rows, -1)[:, -(size // rows) :]
-    packed = np.frombuffer(pack(images, layout), np.uint8).reshape(rows, -1)[:, -(size // rows) :]
-    return b"" if np.array_equal(ends, packed) else ends.tobytes()
+        return Beside.ZEROS, b""
+    ends = _ends(raster, images.shape, size)
+    packed = _ends(pack(images, layout), images.shape, size)
+    if np.array_equal(ends, packed):
+        return Beside.ZEROS, b""
+    if np.array_equal(ends, packed | _unused(layout, images.shape)[-ends.shape[1] :]):
+        return Beside.ONES, b""
+    return Beside.LISTED, ends.tobytes()
 
 
-def pack_beside(images: Images, layout: Layout, beside: bytes) -> Buffer:
+def pack_beside(images: Images, layout: Layout, how: Beside, listed: bytes) -> Buffer:
     """The raster again, with what :func:`kept_beside` gave."""
     raster = pack(images, layout)
-    if not beside:
+    if how is Beside.ZEROS or not (size := layout.beside(images.shape)):
         return raster
-    rows = np.frombuffer(bytearray(raster), np.uint8).reshape(images.shape[0] * images.shape[1], -1)
-    ends = np.frombuffer(beside, np.uint8).reshape(len(rows), -1)
-    rows[:, rows.shape[1] - ends.shape[1] :] = ends
-    return rows.tobytes()
+    whole = bytearray(raster)
+    ends = _ends(whole, images.shape, size)
+    if how is Beside.ONES:
+        ends |= _unused(layout, images.shape)[-ends.shape[1] :]
+    else:
+        ends[:] = np.frombuffer(listed, np.uint8).reshape(ends.shape)
+    return whole
+
+
+def _ends(raster: Buffer, shape: Shape, size: int) -> NDArray[np.uint8]:
+    """The last bytes of each row, ``size`` of all rows, as a view."""
+    rows = shape[0] * shape[1]
+    return np.frombuffer(raster, np.uint8).reshape(rows, -1)[:, -(size // rows) :]
+
+
+def _unused(layout: Layout, shape: Shape) -> NDArray[np.uint8]:
+    """A row with ones in the place of all bits that are no sample's."""
+    width, channels = shape[2:]
+    bits = np.arange(8 * layout.row_bytes(width, channels)) >= width * channels * layout.bits
+    return np.packbits(bits, bitorder="little" if layout.reverse else "big")
 
 
 def narrowed(images: Images, bits: int, signed: bool) -> Images:
@@ -238,8 +270,9 @@ def read_raster(kind: str, raster: Buffer, place: Place, blob: bytes) -> Content
     """The content of a file with this raster and, around it, this blob."""
     part = unpack(raster, place.shape, place.layout)
     recipe: Recipe = {"format": kind, "head": place.start, "layout": without_defaults(place.layout)}
-    if beside := kept_beside(raster, part, place.layout):
-        recipe["beside"] = 1
+    how, beside = kept_beside(raster, part, place.layout)
+    if how:
+        recipe["beside"] = int(how)
     return Content([part], recipe, blob + beside, sure=not part.flags.writeable)  # a view: it has kept everything
 
 
@@ -247,10 +280,11 @@ def write_place(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     """The file again."""
     (part,) = parts
     head, layout = recipe["head"], msgspec.convert(recipe["layout"], Layout)
-    end = len(blob) - (layout.beside(part.shape) if recipe.get("beside") else 0)
+    how = Beside(recipe.get("beside", 0))
+    end = len(blob) - how.size(layout, part.shape)
     if not 0 <= head <= end:
         raise ValueError("the head is longer than the blob")
-    return b"".join((blob[:head], pack_beside(part, layout, blob[end:]), blob[head:end]))
+    return b"".join((blob[:head], pack_beside(part, layout, how, blob[end:]), blob[head:end]))
 
 
 def without_defaults(layout: Layout) -> Recipe:

@@ -16,7 +16,7 @@ from bitsback.files import formats, gz, words
 from bitsback.files.packed import Sections
 from bitsback.files.picture import Images, Recipe
 from bitsback.files.places import inner_blob, pass_spans, pieces_of_one
-from bitsback.files.raster import Layout, narrowed
+from bitsback.files.raster import Beside, Layout, narrowed
 
 Values = NDArray[Any]
 """(n, height, width, channels), of the type that the file has, in native byte order."""
@@ -59,7 +59,7 @@ def _of_places(recipe: Recipe, blob: bytes, parts: Iterator[Images]) -> Iterator
             )
         else:
             part, layout = next(parts), msgspec.convert(one.get("layout", {}), Layout)
-            sections.take(layout.beside(part.shape) if one.get("beside") else 0)
+            sections.take(Beside(one.get("beside", 0)).size(layout, part.shape))
             if "stored" in one:
                 part = narrowed(part, int(one["stored"]), layout.signed)
             if layout.axes == "hwnc" and part.shape[3] == 1:  # of more channels than images have here
