@@ -186,7 +186,7 @@ def pack_beside(images: Images, layout: Layout, how: Beside, listed: bytes) -> B
     raster = pack(images, layout)
     if how is Beside.ZEROS or not (size := layout.beside(images.shape)):
         return raster
-    whole = bytearray(raster)
+    whole = memoryview(bytearray(raster))
     ends = _ends(whole, images.shape, size)
     if how is Beside.ONES:
         ends |= _unused(layout, images.shape)[-ends.shape[1] :]
