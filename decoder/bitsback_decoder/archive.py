@@ -691,8 +691,8 @@ def raster(images, layout):
 
 def with_ends(images, recipe, blob):
     """A raster with what stands at the end of its rows, and the blob without that."""
-    whole = raster(images, recipe.get("layout", {}))
     how, layout = recipe.get("beside", 0), recipe.get("layout", {})
+    whole = raster(images, layout)
     if not how:
         return whole, blob
     rows = images.shape[0] * images.shape[1]

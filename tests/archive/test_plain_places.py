@@ -108,6 +108,23 @@ def test_rows_that_end_in_anything():
     assert plain_reader.file_of(picture.recipe, picture.blob, picture.parts) == data
 
 
+@pytest.mark.parametrize("kind", ["bmp", "tiff", "pbm"])
+def test_rows_that_end_in_ones(kind):
+    """Bits and, of a BMP file, bytes; 13 columns."""
+    file = io.BytesIO()
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 2, (7, 13)).astype(bool))
+    image.save(file, "ppm" if kind == "pbm" else kind)
+    data = np.frombuffer(file.getvalue(), np.uint8).copy()
+    at = {"bmp": 62, "tiff": data.size - 14, "pbm": data.size - 14}[kind]
+    size, used = (4, 0x0007FFFF) if kind == "bmp" else (2, 0x0007)
+    rows = data[at : at + 7 * size].reshape(7, size)
+    rows |= np.frombuffer(used.to_bytes(size, "big"), np.uint8)
+    picture = parse(data.tobytes(), f"a.{kind}")
+    recipe = json.loads(json.dumps(picture.recipe))
+    assert (recipe["arrays"][0] if kind == "tiff" else recipe)["beside"] == 2
+    assert plain_reader.file_of(recipe, picture.blob, picture.parts) == data.tobytes()
+
+
 @pytest.mark.parametrize("mode", ["1", "L"])
 def test_gif(mode):
     file = io.BytesIO()

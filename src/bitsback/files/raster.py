@@ -170,13 +170,13 @@ class Beside(IntEnum):
 
 def kept_beside(raster: Buffer, images: Images, layout: Layout) -> tuple[Beside, bytes]:
     """What the rows of a raster end in; and the bytes there, if they are no rule's."""
-    if not (size := layout.beside(images.shape)):
+    if not layout.beside(images.shape):
         return Beside.ZEROS, b""
-    ends = _ends(raster, images.shape, size)
-    packed = _ends(pack(images, layout), images.shape, size)
+    ends = _ends(raster, images.shape, layout)
+    packed = _ends(pack(images, layout), images.shape, layout)
     if np.array_equal(ends, packed):
         return Beside.ZEROS, b""
-    if np.array_equal(ends, packed | _unused(layout, images.shape)[-ends.shape[1] :]):
+    if np.array_equal(ends, packed | _unused(images.shape, layout)):
         return Beside.ONES, b""
     return Beside.LISTED, ends.tobytes()
 
@@ -184,28 +184,29 @@ def kept_beside(raster: Buffer, images: Images, layout: Layout) -> tuple[Beside,
 def pack_beside(images: Images, layout: Layout, how: Beside, listed: bytes) -> Buffer:
     """The raster again, with what :func:`kept_beside` gave."""
     raster = pack(images, layout)
-    if how is Beside.ZEROS or not (size := layout.beside(images.shape)):
+    if how is Beside.ZEROS or not layout.beside(images.shape):
         return raster
     whole = memoryview(bytearray(raster))
-    ends = _ends(whole, images.shape, size)
+    ends = _ends(whole, images.shape, layout)
     if how is Beside.ONES:
-        ends |= _unused(layout, images.shape)[-ends.shape[1] :]
+        ends |= _unused(images.shape, layout)
     else:
         ends[:] = np.frombuffer(listed, np.uint8).reshape(ends.shape)
     return whole
 
 
-def _ends(raster: Buffer, shape: Shape, size: int) -> NDArray[np.uint8]:
-    """The last bytes of each row, ``size`` of all rows, as a view."""
+def _ends(raster: Buffer, shape: Shape, layout: Layout) -> NDArray[np.uint8]:
+    """What the rows end in, (rows, bytes), as a view; there is something."""
     rows = shape[0] * shape[1]
-    return np.frombuffer(raster, np.uint8).reshape(rows, -1)[:, -(size // rows) :]
+    return np.frombuffer(raster, np.uint8).reshape(rows, -1)[:, -(layout.beside(shape) // rows) :]
 
 
-def _unused(layout: Layout, shape: Shape) -> NDArray[np.uint8]:
-    """A row with ones in the place of all bits that are no sample's."""
+def _unused(shape: Shape, layout: Layout) -> NDArray[np.uint8]:
+    """The end of a row, with ones in the place of all bits that are no sample's."""
     width, channels = shape[2:]
     bits = np.arange(8 * layout.row_bytes(width, channels)) >= width * channels * layout.bits
-    return np.packbits(bits, bitorder="little" if layout.reverse else "big")
+    row = np.packbits(bits, bitorder="little" if layout.reverse else "big")
+    return _ends(row.data, (1, 1, width, channels), layout).ravel()
 
 
 def narrowed(images: Images, bits: int, signed: bool) -> Images:
