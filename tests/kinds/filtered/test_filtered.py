@@ -87,6 +87,28 @@ def test_an_estimate_is_not_far_off(repeating: bool) -> None:
     assert payload._repeats([images]) == repeating
 
 
+def patterns() -> dict[str, Images]:
+    n, y, x = np.indices((4, 160, 200))
+    return {
+        "planes of words": np.round(4000 / (1 + (x + 3 * n) / 1000) + y / 2).astype(np.uint16),
+        "ramps of colours": np.stack([x, y, (x + y + 20 * n) % 256], axis=-1).astype(np.uint8),
+        "halftones": (255 * (((x + n) % 4 * 64 + y % 4 * 16) < x)).astype(np.uint8),
+        "checks": (255 * ((x // 8 + y // 8 + n) % 2)).astype(np.uint8),
+    }
+
+
+@pytest.mark.parametrize("name", patterns())
+def test_patterns_have_a_longer_look(name: str) -> None:
+    images = patterns()[name].reshape(4, 160, 200, -1)
+    sizes = {
+        how: len(payload._encoded([images], how, shape)) for how in WAYS for shape in payload._shapes(images, how)[:1]
+    }
+    real = len(CODER.encode(images))
+    assert real <= 1.1 * min(sizes.values())
+    assert 0.9 * real < CODER.estimate([images], closely=True) < 1.4 * real
+    assert CODER.estimate([images]) < 3 * real + 100
+
+
 def test_payloads_that_hold_something_else() -> None:
     images = random((2, 5, 6, 3), np.uint16)
     data = CODER.encode(images)

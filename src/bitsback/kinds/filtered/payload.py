@@ -33,6 +33,8 @@ _TRIED = 1 << 22
 _CLOSE = 1.05
 """... if they are within this factor of the best by a quick look."""
 
+_BEST = 9 | lzma.PRESET_EXTREME
+
 SLAB = 1 << 18
 """Samples that are filtered at a time."""
 
@@ -62,7 +64,7 @@ def encode(lots: Sequence[Images]) -> bytes:
 def _encoded(lots: Sequence[Images], how: int, shape: _Shape) -> bytes:
     if how & 7 == PAETH:
         prove()
-    return bytes([how]) + _compressed(_serialised(lots, how), 9 | lzma.PRESET_EXTREME, shape)
+    return bytes([how]) + _compressed(_serialised(lots, how), _BEST, shape)
 
 
 def estimate(lots: Sequence[Images], closely: bool = False) -> int:
@@ -74,6 +76,8 @@ def estimate(lots: Sequence[Images], closely: bool = False) -> int:
     total = sum(images.nbytes for images in lots)
     repeating = _repeats(lots)
     if closely:
+        if _is_pattern(estimate(lots), lots):
+            return _longer(lots, _ranked(_first(lots, _LONGER), 6)[0].how, _BEST)
         _, how, shape = _ways(_first(lots, _TRIED) if repeating else _spread(lots, _PART // 2))[0]
         data = _serialised(lots if repeating else _spread(lots, _PART), how)
         return len(_compressed(data, 5, shape)) * total // len(data)
@@ -83,7 +87,17 @@ def estimate(lots: Sequence[Images], closely: bool = False) -> int:
         len(_compressed(_serialised(_spread(lots, _PART // 8), kind), 0, shape)) for kind in (NONE, ABOVE, PAETH)
     )
     share = min(filtered) / plain if _FAR * min(filtered) < plain else 1.0
-    return int(len(_compressed(data, 0, shape)) * total / len(data) * share)
+    size = int(len(_compressed(data, 0, shape)) * total / len(data) * share)
+    if not _is_pattern(size, lots):
+        return size
+    return min(size, *(_longer(lots, how, 6) for how in (NONE, ABOVE, PAETH)))
+
+
+def _longer(lots: Sequence[Images], how: int, preset: int) -> int:
+    """About what a filter makes of a pattern."""
+    shown = _first(lots, 4 * _LONGER)
+    size = len(_compressed(_serialised(shown, how), preset, _shapes(shown[0], how)[0]))
+    return size * sum(images.nbytes for images in lots) // sum(images.nbytes for images in shown)
 
 
 def decode(payload: bytes, lots: Sequence[Lot], dtype: np.dtype[Any]) -> list[Images]:
@@ -244,18 +258,32 @@ class _Way(NamedTuple):
 
 
 def _ways(lots: Sequence[Images]) -> list[_Way]:
-    """Filters, orders if there are two, and shapes; up to three, the best first."""
+    """Filters, orders if there are two, and shapes; up to three, the best first.
+
+    Of ramps, halftones and the like a quick look misses most of what repeats, and of one filter more than of another:
+    so they have a longer one, at less.
+    """
+    found = _ranked(lots, 0)
+    if _is_pattern(found[0].size, lots):
+        return _ranked(_first(lots, _LONGER), 6)[:3]
+    return [way for way in found[:3] if way.size <= _CLOSE * found[0].size]
+
+
+def _ranked(lots: Sequence[Images], preset: int) -> list[_Way]:
+    """All filters and orders, the best with all shapes, by what LZMA makes of them."""
     orders = (0, PLANES) if lots[0].itemsize * lots[0].shape[3] > 1 else (0,)
     found = []
     for how in (kind | order for kind in (NONE, LEFT, ABOVE, PAETH, BEFORE) for order in orders):
         data = _serialised(lots, how)
-        found += [_Way(len(_compressed(data, 0, shape)), how, shape) for shape in _shapes(lots[0], how)[:1]]
-    found.sort(key=lambda way: way.size)
-    best = found[0]
+        found += [_Way(len(_compressed(data, preset, shape)), how, shape) for shape in _shapes(lots[0], how)[:1]]
+    best = min(found, key=lambda way: way.size)
     data = _serialised(lots, best.how)
-    found += [_Way(len(_compressed(data, 0, shape)), best.how, shape) for shape in _shapes(lots[0], best.how)[1:]]
-    found.sort(key=lambda way: way.size)
-    return [way for way in found[:3] if way.size <= _CLOSE * found[0].size]
+    found += [_Way(len(_compressed(data, preset, shape)), best.how, shape) for shape in _shapes(lots[0], best.how)[1:]]
+    return sorted(found, key=lambda way: way.size)
+
+
+def _is_pattern(size: int, lots: Sequence[Images]) -> bool:
+    return _PATTERN * size < sum(images.nbytes for images in lots)
 
 
 def _shapes(images: Images, how: int) -> list[_Shape]:
@@ -300,6 +328,9 @@ def _spread(lots: Sequence[Images], size: int) -> list[Images]:
 
 _PART, _PLACES = 1 << 18, 8
 """Bytes that are looked at where nothing repeats, and from how many places."""
+
+_PATTERN, _LONGER = 32, 1 << 18
+"""What a quick look takes to less than a part of this is a pattern; so many bytes of it have a longer look."""
 
 _FAR = 3
 """A filter that leaves so many times less is looked at from the beginning: as of ramps and planes."""
