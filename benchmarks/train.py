@@ -61,10 +61,10 @@ def prepare(name: str, data: Path, work: Path) -> tuple[Path, Path]:
     return work / "train", work / "test"
 
 
-def bitsback(*arguments: str) -> float:
-    """Run the command; seconds of wall time."""
+def bitsback(work: Path, *arguments: str) -> float:
+    """Run the command in a folder; seconds of wall time."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "bitsback", *arguments], check=True)
+    subprocess.run([sys.executable, "-m", "bitsback", *arguments], check=True, cwd=work)
     return time.perf_counter() - began
 
 
@@ -72,13 +72,13 @@ def run(name: str, data: Path, work: Path, minutes: float, init: str, keep: Path
     """One collection."""
     train, test = prepare(name, data, work)
     model = work / f"{name}.bbm"
-    seconds = bitsback("train", str(train), "-o", str(model), "--minutes", str(minutes), "--init", init)
+    seconds = bitsback(work, "train", str(train), "-o", model.name, "--minutes", str(minutes), "--init", init)
     card = json.loads(model.with_suffix(".json").read_text())
     archives = {"own": work / "own.bba", "embedded": work / "embedded.bba", "shipped": work / "shipped.bba"}
-    bitsback("compress", str(test), "-o", str(archives["own"]), "--model", str(model), "--no-embed-model")
-    bitsback("compress", str(test), "-o", str(archives["embedded"]), "--model", str(model))
-    bitsback("compress", str(test), "-o", str(archives["shipped"]))
-    bitsback("decompress", str(archives["embedded"]), "-C", str(work / "back"), "-q")
+    bitsback(work, "compress", test.name, "-o", "own.bba", "--model", model.name, "--no-embed-model")
+    bitsback(work, "compress", test.name, "-o", "embedded.bba", "--model", model.name)
+    bitsback(work, "compress", test.name, "-o", "shipped.bba")
+    bitsback(work, "decompress", "embedded.bba", "-C", "back", "-q")
     paths = sorted(test.glob("*.png"))
     images = [np.asarray(Image.open(path)) for path in paths]
     for path, image in zip(paths, images, strict=True):
@@ -128,7 +128,7 @@ def main() -> None:
         if name not in COLLECTIONS:
             parser.error(f"no collection {name!r}; there are {', '.join(COLLECTIONS)}")
         with tempfile.TemporaryDirectory() as work:
-            found = run(name, arguments.data, Path(work), arguments.minutes, arguments.init, arguments.keep)
+            found = run(name, arguments.data.resolve(), Path(work), arguments.minutes, arguments.init, arguments.keep)
         found |= {"asked_minutes": arguments.minutes, "init": arguments.init, "machine": measure.machine()}
         # Read only now: another run may have written meanwhile
         results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {"collections": {}}
