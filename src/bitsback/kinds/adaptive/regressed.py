@@ -18,7 +18,7 @@ other. All of it to the bit is in ``docs/format.md``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -30,7 +30,8 @@ from bitsback.codecs.search import search
 from bitsback.codecs.tables import ORIGIN, sigmoid
 from bitsback.errors import FormatError
 from bitsback.kernels import helper, kernel
-from bitsback.kernels.vectors import LANES
+from bitsback.kernels.values import DOUBLE, LONG
+from bitsback.kernels.vectors import LANES, vectorised
 from bitsback.kinds.adaptive import bands, smooth
 from bitsback.kinds.adaptive.answers import coded, learned
 from bitsback.kinds.adaptive.cost import MARGIN, STRIP, regressable
@@ -63,7 +64,8 @@ _WHOLE = 1 << 32
 
 
 class Grid(NamedTuple):
-    """Images, and how they lie in planes: ``stride`` from row to row, ``size`` from image to image."""
+    """Images, and how they lie in planes: ``stride`` from row to row, ``size`` from image to image, and ``margin``
+    places to the left, the right and above."""
 
     images: int
     height: int
@@ -71,6 +73,13 @@ class Grid(NamedTuple):
     channels: int
     stride: int
     size: int
+    margin: int
+
+
+def grid_of(whole: tuple[int, int, int, int], margin: int) -> Grid:
+    """How images of the shape ``whole`` lie."""
+    stride = whole[2] + 2 * margin
+    return Grid(*whole, stride, stride * (whole[1] + margin), margin)
 
 
 class State(NamedTuple):
@@ -88,16 +97,27 @@ class State(NamedTuple):
 
 def new_state(channels: int) -> State:
     """The state before the first sample."""
-    energies = np.arange(_ENERGIES)
-    levels = np.where(energies < 4, energies, (4 + energies % 4) << np.maximum(energies // 4 - 1, 0))
-    scales = np.empty((channels, 2, _ENERGIES, _SPREADS, 2), np.int64)
-    scales[..., 0] = np.maximum(levels, 2)[:, None]
-    scales[..., 1] = 1
     weights = np.zeros((channels, _WEIGHT_ROWS, _NODES, _INPUTS), np.int32)
     weights[..., :2] = 1 << 15
+    slots = np.zeros((channels, 3 * _SPREADS + _TEXTURES, _NODES), np.uint32)
+    return State(new_biases(channels), new_scales(channels, 2), slots, weights)
+
+
+def new_biases(channels: int) -> NDArray[np.int64]:
+    """Counters of biases before the first sample."""
     biases = np.zeros((channels, 8 * _TEXTURES, 2), np.int64)
     biases[..., 1] = 8
-    return State(biases, scales, np.zeros((channels, 3 * _SPREADS + _TEXTURES, _NODES), np.uint32), weights)
+    return biases
+
+
+def new_scales(channels: int, shapes: int) -> NDArray[np.int64]:
+    """Counters of the scales of so many distributions: (C, shapes, energies, spreads, 2)."""
+    energies = np.arange(_ENERGIES)
+    levels = np.where(energies < 4, energies, (4 + energies % 4) << np.maximum(energies // 4 - 1, 0))
+    scales = np.empty((channels, shapes, _ENERGIES, _SPREADS, 2), np.int64)
+    scales[..., 0] = np.maximum(levels, 2)[:, None]
+    scales[..., 1] = 1
+    return scales
 
 
 _LOGITS = (
@@ -219,7 +239,7 @@ def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
                 if job.repeats is not None:
                     for lane in range(lanes):
                         p = block.position[lane]
-                        _put(grid, block, lane, job.repeats.pixels, p, number_of(job, p))
+                        put(grid, block, lane, job.repeats.pixels, p, number_of(job, p))
         row += rows
     return length
 
@@ -227,18 +247,23 @@ def _code(job, first, last, coder, length):  # type: ignore[no-untyped-def]
 @helper
 def _place(job, block, image, y, t, begin, lanes):  # type: ignore[no-untyped-def]
     """Set where the pixels of a block are. Lanes without a pixel repeat the last one."""
-    grid = job.grid
     for lane in range(LANES):
         number = begin + min(lane, lanes - 1)
-        row, column = y + number, t - SKEW * number
-        block.row[lane], block.column[lane] = row, column
-        block.position[lane] = image * grid.size + (row + MARGIN) * grid.stride + column + MARGIN
-        for k in range(job.references.shape[1]):
-            other = job.references[image, k, 0]
-            of_row = min(max(row + job.references[image, k, 1], 0), grid.height - 1)
-            of_column = min(max(column + job.references[image, k, 2], 0), grid.width - 1)
-            at = other * grid.size + (of_row + MARGIN) * grid.stride + of_column + MARGIN
-            block.others[k, lane] = at if other >= 0 else -1
+        stand(job, block, lane, image, y + number, t - SKEW * number)
+
+
+@helper
+def stand(job, block, lane, image, row, column):  # type: ignore[no-untyped-def]
+    """Set where the pixel of a lane is."""
+    grid = job.grid
+    block.row[lane], block.column[lane] = row, column
+    block.position[lane] = image * grid.size + (row + grid.margin) * grid.stride + column + grid.margin
+    for k in range(job.references.shape[1]):
+        other = job.references[image, k, 0]
+        of_row = min(max(row + job.references[image, k, 1], 0), grid.height - 1)
+        of_column = min(max(column + job.references[image, k, 2], 0), grid.width - 1)
+        at = other * grid.size + (of_row + grid.margin) * grid.stride + of_column + grid.margin
+        block.others[k, lane] = at if other >= 0 else -1
 
 
 @helper
@@ -248,7 +273,7 @@ def _gather(job, block, c):  # type: ignore[no-untyped-def]
     size = 0
     for lane in range(LANES):
         p = c * plane + block.position[lane]
-        block.bases[lane] = _plane(job.planes, p, job.grid.stride, block.row[lane])
+        block.bases[lane] = plane_through(job.planes, p, job.grid.stride, block.row[lane])
         size = _neighbours(job, block.row[lane], lane, p)
         for k in range(job.references.shape[1]):
             size = _elsewhere(job, lane, c * plane, block.others[k, lane], block.bases[lane], size)
@@ -258,7 +283,7 @@ def _gather(job, block, c):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _plane(planes, p, stride, row):  # type: ignore[no-untyped-def]
+def plane_through(planes, p, stride, row):  # type: ignore[no-untyped-def]
     """What a plane through the neighbours is at a place: the base of what is regressed. So regressors are small where
     images are smooth, all but two of them, however steep these are."""
     return planes[p - 1] + (planes[p - stride] - planes[p - stride - 1] if row > 0 else 0)
@@ -294,7 +319,7 @@ def _elsewhere(job, lane, plane, at, base, size):  # type: ignore[no-untyped-def
             f[size + k, lane] = 0
     else:
         q = plane + at
-        left, right, up, down = _around(grid, q, at)
+        left, right, up, down = around(grid, q, at)
         f[size, lane] = planes[q] - base
         f[size + 1, lane], f[size + 2, lane] = planes[left] - planes[q], planes[right] - planes[q]
         f[size + 3, lane], f[size + 4, lane] = planes[up] - planes[q], planes[down] - planes[q]
@@ -306,7 +331,7 @@ def _channel(job, block, lane, plane, size):  # type: ignore[no-untyped-def]
     """A channel that was coded before, here and in the reference, less a plane; and how steep that is."""
     planes, f, stride = job.planes, job.squares.f, job.grid.stride
     p, at = plane + block.position[lane], block.others[0, lane]
-    base = _plane(planes, p, stride, block.row[lane])
+    base = plane_through(planes, p, stride, block.row[lane])
     f[size, lane], f[size + 1, lane] = planes[p] - base, base - planes[p - 1]
     if job.references.shape[1] > 0:
         f[size + 2, lane] = planes[plane + at] - base if at >= 0 else 0
@@ -315,9 +340,9 @@ def _channel(job, block, lane, plane, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _around(grid, q, at):  # type: ignore[no-untyped-def]
+def around(grid, q, at):  # type: ignore[no-untyped-def]
     """What lies left, right, above and below in an image that is known as a whole: itself, where that is outside."""
-    column, row = at % grid.stride - MARGIN, at % grid.size // grid.stride - MARGIN
+    column, row = at % grid.stride - grid.margin, at % grid.size // grid.stride - grid.margin
     left, right = q - (column > 0), q + (column < grid.width - 1)
     return left, right, q - grid.stride * (row > 0), q + grid.stride * (row < grid.height - 1)
 
@@ -330,11 +355,11 @@ def _pixel(job, block, voices, c, lane, size, coder, length):  # type: ignore[no
     p = c * plane + block.position[lane]
     guess = min(max(64 * block.bases[lane] + np.int64(known.predictions[lane]), 0), 64 * most)
     if job.repeats is not None and job.repeats.settled[lane] > 0:
-        _keep(job, block, lane, p, planes[p], 0)
+        keep(job, block, lane, p, planes[p], 0)
         known.f[size - 1, lane] = planes[p] - block.bases[lane]
         return length
     if job.clear and c > 0 and planes[block.position[lane]] == 0:
-        _keep(job, block, lane, p, (guess + 32) >> 6, 0)
+        keep(job, block, lane, p, (guess + 32) >> 6, 0)
         known.f[size - 1, lane] = planes[p] - block.bases[lane]
         return length
     bits, sums = known.diagonal.view(np.int64), known.moments.view(np.int64)
@@ -346,11 +371,11 @@ def _pixel(job, block, voices, c, lane, size, coder, length):  # type: ignore[no
     if length < 0:
         return -1
     error = 64 * v - shape.mean
-    _keep(job, block, lane, p, v, error)
+    keep(job, block, lane, p, v, error)
     known.f[size - 1, lane] = v - block.bases[lane]
-    _count(bias, 64 * v - guess)
-    _count(first, abs(error))
-    _count(second, abs(64 * v - guess))
+    count_in(bias, 64 * v - guess)
+    count_in(first, abs(error))
+    count_in(second, abs(64 * v - guess))
     return length
 
 
@@ -365,7 +390,7 @@ def _contexts(job, block, voices, c, lane, p, guess, spread):  # type: ignore[no
     energy += abs(errors[p - 2]) + abs(errors[p - 2 * stride])
     if c > 0:
         energy = ((energy + 4 * abs(errors[p - plane]) + abs(errors[p - plane - 1])) * 8) // 13
-    rank = _rank(energy >> 3)
+    rank = rank_of(energy >> 3)
     w, n, nw, ne = planes[p - 1], planes[p - stride], planes[p - stride - 1], planes[p - stride + 1]
     ww, nn = planes[p - 2], planes[p - 2 * stride]
     q = c * plane + at
@@ -373,13 +398,13 @@ def _contexts(job, block, voices, c, lane, p, guess, spread):  # type: ignore[no
     texture |= ((64 * ww > guess) << 4) | ((64 * nn > guess) << 5) | ((64 * (2 * w - ww) > guess) << 6)
     if known:
         texture |= (64 * planes[q] > guess) << 7
-        left, right, up, down = _around(grid, q, at)
+        left, right, up, down = around(grid, q, at)
         there = 2 * abs(errors[q]) + abs(errors[left]) + abs(errors[right]) + abs(errors[up]) + abs(errors[down])
-        other = _rank(there // 6)
-        sign = _signed(errors[q] if c == 0 else errors[p - plane])
+        other = rank_of(there // 6)
+        sign = signed_rank(errors[q] if c == 0 else errors[p - plane])
     else:
-        other = _rank(16 * (abs(w - nw) + abs(n - nw) + abs(n - ne)))
-        sign = _signed(errors[p - plane] if c > 0 else ew)
+        other = rank_of(16 * (abs(w - nw) + abs(n - nw) + abs(n - ne)))
+        sign = signed_rank(errors[p - plane] if c > 0 else ew)
     spread = min(max(spread + 10, 0), _SPREADS - 1)
     half = min(other >> 1, _SPREADS - 1)
     voices.contexts[0], voices.contexts[1] = min(rank >> 1, _SPREADS - 1), _SPREADS + (half if known else spread)
@@ -389,36 +414,39 @@ def _contexts(job, block, voices, c, lane, p, guess, spread):  # type: ignore[no
 
 
 @helper
-def _rank(value):  # type: ignore[no-untyped-def]
+def rank_of(value):  # type: ignore[no-untyped-def]
     """A number's size on a scale of four steps an octave, up to 87: 0 to 3 are themselves, 4 .. 7, 8, 10, 12 ..."""
-    shift = 0
-    while value >> shift >= 8:
-        shift += 1
-    return min(4 * shift + (value >> shift), 87)
+    return min(_octaves(value), 87) if value >= 4 else value
+
+
+@vectorised
+def _octaves(v, value):  # type: ignore[no-untyped-def]
+    """The exponent of a number as a real one, and two bits of its fraction: 4 is 4."""
+    return (value.to(DOUBLE).reinterpreted(LONG) >> 50) - 4096
 
 
 @helper
-def _signed(error):  # type: ignore[no-untyped-def]
+def signed_rank(error):  # type: ignore[no-untyped-def]
     """The rank of an error, in 31 steps with its sign."""
-    rank = min(_rank(abs(error)) >> 1, 15)
+    rank = min(rank_of(abs(error)) >> 1, 15)
     return _SPREADS - 1 - rank if error < 0 else rank
 
 
 @helper
 def _shape(guess, bias, first, second, most):  # type: ignore[no-untyped-def]
     mean = min(max(guess + bias[0] // bias[1], 0), 64 * most)
-    scale = _scale(first)
-    return Shape(mean, (1 << 30) // scale, guess, (1 << 30) // _scale(second), scale)
+    scale = scale_of(first)
+    return Shape(mean, (1 << 30) // scale, guess, (1 << 30) // scale_of(second), scale)
 
 
 @helper
-def _scale(counter):  # type: ignore[no-untyped-def]
+def scale_of(counter):  # type: ignore[no-untyped-def]
     """The scale of a logistic distribution of such errors, in 1024ths of a level."""
     return max(((counter[0] * 11818) >> 10) // counter[1], 8)
 
 
 @helper
-def _below(v, mean, inverse, table):  # type: ignore[no-untyped-def]
+def share_below(v, mean, inverse, table):  # type: ignore[no-untyped-def]
     """How much of a distribution lies below the value v, in 2^-32."""
     distance = (64 * v - 32 - mean) * inverse
     return (27 * sigmoid(table, ORIGIN + distance) + 5 * sigmoid(table, ORIGIN + ((distance * 85) >> 8))) >> 5
@@ -432,11 +460,11 @@ def _answer(job, voices, c, shape, v, most, coder, length):  # type: ignore[no-u
     while low < high and node < _NODES:
         split = (16 * shape.mean + ((job.splits[node] * shape.scale) >> 8)) >> 10
         split = min(max(split, low), high - 1)
-        middle_1 = _below(split + 1, shape.mean, shape.narrow, job.logistic)
-        middle_2 = _below(split + 1, shape.guess, shape.other, job.logistic)
-        chance = _chance(high_1, middle_1, low_1)
+        middle_1 = share_below(split + 1, shape.mean, shape.narrow, job.logistic)
+        middle_2 = share_below(split + 1, shape.guess, shape.other, job.logistic)
+        chance = chance_of(high_1, middle_1, low_1)
         voices.inputs[0] = job.logits[chance >> 4]
-        voices.inputs[1] = job.logits[_chance(high_2, middle_2, low_2) >> 4]
+        voices.inputs[1] = job.logits[chance_of(high_2, middle_2, low_2) >> 4]
         p, weights = _mix(job, voices, c, node, chance)
         answer, length = coded(coder, np.int64(v > split), p, PRECISION, length)
         if length < 0:
@@ -451,16 +479,16 @@ def _answer(job, voices, c, shape, v, most, coder, length):  # type: ignore[no-u
     rest = (low, high, low_1, high_1, shape.mean, shape.narrow, job.logistic)
     if isinstance(coder, Decoder):
         slot, count = peek(coder.heads[0], PRECISION), high - low + 1
-        v, start, stop = search(slot, ((shape.mean + 32) >> 6) - low, count, _interval, rest)
+        v, start, stop = search(slot, ((shape.mean + 32) >> 6) - low, count, interval, rest)
         length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
         return v + low, length
-    start, stop = _interval(v - low, rest)
+    start, stop = interval(v - low, rest)
     coder.starts[length], coder.freqs[length] = start, stop - start
     return v, length + 1
 
 
 @helper
-def _chance(high, middle, low):  # type: ignore[no-untyped-def]
+def chance_of(high, middle, low):  # type: ignore[no-untyped-def]
     """How much of what lies below ``high`` and above ``low`` lies above ``middle``, in 2^-16."""
     if high <= low:
         return 32768
@@ -468,7 +496,7 @@ def _chance(high, middle, low):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _interval(v, rest):  # type: ignore[no-untyped-def]
+def interval(v, rest):  # type: ignore[no-untyped-def]
     return _start(v, rest), _start(v + 1, rest)
 
 
@@ -481,7 +509,7 @@ def _start(v, rest):  # type: ignore[no-untyped-def]
         return 0 if v <= 0 else _TOTAL
     if below_high <= below_low:
         return v * _TOTAL // count
-    share = min(max(_below(low + v, mean, inverse, table), below_low), below_high) - below_low
+    share = min(max(share_below(low + v, mean, inverse, table), below_low), below_high) - below_low
     return share * (_TOTAL - count) // (below_high - below_low) + v
 
 
@@ -515,17 +543,17 @@ def _learn(job, voices, c, node, weights, answer, p):  # type: ignore[no-untyped
 
 
 @helper
-def _keep(job, block, lane, p, v, error):  # type: ignore[no-untyped-def]
+def keep(job, block, lane, p, v, error):  # type: ignore[no-untyped-def]
     """Write a sample and its error where others will look for them."""
-    _put(job.grid, block, lane, job.planes, p, v)
-    _put(job.grid, block, lane, job.errors, p, error)
+    put(job.grid, block, lane, job.planes, p, v)
+    put(job.grid, block, lane, job.errors, p, error)
 
 
 @helper
-def _put(grid, block, lane, plane, p, value):  # type: ignore[no-untyped-def]
+def put(grid, block, lane, plane, p, value):  # type: ignore[no-untyped-def]
     """Write what is known of a pixel at its place; also in the margins, for what lies outside."""
     plane[p] = value
-    for k in range(1, MARGIN + 1):
+    for k in range(1, grid.margin + 1):
         if block.column[lane] == 0 and block.row[lane] + 1 < grid.height:  # left of the row below
             plane[p + grid.stride - k] = value
         if block.column[lane] == grid.width - 1:
@@ -533,7 +561,7 @@ def _put(grid, block, lane, plane, p, value):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _count(counter, error):  # type: ignore[no-untyped-def]
+def count_in(counter, error):  # type: ignore[no-untyped-def]
     """Add an error to a counter of sum and number, which forgets what is long ago."""
     counter[0] += error
     counter[1] += 1
@@ -561,6 +589,17 @@ def takes(whole: tuple[int, int, int, int], how: int) -> bool:
     return how < REPEATS + 2 * REFERENCE and smooth.takes(whole, how % REFERENCE) and regressable(whole)
 
 
+class Form(NamedTuple):
+    """How images are coded: this module's way, or that of :mod:`.blended`."""
+
+    encode: bands.Kernel
+    decode: bands.Kernel
+    job: Callable[..., Any]
+    """Of the images' shape, the largest sample, how colours are coded, and how far content moved."""
+    symbols: int
+    """... of a sample, at most, but for questions about pixels that were there before."""
+
+
 def encode(images: NDArray[Any], how: int) -> bytes:
     """Code uint8 or uint16 images (n, H, W, C): the largest sample as a varint, then bands of rows.
 
@@ -568,21 +607,35 @@ def encode(images: NDArray[Any], how: int) -> bytes:
     :data:`MOVED`; then how far each image's content moved follows the largest sample. Or plus :data:`REPEATS`, perhaps
     with one reference.
     """
-    count, height, width, channels = images.shape
-    most = int(images.max())
-    moves = shifts(images) if MOVED <= how < REPEATS else []
-    job = _job(images.shape, most, how, moves)
-    inside = _inside(job.planes, job.grid)
-    for image, plane in zip(images, inside, strict=True):
-        flat = image.reshape(-1, 1, channels).astype(np.int32)
-        plane[:] = smooth.transformed(flat, most, how % REFERENCE).reshape(height, width, channels).transpose(2, 0, 1)
-    row = width * channels
-    said = b"".join(varint(2 * step if step >= 0 else -2 * step - 1) for move in moves for step in move)
-    symbols = (DEPTH + 1) * row + (SOURCES * width if how >= REPEATS else 0)
-    return varint(most) + said + bands.encode(_encode, job, count * height, row, symbols, PRECISION)
+    return encode_form(Form(_encode, _decode, _job, DEPTH + 1), images, how)
 
 
 def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], how: int) -> NDArray[Any]:
+    """The inverse: images of the shape ``whole``."""
+    return decode_form(Form(_encode, _decode, _job, DEPTH + 1), data, whole, dtype, how)
+
+
+def encode_form(form: Form, images: NDArray[Any], how: int) -> bytes:
+    """See :func:`encode`."""
+    count, height, width, channels = images.shape
+    most = int(images.max())
+    moves = shifts(images) if MOVED <= how < REPEATS else []
+    job = form.job(images.shape, most, how, moves)
+    inside = within_margins(job.planes, job.grid)
+    for image, plane in zip(images, inside, strict=True):
+        for part in smooth.slabs(image):
+            flat = image[part].reshape(-1, 1, channels).astype(np.int32)
+            coded = smooth.transformed(flat, most, how % REFERENCE)
+            plane[:, part] = coded.reshape(-1, width, channels).transpose(2, 0, 1)
+    row = width * channels
+    said = b"".join(varint(2 * step if step >= 0 else -2 * step - 1) for move in moves for step in move)
+    symbols = form.symbols * row + (SOURCES * width if how >= REPEATS else 0)
+    return varint(most) + said + bands.encode(form.encode, job, count * height, row, symbols, PRECISION)
+
+
+def decode_form(
+    form: Form, data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[Any], how: int
+) -> NDArray[Any]:
     """The inverse: images of the shape ``whole``."""
     count, height, width, channels = whole
     most, data = read_varint(data)
@@ -595,12 +648,13 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
         if down > 2 * height or right > 2 * width:
             raise FormatError("content moved out of its image")
         moves.append((down >> 1 ^ -(down & 1), right >> 1 ^ -(right & 1)))
-    job = _job(whole, most, how, moves)
-    bands.decode(_decode, job, count * height, width * channels, data)
+    job = form.job(whole, most, how, moves)
+    bands.decode(form.decode, job, count * height, width * channels, data)
     images = np.empty(whole, dtype)
-    for image, plane in zip(images, _inside(job.planes, job.grid), strict=True):
-        flat = plane.transpose(1, 2, 0).reshape(-1, 1, channels)
-        image[:] = smooth.untransformed(flat, most, how % REFERENCE).reshape(image.shape)
+    for image, plane in zip(images, within_margins(job.planes, job.grid), strict=True):
+        for part in smooth.slabs(image):
+            flat = plane[:, part].transpose(1, 2, 0).reshape(-1, 1, channels)
+            image[part] = smooth.untransformed(flat, most, how % REFERENCE).reshape(-1, width, channels)
     return images
 
 
@@ -609,13 +663,7 @@ def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[
     repeating, how = divmod(how, REPEATS)
     references, how = divmod(how, REFERENCE)
     references = references if references <= MOST_REFERENCES else 1
-    stride = width + 2 * MARGIN
-    grid = Grid(count, height, width, channels, stride, stride * (height + MARGIN))
-    named = np.zeros((count, references, 3), np.int64)
-    for k in range(references):
-        named[:, k, 0] = np.maximum(np.arange(count) - 1 - k, -1)
-    if moves:
-        named[1:, 0, 1:] = moves
+    grid = grid_of(whole, MARGIN)
     size = regressors(channels, references)
     total = channels * count * grid.size
     return Job(
@@ -623,7 +671,7 @@ def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[
         np.zeros(total, np.int32),
         grid,
         smooth.sizes(channels, most, how),
-        named,
+        named_references(count, references, moves),
         how >= CLEAR,
         new_state(channels),
         squares(channels, size, min(STRIP, height), width),
@@ -633,12 +681,22 @@ def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[
     )
 
 
+def named_references(count: int, references: int, moves: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
+    """(n, references, 3): those of all images."""
+    named = np.zeros((count, references, 3), np.int64)
+    for k in range(references):
+        named[:, k, 0] = np.maximum(np.arange(count) - 1 - k, -1)
+    if moves:
+        named[1:, 0, 1:] = moves
+    return named
+
+
 def regressors(channels: int, references: int) -> int:
     """How many a sample of the last channel has, itself included."""
     return OWN + ACROSS * references + (2 + (references > 0)) * min(channels - 1, 2) + 1
 
 
-def _inside(planes: NDArray[np.int32], grid: Grid) -> NDArray[np.int32]:
+def within_margins(planes: NDArray[np.int32], grid: Grid) -> NDArray[np.int32]:
     """What is within the margins: (n, C, H, W), a view."""
     whole = planes[: grid.channels * grid.images * grid.size].reshape(grid.channels, grid.images, -1, grid.stride)
-    return whole[:, :, MARGIN:, MARGIN : grid.stride - MARGIN].transpose(1, 0, 2, 3)
+    return whole[:, :, grid.margin :, grid.margin : grid.stride - grid.margin].transpose(1, 0, 2, 3)

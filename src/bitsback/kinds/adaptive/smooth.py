@@ -338,7 +338,7 @@ def encode(images: NDArray[Any], how: int) -> bytes:
     count, height, width, channels = images.shape
     most = int(images.max())
     samples = images.reshape(count * height, width, channels).astype(np.int32)
-    for part in _slabs(flat := samples.reshape(-1, 1, channels)):
+    for part in slabs(flat := samples.reshape(-1, 1, channels)):
         flat[part] = transformed(flat[part], most, how)
     row = width * channels
     job = _job(samples, height, most, how)
@@ -355,7 +355,7 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     bands.decode(_decode, _job(samples, height, most, how), count * height, width * channels, data)
     flat = samples.reshape(-1, 1, channels)
     images = np.empty(flat.shape, dtype)
-    for part in _slabs(flat):
+    for part in slabs(flat):
         images[part] = untransformed(flat[part], most, how)
     return images.reshape(whole)
 
@@ -377,8 +377,8 @@ def sizes(channels: int, most: int, how: int) -> NDArray[np.int64]:
 # Colour: three samples <-> three samples, differences moved up by the largest sample so that none is negative ---------
 
 
-def _slabs(samples: NDArray[np.int32]) -> Iterator[slice]:
-    """Some pixels at a time, so that the intermediate results of a transform take little memory."""
+def slabs(samples: NDArray[np.int32]) -> Iterator[slice]:
+    """Some pixels, or rows of them, at a time, so that the intermediate results of a transform take little memory."""
     step = max(1, SLAB // samples[0].size)
     return (slice(first, first + step) for first in range(0, len(samples), step))
 

@@ -88,7 +88,7 @@ def regress(known, c, size, t, begin, lanes, width):  # type: ignore[no-untyped-
     sums = size * (size + 1) // 2 + 1
     recall(known.moments[:sums], size, known.rows[c], known.columns[c], t, begin, lanes, 1, width, RIDGE)
     factorise(known.moments, known.lower, known.diagonal, size)
-    _solve(known.f, known.lower, known.innovations, known.predictions, size)
+    solve(known.f, known.lower, known.innovations, known.predictions, size)
 
 
 @helper
@@ -103,7 +103,7 @@ def remember(known, c, size, t, begin, lanes, width):  # type: ignore[no-untyped
             shift += 1
         known.shifts[lane] = shift
         known.scales[lane] = 1 << (34 + 2 * shift)
-    _weigh(known.f, known.predictions, known.shifts, known.scales, known.parts, known.weights, size)
+    weigh(known.f, known.predictions, known.shifts, known.scales, known.parts, known.weights, size, 1 << 36)
     columns = known.columns[c, t % SKEW]
     _update(
         known.f, known.shifts, known.parts, known.weights, size, lanes, known.rows[c], begin, known.rows.shape[2],
@@ -112,7 +112,7 @@ def remember(known, c, size, t, begin, lanes, width):  # type: ignore[no-untyped
 
 
 @vectorised
-def _solve(v, f, lower, innovations, predictions, size):  # type: ignore[no-untyped-def]
+def solve(v, f, lower, innovations, predictions, size):  # type: ignore[no-untyped-def]
     """Set ``predictions`` to p of the last regressor, and all ``innovations`` but its own."""
     with v.loop(size) as i:
         row = i * (i + 1) // 2
@@ -126,15 +126,15 @@ def _solve(v, f, lower, innovations, predictions, size):  # type: ignore[no-unty
 
 
 @vectorised
-def _weigh(v, f, predictions, shifts, scales, parts, weights, size):  # type: ignore[no-untyped-def]
-    """Set ``parts`` to u_i and ``weights`` to what the sum of weights gets."""
+def weigh(v, f, predictions, shifts, scales, parts, weights, size, most):  # type: ignore[no-untyped-def]
+    """Set ``parts`` to u_i and ``weights`` to what the sum of weights gets, which is ``most`` over the same divisor."""
     power = v.variable(v.vector(_ZEROS, DOUBLES))
     with v.loop(size) as i:
         level = f.load(i * LANES, INTS).to(DOUBLES)
         power.value = power.value.plus_product(level, level)
     error = f.load((size - 1) * LANES, INTS).to(DOUBLES) * 64.0 - predictions.load(size * 0, DOUBLES)
     divisor = power.value + error.at_least(0.0 - error) * 12.0 + 2.0**12
-    weights.store(size * 0, (2.0**36 / divisor).floor().to(INTS))
+    weights.store(size * 0, (most.to(DOUBLES) / divisor).floor().to(INTS))
     shift = shifts.load(size * 0, INTS)
     q = (scales.load(size * 0, DOUBLES) / divisor).floor()
     with v.loop(size) as i:
