@@ -32,11 +32,14 @@ def varint(data):
             return value
 
 
+BAND = 2**19
+
+
 class Bands:
     """The stacks of a body, one after the other."""
 
     def __init__(self, data, row_samples):
-        self.data, self.height, self.row = data, max(1, 2**19 // row_samples), 0
+        self.data, self.height, self.row = data, max(1, BAND // row_samples), 0
 
     def begin_row(self):
         if self.row % self.height == 0:
@@ -377,6 +380,8 @@ def factors(a):
 class Regressed:
     """All images of a payload, coded channels first."""
 
+    margin, shapes = 2, 2
+
     def __init__(self, data, n, height, width, channels, how):
         self.most = varint(data)
         self.references, self.how = how % 32 // 8, how % 8
@@ -395,17 +400,22 @@ class Regressed:
         self.L, self.E = ({c: {} for c in range(channels)} for _ in range(2))
         first = [q if q < 4 else (4 + q % 4) * 2 ** (q // 4 - 1) for q in range(88)]
         self.B = [[[[0, 8] for _ in range(256)] for _ in range(8)] for _ in range(channels)]
-        self.S = [[[[[max(m, 2), 1] for _ in range(32)] for m in first] for _ in "12"] for _ in range(channels)]
+        self.S = [
+            [[[[max(m, 2), 1] for _ in range(32)] for m in first] for _ in range(self.shapes)] for _ in range(channels)
+        ]
         self.T = [{} for _ in range(channels)]
         self.U = [[[[2**15, 2**15, 0, 0, 0, 0, 0] for _ in range(64)] for _ in range(8)] for _ in range(channels)]
         self.stack = Bands(data, width * channels)
         self.repeats = Repeats(self) if how >= 32 else None
-        for i in range(n):
-            self.V = [dict.fromkeys(range(width), 0) for _ in range(channels)]
-            y = 0
-            while y < height:
-                y = self.strip(i, y)
+        self.rows()
         self.stack.end()
+
+    def rows(self):
+        for i in range(self.n):
+            self.V = [dict.fromkeys(range(self.width), 0) for _ in range(self.channels)]
+            y = 0
+            while y < self.height:
+                y = self.strip(i, y)
 
     def strip(self, i, first):
         """Code a strip; return the row below it."""
@@ -436,10 +446,11 @@ class Regressed:
     def put(self, c, i, y, x, v, e):
         for plane, value in ((self.L, v), (self.E, e)):
             plane[c][i, y, x] = value
-            if x == 0 and y + 1 < self.height:
-                plane[c][i, y + 1, -1] = plane[c][i, y + 1, -2] = value
-            if x == self.width - 1:
-                plane[c][i, y, x + 1] = plane[c][i, y, x + 2] = value
+            for k in range(1, self.margin + 1):
+                if x == 0 and y + 1 < self.height:
+                    plane[c][i, y + 1, -k] = value
+                if x == self.width - 1:
+                    plane[c][i, y, x + k] = value
 
     def around(self, i, k, y, x):
         """The place in reference k of image i, and left, right, above, below."""
@@ -592,19 +603,300 @@ class Regressed:
             node = 2 * node + a
         if low == high:
             return low
-        (b, h), count = ends[0], high - low + 1
+        return self.rest(low, high, ends[0], lambda v: below(0, v))
+
+    def rest(self, low, high, ends, below):
+        """A value that all questions left open."""
+        (b, h), count = ends, high - low + 1
 
         def start(v):
             if v in (low, high + 1):
                 return 2**24 * (v > low)
             if h <= b:
                 return (v - low) * 2**24 // count
-            return (min(max(below(0, v), b), h) - b) * (2**24 - count) // (h - b) + v - low
+            return (min(max(below(v), b), h) - b) * (2**24 - count) // (h - b) + v - low
 
         slot = self.stack.slot(24)
         v = found(start, slot, low, high)
         self.stack.pop(start(v), start(v + 1) - start(v), 24)
         return v
+
+
+class Blended(Regressed):
+    """The same with two windows, channel by channel."""
+
+    margin, shapes = 3, 4
+
+    def rows(self):
+        self.T = [{} for _ in range(self.channels)]
+        self.U = [[[[2**14] * 4 + [0] * 12 for _ in range(64)] for _ in range(8)] for _ in range(self.channels)]
+        self.V, self.O = [None] * self.channels, [None] * self.channels
+        self.seen = {}
+        first, total = 0, self.n * self.height
+        while first < total:
+            last = min(first + self.stack.height, total)
+            for _ in range(first, last):
+                self.stack.begin_row()
+            for c in range(self.channels):
+                row = first
+                while row < last:
+                    i, y = divmod(row, self.height)
+                    row += self.channel_strip(c, i, y, min(self.height, y + last - row))
+            first = last
+
+    def channel_strip(self, c, i, first, end):
+        """Code a strip of a channel; return how many rows it has. ``end``: of the image's rows, those known before."""
+        rows = min(8 - first % 8, end - first)
+        others, references = min(c, 2), self.references
+        sizes = [12 + 6 * others, 20 + 12 * others]
+        sizes = [size + 5 * references + (others if references else 0) + 1 for size in sizes]
+        if first == 0:
+            self.V[c] = [np.zeros((self.width, size * size + 1), np.int64) for size in sizes]
+            self.O[c] = [{}, {}]
+        self.H = [np.zeros((rows, size * size + 1), np.int64) for size in sizes]
+        self.lower = {}
+        for t in range(self.width + 4 * (rows - 1)):
+            step = [(first + j, t - 4 * j, j) for j in range(rows) if 0 <= t - 4 * j < self.width]
+            self.step(c, i, step, end)
+        return rows
+
+    def step(self, c, i, places, end):
+        """Code samples side by side; ``places``: (y, x, row of the strip)."""
+        bases, *both = zip(*(self.both(i, y, x, c, end) for y, x, _ in places), strict=True)
+        both = [np.array(f, np.int64) for f in both]
+        p = []
+        for window, f in enumerate(both):
+            size = f.shape[1] + 1
+            if window == 0 or places[0][1] % 4 == 0:
+                sums = np.array(
+                    [self.H[window][j] + self.V[c][window][min(x + 3, self.width - 1)] for _, x, j in places]
+                )
+                ridge = 2 ** (21 - 2 * (3, 5)[window]) * np.eye(size, dtype=np.int64)
+                lower, diagonal = factors(sums[:, :-1].reshape(-1, size, size) + ridge)
+                if window == 0:
+                    spreads = [
+                        min(max(((log(int(d)) - log(int(w)) + 192) >> 4) + 10, 0), 31)
+                        for d, w in zip(diagonal[:, -1], sums[:, -1], strict=True)
+                    ]
+                for k, (*_, j) in enumerate(places):
+                    self.lower[window, j] = lower[k]
+            p.append(self.predicted(np.stack([self.lower[window, j] for *_, j in places]), f))
+        last = []
+        for k, (y, x, _) in enumerate(places):
+            last.append(self.blended(i, y, x, c, bases[k], [int(one[k]) for one in p], spreads[k]))
+        for window, f in enumerate(both):
+            self.remember_in(window, c, places, np.column_stack([f, last]), p[window])
+
+    @staticmethod
+    def predicted(lower, f):
+        g, size = np.zeros_like(lower[:, 0]), lower.shape[1]
+        for a in range(size):
+            p = held_all((lower[:, a, :a] * g[:, :a]).sum(1) >> 14, 2**24)
+            if a < size - 1:
+                g[:, a] = held_all(64 * f[:, a] - p, 2**24)
+        return p
+
+    def remember_in(self, window, c, places, f, p):
+        r = (3, 5)[window]
+        d = 2**12 + 12 * np.abs(64 * f[:, -1] - p) + (f * f).sum(1)
+        bits = np.bitwise_or.reduce(np.abs(f), 1).tolist()
+        s = np.array([max(one.bit_length() - 11, 0) for one in bits], np.int64)
+        q, f = 2 ** (41 - 2 * r + 2 * s) // d, f >> s[:, None]
+        z = (f * q[:, None] >> 10)[:, :, None] * f[:, None]
+        amounts = np.column_stack([z.reshape(len(places), -1), 2 ** (43 - 2 * r) // d])
+        for (_, x, j), amount in zip(places, amounts, strict=True):
+            h, v = self.H[window][j], self.V[c][window][x]
+            h += amount - ((h + 2 ** (r - 1)) >> r)
+            v += h - ((v + 2 ** (r - 2)) >> (r - 1))
+
+    def both(self, i, y, x, c, end):
+        """The base, and the regressors but the last in both windows."""
+
+        def v(d, dy, dx):
+            return self.at(self.L, d, i, y + dy, x + dx)
+
+        def plane(d):
+            return v(d, 0, -1) + (v(d, -1, 0) - v(d, -1, -1) if y else 0)
+
+        def bend(a, b, e):
+            """Three places in a row."""
+            return v(c, *a) - 2 * v(c, *b) + v(c, *e)
+
+        def corner(a, b, d, e):
+            return v(c, *a) - v(c, *b) - v(c, *d) + v(c, *e)
+
+        own = [0] * 20
+        if y == 0:
+            own[0] = v(c, 0, -1) - v(c, 0, -2)
+        else:
+            own[0], own[1] = v(c, -1, 0) - v(c, -1, -1), v(c, 0, -1) - v(c, -1, -1)
+            own[2], own[3] = corner((0, -1), (0, -2), (-1, -1), (-1, -2)), bend((-1, 1), (-1, 0), (-1, -1))
+            own[4], own[5] = bend((-1, 2), (-1, 1), (-1, 0)), bend((-1, 0), (-1, -1), (-1, -2))
+            own[11], own[13] = bend((0, -1), (0, -2), (0, -3)), bend((-1, -1), (-1, -2), (-1, -3))
+            own[14] = bend((-1, 3), (-1, 2), (-1, 1))
+        if y > 1:
+            own[6], own[7] = corner((-1, 0), (-2, 0), (-1, -1), (-2, -1)), corner((-1, 1), (-2, 1), (-1, 0), (-2, 0))
+            own[8], own[9] = bend((0, -1), (-1, -1), (-2, -1)), corner((-1, 2), (-2, 2), (-1, 1), (-2, 1))
+            own[10] = corner((-1, -1), (-1, -2), (-2, -1), (-2, -2))
+            own[17], own[18] = bend((-2, -3), (-2, -2), (-2, -1)), bend((-2, 3), (-2, 2), (-2, 1))
+        if y > 2:
+            own[12], own[15] = bend((-1, 0), (-2, 0), (-3, 0)), bend((-1, -1), (-2, -1), (-3, -1))
+            own[16], own[19] = bend((-1, 1), (-2, 1), (-3, 1)), bend((-3, 2), (-2, 2), (-1, 2))
+        base, short, long = plane(c), own[:12], own
+        for k in range(1, self.references + 1):
+            a, *rest = (self.L[c].get(place) for place in self.around(i, k, y, x))
+            one = [0] * 5 if i < k else [a - base, *(b - a for b in rest)]
+            short, long = short + one, long + one
+        for d in range(c - 1, max(c - 3, -1), -1):
+            right, left = min(x + 1, self.width - 1) - x, -1 if x else 0
+            further = min(x + 2, self.width - 1) - x
+            below, bottom = min(y + 1, end - 1) - y, min(y + 2, end - 1) - y
+            z, its = v(d, 0, 0), plane(d)
+            one = [z - its, its - v(d, 0, -1), v(d, 0, right) - z, v(d, below, 0) - z]
+            one += [v(d, 0, -1) - v(d, -1, -1), v(d, -1, 1) - v(d, -1, 0)] if y else [0, 0]
+            more = [v(d, below, right) - v(d, below, 0), v(d, below, left) - v(d, below, 0)]
+            more += [v(d, 0, -1) - v(d, 0, -2), v(d, -1, 0) - v(d, -2, 0) if y > 1 else 0]
+            more += [v(d, 0, further) - v(d, 0, right), v(d, bottom, 0) - v(d, below, 0)]
+            short, long = short + one, long + one + more
+            if self.references:
+                there = [self.at(self.L, d, *self.around(i, 1, y, x)[0]) - its if i else 0]
+                short, long = short + there, long + there
+        return base, short, long
+
+    def blended(self, i, y, x, c, base, p, spread):
+        """Code a sample; return what the last regressor is then."""
+        most = self.N[c] - 1
+        both = [min(max(64 * base + one, 0), 64 * most) for one in p]
+        off = []
+        for errors in self.O[c]:
+            ring = ((4, (0, -1), (-1, 0)), (2, (-1, -1), (-1, 1), (0, -2), (-2, 0)))
+            ring += ((1, (-2, -1), (-2, 1), (-1, -2), (-1, 2)),)
+            off.append(sum(k * abs(errors.get((y + dy, x + dx), 0)) for k, *near in ring for dy, dx in near))
+        a, b = (one + 16 for one in off)
+        while a >= 2**15 or b >= 2**15:
+            a, b = a >> 1, b >> 1
+        guess = both[1] + (both[0] - both[1]) * b * b // (a * a + b * b)
+        if self.how >= 4 and c and self.at(self.L, 0, i, y, x) == 0:
+            v = (guess + 32) >> 6
+            self.put(c, i, y, x, v, 0)
+        else:
+            v = self.asked(i, y, x, c, guess, both, off, spread)
+        for errors, one in zip(self.O[c], both, strict=True):
+            errors[y, x] = 64 * v - one
+            for k in (1, 2):
+                if x == 0:
+                    errors[y + 1, -k] = 64 * v - one
+                if x == self.width - 1:
+                    errors[y, x + k] = 64 * v - one
+        return v - base
+
+    def asked(self, i, y, x, c, guess, both, off, spread):
+        most = self.N[c] - 1
+
+        def near(plane, *offsets, of=c):
+            return [self.at(plane, of, i, y + dy, x + dx) for dy, dx in offsets]
+
+        six = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0))
+        ew, en, *others = near(self.E, *six)
+        energy = 2 * abs(ew) + 2 * abs(en) + sum(map(abs, others))
+        before, beside = near(self.E, (0, 0), (0, -1), of=c - 1) if c else (0, 0)
+        if c:
+            energy = 8 * (energy + 4 * abs(before) + abs(beside)) // 13
+        e = min(rank(energy >> 3), 87)
+        w, n, nw, ne, ww, nn = near(self.L, *six)
+        above = [w, n, nw, ne, ww, nn, 2 * w - ww]
+        if self.references and i:
+            above.append(self.at(self.L, c, *self.around(i, 1, y, x)[0]))
+            g = [self.at(self.E, c, *place) for place in self.around(i, 1, y, x)]
+            o, sign = rank((abs(g[0]) + sum(map(abs, g))) // 6), before if c else g[0]
+        else:
+            o, sign = rank(16 * (abs(w - nw) + abs(n - nw) + abs(n - ne))), before if c else ew
+        h = min(min(o, 87) >> 1, 31)
+
+        def signed(v, octaves):
+            r = min(min(rank(abs(v)), 87) >> octaves, 15)
+            return 31 - r if v < 0 else r
+
+        texture = sum(2**k * (64 * v > guess) for k, v in enumerate(above))
+        bias = self.B[c][min(e >> 3, 7)][texture]
+        mean = min(max(guess + bias[0] // bias[1], 0), 64 * most)
+        shapes = [self.S[c][0][e][spread], self.S[c][1][e][h]]
+        for k in range(2):
+            far = min(min(rank(abs(both[k] - guess)), 87) >> 1, 31)
+            shapes.append(self.S[c][2 + k][min(rank(off[k] >> 4), 87)][far])
+        if c:
+            z, left, over = near(self.L, (0, 0), (0, -1), (-1, 0), of=c - 1)
+            rise, climb = 64 * (z - left), 64 * (z - over)
+        else:
+            rise, climb = 64 * ne - guess, 64 * ww - guess
+        other = near(self.E, (0, 0), of=c - 2)[0] if c > 1 else en
+        coarse = 32 * min(e >> 2, 21)
+        contexts = [
+            h if self.references and i else spread,
+            texture,
+            coarse + signed(sign, 1),
+            32 * signed(sign, 1) + signed(other, 1),
+            coarse + signed(2 * (both[0] - both[1]), 1),
+            32 * signed(ew, 1) + signed(en, 1),
+            32 * h + spread,
+            32 * signed(64 * w - guess, 2) + signed(64 * n - guess, 2),
+            32 * signed(rise, 2) + signed(climb, 2),
+            32 * (mean % 64 >> 2) + min(e >> 1, 31),
+            ((mean + 32) >> 6) >> max(most.bit_length() - 9, 0),
+        ]
+        means = [mean, guess, *both]
+        seen = None
+        if c < 3 and most < 512:
+            seen = self.seen.setdefault((c, *(self.L[d][i, y, x] for d in range(c))), set())
+        v = self.voices(c, contexts, self.U[c][min(e >> 3, 7)], means, shapes, seen)
+        if seen is not None:
+            seen.add(v)
+        self.put(c, i, y, x, v, 64 * v - mean)
+        amounts = [64 * v - guess, *(abs(64 * v - one) for one in means)]
+        for pair, amount in zip([bias, *shapes], amounts, strict=True):
+            pair[0], pair[1] = pair[0] + amount, pair[1] + 1
+            if pair[1] >= 256:
+                pair[0], pair[1] = pair[0] >> 1, pair[1] >> 1
+        return v
+
+    def voices(self, c, contexts, weights, means, shapes, seen):
+        most = self.N[c] - 1
+        scales = [max((pair[0] * 11818 >> 10) // pair[1], 8) for pair in shapes]
+
+        def below(k, v):
+            t = (64 * v - 32 - means[k]) * (2**30 // scales[k])
+            return (27 * sigmoid(2**30 + t) + 5 * sigmoid(2**30 + (85 * t >> 8))) >> 5
+
+        low, high, node, ends = 0, most, 1, [[0, 2**32] for _ in means]
+        while low < high and node < 64:
+            d = node.bit_length() - 1
+            z = Z[((2 * (node - 2**d) + 1) << (5 - d)) - 1]
+            split = min(max((16 * means[0] + (z * scales[0] >> 8)) >> 10, low), high - 1)
+            m = [below(k, split + 1) for k in range(4)]
+            chances = [
+                min(max(2**16 * (h - m[k]) // (h - b), 1), 2**16 - 1) if h > b else 2**15
+                for k, (b, h) in enumerate(ends)
+            ]
+            if seen is not None:
+                below_it = sum(one in seen for one in range(max(low, split - 15), split + 1))
+                above_it = sum(one in seen for one in range(split + 1, min(high, split + 16) + 1))
+                contexts[10] = 17 * below_it + above_it
+            places = [(k, context, node) for k, context in enumerate(contexts)]
+            slots = [self.T[c].setdefault(place, [64 * chances[0], 0]) for place in places]
+            inputs, u = [*(G[p >> 4] for p in chances), *(G[slot[0] >> 10] for slot in slots), 20], weights[node]
+            p = min(max(sigmoid(2**30 + 16 * sum(a * b for a, b in zip(inputs, u, strict=True))) >> 8, 16), 2**24 - 16)
+            a = int(self.stack.slot(24) < p)
+            self.stack.pop(0 if a else p, p if a else 2**24 - p, 24)
+            for k in range(16):
+                u[k] = held(u[k] + ((inputs[k] * (2**16 * a - (p >> 8)) + 2**13) >> 14), 2**20)
+            for slot in slots:
+                slot[0] += ((2**22 - 1) * a - slot[0]) * (131072 // (2 * slot[1] + 3)) >> 16
+                slot[1] = min(slot[1] + 1, 255)
+            low, high = (split + 1, high) if a else (low, split)
+            for k in range(4):
+                ends[k][1 - a] = m[k]
+            node = 2 * node + a
+        return low if low == high else self.rest(low, high, ends[0], lambda v: below(0, v))
 
 
 class Repeats:
@@ -702,8 +994,8 @@ def found(start, slot, low, high):
     return low
 
 
-def regressed(data, n, height, width, channels, how):
-    coded = Regressed(data, n, height, width, channels, how)
+def regressed(data, n, height, width, channels, how, kind=Regressed):
+    coded = kind(data, n, height, width, channels, how)
     places = product(range(n), range(height), range(width))
     out = np.array([[coded.L[c][place] for c in range(channels)] for place in places], np.int64)
     return painted(out.reshape(n, height, width, channels), coded.most, coded.how)
@@ -798,6 +1090,8 @@ def decoded(payload, n, height, width, channels, size):
         return table[indices[..., 0]] if tag == 0xC0 else table[:, 0][indices]
     elif tag == 0x80:
         out = np.stack(mixing(data, [(n, height, width)]))
+    elif tag >= 0x90:
+        out = regressed(data, n, height, width, channels, tag - 0x90, Blended)
     elif tag >= 0x50:
         out = regressed(data, n, height, width, channels, tag - 0x50)
     elif tag >= 0x40:

@@ -180,7 +180,7 @@ def payload(data: bytes) -> None:
     dtype = np.dtype(np.uint16 if how & 4 else np.uint8)
     if how & 3 == 0:
         images = adaptive.decode(data[6:], n, (height, width, channels), dtype)
-        again = adaptive.decode(adaptive.encode(images, quick=True), n, (height, width, channels), dtype)
+        again = adaptive.decode(adaptive.encode(images, "fast"), n, (height, width, channels), dtype)
         np.testing.assert_array_equal(again, images)
     elif how & 3 == 1:
         lots = [Lot(n, (height, width, channels)), Lot(1, (1 + shape[4] % 9, 3, channels))]

@@ -68,6 +68,7 @@ def report(name: str, coder: Coder, data: bytes, whole: Whole, dtype: str = "uin
 
 ADAPTIVE = WITHOUT_WEIGHTS[1]
 SIMPLE = {"smooth": 0x40, "colours": 0x42, "regressed": 0x50, "references": 0x60, "mixing": 0x80}
+SIMPLE |= {"converted": 0x52, "blended": 0x92, "both": 0xA0}
 SERIAL = {"lzma": 0x10, "two": 0x18, "median": 0x14, "ycocg": 0x16}
 
 
@@ -102,7 +103,13 @@ ADAPTIVE_CASES: list[tuple[str, Whole, int]] = [
     ("smooth", (1, 600_000, 1, 1), 1),
     ("smooth", (500_000, 1, 1, 1), 1),
     ("regressed", (1, 700, 900, 1), 2),
+    ("converted", (1, 700, 900, 3), 1),
     ("references", (2, 8, 8192, 1), 1),
+    ("blended", (1, 700, 900, 3), 1),
+    ("blended", (1, 8, 680, 3), 2),
+    ("blended", (1, 9, 9, 3), 1),
+    ("blended", (1, 512, 9000, 3), 1),
+    ("both", (2, 8, 2048, 1), 1),
     ("mixing", (1, 1, 1 << 19, 1), 2),
     ("mixing", (30_000, 4, 4, 1), 1),
     ("median", (1, 1, 1, 2_000_000), 2),

@@ -78,13 +78,14 @@ for number in range(200):
         lots = [images(kind, (1, *shape[1:])), images(kind, (2, 9, 7, shape[3])), images(kind, shape)]
         shapes = [Lot(len(one), one.shape[1:]) for one in lots]
         assert all(map(np.array_equal, payload.decode_lots(payload.encode_lots(lots), shapes, kind), lots))
-    tag = int(rng.integers(0x50, 0x68))
-    if number % 4 == 1 and payload.regressed.takes(shape, tag - 0x50):
+    tag = int(rng.integers(0x50, 0x68)) + 0x40 * (number % 8 == 1)
+    variant = payload.regressed if tag < 0x80 else payload.blended
+    if number % 4 == 1 and variant.takes(shape, tag - (0x50 if tag < 0x80 else 0x90)):
         pictures = images(kind, shape)
         pictures *= pictures[..., -1:] > 0
         whole = payload.encode_as(pictures, tag)
         assert (payload.decode(whole, shape[0], shape[1:], kind) == pictures).all()
-    tag = rng.choice([0x40, 0x41, 0x44, 0x50, 0x59, 0x64, 0x80, 0xC0, 0xC1])
+    tag = rng.choice([0x40, 0x41, 0x44, 0x50, 0x59, 0x64, 0x80, 0x91, 0x9C, 0xC0, 0xC1])
     bad = bytearray(whole if number % 3 else bytes([tag]) + rng.bytes(300))
     for place in rng.integers(0, len(bad), 3):
         bad[place] = rng.integers(256)

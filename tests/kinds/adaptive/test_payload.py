@@ -42,8 +42,13 @@ ADAPTIVE = {
     "repeats": 0x70,
     "repeats, clear, a reference": 0x7C,
     "mixing": 0x80,
+    "blended": 0x90,
+    "blended, YCoCg-R": 0x92,
+    "blended, clear, a reference": 0x9C,
+    "blended, two": 0xA0,
+    "blended, moved": 0xA8,
 }
-CLEAR = {0x44, 0x45, 0x54, 0x7C}
+CLEAR = {0x44, 0x45, 0x54, 0x7C, 0x9C}
 
 
 def photo(count, height, width, channels, dtype=np.uint8, seed=0):
@@ -87,6 +92,8 @@ def test_every_variant_on_any_images(images, tag):
         images = np.tile(images[..., :1], (1, 4, 4, 1))
     if coding.REGRESSED <= tag < coding.MIXING:  # margins are small beside the images
         images = np.tile(images, (1, 5, 5, 1))
+    if coding.BLENDED <= tag < coding.PALETTE:
+        images = np.tile(images, (1, 6, 6, 1))[..., :4]
     if tag in CLEAR:
         images = np.concatenate([images] * 4, axis=3)[..., :4]
         images *= images[..., 3:] > 0
@@ -367,7 +374,26 @@ def test_images_of_a_drawing_see_each_other():
 def test_unknown_variants_and_types():
     with pytest.raises(TruncatedError, match="empty"):
         decode(b"", 1, (2, 2, 3), np.uint8)
-    for tag in (0x03, 0x07, 0x01, 0x32, 0x34, 0x38, 0x44, 0x48, 0x50, 0x70, 0x80, 0x81, 0xC3, 0xFF, 0x0C, 0x19):
+    for tag in (
+        0x03,
+        0x07,
+        0x01,
+        0x32,
+        0x34,
+        0x38,
+        0x44,
+        0x48,
+        0x50,
+        0x70,
+        0x80,
+        0x81,
+        0x90,
+        0xB0,
+        0xC3,
+        0xFF,
+        0x0C,
+        0x19,
+    ):
         with pytest.raises(FormatError, match=f"unknown variant {tag}"):
             decode(bytes([tag]) + bytes(12), 1, (2, 2, 3), np.uint8)
     with pytest.raises(FormatError, match="unknown variant 5"):
@@ -429,8 +455,47 @@ def test_in_haste_least_squares_are_for_images_that_tell_of_one_another() -> Non
     waves = (100 + 40 * np.sin(x / 5 + y / 9) + 30 * np.sin(y * x / 90) + noise).astype(np.uint8)[..., None]
     same = np.concatenate([waves[:1], waves[:1] + noise[1][..., None].astype(np.uint8) // 2])
     for images, squares in ((waves[:1], False), (same, True)):
-        quick, whole = coding.encode(images, quick=True), coding.encode(images)
+        quick, whole = coding.encode(images, "fast"), coding.encode(images)
         assert (coding.REGRESSED <= quick[0] < coding.MIXING) == squares
         assert len(whole) <= len(quick)
         for payload in (quick, whole):
             assert np.array_equal(coding.decode(payload, len(images), images.shape[1:], np.uint8), images)
+
+
+def scenery(count: int = 1) -> np.ndarray:
+    """Soft shapes in colour with edges and a little noise, (count, 96, 120, 3)."""
+    rng = np.random.default_rng(4)
+    y, x = np.mgrid[:96, :120]
+    light = 120 + 60 * np.sin(x / 17 + y / 31) + 40 * (np.hypot(y - 40, x - 60) < 25) + 9 * np.sin(x * y / 300)
+    grain = rng.normal(0, 2.5, (count, 96, 120, 1)) + rng.normal(0, 1, (count, 96, 120, 3))
+    return (light[..., None] * [1, 0.8, 0.6] + grain).clip(0, 255).astype(np.uint8)
+
+
+def test_with_time_photos_are_blended() -> None:
+    images = scenery()
+    normal, most = coding.encode(images), coding.encode(images, "max")
+    assert coding.BLENDED <= most[0] < coding.PALETTE and len(most) < len(normal)
+    assert np.array_equal(coding.decode(most, 1, images.shape[1:], np.uint8), images)
+
+
+def test_with_time_drawings_stay_what_they_are() -> None:
+    for images in (drawing(), drawing()[..., :1] // 8):
+        assert coding.encode(images, "max") == coding.encode(images)
+
+
+def test_values_that_colours_leave_out_cost_nothing() -> None:
+    """Of the colours that three channels make, as after JPEG, only some are there."""
+    images = scenery()
+    few = images.copy()
+    few[..., 2] = (few[..., 0].astype(int) * 5 + few[..., 1] * 3 + few[..., 2] // 16 * 16).astype(np.uint8)
+    shuffled = np.random.default_rng(0).permutation(few.reshape(-1, 3)).reshape(images.shape)
+    assert len(encode_as(shuffled, 0x90)) < 0.97 * len(encode_as(shuffled, 0x50))
+    assert len(encode_as(images, 0x91)) < len(encode_as(images, 0x51))
+
+
+def test_bounds_of_what_is_blended() -> None:
+    """What would take much memory beside the images is refused, whatever a payload says."""
+    body = encode_as(scenery(), 0x90)[1:]
+    for shape in ((96, 120, 5), (2, 2, 3), (40, 2049, 1), (40, 700, 3)):
+        with pytest.raises(FormatError, match="unknown variant 144"):
+            decode(b"\x90" + body, 1, shape, np.uint8)

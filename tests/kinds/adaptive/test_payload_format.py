@@ -7,6 +7,7 @@ from bitsback.kinds.adaptive import bands, regressed
 from bitsback.kinds.adaptive import payload as coding
 from bitsback.kinds.adaptive.payload import encode, encode_as
 from bitsback.kinds.lots import lots_of
+from bitsback_decoder import adaptive
 from bitsback_decoder.adaptive import Bands, decoded, decoded_lots
 
 
@@ -65,12 +66,48 @@ def test_regressed_payloads(tag, channels, dtype):
     agrees(encode_as(images, tag), images)
 
 
+@pytest.mark.parametrize(
+    ("tag", "channels", "dtype", "shape"),
+    [
+        (0x90, 1, "u2", (11, 17)),
+        (0x90, 1, "u1", (19, 7)),
+        (0x93, 4, "u1", (9, 13)),
+        (0x92, 3, "u2", (10, 9)),
+        (0x99, 3, "u1", (10, 9)),
+        (0xA0, 2, "u1", (7, 9)),
+        (0xA5, 4, "u1", (9, 10)),
+    ],
+)
+def test_blended_payloads(tag, channels, dtype, shape):
+    images = picture(3, channels, np.dtype(dtype), shape)
+    images[..., -1] *= images[..., -1] > np.median(images[..., -1])
+    images *= (images[..., -1:] > 0) | (tag % 8 < 4)
+    agrees(encode_as(images, tag), images)
+
+
+def test_blended_payloads_have_bands(monkeypatch):
+    images = picture(2, 3, np.uint8, (11, 9))
+    whole = encode_as(images, 0x91)
+    monkeypatch.setattr(bands, "BAND", 150)
+    monkeypatch.setattr(adaptive, "BAND", 150)
+    cut = encode_as(images, 0x91)
+    assert len(cut) > len(whole)
+    agrees(cut, images)
+
+
+def test_blended_payloads_know_which_values_were_there():
+    images = picture(1, 3, np.uint8, (24, 30)) // 32 * 32
+    images[..., 2] = images[..., 0] ^ images[..., 1]
+    agrees(encode_as(images, 0x90), images)
+
+
 def test_regressed_payloads_of_what_moved(monkeypatch):
     monkeypatch.setattr(regressed, "shifts", lambda _: [(-5, 11), (3, -2)])
     images = picture(3, 3, np.uint8, (9, 11))
-    payload = encode_as(images, 0x69)
-    assert payload[3:7] == bytes([9, 22, 6, 3])
-    agrees(payload, images)
+    for tag in (0x69, 0xA9):
+        payload = encode_as(images, tag)
+        assert payload[3:7] == bytes([9, 22, 6, 3])
+        agrees(payload, images)
 
 
 def test_regressed_payloads_have_strips():

@@ -8,7 +8,7 @@ from importlib import import_module
 import numpy as np
 from numpy.typing import DTypeLike
 
-from bitsback.kinds.adaptive.cost import decoding, decoding_lots
+from bitsback.kinds.adaptive.cost import Effort, decoding, decoding_lots
 from bitsback.kinds.base import Images, Lot, Shape
 
 
@@ -17,9 +17,10 @@ class Adaptive:
 
     tag, id, name, learns, starts, pace = 1, "", "adaptive", True, False, 1 << 19
 
-    def __init__(self, quick: bool = False) -> None:
-        """``quick``: images are coded by what takes little time, unless the rest gains much. Decoding is the same."""
-        self._quick = quick
+    def __init__(self, effort: Effort = "normal") -> None:
+        """``effort``: "fast", and images are coded by what takes little time, unless the rest gains much; "max", and
+        they are coded by what takes most. Decoding is the same."""
+        self.effort = effort
 
     def accepts(self, shape: Shape, dtype: DTypeLike, levels: int | None = None) -> bool:
         return np.dtype(dtype) in (np.uint8, np.uint16)
@@ -27,7 +28,7 @@ class Adaptive:
     def encode(self, images: Images, threads: int = 1) -> bytes:
         from bitsback.kinds.adaptive import payload as coding  # it loads the compiler
 
-        return coding.encode(images, self._quick)
+        return coding.encode(images, self.effort)
 
     def decode(self, payload: bytes, count: int, shape: Shape, dtype: DTypeLike = np.uint8, threads: int = 1) -> Images:
         from bitsback.kinds.adaptive import payload as coding
@@ -37,7 +38,7 @@ class Adaptive:
     def encode_lots(self, lots: Sequence[Images], threads: int = 1) -> bytes:
         from bitsback.kinds.adaptive import payload as coding
 
-        return coding.encode_lots(lots, self._quick)
+        return coding.encode_lots(lots, self.effort)
 
     def decode_lots(
         self, payload: bytes, lots: Sequence[Lot], dtype: DTypeLike = np.uint8, threads: int = 1
@@ -61,4 +62,4 @@ class Adaptive:
         coding.prove()
 
 
-CODER, QUICK = Adaptive(), Adaptive(quick=True)
+CODER, QUICK, THOROUGH = Adaptive(), Adaptive("fast"), Adaptive("max")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from numpy.typing import DTypeLike
 
 from bitsback.kinds.base import Lot
 from bitsback.kinds.lots import memory_shapes
+
+Effort = Literal["fast", "normal", "max"]
+"""How much time there is to encode; known here as nothing of this needs the compiler."""
 
 Whole = tuple[int, int, int, int]
 """Shape of images: (n, height, width, channels)."""
@@ -63,6 +67,23 @@ def regressable(whole: Whole) -> bool:
     return margins and sums and learnable(whole)
 
 
+REACH = 3
+"""The margin of images in :mod:`.blended`."""
+
+FEW_CHANNELS, SOME_COLUMNS = 4, 1 << 11
+"""It takes no more channels; and of wider rows, in samples, so many as :data:`MANY_ROWS` or more."""
+
+_BOTH_SUMS, _VOICES, _FLYING, _SEEN = 57 * 58 // 2 + 37 * 38 // 2 + 2, 3_200_000, 1 << 20, 17 << 20
+
+
+def blendable(whole: Whole) -> bool:
+    """Whether what :mod:`.blended` learns takes little memory beside the images, if much at all: part of the format."""
+    count, height, width, channels = whole
+    margins = (height + REACH) * (width + 2 * REACH) <= 3 * height * width
+    sums = channels <= FEW_CHANNELS and (width * channels <= SOME_COLUMNS or count * height >= MANY_ROWS)
+    return margins and sums and regressable(whole)
+
+
 def seen_log2(pixels: int) -> int:
     """Pixels that :mod:`.repeats` remembers by what is around them: the power of two. Part of the format."""
     return min(max(pixels.bit_length() + 1, 9), SLOTS_LOG2 - 3)
@@ -81,6 +102,7 @@ def decoding(whole: Whole, payload: int) -> int:
     slots = 4 << min(max(pixels.bit_length() + 4, 12), SLOTS_LOG2)
     slabs = 32 * max(min(samples, SLAB), channels)
     regressed = max(map(_regressing, (whole, (count, height, width, 1))))
+    regressed = max(regressed, *map(_blending, (whole, (count, height, width, 1))))
     drawn = _drawing([Lot(count, (height, width, 1))])
     return images + max(learned, regressed, drawn) + slots + slabs + 2 * payload + (10 << 20)
 
@@ -119,3 +141,14 @@ def _regressing(whole: Whole) -> int:
     repeats = planes // 2 + (12 << seen_log2(count * height * width)) + 8 * width + (1 << 14)
     columns = 4 * (width // 4 + 4 * _LANES) + min(STRIP, height) + 4 * _LANES
     return channels * (planes + _LEARNED_BESIDE + 4 * _SUMS * columns) + repeats
+
+
+def _blending(whole: Whole) -> int:
+    """Bytes of the planes of :mod:`.blended`, and of what it learns."""
+    count, height, width, channels = whole
+    if not blendable(whole):
+        return 0
+    planes = 8 * count * (height + REACH) * (width + 2 * REACH)
+    return (
+        channels * (planes + _VOICES + (4 * _BOTH_SUMS + 256) * (width + 2 * REACH)) + _FLYING + _SEEN * (channels >= 3)
+    )

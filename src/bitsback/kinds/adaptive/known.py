@@ -146,6 +146,44 @@ KNOWN: dict[str, tuple[Known, ...]] = {
             "}>9B_md4~iVl44`)H5~WIPTYF*>Cz@ww>Z7>(=bxaB|5M0SsS)d+YNVxvc7PF~!)iqcGO@k}y637lgS$6v+;{",
         ),
     ),
+    "blended": (
+        Known(
+            (1, 17, 13, 3),
+            "uint8",
+            0x91,
+            "k^ccs5dZ+q2mk;8%QjBZ2ah{h5g4X?{yWOf{Sbf##cq(tALyu!r{CwHaj~at1bSYA_`kCmJwdD70F~lFA<vFZ8Ow3u)Q-0evEadO<xtu"
+            "G^hv`no?f!b<B-1gXjYr&tL&##x+XC)$zo6B2`5gWJ?lBFbFR+e9+x&W?Os&*3y*Zk`gdVQpa|hMNvtwi{8!$BT*~H{+92N-37JMV*ks"
+            "X*1v4ijZ|`FY#5FWzQ%fbFt(98Y!c|*2&Az2+rS<K6*+rgGlC_o%ZbZq_gAo_QW;Y2xUlN74$_NJb{b^>a)UkGn?#jAb2@s>_7=2?KP7"
+            "4dCTiK7L?T)oj%33PRpG&<&CN^wDCB_<B$mb|2IDvJDUIQ=9b`l?Q1Fv=B-sl&tSkJ|vQC%w)msU=A_t%Xpn3)sc7BT>;",
+        ),
+        Known(
+            (2, 10, 11, 4),
+            "uint8",
+            0x9D,
+            "o&NzqecuBj5s!=krZo=y^<1n<Q7Nv2Wu2;T&XnTK=|#J^o<ueJ#HxSOVU3&ka63wfjSH>hfkCH=;*&`6N`joy9Znjql8v4IdBwHNSRV>"
+            "b&puzUAu1csM!&j9v+DQmPgk;|bnxaAG3+Gp**VJvIPEF3N*h>5be3_A;bF&QZ<wsR{??PWGDrpermIZ!utZXVCGIWK4Zq$<<}kR-buz"
+            "skOY$a!QR@4M6{B2FnUtP2kA{23Z}B-vM6O%EEXHYl^-c^u+eNWj(xBO?h>8pnj7B%R%F3qF+^0LRJ7Ie>dhYAn_|__gN6Nilj8iAIdF"
+            "`aGjvC+E4Nk@^X+Hbp#+h$z",
+        ),
+        Known(
+            (3, 10, 9, 1),
+            "uint16",
+            0xA0,
+            "po!H2YJYK>%+VJB0L!>*EO<14AM=#5N5A_?yY=0g)<e=_N~};wR-?J*uYA14t^npr;5b+U)Y#=;ZPUl%L(b7gfe~EE>$x!sPMdI?H?Un"
+            "iK-fv8DH^$*=?+$vIkOO%2p+)3ax3K$Jrl5SidnB#mqB_pi@PGmXQ#77Uvn#mA7GN^K_V5;Qnf>c1dD+(erPrHTEnhwx&g}RgA^=`$7Z"
+            "g^c%-uIpD?6}*Sjx+D()_)l0T}tE8J-T?(Yj32e&fCi_i#uI;1uR3lcr?{Z%z<Fr|nM)-k81KzfBdtV1xEv+$`{4U*Pz)X=V9In(Du;Y"
+            "eurW|D|CL~EH}rs|v7de>7ABf|3j!iko<CmD^E`{b-P|063us*10cnC*UwJ7|JA%k@|l0cK=<mg87TpRiWy&XHJVXh~yg-&`_?__;g*v"
+            "~KjjCJB*ic!JZet$04&iU;k28F+Wui5juKl^IzNRFMApE%yU<u(Iw_Wsu}FC{b38&)(2J=*JxnZP|54GT64HckP^27c=hjVdcoI+=z6r"
+            "gv{dPzWF7Ku7@NED^COjH$gmBA^",
+        ),
+        Known(
+            (2, 9, 10, 1),
+            "uint8",
+            0xA8,
+            "sMi4i02#=_Zk0w3004aTy&o#|$^;Sr1~F10cG|~L%1u!>q-LFKoLE#pB_F)e^u4|A6{;;21;nQH8S-MGowiY!d5-%rdy*oZK%6yx|A}o"
+            "$G@{g@y3V#w&iVsZpG6^@C^EK4O1X(3Za&7~I$i",
+        ),
+    ),
     "mixing": (
         Known(
             (3, 12, 24, 1),
@@ -251,6 +289,8 @@ KNOWN: dict[str, tuple[Known, ...]] = {
 
 def group(tag: int, dtype: np.dtype[Any]) -> str:
     """What is proved before the variant ``tag`` is used for images of a type."""
+    if 0x90 <= tag < 0xB0:
+        return "blended"
     if 0x50 <= tag < 0x80:
         return "regressed" if tag < 0x70 else "repeats"
     if tag & 0xC0 == 0x40:

@@ -7,6 +7,7 @@ A payload is a tag byte and a body. The tag says how the images were coded:
     0x50-0x6F   regressed least squares, in the light of earlier images: :mod:`.regressed`
     0x70-0x7F   ... of pixels that were not there before: :mod:`.repeats`
     0x80        mixing    counted contexts and repeats, for drawn images of one channel: :mod:`.mixing`
+    0x90-0xAF   blended   least squares in two windows, and more contexts, if there is time: :mod:`.blended`
     0xC0        palette   colours, then a payload of their indices (one channel): :mod:`.colours`
     0xC1        levels    sample values that occur, then a payload of their ranks
     0xC2        apart     a payload for each image, if they are at most 16
@@ -28,9 +29,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bitsback.errors import CodecError, FormatError, TruncatedError
-from bitsback.kinds.adaptive import colours, known, mixing, regressed, serial, smooth
+from bitsback.kinds.adaptive import blended, colours, known, mixing, regressed, serial, smooth
 from bitsback.kinds.adaptive.colours import keys
-from bitsback.kinds.adaptive.cost import Whole, drawable
+from bitsback.kinds.adaptive.cost import Effort, Whole, drawable
 from bitsback.kinds.base import Lot
 from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_by_shape, lots_of
 from bitsback.kinds.shift import moving
@@ -39,7 +40,7 @@ from bitsback.kinds.varint import read_varint, varint
 Images = NDArray[Any]
 """(n, height, width, channels), uint8 or uint16."""
 
-SMOOTH, REGRESSED, MIXING, PALETTE, LEVELS, APART, SHAPES = 0x40, 0x50, 0x80, 0xC0, 0xC1, 0xC2, 0xC3
+SMOOTH, REGRESSED, MIXING, BLENDED, PALETTE, LEVELS, APART, SHAPES = 0x40, 0x50, 0x80, 0x90, 0xC0, 0xC1, 0xC2, 0xC3
 
 _SAMPLE = 1 << 15
 """How many samples the choice of a variant looks at; images of up to twice as many are tried whole."""
@@ -101,10 +102,11 @@ _MIXED_LEVELS = 1 << 12
 """Grey images of more values than this are not drawn."""
 
 
-def encode(images: Images, quick: bool = False) -> bytes:
+def encode(images: Images, effort: Effort = "normal") -> bytes:
     """Code uint8 or uint16 images (n, H, W, C); the payload is at most one byte longer than the samples.
 
-    ``quick``: by least squares, which take six times as long as the rest, only where they gain much.
+    ``effort``: by least squares, which take six times as long as the rest, only where they gain much, if that is
+    "fast"; by two of them, which take three times as long again, if that is "max".
 
     >>> import numpy as np
     >>> ramp = np.arange(64 * 64, dtype=np.uint16).reshape(1, 64, 64, 1)
@@ -119,8 +121,8 @@ def encode(images: Images, quick: bool = False) -> bytes:
     if images.size == 0:
         return b"\x00"
     images = np.ascontiguousarray(images)
-    choices = _close(images, quick)
-    payload = _encode_apart(images, choices[0].size, quick) or _smallest(images, choices)
+    choices = _close(images, effort)
+    payload = _encode_apart(images, choices[0].size, effort) or _smallest(images, choices, effort)
     return payload if len(payload) <= images.nbytes else encode_as(images, 0)
 
 
@@ -143,12 +145,12 @@ def decode(payload: bytes, count: int, shape: tuple[int, int, int], dtype: DType
     return _decode(memoryview(payload), whole, dtype, frozenset())
 
 
-def encode_lots(lots: Sequence[Images], quick: bool = False) -> bytes:
+def encode_lots(lots: Sequence[Images], effort: Effort = "normal") -> bytes:
     """Code lots of images (n, H, W, C) of one type and number of channels: shape by shape, or as drawings together.
-    ``quick``: see :func:`encode`."""
+    ``effort``: see :func:`encode`."""
 
     def one(images: Images) -> bytes:
-        return encode(images, quick)
+        return encode(images, effort)
 
     lots = [np.ascontiguousarray(images) for images in lots if images.size]
     if not lots:
@@ -195,7 +197,9 @@ def encode_as(images: Images, tag: int) -> bytes:
     Raises nothing if the variant takes such images, but InexactEngineError if it is not computed here as everywhere.
     """
     known.prove_encoding(known.group(tag, images.dtype), encode_as)
-    if tag == MIXING:
+    if BLENDED <= tag < BLENDED + regressed.REPEATS:
+        body = blended.encode(images, tag - BLENDED)
+    elif tag == MIXING:
         body = mixing.encode([images])
     elif REGRESSED <= tag < MIXING:
         body = regressed.encode(images, tag - REGRESSED)
@@ -237,6 +241,8 @@ def _decode(payload: memoryview, whole: Whole, dtype: np.dtype[Any], within: fro
         return mixing.decode(body, [Lot(whole[0], whole[1:])], dtype)[0]
     if tag & 0xF8 == SMOOTH and smooth.takes(whole, tag - SMOOTH):
         return smooth.decode(body, whole, dtype, tag - SMOOTH)
+    if BLENDED <= tag < BLENDED + regressed.REPEATS and blended.takes(whole, tag - BLENDED):
+        return blended.decode(body, whole, dtype, tag - BLENDED)
     if REGRESSED <= tag < MIXING and regressed.takes(whole, tag - REGRESSED):
         return regressed.decode(body, whole, dtype, tag - REGRESSED)
     return serial.decode(body, whole, dtype, tag)
@@ -303,15 +309,15 @@ class _Choice(NamedTuple):
     """Of the form by the variant, if the sample was all of it."""
 
 
-def _encode_apart(images: Images, together: float, quick: bool) -> bytes | None:
+def _encode_apart(images: Images, together: float, effort: Effort) -> bytes | None:
     """A payload for each image, if they are few, not all of one kind, and may take less than ``together``."""
     if not 1 < len(images) <= _APART_IMAGES or images[0].size < _APART_SAMPLES or not _differ(images):
         return None
-    choices = [_close(image[None], quick) for image in images]
+    choices = [_close(image[None], effort) for image in images]
     kinds = {(best.form.prefix[:1], best.tag & 0xC0 or best.tag) for best, *_ in choices}
     if len(kinds) == 1 or sum(best.size for best, *_ in choices) > _APART * together:
         return None
-    payloads = [_smallest(image[None], close) for image, close in zip(images, choices, strict=True)]
+    payloads = [_smallest(image[None], close, effort) for image, close in zip(images, choices, strict=True)]
     return bytes([APART]) + b"".join(varint(len(payload)) + payload for payload in payloads)
 
 
@@ -322,7 +328,7 @@ def _differ(images: Images) -> bool:
     return bool(flat.max() - flat.min() > _FLAT)
 
 
-def _smallest(images: Images, choices: list[_Choice]) -> bytes:
+def _smallest(images: Images, choices: list[_Choice], effort: Effort) -> bytes:
     """The smallest of the payloads that the choices lead to."""
     if choices[0].size > 0.995 * images.nbytes:
         return encode_as(images, 0)
@@ -333,12 +339,29 @@ def _smallest(images: Images, choices: list[_Choice]) -> bytes:
         left = {(one.tag, one.form.prefix) for one in close}  # parts show badly what repeats
         others = {(one.tag, one.form.prefix): one for one in [*choices[:2], *repeating]}
         close += [one for key, one in others.items() if key not in left]
+    if effort == "max":
+        found = [better for one in close for better in _blended(one)]
+        close = list({(one.tag, one.form.prefix): one for one in found}.values())
     return min((one.form.prefix + (one.payload or encode_as(one.form.images, one.tag)) for one in close), key=len)
 
 
-def _close(images: Images, quick: bool) -> list[_Choice]:
+def _blended(choice: _Choice) -> list[_Choice]:
+    """Two regressions for one or none, with the transform of colours that suits a part of the images; and the choice,
+    if it is none of such images, or the better one of this part, or was tried whole."""
+    images, how = choice.form.images, (choice.tag - SMOOTH if choice.tag < REGRESSED else choice.tag - REGRESSED)
+    how %= regressed.REPEATS
+    part = _series(images)
+    if not SMOOTH <= choice.tag < MIXING or not all(blended.takes(some.shape, how) for some in (images, part)):
+        return [choice]
+    hows = [how & ~3 | transform for transform in range(smooth.TRANSFORMS)] if images.shape[3] >= 3 else [how]
+    size, tag = min((len(encode_as(part, BLENDED + one)), BLENDED + one) for one in hows)
+    better = choice._replace(tag=tag, payload=None)
+    return [better] if choice.payload is None and size <= len(encode_as(part, choice.tag)) else [better, choice]
+
+
+def _close(images: Images, effort: Effort) -> list[_Choice]:
     """What is worth a closer look, the most promising first, by a sample."""
-    estimates = [one for form in _forms(images) for one in _estimates(form, quick)]
+    estimates = [one for form in _forms(images) for one in _estimates(form, effort)]
     estimates.sort(key=lambda choice: choice.size)
     return [choice for choice in estimates[:_TRIED] if choice.size <= _CLOSE * estimates[0].size]
 
@@ -369,7 +392,7 @@ def _closer(close: list[_Choice]) -> list[_Choice]:
     return close
 
 
-def _estimates(form: _Form, quick: bool) -> list[_Choice]:
+def _estimates(form: _Form, effort: Effort) -> list[_Choice]:
     """What variants would take, judged by a sample."""
     sample = _sample(form.images)
     factor = form.images.size / sample.size
@@ -381,21 +404,21 @@ def _estimates(form: _Form, quick: bool) -> list[_Choice]:
 
     found = [estimate(tag) for tag in _variants(form.images, sample)]
     smooths = [one for one in found if SMOOTH <= one.tag < REGRESSED]
-    found += _repeating(form, min(smooths).tag - SMOOTH if smooths else 0, min(found).size, quick)
+    found += _repeating(form, min(smooths).tag - SMOOTH if smooths else 0, min(found).size, effort)
     if smooths and moving(form.images):
         return found + _moved(form, min(smooths))
     if not smooths or (min(smooths).size > _LOST * min(found).size and not _goes_on(_series(form.images))):
         return found
-    return found + _regressed(form, min(smooths), quick)
+    return found + _regressed(form, min(smooths), effort)
 
 
-def _repeating(form: _Form, how: int, most: float, quick: bool) -> list[_Choice]:
+def _repeating(form: _Form, how: int, most: float, effort: Effort) -> list[_Choice]:
     """Asking whether pixels were there before, if many are as those around them, or colours recur, and if it takes less
     than so much. It takes longest of all, so that of photos it is not asked if there is no time."""
     series = _series(form.images)
     tag = REGRESSED + regressed.REPEATS + how
-    may = _drawn(series) >= (_MOSTLY if quick else _SAME)
-    may |= not quick and form.images.size <= _PATIENCE and _recurring(form.images)
+    may = _drawn(series) >= (_MOSTLY if effort == "fast" else _SAME)
+    may |= effort != "fast" and form.images.size <= _PATIENCE and _recurring(form.images)
     if series.shape[3] == 1 or not may:
         return []
     if not all(regressed.takes(images.shape, tag - REGRESSED) for images in (form.images, series)):
@@ -403,7 +426,7 @@ def _repeating(form: _Form, how: int, most: float, quick: bool) -> list[_Choice]
     payload = encode_as(series, tag)
     size = len(form.prefix) + len(payload) * form.images.size / series.size
     whole = payload if series is form.images else None
-    return [_Choice(size, tag, form, whole)] if size < most * (_MUCH if quick else 1) else []
+    return [_Choice(size, tag, form, whole)] if size < most * (_MUCH if effort == "fast" else 1) else []
 
 
 def _drawn(images: Images) -> float:
@@ -432,12 +455,12 @@ def _alike(images: Images) -> bool:
     return bool((before[:, :, 1:] <= left[1:]).mean() > _ALIKE)
 
 
-def _regressed(form: _Form, smooth_one: _Choice, quick: bool) -> list[_Choice]:
+def _regressed(form: _Form, smooth_one: _Choice, effort: Effort) -> list[_Choice]:
     """The best of least squares with no, one or two references, if it gains enough for the time it takes over the best
     of smooth images, whose colours it transforms alike."""
     series = _series(form.images)
     alike = _alike(series)
-    if quick and not alike:
+    if effort == "fast" and not alike:
         return []
     known = smooth_one.payload if series is form.images else None
     tag, best = smooth_one.tag - SMOOTH + REGRESSED, len(known or encode_as(series, smooth_one.tag))
@@ -451,11 +474,11 @@ def _regressed(form: _Form, smooth_one: _Choice, quick: bool) -> list[_Choice]:
             break
         payload = encode_as(series, tag)
         seeing = (len(series) - references) / len(series)  # the part of the images that have so many references
-        if len(payload) <= (_MUCH if quick and not found else 1 - (1 - _GAIN) * seeing) * best:
+        if len(payload) <= (_MUCH if effort == "fast" and not found else 1 - (1 - _GAIN) * seeing) * best:
             best = len(payload)
             whole = payload if series is form.images else None
             found = [_Choice(best * per_byte, tag, form, whole)]
-        elif references and not (quick and references == 1):
+        elif references and not (effort == "fast" and references == 1):
             break
         tag += regressed.REFERENCE
     return found
