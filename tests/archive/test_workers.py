@@ -7,7 +7,7 @@ import pytest
 import bitsback
 from bitsback.archive import workers
 from bitsback.archive.coding import encode_block
-from bitsback.archive.library import ADAPTIVE, FILTERED, PLAIN, QUICK
+from bitsback.archive.library import ADAPTIVE, FILTERED, PLAIN, QUICK, THOROUGH
 from bitsback.archive.workers import work
 from bitsback.errors import BitsBackError
 
@@ -46,9 +46,10 @@ def test_the_same_bytes(local):
     assert pool.tasks == 6  # three blocks, coded and decoded
 
 
-@pytest.mark.parametrize("coder", [ADAPTIVE, QUICK, FILTERED, PLAIN])
+@pytest.mark.parametrize("coder", [ADAPTIVE, QUICK, THOROUGH, FILTERED, PLAIN])
 def test_coders_are_the_same_there(coder, tmp_path):
-    """In haste the adaptive kind makes other bytes of these, and nothing but its settings tells it from itself."""
+    """In haste or with time the adaptive kind makes other bytes of these, and nothing but its settings tells it from
+    itself."""
     y, x = np.mgrid[:64, :80]
     waves = 100 + 40 * np.sin(x / 5 + y / 9) + 30 * np.sin(y * x / 90) + RANDOM.integers(0, 3, (64, 80))
     lots = [waves.astype(np.uint8)[None, ..., None]]
@@ -56,7 +57,7 @@ def test_coders_are_the_same_there(coder, tmp_path):
     there = workers.Workers(Pool()).encode(lots, (), [coder], False)
     assert there == here
     kept = workers.Kept(tmp_path)
-    for other in (ADAPTIVE, QUICK):
+    for other in (ADAPTIVE, QUICK, THOROUGH):
         kept.encoded(lots, (), [other], lambda other=other: encode_block(lots, (), [other], verify=False))
     assert kept.encoded(lots, (), [coder], lambda: here) == here
 

@@ -14,7 +14,10 @@ from bitsback.errors import FormatError, ModelError, ModelNotFoundError
 from bitsback.kinds.base import Coder, Shape
 
 PLAIN, ADAPTIVE, FILTERED = kinds.plain.CODER, kinds.adaptive.CODER, kinds.filtered.CODER
-JPEG, QUICK = kinds.jpeg.CODER, kinds.adaptive.QUICK
+JPEG, QUICK, THOROUGH = kinds.jpeg.CODER, kinds.adaptive.QUICK, kinds.adaptive.THOROUGH
+
+EFFORTS = (QUICK, THOROUGH)
+"""The adaptive kind in haste, and with time: both decode as :data:`ADAPTIVE` does."""
 
 
 def kind_name(tag: int) -> str:
@@ -124,4 +127,4 @@ class Library:
         return model
 
 
-__all__ = ["ADAPTIVE", "FILTERED", "JPEG", "PLAIN", "QUICK", "Library", "ModelCoder"]
+__all__ = ["ADAPTIVE", "EFFORTS", "FILTERED", "JPEG", "PLAIN", "QUICK", "THOROUGH", "Library", "ModelCoder"]

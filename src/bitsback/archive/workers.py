@@ -30,7 +30,7 @@ from bitsback.archive.container import check_sum
 from bitsback.archive.fields import Cursor
 from bitsback.archive.front import Front
 from bitsback.archive.head import Block
-from bitsback.archive.library import PLAIN, QUICK, Library
+from bitsback.archive.library import EFFORTS, PLAIN, Library
 from bitsback.archive.limits import Limits
 from bitsback.errors import BitsBackError, FormatError, ModelNotFoundError
 from bitsback.kernels import cache as kernels
@@ -59,8 +59,9 @@ class Submits(Protocol):
         """Have it run; a :class:`Promise`."""
 
 
-_Named = tuple[int, str, bool]
-"""A coder: its tag, the SHA-256 of its model, and whether it codes in haste. Whatever its bytes depend on is here."""
+_Named = tuple[int, str, int]
+"""A coder: its tag, the SHA-256 of its model, and which of :data:`EFFORTS` it is, or -1. Whatever its bytes depend on
+is here."""
 
 
 class _Task(msgspec.Struct, frozen=True, array_like=True):
@@ -225,9 +226,9 @@ def _answer(task: _Task, given: Mapping[str, bytes]) -> _Answer:
         with _lock:
             for identity, data in given.items():
                 _library().add_file(identity, data)
-            for tag, identity, quick in task.coders:
+            for tag, identity, effort in task.coders:
                 try:
-                    coder = QUICK if quick else _library().coder(tag, identity)
+                    coder = EFFORTS[effort] if effort >= 0 else _library().coder(tag, identity)
                 except ModelNotFoundError:
                     missing.append(identity)
                     continue
@@ -252,7 +253,8 @@ def _answer(task: _Task, given: Mapping[str, bytes]) -> _Answer:
 
 
 def _named(coder: Coder) -> _Named:
-    return coder.tag, coder.id, coder is QUICK
+    effort = next((place for place, one in enumerate(EFFORTS) if one is coder), -1)
+    return coder.tag, coder.id, effort
 
 
 def _encoding(lots: Sequence[Images], before: Front, coders: Sequence[Coder], verify: bool) -> _Task:
