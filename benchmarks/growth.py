@@ -43,15 +43,10 @@ class Spent(NamedTuple):
 
 def spent(scratch: Path, *arguments: str) -> Spent:
     """Run ``bitsback`` with arguments in a folder."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bitsback", *arguments],
-        stdout=subprocess.DEVNULL, cwd=scratch, env=os.environ | {"BITSBACK_THREADS": "1"},
-    )  # fmt: skip
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"bitsback {arguments[0]} ended with {process.returncode}")
-    return Spent(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20))
+    command = [sys.executable, str(Path(__file__).with_name("peak.py")), "spent", *arguments]
+    environment = os.environ | {"BITSBACK_THREADS": "1"}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=scratch, env=environment)
+    return Spent(*map(float, (scratch / "spent").read_text().split()))
 
 
 def digits(count: int) -> NDArray[np.uint8]:

@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import measure
+from peak import peak
 
 Array = NDArray[np.uint8]
 """(height, width, 3)."""
@@ -300,19 +301,13 @@ def peak_memory(source: Path, effort: str) -> dict[str, float]:
 
 def memory_job(job: str, source: Path, folder: Path, effort: Any) -> None:
     """What such a process does, by the library's defaults; then its peak on standard output."""
-    import resource
-
     import bitsback
 
     if job == "compress":
         bitsback.compress(source, folder / "a.bba", effort=effort)
     else:
         bitsback.decompress(folder / "a.bba", folder / "out")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux hands down the ru_maxrss of the process that started this one; VmHWM is its own
-        peak = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
-    print(peak)
+    print(peak())
 
 
 def memory(photos: Sequence[Array], many: Sequence[int], effort: str, edge: tuple[int, int]) -> dict[str, Any]:

@@ -215,6 +215,19 @@ def graphics(measured: dict[str, Any]) -> str:
     return table(head, rows) + f"\n\n{line(measured['machine'])}"
 
 
+def growth(measured: dict[str, Any]) -> str:
+    """What archives cost as they grow."""
+    commands = ("compress", "decompress", "list", "get")
+    rows = []
+    for name, words in (("digits", "{:,} digits, PNG files"), ("photo", "a photo of {:,} megapixels")):
+        for count, found in measured[name].items():
+            seconds = [f"{found[command]['seconds']:,.1f}" for command in commands]
+            memory = [f"{found[command]['peak']:,.0f}" for command in ("compress", "decompress", "get")]
+            rows.append([words.format(int(count)), f"{found['bytes']:,}", *seconds, *memory])
+    head = ["", "bytes", *(f"{command}, CPU s" for command in commands), "compress, MiB", "decompress, MiB", "get, MiB"]
+    return table(head, rows) + f"\n\n{line(measured['machine'])}"
+
+
 def folders(measured: dict[str, Any]) -> str:
     """Folders as people have them, beside the best of what else one would take."""
     rows = []
@@ -416,6 +429,7 @@ PAGES = {
         "photos",
         "graphics",
         "access",
+        "growth",
         "ranges",
         "cluster",
         "chunks",
@@ -442,6 +456,7 @@ def parts() -> dict[str, dict[str, str]]:
         "training": training(measured["train"]),
         "graphics": graphics(measured["graphics"]),
         "access": access(measured["access"]),
+        "growth": growth(measured["growth"]),
         "ranges": ranges(measured["ranges"]),
         "cluster": cluster(measured["cluster"]),
         "loaders": loaders(measured["loaders"]),
