@@ -62,6 +62,15 @@ def test_what_no_model_can_be_for(image: np.ndarray) -> None:
         look(c)
 
 
+def test_sixteen_bits_that_need_eight() -> None:
+    """They count as 8 bits, unless one of them needs more: compress takes all of them together."""
+    narrow = noise(5, 8, 8).astype(np.uint16)
+    assert look(Collection.of_array(narrow)).type == ImageType(1)
+    narrow[3, 0, 0] = 256
+    with pytest.raises(ImageError, match=r"16-bit grey images \(all\)"):
+        look(Collection.of_array(narrow))
+
+
 def test_nothing_readable(tmp_path: Path) -> None:
     for k in range(3):
         (tmp_path / f"{k}.png").write_bytes(b"")

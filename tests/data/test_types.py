@@ -18,7 +18,8 @@ TWO = np.array([[[3], [9]], [[9], [3]]], np.uint8)
     [
         (Item(noise(4, 4, 1)), "8-bit grey"),
         (Item(noise(4, 4, 4)), "8-bit RGBA"),
-        (Item(noise(4, 4, 3).astype(np.uint16)), "16-bit RGB"),
+        (Item(noise(4, 4, 3).astype(np.uint16) * 256), "16-bit RGB"),
+        (Item(noise(4, 4, 3).astype(np.uint16)), "8-bit RGB"),
         (Item(noise(4, 4, 1), palette=True), "palette"),
         (Item(TWO, palette=True), "two-valued grey"),
         (Item(TWO, alone=False), "8-bit grey"),
@@ -45,6 +46,11 @@ def test_images_are_prepared_as_the_archive_offers_them() -> None:
         prepare(Item(noise(4, 4, 3)), ImageType(1))
     with pytest.raises(ImageError, match="palette"):
         prepare(Item(noise(4, 4, 1), palette=True), ImageType(1))
+    narrow = noise(4, 4, 1)
+    found = prepare(Item(narrow.astype(np.uint16)), ImageType(1))
+    assert found.dtype == np.uint8 and (found == narrow).all()
+    with pytest.raises(ImageError, match="16-bit grey, not 8-bit grey"):
+        prepare(Item(narrow.astype(np.uint16) + 256), ImageType(1))
     for value, bit in ((0, 0), (1, 1), (255, 1)):
         blank = Item(np.full((2, 2, 1), value, np.uint8))
         assert (prepare(blank, ImageType(1, 2)) == bit).all()

@@ -51,6 +51,13 @@ def test_the_same_seed_gives_the_same_model(grey: Result) -> None:
     assert fit(checks(300, 1), dataclasses.replace(QUICK, seed=1)).model.id != grey.model.id
 
 
+def test_sixteen_bits_that_need_eight_are_as_eight(grey: Result) -> None:
+    """``compress`` offers a set of such to models for 8 bits; so that is what such images make."""
+    assert fit(checks(300, 1).astype(np.uint16), QUICK).model.id == grey.model.id
+    with pytest.raises(ImageError, match="16-bit grey images"):
+        fit(checks(300, 1).astype(np.uint16) * 257, QUICK)
+
+
 class Killed(Exception):
     pass
 

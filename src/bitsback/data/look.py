@@ -13,7 +13,7 @@ from bitsback.data.collection import Collection, reasons
 from bitsback.data.load import in_order, spread, unreadable
 from bitsback.data.opening import natural
 from bitsback.data.sources import Item
-from bitsback.data.types import ImageType, as_two_valued, describe
+from bitsback.data.types import ImageType, as_two_valued, as_wide, describe, narrowed
 from bitsback.errors import ImageError
 from bitsback.files import Skipped, levels
 
@@ -75,10 +75,12 @@ class _Traits(NamedTuple):
     distinct: float
     same: tuple[int, int, int, int]
     """Pixels that equal their west neighbour, of how many; and the same for north."""
+    wide: bool
+    """Whether its samples have 16 bits, however few it needs."""
 
 
 def _traits(item: Item) -> _Traits:
-    image = item.pixels
+    image = narrowed(item.pixels)
     height, width, channels = image.shape
     counts = [0]
     if image.dtype == np.uint8:
@@ -86,7 +88,8 @@ def _traits(item: Item) -> _Traits:
     west = int((image[:, 1:] == image[:, :-1]).all(-1).sum())
     north = int((image[1:] == image[:-1]).all(-1).sum())
     same = west, height * (width - 1), north, (height - 1) * width
-    return _Traits(describe(item), (height, width, channels), item.alone, levels(image), float(np.mean(counts)), same)
+    shape, wide = (height, width, channels), item.pixels.dtype != np.uint8
+    return _Traits(describe(item), shape, item.alone, levels(image), float(np.mean(counts)), same, wide)
 
 
 def look(collection: Collection, sample: int = 400, seed: int = 0, *, threads: int = 0) -> Summary:
@@ -155,21 +158,25 @@ def _see(
 
 
 def _settled(seen: list[tuple[int, _Traits]]) -> list[tuple[int, _Traits]]:
-    """What is open about single images: blank ones, and arrays of two values.
+    """What is open about single images: blank ones, arrays of two values, and samples of 16 bits that need 8.
 
-    An array counts as two-valued if all its images here are, with the same two values. A blank image counts with the
-    majority of those with its channels.
+    These count as 16 bits if others of as many channels need more, since ``compress`` takes them together. An array
+    counts as two-valued if all its images here are, with the same two values. A blank image counts with the majority of
+    those with its channels.
     """
     values: dict[int, set[int] | None] = {}
     for file, traits in seen:
         if not traits.alone:
             so_far = values.setdefault(file, set())
             values[file] = None if so_far is None or traits.pair is None else so_far | set(traits.pair)
+    needed = {traits.shape[2] for _, traits in seen if traits.wide and ImageType.named(traits.words) is None}
     settled = []
     for file, traits in seen:
         held = values.get(file)
         if held is not None and len(held) <= 2:
             traits = traits._replace(words=as_two_valued(traits.words))
+        if traits.wide and traits.shape[2] in needed:
+            traits = traits._replace(words=as_wide(traits.words))
         settled.append((file, traits))
 
     def blank(traits: _Traits) -> bool:

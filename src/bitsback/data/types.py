@@ -49,14 +49,34 @@ class ImageType:
 def describe(item: Item) -> str:
     """The type of an image in words: those of an :class:`ImageType`, "16-bit RGB", "palette" and the like.
 
-    An image of at most two values counts as two-valued if it has a file of its own, as ``compress`` then takes it so.
+    An image of at most two values counts as two-valued if it has a file of its own, as ``compress`` then takes it so;
+    and one of 16 bits that needs no more than 8 counts as one of 8.
     """
-    image = item.pixels
+    image = narrowed(item.pixels)
     if image.dtype != np.uint8:
         return _BITS[16] + _COLOURS[image.shape[2]]
     if item.alone and levels(image):
         return _BITS[1] + _COLOURS[image.shape[2]]
     return _PALETTE if item.palette else _BITS[8] + _COLOURS[image.shape[2]]
+
+
+def narrowed(image: NDArray[Any]) -> NDArray[Any]:
+    """An image whose samples of 16 bits are all below 256 in 8 bits, as ``compress`` takes a set of such, and as a
+    model for 8 bits does then; any other as it is.
+
+    >>> [narrowed(np.array([[[top]]], np.uint16)).dtype.name for top in (255, 256)]
+    ['uint8', 'uint16']
+    """
+    return image.astype(np.uint8) if image.dtype == np.uint16 and int(image.max(initial=0)) < 256 else image
+
+
+def as_wide(words: str) -> str:
+    """The type in words that an image of 16 bits that needs 8 is of beside others that need more.
+
+    >>> as_wide("8-bit RGB"), as_wide("two-valued grey")
+    ('16-bit RGB', '16-bit grey')
+    """
+    return _BITS[16] + next((words.removeprefix(one) for one in _BITS.values() if words.startswith(one)), words)
 
 
 def as_two_valued(words: str) -> str:
@@ -80,7 +100,7 @@ def prepare(item: Item, wanted: ImageType) -> NDArray[np.uint8]:
 
     Raises ImageError with the reason if it would not, because it is of another type.
     """
-    image = item.pixels
+    image = narrowed(item.pixels)
     pair = levels(image) if image.dtype == np.uint8 else None
     blank = pair is not None and pair[0] == pair[1]  # at home among both types of images
     other = pair is not None and not blank and item.alone if wanted.levels == 256 else pair is None
