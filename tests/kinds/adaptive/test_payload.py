@@ -441,6 +441,8 @@ def test_adaptive_payloads_are_pinned():
         (wavy.astype(np.uint8)[..., :3], 0x43, "934d092f3eac7ba5"),
         (wavy.astype(np.uint8)[..., :3], 0x52, "7fa0a002d6dc730c"),
         (np.concatenate([wavy, wavy + 3]).astype(np.uint16)[..., :1], 0x58, "32117a07a5b1ef59"),
+        (wavy.astype(np.uint8)[..., :3], 0x91, "75bdd7d06eec0eaa"),
+        (np.concatenate([wavy, wavy + 3]).astype(np.uint16)[..., :1], 0x98, "21d58a411ecc629c"),
         ((wavy % 5).astype(np.uint8)[..., :1], 0x80, "1a8187a03fcb9609"),
         (wavy.astype(np.uint16)[..., :1], 0x80, "88ad680dd79621d9"),
     ):
