@@ -377,6 +377,12 @@ def factors(a):
     return lower, diagonal
 
 
+def around(seen, low, split, high):
+    """How many values from ``low`` to ``split``, and above it up to ``high``, were seen."""
+    below = sum(one in seen for one in range(max(low, split - 15), split + 1))
+    return 17 * below + sum(one in seen for one in range(split + 1, min(high, split + 16) + 1))
+
+
 class Regressed:
     """All images of a payload, coded channels first."""
 
@@ -403,8 +409,8 @@ class Regressed:
         self.S = [
             [[[[max(m, 2), 1] for _ in range(32)] for m in first] for _ in range(self.shapes)] for _ in range(channels)
         ]
-        self.T = [{} for _ in range(channels)]
-        self.U = [[[[2**15, 2**15, 0, 0, 0, 0, 0] for _ in range(64)] for _ in range(8)] for _ in range(channels)]
+        self.T, self.seen = [{} for _ in range(channels)], {}
+        self.U = [[[[2**15, 2**15, 0, 0, 0, 0, 0, 0] for _ in range(64)] for _ in range(8)] for _ in range(channels)]
         self.stack = Bands(data, width * channels)
         self.repeats = Repeats(self) if how >= 32 else None
         self.rows()
@@ -557,11 +563,14 @@ class Regressed:
             signed, second = before if c else ew, spread
         texture = sum(2**k * (64 * v > guess) for k, v in enumerate(above))
         r = min(rank(abs(signed)) >> 1, 15)
-        contexts = [min(e >> 1, 31), 32 + second, 64 + (31 - r if signed < 0 else r), 96 + texture]
+        contexts = [min(e >> 1, 31), 32 + second, 64 + (31 - r if signed < 0 else r), 96 + texture, 352]
         bias, first = self.B[c][min(e >> 3, 7)][texture], self.S[c][0][e][spread]
         other = self.S[c][1][e][min(o >> 1, 31)]
         mean = min(max(guess + bias[0] // bias[1], 0), 64 * most)
-        v = self.questions(c, contexts, mean, guess, first, other, most)
+        seen = self.seen_at(i, y, x, c)
+        v = self.questions(c, contexts, mean, guess, first, other, seen)
+        if seen is not None:
+            seen.add(v)
         self.put(c, i, y, x, v, 64 * v - mean)
         for pair, amount in ((bias, 64 * v - guess), (first, abs(64 * v - mean)), (other, abs(64 * v - guess))):
             pair[0], pair[1] = pair[0] + amount, pair[1] + 1
@@ -569,7 +578,13 @@ class Regressed:
                 pair[0], pair[1] = pair[0] >> 1, pair[1] >> 1
         return v
 
-    def questions(self, c, contexts, mean, guess, first, other, most):
+    def seen_at(self, i, y, x, c):
+        """The values that were coded where the channels before were the same; None where that is not known."""
+        known = c < 3 and self.N[c] <= 512
+        return self.seen.setdefault((c, *(self.L[d][i, y, x] for d in range(c))), set()) if known else None
+
+    def questions(self, c, contexts, mean, guess, first, other, seen):
+        most = self.N[c] - 1
         scales = [max((pair[0] * 11818 >> 10) // pair[1], 8) for pair in (first, other)]
 
         def below(k, v):
@@ -586,13 +601,15 @@ class Regressed:
                 min(max(2**16 * (h - m[k]) // (h - b), 1), 2**16 - 1) if h > b else 2**15
                 for k, (b, h) in enumerate(ends)
             ]
+            if seen is not None:
+                contexts[4] = 352 + around(seen, low, split, high)
             slots = [self.T[c].setdefault((context, node), [64 * chances[0], 0]) for context in contexts]
             inputs = [*(G[p >> 4] for p in chances), *(G[slot[0] >> 10] for slot in slots), 20]
             u = self.U[c][contexts[0] >> 2][node]
             p = min(max(sigmoid(2**30 + 16 * sum(a * b for a, b in zip(inputs, u, strict=True))) >> 8, 16), 2**24 - 16)
             a = int(self.stack.slot(24) < p)
             self.stack.pop(0 if a else p, p if a else 2**24 - p, 24)
-            for k in range(7):
+            for k in range(8):
                 u[k] = held(u[k] + ((inputs[k] * (2**16 * a - (p >> 8)) * 5 + 2**15) >> 16), 2**20)
             for slot in slots:
                 slot[0] += ((2**22 - 1) * a - slot[0]) * (131072 // (2 * slot[1] + 3)) >> 16
@@ -631,7 +648,6 @@ class Blended(Regressed):
         self.T = [{} for _ in range(self.channels)]
         self.U = [[[[2**14] * 4 + [0] * 12 for _ in range(64)] for _ in range(8)] for _ in range(self.channels)]
         self.V, self.O = [None] * self.channels, [None] * self.channels
-        self.seen = {}
         first, total = 0, self.n * self.height
         while first < total:
             last = min(first + self.stack.height, total)
@@ -845,9 +861,7 @@ class Blended(Regressed):
             ((mean + 32) >> 6) >> max(most.bit_length() - 9, 0),
         ]
         means = [mean, guess, *both]
-        seen = None
-        if c < 3 and most < 512:
-            seen = self.seen.setdefault((c, *(self.L[d][i, y, x] for d in range(c))), set())
+        seen = self.seen_at(i, y, x, c)
         v = self.voices(c, contexts, self.U[c][min(e >> 3, 7)], means, shapes, seen)
         if seen is not None:
             seen.add(v)
@@ -878,9 +892,7 @@ class Blended(Regressed):
                 for k, (b, h) in enumerate(ends)
             ]
             if seen is not None:
-                below_it = sum(one in seen for one in range(max(low, split - 15), split + 1))
-                above_it = sum(one in seen for one in range(split + 1, min(high, split + 16) + 1))
-                contexts[10] = 17 * below_it + above_it
+                contexts[10] = around(seen, low, split, high)
             places = [(k, context, node) for k, context in enumerate(contexts)]
             slots = [self.T[c].setdefault(place, [64 * chances[0], 0]) for place in places]
             inputs, u = [*(G[p >> 4] for p in chances), *(G[slot[0] >> 10] for slot in slots), 20], weights[node]

@@ -55,7 +55,7 @@ MARGIN, STRIP = 2, 64
 MOST_CHANNELS, MANY_COLUMNS, MANY_ROWS = 16, 1 << 13, 1 << 9
 """It takes no more channels; and of wider rows, in samples, so many or more."""
 
-_LEARNED_BESIDE, _SUMS, _LANES = 230_000, 352, 8
+_LEARNED_BESIDE, _SUMS, _LANES, _SEEN = 310_000, 352, 8, 17 << 20
 
 
 def regressable(whole: Whole) -> bool:
@@ -73,7 +73,7 @@ REACH = 3
 FEW_CHANNELS, SOME_COLUMNS = 4, 1 << 11
 """It takes no more channels; and of wider rows, in samples, so many as :data:`MANY_ROWS` or more."""
 
-_BOTH_SUMS, _VOICES, _FLYING, _SEEN = 57 * 58 // 2 + 37 * 38 // 2 + 2, 3_200_000, 1 << 20, 17 << 20
+_BOTH_SUMS, _VOICES, _FLYING = 57 * 58 // 2 + 37 * 38 // 2 + 2, 3_200_000, 1 << 20
 
 
 def blendable(whole: Whole) -> bool:
@@ -140,7 +140,7 @@ def _regressing(whole: Whole) -> int:
     planes = 8 * count * (height + MARGIN) * (width + 2 * MARGIN)
     repeats = planes // 2 + (12 << seen_log2(count * height * width)) + 8 * width + (1 << 14)
     columns = 4 * (width // 4 + 4 * _LANES) + min(STRIP, height) + 4 * _LANES
-    return channels * (planes + _LEARNED_BESIDE + 4 * _SUMS * columns) + repeats
+    return channels * (planes + _LEARNED_BESIDE + 4 * _SUMS * columns) + repeats + _SEEN * (channels >= 3)
 
 
 def _blending(whole: Whole) -> int:

@@ -91,35 +91,35 @@ KNOWN: dict[str, tuple[Known, ...]] = {
             (2, 8, 11, 3),
             "uint8",
             0x5A,
-            "TK@q>4gvse1^@s6L_e`j*#z<dER3O$d3g1_MC7@N@s~68v-b<e>OP2DdwnF|n*$Va7A4G5cm0}kYEKU(0XX^lKu?=61*RDu1VWC5BD"
-            "k6<H|1n+xmNX^PUpbGtAmX3Q=&S&3I(uQL440;GTeG2A!O@4UMzlNl!O963Rig@^@-jflNABxR!w$dhtAw4{wjHXiI1{KetEPZPWTD"
-            "`n*yTa#I!FcQR}_b2FBla<KDxs>bp-7d)wh^`kb%GS4vCYM6CyKR!F9rcfrM`Fr89J!U7@1UqnmECef#NZ1yRo8hWC|PI<M1-qzSFl"
-            "3TT$&SU{!juz8b@e~CC2V`Wv&fZB~boL#yEY}GDS7!ranwcXAX$t_{",
+            "TK@q>xd8xe0{{R3n<W2h;?dXO{`@&{06x{;{+s;~@jon0B5p__i)VY4joJ<xQd|p>n=rblf3(fK_e2}XeZ`h`T=a>kx*HJuTBV@e95Wm"
+            "_55GhvGT-sfsX}lM4q{#m=)hGV_jiyb89o*)S=tx+&En+!;PMKrgxv?x=SxV0V>;I0eEv<ori%y>lz7|?)8%x+{2uqS4d-mSMDju13Ty"
+            "kfPI3r)L7@Mm%%T3wn(6Hex?y>XOtZ5RBs!i~!a0|1h;2Ik+-B_trq$CGQ&=@cOj-t^%5a~)XdK~g#E%!T_^qb|v)RFp_WZ~ZtLyV669"
+            "4}c3;!&F$q9a!-`&gJ_QE#5v>tQ2o6F$&$&EM01C1f#mH+@b",
         ),
         Known(
             (1, 9, 12, 4),
             "uint8",
             0x55,
-            "RsR7c4q)bAr~m)}-z#NqR|`19bA9HpclMV19WV%^D<Q8ah2OG(be?IXv#ST#xLMf1Yykn~*BO|Ug28Ho?}=cNvt#~<BzvEk>%Fivag"
-            "9hv-p1+Ux*e_K2psrK@btp;8e@W7j!?fF)q!K(Co#K<x3-*)ErPe}94$yMgG?<c;uQwGpwg_MkS6H9u)PJSAY<7?H`2Zw7EaGS",
+            "RsR7cMf*Wp0RR91JK<`P>bwSu2B+-XJeb>2#P5PnLzqxGk0s+9o;_|`oZ20m$T1xXC(I4`-Eajk(wFFINyK`j;&Jb<G8W39-%KB}$6+~"
+            "#DqW-*Lyrag#eBo>3iRcD(!RE?zt#{$#%A=9%_fM+>cc|?A4tz3tt0>cXX&i4lO<j+qM%VblPKk{ORLz@J@W;y2Lt#dCOKAU",
         ),
         Known(
             (3, 10, 9, 1),
             "uint16",
             0x60,
-            "V2RZNak6dvA%wUG0L|su_R{Y9EKmirzg6gjt2u{Vdww%BlY+iB3Xlpn*Rr?pOqCaN@cri-qmF8`77G~U8`?w$QNA%aO+g<4>8tj_OH"
-            "c~mD2wG33#_TsykJ%^v=YQOrN7mV(e&}Ol1q74U_GyzLTc=O2xQ|>ry*E_O39<-rX^cBI#pP1D_h>vSX;;J)sD>acj>adHgCJ5dO_w"
-            "Kgp!ExB^C}PkH?;!m%JKIqY;-O?(ASKEm!|L6V2<Ua%1exZ5W!0w$925nZB~~CwYpRpGe(tL51qi)k;XN({cGS{wCda_C=2OZARqw0"
-            "_bmON_3egk?cUtlpaR;*CbtlC@F9UdDaz^3WFv@F~)Ohfe8mM*cu97?;75m50=*s;FFt}9z;vZd$pUw(ICBUH;z&g;xfX`%;&lWy3H"
-            "h&BZfp1L8Pn(#%OJu9==l4hJ%(5A$BovG?}KZl81J;O#$rH4_bT9tiz1HR`U{IdNJxd0;%$?t-Z4~fS&?CZwuk`?7zS24ORJ+V<++4"
-            "!~7)?v@5QXO+xaTWjY3wBVRbYbc0SJM{zXSZ2(cFuOf#!o0>>tv|D>an2F8Obh?cy66$URxc",
+            "V2RZNag|F)M<d?^0B>xQdRZCyLM=++Xu~!AxQ>ijgb6Vu?KYxMN<V1{rnmv37+4_ysPGRYE-J~z*JQ7?!H3xZj6^pFYuFYoyuQxR1|m|"
+            "!;ghU+eF;|Zuf@6x@mnZ<3RXg+-?@ALB!0P-G+X$a-w}~ch3D1|Jqvv}OPx&TT&f)+&%2-fOaW-dZT8gVHGJCox9kp!Y?9x)CN-cg)8R"
+            "$7ZxpOsA0uu^GvY^b>Zt*6ol~R%t+KihAlkgqBjVipM?RH&kvW?c6ph;E7P{Sz6p%0&-5wjyEb+6=)f4oU+@(S-QX)>|K%}ihU6R&`iO"
+            "6M4RXC!Hr>*z+lZRuvk_g8d^N!5BdtGFU3t#kSJ@%LePKJgffOZj*PjSw0ZN|-25w!G<BG;vkhz+q^c=WDc8Y0K_K3y6<o1G!FVO;`$k"
+            "}fMiBF+)fjGpK6;#oNn*qZQE2kS0~uTLeXiDOf*b)Nag8u8P>^}0ktixm1{2jF~uI4UAIF!6<4B}3f4Q*yHZvpV(u$gnerpT&5KhEkHI"
+            "zw!{8%z+juai{8<AN<TD+f=rY9-Aq~NrZr0^0KFaw?<blhu|asQkz6$51tqoQ~",
         ),
         Known(
             (2, 9, 10, 1),
             "uint8",
             0x68,
-            "Xx9M%034fp3u*xX0034+a1oTn&2OPEUg<oDh9RYZJ%0)Osv8X<rT)$O9|rjYMLO9R0GlqvrpPK10<^^TZL>cYLox#ITJ9kl^(OIr)h"
-            "Uh+Lx<P7Av(WhlI8%m3-<7=qs~D;-&p7;N-WHB4&f7+3n26TPB5*X5)1",
+            "Xx9M%031sI2^#?b002vN!8?h4>N${mHZ(=bVx-IQck|-syisa^h1CeN16{$qNJZHf099k(wklXG0PDN8PFt+J0RyYxKtBXxcPgo&7_I|"
+            "S!)qe77io>pKmHk+fFpoC1{;2A&Ny8hYXgP^ZA%<I6gPxaE#-B65zz",
         ),
     ),
     "repeats": (
@@ -127,23 +127,23 @@ KNOWN: dict[str, tuple[Known, ...]] = {
             (2, 9, 12, 4),
             "uint8",
             0x70,
-            "aL553B#)-33;+NCv?<2{jxrCzXdUMYKRV*FjYr^pqTv0pk&i3;)^BdbScU&otfc$0IjW}t5!DAXCUgsMU7>nydu{%r%g`sr%KfLQ^4"
-            "~3>ZCN2;wyhr8aB^IL`I0Y1=XS}!Y&n8JeF>MMZ^%t-SqT7t>F$@l`n(iRIg6n+",
+            "aL552wq%fTOPwW@obJ_5rJ8tmHc)=*c&Y-xyi4fZU!(2X9#k&9Q_-S&62t#L#)_OR4EzG`{Mt1>R4zRbx11{J;G%F+R`{uKBNb-i4S8O"
+            "_e|bOsq0n|DhUN<I7!>;K1c)MK&AD~X^=CDD+c9t|22rXb$7A>J8;4V*",
         ),
         Known(
             (2, 8, 11, 3),
             "uint16",
             0x79,
-            "d8x4j#R1R*04^Xp0RWj%C)8tFr)z+rD^L5iij!F6slyasYy8?~kP_lUf+H4mP$FZ_31$4Ovw(5KSop`sWBcgp+hj?gr&u9RI^*Vhlq"
-            "HkNR_mZgxYQyQ=~)4Gr@)5);C+PIIctOwy0b+U@4LWx{>t*p1+fdXVRG%{5a=ZTH^XE-#YiDS!=s6lxTtdO+_b`pYWvLbA-)GzZc>!"
-            "I<SAj7lQw<<O^M%k-D{yK(gTBk)tj_vXZ2;s5ao6RcyYcNCbHuM!l#N2xM0K(Av3@9>-ZnJ)SM+49Id6lTDGlRH7xziZuvql{_#Gt;"
-            "Szshk(BiVoMe=(q<d%y;sx=+wdO@R%=dwU5Y>t+1&-#;xo?Sy1;=mV+hT9vFoY@GhM*P+=(3U}prNn5;C|8VaY)`H&EPW}Z--)A%Y9"
-            "co+h6G;2C>rrqU$%RFO&8Yg;orII9?~^WYIWnLEs6A#)cS=E(-jNprW+fjiC{8XcP*LSrTZGoEi>kJl=UPx+{5#?Bq*Wp^fZbKp(;9"
-            "Rm91{IyT)vm_vc3^!BO2q}9{HH1nrK@LfF>2s&RbCmG5RGQXu0m;aK``DwLY?-I9leizH&7S#FVZf#DT9Hhgf>`}AQeBn@6wN;#Lha"
-            "Exvmf0d?WU`7ALc@Z0y*W5DyQWRR5RjD$_*86Us&oDD=Q%+uT~#VQ*&MB#yK7=Yghs#I6-ymm{Yr6pIp|U$^j!lsxhc*wf8QM2J}xr"
-            "dH=`Y_z=qSe%3lD$Qb@)gce(R|F*JzJrC%3d`FW2%gcXQAi-i8;o~YwBPbntvSoA=hXi2>;pSTJzD^_KrIiB`dwSoLToYewafRIHzG"
-            "QfGlr-70GUp9E{m0~jFYY6vh)xj|bxokWOUr7ye+Ku*NS;3XKKrzRTvL6!pCE~I;_GYNV@)LXm`D_c_sx#5FqD89Yzp+dn_q{<niV>"
-            "}>9B_md4~iVl44`)H5~WIPTYF*>Cz@ww>Z7>(=bxaB|5M0SsS)d+YNVxvc7PF~!)iqcGO@k}y637lgS$6v+;{",
+            "d8x4j#R0zq047j0004+Q;utM(Za+!^gDrlWFRHBt?Hq4OXbx)XfePe}nZziaWf1T71ydAoz%5ALV7%XwK~d}3?ImpFe|UtyJ1Q;Blgg8"
+            "HT^3uE&7a$7s4r3syJEA^<XySDG9!O>=s?gR>TZ$y+@qaVCoPWCA8!eI1b@_nET8r}`!SH8^GoMWovJdu=~ZYk0V*$sQZ{F8A@u<{!Nt"
+            "2<#-X@~ZPSWN*Z%-x@|g;-+&f7<&KOV6xM~hTco1z730sb=>^3WElmpDY2~nper>AA2WRAV}1L6W3SfeR~zg&uDMwY+Pvd+L?>gGVdKM"
+            "tV#Gbh}1%N3Qnl&y~z_1d*cmY90o2#u{7RsXl1cG$KtM5by?tD1Jbj^epUM?ME@3V$PCt(d52=5|I{2jS?+Jl2+-rY4G6+85u!d|L8_W"
+            "{~ZTyO_XCCj>X%XQWd48sE$(NkLS$x?Ju5T}_*^t*GvAl4v{disZssA<RP^YB&-lJ28_cUvdCC_7;^Dx2%1Hku~XWC`*e+^P&2PS2YYM"
+            "`|b*Mb)a?#^pgkK;?Hv;dLay910F5=UB5S-k2fqlu`D}dk%ps-Vt0;%etba{3rZbrJy~$FA=oPQcCm-^G3|ViCJik=uR3=I&}F9=F>|`"
+            "r8F3`{`qMZ;;yKvrJbS|1wG0!QnZD|wc+fRB$mR81*h@RW=^?*a#yJ9E>Zt3cbZ@$UKoL?rA_0#nW%|z<VhN79{}z=}B6+O%<7gMFE`y"
+            "KOrPgX(dA#uxMs%dT-)X7CMeSG^KffPg$(*5+<jci`XYXG4%{BJcUMPN~1@;@j8H<8_2zv{XtfU-(>W)kM9&9u;82DTR){+OvA6IlqcA"
+            "Nl^Tn93chnYo?NsFAm2vFKyuLBdfC?|KStrLYLnwSBH99awatNCfRhU|kB<~DP$OX$j4`rO>kS;$udix~MRg&>$=b#BJ`F~9H<tOU!>n"
+            "0A&i)mvk17Tz=JnD_u15HSn{+k}AUoQ`uAR50|-OXL4o4#y}rSk;V|n1JMrV+i=?0O|",
         ),
     ),
     "blended": (

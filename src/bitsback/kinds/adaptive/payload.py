@@ -30,7 +30,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from bitsback.errors import CodecError, FormatError, TruncatedError
 from bitsback.kinds.adaptive import blended, colours, known, mixing, regressed, serial, smooth
-from bitsback.kinds.adaptive.colours import keys
 from bitsback.kinds.adaptive.cost import Effort, Whole, drawable
 from bitsback.kinds.base import Lot
 from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_by_shape, lots_of
@@ -55,9 +54,8 @@ _ALIKE = 0.3
 """Images that follow one another may tell of one another if so many pixels are as much like those before as like those
 to the left."""
 
-_SAME, _MOSTLY, _OFTEN = 0.1, 0.3, 6
-"""Pixels may have been there before if so many are as those around them (so many, if there is no time), or if each
-colour is there so often: as where scanners and cameras computed colours of others, of which there were fewer."""
+_SAME, _MOSTLY = 0.1, 0.3
+"""Pixels may have been there before if so many are as those around them; if there is no time, so many."""
 
 _PLACES = 3
 """Samples of large images are windows from so many times so many places."""
@@ -88,7 +86,7 @@ _APART_IMAGES, _APART_SAMPLES = 16, 1 << 12
 _FLAT = 0.25
 """Images of which the share of pixels that are like the one to the left differs by less are all of one kind."""
 
-_APART = 0.95
+_APART = 0.97
 """What images one by one are expected to take must be so much of what they take together: both are guesses."""
 
 _MAYBE = 0.7
@@ -413,12 +411,11 @@ def _estimates(form: _Form, effort: Effort) -> list[_Choice]:
 
 
 def _repeating(form: _Form, how: int, most: float, effort: Effort) -> list[_Choice]:
-    """Asking whether pixels were there before, if many are as those around them, or colours recur, and if it takes less
-    than so much. It takes longest of all, so that of photos it is not asked if there is no time."""
+    """Asking whether pixels were there before, if many are as those around them, and if it takes less than so much. It
+    takes longest of all, so it must be many if there is no time."""
     series = _series(form.images)
     tag = REGRESSED + regressed.REPEATS + how
     may = _drawn(series) >= (_MOSTLY if effort == "fast" else _SAME)
-    may |= effort != "fast" and form.images.size <= _PATIENCE and _recurring(form.images)
     if series.shape[3] == 1 or not may:
         return []
     if not all(regressed.takes(images.shape, tag - REGRESSED) for images in (form.images, series)):
@@ -433,12 +430,6 @@ def _drawn(images: Images) -> float:
     """How many of the pixels are as those to the left or above."""
     left, above = ((np.diff(images, axis=axis) == 0).all(axis=3) for axis in (2, 1))
     return float((left[:, 1:] | above[:, :, 1:]).mean()) if min(images.shape[1:3]) > 1 else 0.0
-
-
-def _recurring(images: Images) -> bool:
-    """Whether images in colour have few, for as many pixels as they are."""
-    pixels = images.reshape(-1, images.shape[3])
-    return _OFTEN * len(np.unique(keys(pixels))) < len(pixels)
 
 
 def _goes_on(images: Images) -> bool:

@@ -9,7 +9,8 @@ are (Wu & Memon's interband CALIC and its kin; the window and its arithmetic are
    they were as large and the reference, when it was coded, was as hard to guess in this place;
 3. the sample is coded as answers to *questions*: is it above this value? The values halve what the first distribution
    expects, then its halves, and so on, so that an answer is about one bit, or certain. The probability of yes is mixed
-   from both distributions, and from what came before of this question in four contexts. After six answers what is left
+   from both distributions, and from what came before of this question in five contexts, the last of which is which
+   values were there before where the channels before were the same (see :mod:`.seen`). After six answers what is left
    is coded by the first distribution alone.
 
 Rows are coded side by side, each ``SKEW`` pixels behind the one above, ``STRIP`` of them at once; images one after the
@@ -37,6 +38,7 @@ from bitsback.kinds.adaptive.answers import coded, learned
 from bitsback.kinds.adaptive.cost import MARGIN, STRIP, regressable
 from bitsback.kinds.adaptive.mixing import tables
 from bitsback.kinds.adaptive.repeats import SOURCES, Repeats, new_repeats, number_of, settle
+from bitsback.kinds.adaptive.seen import SIDES, Seen, new_seen, row_of, see, seen_around
 from bitsback.kinds.adaptive.smooth import CLEAR
 from bitsback.kinds.adaptive.squares import Squares, regress, remember, squares
 from bitsback.kinds.context.network import SKEW
@@ -54,7 +56,8 @@ DEPTH = 6
 """Questions that are mixed."""
 
 _NODES, _ENERGIES, _SPREADS, _TEXTURES = 1 << DEPTH, 88, 32, 256
-_CONTEXTS, _INPUTS = 4, 7
+_CONTEXTS, _INPUTS = 5, 8
+_ROWS_BEFORE = 3 * _SPREADS + _TEXTURES
 _WEIGHT_ROWS = 8
 _BIAS = 20
 _MOST_SEEN = 255
@@ -90,7 +93,8 @@ class State(NamedTuple):
     scales: NDArray[np.int64]
     """(C, 2, energies, spreads, 2): sum of errors' magnitudes in 64ths, and their number."""
     slots: NDArray[np.uint32]
-    """(C, 3 * spreads + textures, nodes): a probability of yes in the high 22 bits, the answers seen in the low 10."""
+    """(C, 3 * spreads + textures + what was seen, nodes): a probability of yes in the high 22 bits, the answers seen in
+    the low 10."""
     weights: NDArray[np.int32]
     """(C, rows, nodes, inputs), in 2**-16."""
 
@@ -99,7 +103,7 @@ def new_state(channels: int) -> State:
     """The state before the first sample."""
     weights = np.zeros((channels, _WEIGHT_ROWS, _NODES, _INPUTS), np.int32)
     weights[..., :2] = 1 << 15
-    slots = np.zeros((channels, 3 * _SPREADS + _TEXTURES, _NODES), np.uint32)
+    slots = np.zeros((channels, _ROWS_BEFORE + SIDES**2, _NODES), np.uint32)
     return State(new_biases(channels), new_scales(channels, 2), slots, weights)
 
 
@@ -155,6 +159,7 @@ class Job(NamedTuple):
     logistic: NDArray[Any]
     logits: NDArray[np.int64]
     splits: NDArray[np.int64]
+    seen: Seen
     repeats: Repeats | None
 
 
@@ -366,10 +371,12 @@ def _pixel(job, block, voices, c, lane, size, coder, length):  # type: ignore[no
     spread = ((bits[size - 1, lane] >> 48) - (sums[size * (size + 1) // 2, lane] >> 48) + 12 * 16) >> 4
     bias, first, second = _contexts(job, block, voices, c, lane, p, guess, spread)
     shape = _shape(guess, bias, first, second, most)
-    v = planes[p]
-    v, length = _answer(job, voices, c, shape, v, most, coder, length)
+    v, row = planes[p], row_of(planes, p, plane, c, most + 1)
+    v, length = _answer(job, voices, c, shape, (v, row), most, coder, length)
     if length < 0:
         return -1
+    if row >= 0:
+        see(job.seen, row, v)
     error = 64 * v - shape.mean
     keep(job, block, lane, p, v, error)
     known.f[size - 1, lane] = v - block.bases[lane]
@@ -409,6 +416,7 @@ def _contexts(job, block, voices, c, lane, p, guess, spread):  # type: ignore[no
     half = min(other >> 1, _SPREADS - 1)
     voices.contexts[0], voices.contexts[1] = min(rank >> 1, _SPREADS - 1), _SPREADS + (half if known else spread)
     voices.contexts[2], voices.contexts[3] = 2 * _SPREADS + sign, 3 * _SPREADS + texture
+    voices.contexts[4] = _ROWS_BEFORE
     scales = state.scales[c]
     return state.biases[c, texture | (min(rank >> 3, 7) << 8)], scales[0, rank, spread], scales[1, rank, half]
 
@@ -453,8 +461,10 @@ def share_below(v, mean, inverse, table):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _answer(job, voices, c, shape, v, most, coder, length):  # type: ignore[no-untyped-def]
-    """Code a value: return it, and the length of the stack (or of the symbols) or -1."""
+def _answer(job, voices, c, shape, sample, most, coder, length):  # type: ignore[no-untyped-def]
+    """Code a value, a sample's first part; the other is where it is known which were seen. Return it, and the length of
+    the stack (or of the symbols) or -1."""
+    v, row = sample
     low, high, node = 0, most, 1
     low_1, high_1, low_2, high_2 = 0, _WHOLE, 0, _WHOLE
     while low < high and node < _NODES:
@@ -465,6 +475,8 @@ def _answer(job, voices, c, shape, v, most, coder, length):  # type: ignore[no-u
         chance = chance_of(high_1, middle_1, low_1)
         voices.inputs[0] = job.logits[chance >> 4]
         voices.inputs[1] = job.logits[chance_of(high_2, middle_2, low_2) >> 4]
+        if row >= 0:
+            voices.contexts[_CONTEXTS - 1] = _ROWS_BEFORE + seen_around(job.seen, row, low, split, high)
         p, weights = _mix(job, voices, c, node, chance)
         answer, length = coded(coder, np.int64(v > split), p, PRECISION, length)
         if length < 0:
@@ -677,6 +689,7 @@ def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[
         squares(channels, size, min(STRIP, height), width),
         *tables(),
         splits(),
+        new_seen(channels),
         new_repeats(whole, grid.size) if repeating else None,
     )
 

@@ -1,4 +1,6 @@
-"""Which values a channel had before where the channels before it were the same, for :mod:`.blended`.
+"""Which values a channel had before where the channels before it were the same.
+
+For :mod:`.regressed` and :mod:`.blended`.
 
 Photos have fewer colours than there are where they were computed from others, of which there were fewer: by scanners,
 by cameras, by whatever decoded a JPEG file. Of the values that a sample may have, given those of its pixel so far, most
@@ -21,6 +23,9 @@ from bitsback.kernels import helper
 CHANNELS, VALUES = 3, 512
 REACH = 16
 """Values on either side of a question that are counted."""
+
+SIDES = REACH + 1
+"""Their numbers: up to this squared."""
 
 _STARTS = (64, 64 + VALUES, 64 + VALUES + VALUES**2, 64 + VALUES + VALUES**2 + VALUES**3)
 """Where the rows of each channel begin; windows reach a little below."""
@@ -67,7 +72,7 @@ def seen_around(seen, row, low, split, high):  # type: ignore[no-untyped-def]
     outside = max(low - (split - (REACH - 1)), 0)
     below = (below >> outside) << outside
     above = above & ((1 << min(high - split, REACH)) - 1)
-    return (REACH + 1) * np.int64(seen.ones[below]) + np.int64(seen.ones[above])
+    return SIDES * np.int64(seen.ones[below]) + np.int64(seen.ones[above])
 
 
 @helper
