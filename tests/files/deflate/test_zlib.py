@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.files.deflate import put_together, take_apart
-from bitsback.files.deflate.recipe import OTHER, Recipe, Walk, read_only, rebuild, rules_of
+from bitsback.files.deflate.recipe import OTHER, ZLIB, Recipe, Walk, read_only, rebuild, rules_of
 from bitsback.files.deflate.search import explain, flushes_of
 from bitsback.files.deflate.stream import parse, write
+from bitsback.files.deflate.walk import Rarer
 
 GENERATOR = np.random.default_rng(1)
 
@@ -74,6 +75,31 @@ def test_every_level_and_strategy(name, level):
 def test_whatever_there_is_to_deflate(pieces, level, memory, strategy, window):
     plain = b"".join(piece * times for piece, times in pieces)
     check(plain, deflated(plain, level, memory, strategy, window), (level, memory, strategy, window, 0))
+
+
+class WithoutRarer(Walk):
+    """A walk that looks at all positions of three equal bytes."""
+
+    def _rarer(self):
+        return Rarer(*(np.empty(0, np.int32) for _ in range(3)))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(st.tuples(st.binary(min_size=1, max_size=6), st.integers(1, 60)), max_size=400),
+    st.integers(6, 9),
+    st.sampled_from([1, 8, 9]),
+    st.sampled_from([ZLIB, OTHER]),
+    st.integers(1, 9),
+)
+def test_positions_known_by_four_bytes_change_nothing(pieces, level, memory, family, other):
+    plain = b"".join(piece * times for piece, times in pieces)
+    _, stream, _ = parse(deflated(plain, other), len(plain))
+    rules = rules_of(level, memory, 0, 15, family)
+    data, flushes = read_only(plain), flushes_of(stream)
+    with_them, without = (kind(data, flushes, rules).corrections(stream, 1 << 20) for kind in (Walk, WithoutRarer))
+    assert with_them == without
+    assert Walk(data, flushes, rules).followed(with_them).tokens.tolist() == stream.tokens.tolist()
 
 
 @pytest.mark.parametrize("pieces", [1, 1000, 8192, 32768, 70001])

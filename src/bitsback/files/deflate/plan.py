@@ -192,9 +192,7 @@ def matches_at(plain, at, most, nice, depth, noted, trees, found, count, state):
         left -= 1
         children = 3 * HASHES + 2 * (node & (WINDOW - 1))
         if plain[node + length] == plain[at + length]:
-            length += 1
-            while length < most and plain[node + length] == plain[at + length]:
-                length += 1
+            length += same_bytes(plain, node + length, at + length, most - length)
             if length > best or noted == 0:
                 if noted:
                     best = length

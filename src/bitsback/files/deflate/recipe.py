@@ -148,6 +148,10 @@ MANY = 1 << 40
 """More tokens, or numbers, than there ever are."""
 
 
+_MANY_COMPARED = 64
+"""So many positions, from which on it pays to know them by four bytes, too."""
+
+
 def most_steps(size: int) -> int:
     """More steps than zlib takes at any level for so many plain bytes, but where its searches are at their worst."""
     return 2_000 * size + (1 << 24)
@@ -295,9 +299,17 @@ class Walk:
     ) -> tuple[int, NDArray[np.int32]]:
         tokens = np.empty(max(1, min(len(self.plain), 8 * limit + 1)), np.int32)
         heads = np.full((1 + (self.rules[walks.KEPT] > 0)) << int(self.rules[walks.HASH_BITS]), -1, np.int32)
-        scratch = (heads, np.empty(RING, np.int32), np.empty(walks.CURSOR, np.int64), np.empty(STATE, np.int64))
+        chains = (heads, np.empty(RING, np.int32), self._rarer())
+        scratch = (*chains, np.empty(walks.CURSOR, np.int64), np.empty(STATE, np.int64))
         arrays = (given, blocks, tokens, self._choice, self.state, events, *scratch)
         return int(walk(walks.Trail(self.plain, self.flushes, self.rules, *arrays), known, limit)), tokens
+
+    def _rarer(self) -> walks.Rarer:
+        """Room to know positions by what is rarer, where many positions are compared with each place."""
+        if self.planned or self.rules[walks.KEPT] or self.rules[walks.CHAIN] < _MANY_COMPARED:
+            return walks.Rarer(_NO_ITEMS, _NO_ITEMS, _NO_ITEMS)
+        bits = min(16, max(4, len(self.plain).bit_length()))
+        return walks.Rarer(np.full(1 << bits, -1, np.int32), np.empty(RING, np.int32), np.empty(RING, np.int32))
 
     def _shapes(
         self,

@@ -47,7 +47,9 @@ from bitsback.files.deflate.symbols import (
     TYPE,
     WINDOW,
 )
-from bitsback.kernels import helper, kernel
+from bitsback.kernels import helper, kernel, vectorised
+from bitsback.kernels.values import LONG
+from bitsback.kernels.vectors import SHORT
 
 HUFFMAN, RUN_LENGTHS, GREEDY, LAZY, PLANNED = range(5)
 """How matches are looked for: not at all, at distance 1 only, the first best one, with a look at the next byte, or
@@ -112,41 +114,75 @@ def bucket_of(plain, at, bits, shift, kept):  # type: ignore[no-untyped-def]
 
 
 @helper
-def insert(at, key, heads, chains, bits, kept):  # type: ignore[no-untyped-def]
+def rarer_hash_of(plain, at, rarer):  # type: ignore[no-untyped-def]
+    """A hash of the four bytes at a place, as large as there are heads."""
+    four = np.int64(plain[at]) | np.int64(plain[at + 1]) << 8 | np.int64(plain[at + 2]) << 16
+    four |= np.int64(plain[at + 3]) << 24
+    return (four * 0x1E3779B97F4A7C15) >> 40 & (rarer.heads.size - 1)
+
+
+@helper
+def insert(at, key, trail):  # type: ignore[no-untyped-def]
     """Note a position, and with stb how many there are by its hash: of those that it has no room for, half go."""
-    chains[at & _MASK] = heads[key]
+    heads, rarer, bits, kept = trail.heads, trail.rarer, trail.rules[HASH_BITS], trail.rules[KEPT]
+    before = np.int64(heads[key])
+    trail.chains[at & _MASK] = before
     heads[key] = at
     if kept > 0:
         there = (1 << bits) + key
         heads[there] = kept if heads[there] == 2 * kept - 1 else heads[there] + 1
+    if rarer.heads.size > 0:
+        rarer.counts[at & _MASK] = rarer.counts[before & _MASK] + 1 if before >= 0 else 0
+        if at + 3 < trail.plain.size:
+            four = rarer_hash_of(trail.plain, at, rarer)
+            rarer.chains[at & _MASK] = rarer.heads[four]
+            rarer.heads[four] = at
+
+
+@vectorised
+def two_bytes(v, plain, at):  # type: ignore[no-untyped-def]
+    """Of a place, as a number that is good for comparing."""
+    return plain.load(at, SHORT).to(LONG)
+
+
+@vectorised
+def eight_bytes(v, plain, at):  # type: ignore[no-untyped-def]
+    """The same of eight."""
+    return plain.load(at, LONG)
 
 
 @helper
 def same_bytes(plain, one, other, most):  # type: ignore[no-untyped-def]
     """How many bytes agree at two places, up to ``most``."""
     count = np.int64(0)
+    while count + 8 <= most and eight_bytes(plain, one + count) == eight_bytes(plain, other + count):
+        count += 8
     while count < most and plain[one + count] == plain[other + count]:
         count += 1
     return count
 
 
 @helper
-def search(plain, at, shortest, end, low, far, nearer, good, nice, chain, chains, state):  # type: ignore[no-untyped-def]
+def search(at, shortest, low, chain, trail):  # type: ignore[no-untyped-def]
     """zlib's ``longest_match``: the first of the longest matches that are longer than ``shortest``, and not before
-    ``low``; 0 if there is none. All but the latest position must be so much ``nearer`` than ``far``."""
-    most = min(end - at, LONGEST)
-    nice = min(nice, end - at)
+    ``low``; 0 if there is none. All but the latest position must be nearer than the farthest by one, but with stb."""
+    plain, chains, rules = trail.plain, trail.chains, trail.rules
+    most = min(trail.cursor[END] - at, LONGEST)
+    nice = min(rules[NICE], trail.cursor[END] - at)
     left = np.int64(chain)
-    if shortest >= good:
+    if shortest >= rules[GOOD]:
         left >>= 2
     best = np.int64(shortest)
     found = np.int64(0)
     compared = np.int64(0)
     there = np.int64(chains[at & _MASK])
-    if best < most and there >= max(at - far, low):
-        low = max(at - far + nearer, low)
+    low = max(at - rules[MAX_DISTANCE], low)
+    if best < most and there >= low:
+        if rules[KEPT] == 0:
+            low = max(at - rules[MAX_DISTANCE] + 1, low)
+        last = two_bytes(plain, at + best - 1)
         while True:
-            if plain[there + best] == plain[at + best] and plain[there + best - 1] == plain[at + best - 1]:
+            if two_bytes(plain, there + best - 1) == last:
                 length = same_bytes(plain, there, at, most)
                 compared += length
                 if length > best:
@@ -154,13 +190,57 @@ def search(plain, at, shortest, end, low, far, nearer, good, nice, chain, chains
                     found = (at - there) << TOKEN_BITS | length
                     if length >= nice:
                         break
+                    last = two_bytes(plain, at + best - 1)
             left -= 1
             if left == 0:
+                break
+            if best > 2 and trail.rarer.heads.size > 0:
+                found = search_rarer(at, there, best, found, low, left, trail)
                 break
             there = np.int64(chains[there & _MASK])
             if there < low:
                 break
-    state[WORK] -= chain - left + 1 + (compared >> ALIKE)
+    trail.state[WORK] -= chain - left + 1 + (compared >> ALIKE)
+    return found
+
+
+@helper
+def between(there, other, rarer):  # type: ignore[no-untyped-def]
+    """How many positions of one hash zlib goes back from ``there`` to another."""
+    return (np.int64(rarer.counts[there & _MASK]) - rarer.counts[other & _MASK]) & 0xFFFFFFFF
+
+
+@helper
+def search_rarer(at, there, best, found, low, left, trail):  # type: ignore[no-untyped-def]
+    """Go on before ``there`` where only matches of four bytes and more are longer: among positions that have these, of
+    which there are fewer. The others count, too: so many are ``left``."""
+    plain, rarer, rules = trail.plain, trail.rarer, trail.rules
+    most = min(trail.cursor[END] - at, LONGEST)
+    nice = min(rules[NICE], trail.cursor[END] - at)
+    last = two_bytes(plain, at + best - 1)
+    compared = np.int64(0)
+    looks = np.int64(left)
+    other = np.int64(rarer.chains[at & _MASK])
+    while other >= there:
+        other = np.int64(rarer.chains[other & _MASK])
+        compared += 1 << ALIKE
+    while other >= low:
+        if looks <= 0 and same_bytes(plain, other, at, 3) == 3 and between(there, other, rarer) > left:
+            break
+        if two_bytes(plain, other + best - 1) == last:
+            length = same_bytes(plain, other, at, most)
+            compared += length
+            if length > best:
+                if between(there, other, rarer) > left:
+                    break
+                best = length
+                found = (at - other) << TOKEN_BITS | length
+                if length >= nice:
+                    break
+                last = two_bytes(plain, at + best - 1)
+        looks -= 1
+        other = np.int64(rarer.chains[other & _MASK])
+    trail.state[WORK] -= left - looks + (compared >> ALIKE)
     return found
 
 
@@ -185,6 +265,16 @@ FOLLOWED, IMAGINED, COUNTED = range(3)
 matter, as the size of a stored one is told."""
 
 
+class Rarer(NamedTuple):
+    """Positions by what is rarer than the three bytes of zlib's hash: by four. Empty where searches are short."""
+
+    heads: NDArray[np.int32]
+    """The last position of each hash, -1 if there is none, and for each position the one before it:"""
+    chains: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    """For each position, how many are before it of zlib's hash."""
+
+
 class Trail(NamedTuple):
     """What a walk works on."""
 
@@ -207,6 +297,7 @@ class Trail(NamedTuple):
     """The last position of each hash, -1 if there is none, with stb also how many there are; and, for each position,
     the one before it:"""
     chains: NDArray[np.int32]
+    rarer: Rarer
     cursor: NDArray[np.int64]
     """(CURSOR,), written."""
     saved: NDArray[np.int64]
@@ -371,7 +462,7 @@ def noted(here, step, trail):  # type: ignore[no-untyped-def]
         key = bucket_of(trail.plain, cursor[INSERTED], bits, shift, kept)
         if kept > 0:
             chain = np.int64(heads[(1 << bits) + key]) + 1
-        insert(cursor[INSERTED], key, heads, trail.chains, bits, kept)
+        insert(cursor[INSERTED], key, trail)
         cursor[INSERTED] += 1
     if kept > 0 and step == 1:
         key = bucket_of(trail.plain, here, bits, shift, kept)
@@ -393,9 +484,7 @@ def match_at(here, step, shortest, trail):  # type: ignore[no-untyped-def]
         chain = noted(here, step, trail)
         if how == PLANNED:
             return np.int64(trail.choice[here])
-        nearer = 1 if rules[KEPT] == 0 else 0
-        low, far, good, nice = trail.cursor[ORIGIN], rules[MAX_DISTANCE], rules[GOOD], rules[NICE]
-        found = search(trail.plain, here, shortest, end, low, far, nearer, good, nice, chain, trail.chains, trail.state)
+        found = search(here, shortest, trail.cursor[ORIGIN], chain, trail)
         length = found & LENGTHS
         if how == LAZY and (length < rules[SHORTEST] or (length == 3 and found >> TOKEN_BITS > rules[TOO_FAR])):
             found = np.int64(0)
@@ -478,6 +567,10 @@ def gone_back(before, trail):  # type: ignore[no-untyped-def]
             key = hash_of(trail.plain, cursor[INSERTED], bits, (bits + 2) // 3)
             if trail.heads[key] == cursor[INSERTED]:
                 trail.heads[key] = trail.chains[cursor[INSERTED] & _MASK]
+        if trail.rarer.heads.size > 0 and cursor[INSERTED] + 3 < trail.plain.size:
+            four = rarer_hash_of(trail.plain, cursor[INSERTED], trail.rarer)
+            if trail.rarer.heads[four] == cursor[INSERTED]:
+                trail.rarer.heads[four] = trail.rarer.chains[cursor[INSERTED] & _MASK]
     for i in range(CURSOR):
         cursor[i] = before[i]
     for i in range(STATE):
@@ -497,6 +590,8 @@ def flushed(trail):  # type: ignore[no-untyped-def]
     if forgets:
         for i in range(trail.heads.size):
             trail.heads[i] = -1
+        for i in range(trail.rarer.heads.size):
+            trail.rarer.heads[i] = -1
         cursor[INSERTED] = cursor[AT]
         cursor[ORIGIN] = cursor[AT] + trail.rules[FIRST]
 
