@@ -11,7 +11,7 @@ from bitsback.files.deflate.search import explain, explain_by
 from bitsback.files.deflate.stream import parse, write
 from bitsback.files.picture import Buffer, UnexplainedError
 
-SHARE = 5
+SHARE = 4
 """Corrections may take one part in so many of a stream; else it is not worth to take it apart."""
 
 
