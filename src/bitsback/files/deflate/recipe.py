@@ -148,8 +148,8 @@ MANY = 1 << 40
 """More tokens, or numbers, than there ever are."""
 
 
-_MANY_COMPARED = 64
-"""So many positions, from which on it pays to know them by four bytes, too."""
+_MANY_COMPARED, _MANY_PLACES = 64, 1 << 11
+"""So many positions that a search may look at, in so many bytes, from which on it pays to know them by four, too."""
 
 
 def most_steps(size: int) -> int:
@@ -306,9 +306,10 @@ class Walk:
 
     def _rarer(self) -> walks.Rarer:
         """Room to know positions by what is rarer, where many positions are compared with each place."""
-        if self.planned or self.rules[walks.KEPT] or self.rules[walks.CHAIN] < _MANY_COMPARED:
+        few = self.rules[walks.CHAIN] < _MANY_COMPARED or len(self.plain) < _MANY_PLACES
+        if few or self.planned or self.rules[walks.KEPT]:
             return walks.Rarer(_NO_ITEMS, _NO_ITEMS, _NO_ITEMS)
-        bits = min(16, max(4, len(self.plain).bit_length()))
+        bits = min(16, len(self.plain).bit_length())
         return walks.Rarer(np.full(1 << bits, -1, np.int32), np.empty(RING, np.int32), np.empty(RING, np.int32))
 
     def _shapes(
