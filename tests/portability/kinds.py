@@ -8,6 +8,7 @@ when kernels, or their compiler, were changed.
 """
 
 import hashlib
+import io
 import json
 import sys
 import zlib
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from bitsback.files import lzw
+from bitsback.files import lzw, parse, write
 from bitsback.files.deflate import put_together, take_apart
 from bitsback.kinds import WITHOUT_WEIGHTS
 from bitsback.kinds.adaptive import payload as adaptive
@@ -79,8 +81,25 @@ def streams() -> None:
     tell(lzw=digest(coded), plain=digest(lzw.take_apart(coded, codes)[0]))
 
 
+def jpeg_files() -> None:
+    """JPEG files: their coefficients, the block that these make, and the files again."""
+    for mode, options in (("RGB", {}), ("RGB", {"progressive": True}), ("L", {"restart_marker_blocks": 3})):
+        file = io.BytesIO()
+        scene = picture("smooth", (1, 37, 50, len(mode)), 256)[0].astype(np.uint8)
+        Image.fromarray(scene.squeeze()).save(file, "jpeg", quality=85, **options)
+        taken = parse(file.getvalue(), "a.jpg")
+        if not taken.coefficients:
+            raise SystemExit(f"a JPEG file is not taken apart: {taken.note}")
+        coder, (blocks,) = WITHOUT_WEIGHTS[5], taken.parts
+        payload = coder.encode(blocks)
+        again = coder.decode(payload, len(blocks), blocks.shape[1:], blocks.dtype)
+        if write(taken.recipe, taken.blob, [again]) != file.getvalue():
+            raise SystemExit("a JPEG file does not come back")
+        tell(jpeg=[mode, options], file=digest(file.getvalue()), payload=digest(payload))
+
+
 def main() -> None:
-    parts: list[Callable[[], None]] = [others, variants, streams]
+    parts: list[Callable[[], None]] = [others, variants, streams, jpeg_files]
     for part in parts:
         part()
         sys.stderr.write(f"{part.__name__}: done\n")

@@ -47,7 +47,7 @@ def keys(pixels: NDArray[Any]) -> NDArray[Any]:
     channels = pixels.shape[1]
     if bits * channels > 64:
         _, ids = np.unique(pixels, axis=0, return_inverse=True)
-        return ids.astype(np.uint32)
+        return ids.reshape(-1).astype(np.uint32)  # NumPy 2.0, and it alone, gives a column
     ids = pixels[:, 0].astype(np.uint64 if bits * channels > 24 else np.uint32)
     for channel in range(1, channels):
         ids = (ids << ids.dtype.type(bits)) | pixels[:, channel]
