@@ -133,7 +133,15 @@ class ArchiveFileSystem(AbstractFileSystem):  # type: ignore[misc]
     def _open(self, path: str, mode: str = "rb", **options: Any) -> BinaryIO:
         if mode != "rb":
             raise NotImplementedError("an archive is read here; bitsback.add adds to one")
-        return io.BytesIO(self._read(path))
+        return _Opened(self._read(path))
+
+
+class _Opened(io.BytesIO):
+    """A file that is read. Releases of fsspec ask for its size where they read a tail."""
+
+    @property
+    def size(self) -> int:
+        return self.getbuffer().nbytes
 
 
 def _info(member: Member) -> dict[str, Any]:
