@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy
@@ -20,6 +21,8 @@ FILES = ROOT / "packaging"
 
 
 def test_the_manual_is_that_of_the_command() -> None:
+    if tuple(map(int, version("click").split(".")[:2])) < (8, 5):
+        pytest.skip("the manual is made with click 8.5, and older ones tell nothing of arguments")
     made = subprocess.run([sys.executable, FILES / "manual.py"], capture_output=True, text=True, check=True).stdout
     assert made == (FILES / "bitsback.1").read_text("utf-8"), "python packaging/manual.py > packaging/bitsback.1"
     if shutil.which("groff"):
