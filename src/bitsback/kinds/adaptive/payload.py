@@ -55,7 +55,7 @@ _ALIKE = 0.3
 to the left."""
 
 _SAME, _MOSTLY = 0.1, 0.3
-"""Pixels may have been there before if so many are as those around them; if there is no time, so many."""
+"""Pixels may have been there before if so many are as those around them and there is all the time; else, so many."""
 
 _PLACES = 3
 """Samples of large images are windows from so many times so many places."""
@@ -415,7 +415,7 @@ def _repeating(form: _Form, how: int, most: float, effort: Effort) -> list[_Choi
     takes longest of all, so it must be many if there is no time."""
     series = _series(form.images)
     tag = REGRESSED + regressed.REPEATS + how
-    may = _drawn(series) >= (_MOSTLY if effort == "fast" else _SAME)
+    may = _drawn(series) >= (_SAME if effort == "max" else _MOSTLY)
     if series.shape[3] == 1 or not may:
         return []
     if not all(regressed.takes(images.shape, tag - REGRESSED) for images in (form.images, series)):
