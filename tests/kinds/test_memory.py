@@ -21,7 +21,7 @@ def test_no_payload_takes_more_than_is_said(part: str) -> None:
     assert len(cases) > 10
     for case in cases:
         assert case["peak"] <= case["bound"], case
-    # And what is said is no wild guess: the next power of ten, but for what is small, and tables that are hardly touched
+    # And what is said is no wild guess: the next power of ten, but for what is small, and tables hardly touched
     for case in cases:
         assert case["bound"] <= 10 * case["peak"] + (96 << 20), case
 
