@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import Decoder, Encoder, peek, take
-from bitsback.codecs.search import search
+from bitsback.ans import Decoder, Encoder
 from bitsback.kernels import helper, kernel
 from bitsback.kernels.vectors import LANES
 from bitsback.kinds.adaptive import regressed, smooth
@@ -41,19 +40,24 @@ from bitsback.kinds.adaptive.regressed import (
     around,
     chance_of,
     count_in,
+    error_before,
+    errors_around,
     grid_of,
-    interval,
     keep,
     named_references,
     new_biases,
     new_scales,
+    one_of,
     plane_through,
     rank_of,
     scale_of,
     share_below,
     signed_rank,
+    slope_around,
     splits,
+    spread_left,
     stand,
+    texture_around,
 )  # fmt: skip
 from bitsback.kinds.adaptive.seen import Seen, new_seen, row_of, see, seen_around
 from bitsback.kinds.adaptive.smooth import CLEAR
@@ -322,9 +326,8 @@ def _sample(job, block, asked, c, lane, size, coder, length):  # type: ignore[no
     if job.clear and c > 0 and planes[block.position[lane]] == 0:
         keep(job, block, lane, p, (guess + 32) >> 6, 0)
     else:
-        energy, slope = _energy(job, block, c, lane, p), _slope(job, block, c, lane, p)
-        spread = _spread(squares, size, lane)
-        texture = _texture(job, block, c, lane, p, guess)
+        energy, slope = errors_around(job, c, p), slope_around(job, block, c, lane, p)
+        spread, texture = spread_left(squares, size, lane), texture_around(job, block, c, lane, p, guess)
         bias = job.state.biases[c, texture | (min(energy >> 3, 7) << 8)]
         mean = min(max(guess + bias[0] // bias[1], 0), 64 * most)
         scales = job.state.scales[c]
@@ -400,54 +403,6 @@ def _blend(short, long, off_short, off_long):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _energy(job, block, c, lane, p):  # type: ignore[no-untyped-def]
-    """The rank of the errors around."""
-    errors, up = job.errors, job.grid.stride
-    energy = 2 * abs(errors[p - 1]) + 2 * abs(errors[p - up]) + abs(errors[p - up - 1]) + abs(errors[p - up + 1])
-    energy += abs(errors[p - 2]) + abs(errors[p - 2 * up])
-    if c > 0:
-        q = p - job.grid.images * job.grid.size
-        energy = ((energy + 4 * abs(errors[q]) + abs(errors[q - 1])) * 8) // 13
-    return rank_of(energy >> 3)
-
-
-@helper
-def _slope(job, block, c, lane, p):  # type: ignore[no-untyped-def]
-    """How hard the reference was to guess in this place; without any, how steep it is; in octaves."""
-    planes, errors, at, up = job.planes, job.errors, block.others[0, lane], job.grid.stride
-    if job.references.shape[1] > 0 and at >= 0:
-        q = c * job.grid.images * job.grid.size + at
-        left, right, above, below = around(job.grid, q, at)
-        there = 2 * abs(errors[q]) + abs(errors[left]) + abs(errors[right]) + abs(errors[above]) + abs(errors[below])
-        rank = rank_of(there // 6)
-    else:
-        w, n, nw, ne = planes[p - 1], planes[p - up], planes[p - up - 1], planes[p - up + 1]
-        rank = rank_of(16 * (abs(w - nw) + abs(n - nw) + abs(n - ne)))
-    return min(rank >> 1, _SPREADS - 1)
-
-
-@helper
-def _spread(known, size, lane):  # type: ignore[no-untyped-def]
-    """How sure the regression is."""
-    bits, sums = known.diagonal.view(np.int64), known.moments.view(np.int64)
-    spread = ((bits[size - 1, lane] >> 48) - (sums[size * (size + 1) // 2, lane] >> 48) + 12 * 16) >> 4
-    return min(max(spread + 10, 0), _SPREADS - 1)
-
-
-@helper
-def _texture(job, block, c, lane, p, guess):  # type: ignore[no-untyped-def]
-    """Which of the neighbours are above the guess."""
-    planes, up, at = job.planes, job.grid.stride, block.others[0, lane]
-    w, n, ww = planes[p - 1], planes[p - up], planes[p - 2]
-    texture = (64 * w > guess) | ((64 * n > guess) << 1) | ((64 * planes[p - up - 1] > guess) << 2)
-    texture |= ((64 * planes[p - up + 1] > guess) << 3) | ((64 * ww > guess) << 4)
-    texture |= ((64 * planes[p - 2 * up] > guess) << 5) | ((64 * (2 * w - ww) > guess) << 6)
-    if job.references.shape[1] > 0 and at >= 0:
-        texture |= (64 * planes[c * job.grid.images * job.grid.size + at] > guess) << 7
-    return texture
-
-
-@helper
 def _shape(asked, k, mean, scale):  # type: ignore[no-untyped-def]
     asked.means[k], asked.inverses[k] = mean, (1 << 30) // scale
     asked.lows[k], asked.highs[k] = 0, _WHOLE
@@ -458,11 +413,8 @@ def _pairs(job, block, contexts, c, lane, p, found):  # type: ignore[no-untyped-
     """Set the contexts but the first two."""
     guess, mean, apart, energy, slope, spread = found
     planes, errors, plane, up = job.planes, job.errors, job.grid.images * job.grid.size, job.grid.stride
-    at = block.others[0, lane]
     left, above = signed_rank(errors[p - 1]), signed_rank(errors[p - up])
-    before = signed_rank(errors[p - plane]) if c > 0 else left
-    if c == 0 and job.references.shape[1] > 0 and at >= 0:
-        before = signed_rank(errors[at])
+    before = signed_rank(error_before(job, block, c, lane, p))
     first = signed_rank(errors[p - 2 * plane]) if c > 1 else above
     w, n = planes[p - 1], planes[p - up]
     if c > 0:
@@ -490,11 +442,10 @@ def _signed(difference):  # type: ignore[no-untyped-def]
 def _answer(job, asked, learner, scale, v, most, coder, length):  # type: ignore[no-untyped-def]
     """Code a value: return it, and the length of the stack (or of the symbols) or -1. ``learner``: the channel,
     which set of weights, and where it is known which values were seen."""
-    voices, logistic, mean, inverse = job.state.voices, job.state.voices.logistic, asked.means[0], asked.inverses[0]
-    c, chosen, row = learner
+    voices, (c, chosen, row) = job.state.voices, learner
     low, high, node = 0, most, 1
     while low < high and node < NODES:
-        split = (16 * mean + ((job.splits[node] * scale) >> 8)) >> 10
+        split = (16 * asked.means[0] + ((job.splits[node] * scale) >> 8)) >> 10
         split = min(max(split, low), high - 1)
         first = _say(asked, voices, split)
         if row >= 0:
@@ -513,17 +464,8 @@ def _answer(job, asked, learner, scale, v, most, coder, length):  # type: ignore
                 asked.lows[k] = asked.middles[k]
             else:
                 asked.highs[k] = asked.middles[k]
-    if low == high:
-        return low, length
-    rest = (low, high, asked.lows[0], asked.highs[0], mean, inverse, logistic)
-    if isinstance(coder, Decoder):
-        slot, count = peek(coder.heads[0], PRECISION), high - low + 1
-        v, start, stop = search(slot, ((mean + 32) >> 6) - low, count, interval, rest)
-        length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
-        return v + low, length
-    start, stop = interval(v - low, rest)
-    coder.starts[length], coder.freqs[length] = start, stop - start
-    return v, length + 1
+    rest = (low, high, asked.lows[0], asked.highs[0], asked.means[0], asked.inverses[0], voices.logistic)
+    return one_of(coder, v, rest, length)
 
 
 @helper

@@ -367,9 +367,7 @@ def _pixel(job, block, voices, c, lane, size, coder, length):  # type: ignore[no
         keep(job, block, lane, p, (guess + 32) >> 6, 0)
         known.f[size - 1, lane] = planes[p] - block.bases[lane]
         return length
-    bits, sums = known.diagonal.view(np.int64), known.moments.view(np.int64)
-    spread = ((bits[size - 1, lane] >> 48) - (sums[size * (size + 1) // 2, lane] >> 48) + 12 * 16) >> 4
-    bias, first, second = _contexts(job, block, voices, c, lane, p, guess, spread)
+    bias, first, second = _contexts(job, block, voices, c, lane, p, guess, spread_left(known, size, lane))
     shape = _shape(guess, bias, first, second, most)
     v, row = planes[p], row_of(planes, p, plane, c, most + 1)
     v, length = _answer(job, voices, c, shape, (v, row), most, coder, length)
@@ -389,36 +387,72 @@ def _pixel(job, block, voices, c, lane, size, coder, length):  # type: ignore[no
 @helper
 def _contexts(job, block, voices, c, lane, p, guess, spread):  # type: ignore[no-untyped-def]
     """Set a sample's contexts; return the counters of bias and of both scales."""
-    grid, planes, errors, state = job.grid, job.planes, job.errors, job.state
-    plane, stride, at = grid.images * grid.size, grid.stride, block.others[0, lane]
-    known = job.references.shape[1] > 0 and at >= 0
-    ew, en = errors[p - 1], errors[p - stride]
-    energy = 2 * abs(ew) + 2 * abs(en) + abs(errors[p - stride - 1]) + abs(errors[p - stride + 1])
-    energy += abs(errors[p - 2]) + abs(errors[p - 2 * stride])
-    if c > 0:
-        energy = ((energy + 4 * abs(errors[p - plane]) + abs(errors[p - plane - 1])) * 8) // 13
-    rank = rank_of(energy >> 3)
-    w, n, nw, ne = planes[p - 1], planes[p - stride], planes[p - stride - 1], planes[p - stride + 1]
-    ww, nn = planes[p - 2], planes[p - 2 * stride]
-    q = c * plane + at
-    texture = (64 * w > guess) | ((64 * n > guess) << 1) | ((64 * nw > guess) << 2) | ((64 * ne > guess) << 3)
-    texture |= ((64 * ww > guess) << 4) | ((64 * nn > guess) << 5) | ((64 * (2 * w - ww) > guess) << 6)
-    if known:
-        texture |= (64 * planes[q] > guess) << 7
-        left, right, up, down = around(grid, q, at)
-        there = 2 * abs(errors[q]) + abs(errors[left]) + abs(errors[right]) + abs(errors[up]) + abs(errors[down])
-        other = rank_of(there // 6)
-        sign = signed_rank(errors[q] if c == 0 else errors[p - plane])
-    else:
-        other = rank_of(16 * (abs(w - nw) + abs(n - nw) + abs(n - ne)))
-        sign = signed_rank(errors[p - plane] if c > 0 else ew)
-    spread = min(max(spread + 10, 0), _SPREADS - 1)
-    half = min(other >> 1, _SPREADS - 1)
-    voices.contexts[0], voices.contexts[1] = min(rank >> 1, _SPREADS - 1), _SPREADS + (half if known else spread)
-    voices.contexts[2], voices.contexts[3] = 2 * _SPREADS + sign, 3 * _SPREADS + texture
+    known = job.references.shape[1] > 0 and block.others[0, lane] >= 0
+    energy, slope = errors_around(job, c, p), slope_around(job, block, c, lane, p)
+    texture, error = texture_around(job, block, c, lane, p, guess), error_before(job, block, c, lane, p)
+    voices.contexts[0], voices.contexts[1] = min(energy >> 1, _SPREADS - 1), _SPREADS + (slope if known else spread)
+    voices.contexts[2], voices.contexts[3] = 2 * _SPREADS + signed_rank(error), 3 * _SPREADS + texture
     voices.contexts[4] = _ROWS_BEFORE
-    scales = state.scales[c]
-    return state.biases[c, texture | (min(rank >> 3, 7) << 8)], scales[0, rank, spread], scales[1, rank, half]
+    scales = job.state.scales[c]
+    bias = job.state.biases[c, texture | (min(energy >> 3, 7) << 8)]
+    return bias, scales[0, energy, spread], scales[1, energy, slope]
+
+
+@helper
+def errors_around(job, c, p):  # type: ignore[no-untyped-def]
+    """The rank of the errors around a place, and of those in the channel before."""
+    errors, up = job.errors, job.grid.stride
+    energy = 2 * abs(errors[p - 1]) + 2 * abs(errors[p - up]) + abs(errors[p - up - 1]) + abs(errors[p - up + 1])
+    energy += abs(errors[p - 2]) + abs(errors[p - 2 * up])
+    if c > 0:
+        q = p - job.grid.images * job.grid.size
+        energy = ((energy + 4 * abs(errors[q]) + abs(errors[q - 1])) * 8) // 13
+    return rank_of(energy >> 3)
+
+
+@helper
+def error_before(job, block, c, lane, p):  # type: ignore[no-untyped-def]
+    """That of this pixel in the channel before; in the first, that of the reference in this place, or to the left."""
+    at = block.others[0, lane]
+    if c > 0:
+        return job.errors[p - job.grid.images * job.grid.size]
+    return job.errors[at] if job.references.shape[1] > 0 and at >= 0 else job.errors[p - 1]
+
+
+@helper
+def slope_around(job, block, c, lane, p):  # type: ignore[no-untyped-def]
+    """How hard the reference was to guess in this place; without any, how steep it is; in octaves."""
+    planes, errors, at, up = job.planes, job.errors, block.others[0, lane], job.grid.stride
+    if job.references.shape[1] > 0 and at >= 0:
+        q = c * job.grid.images * job.grid.size + at
+        left, right, above, below = around(job.grid, q, at)
+        there = 2 * abs(errors[q]) + abs(errors[left]) + abs(errors[right]) + abs(errors[above]) + abs(errors[below])
+        rank = rank_of(there // 6)
+    else:
+        w, n, nw, ne = planes[p - 1], planes[p - up], planes[p - up - 1], planes[p - up + 1]
+        rank = rank_of(16 * (abs(w - nw) + abs(n - nw) + abs(n - ne)))
+    return min(rank >> 1, _SPREADS - 1)
+
+
+@helper
+def spread_left(known, size, lane):  # type: ignore[no-untyped-def]
+    """How sure a regression of so many is, the sample itself included: in octaves of the variance left."""
+    bits, sums = known.diagonal.view(np.int64), known.moments.view(np.int64)
+    spread = ((bits[size - 1, lane] >> 48) - (sums[size * (size + 1) // 2, lane] >> 48) + 12 * 16) >> 4
+    return min(max(spread + 10, 0), _SPREADS - 1)
+
+
+@helper
+def texture_around(job, block, c, lane, p, guess):  # type: ignore[no-untyped-def]
+    """Which of the neighbours are above the guess."""
+    planes, up, at = job.planes, job.grid.stride, block.others[0, lane]
+    w, n, ww = planes[p - 1], planes[p - up], planes[p - 2]
+    texture = (64 * w > guess) | ((64 * n > guess) << 1) | ((64 * planes[p - up - 1] > guess) << 2)
+    texture |= ((64 * planes[p - up + 1] > guess) << 3) | ((64 * ww > guess) << 4)
+    texture |= ((64 * planes[p - 2 * up] > guess) << 5) | ((64 * (2 * w - ww) > guess) << 6)
+    if job.references.shape[1] > 0 and at >= 0:
+        texture |= (64 * planes[c * job.grid.images * job.grid.size + at] > guess) << 7
+    return texture
 
 
 @helper
@@ -486,17 +520,7 @@ def _answer(job, voices, c, shape, sample, most, coder, length):  # type: ignore
             low, low_1, low_2, node = split + 1, middle_1, middle_2, 2 * node + 1
         else:
             high, high_1, high_2, node = split, middle_1, middle_2, 2 * node
-    if low == high:
-        return low, length
-    rest = (low, high, low_1, high_1, shape.mean, shape.narrow, job.logistic)
-    if isinstance(coder, Decoder):
-        slot, count = peek(coder.heads[0], PRECISION), high - low + 1
-        v, start, stop = search(slot, ((shape.mean + 32) >> 6) - low, count, interval, rest)
-        length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
-        return v + low, length
-    start, stop = interval(v - low, rest)
-    coder.starts[length], coder.freqs[length] = start, stop - start
-    return v, length + 1
+    return one_of(coder, v, (low, high, low_1, high_1, shape.mean, shape.narrow, job.logistic), length)
 
 
 @helper
@@ -508,7 +532,24 @@ def chance_of(high, middle, low):  # type: ignore[no-untyped-def]
 
 
 @helper
-def interval(v, rest):  # type: ignore[no-untyped-def]
+def one_of(coder, v, rest, length):  # type: ignore[no-untyped-def]
+    """Code which value it is of those that no answer has told apart; return it, and the length of the stack (or of the
+    symbols) or -1. ``rest``: the lowest and the highest of them, how much lies below and up to them, and how."""
+    low, high, mean = rest[0], rest[1], rest[4]
+    if low == high:
+        return low, length
+    if isinstance(coder, Decoder):
+        slot, count = peek(coder.heads[0], PRECISION), high - low + 1
+        v, start, stop = search(slot, ((mean + 32) >> 6) - low, count, _interval, rest)
+        length = take(coder.heads, coder.tail, length, 0, start, stop, PRECISION)
+        return v + low, length
+    start, stop = _interval(v - low, rest)
+    coder.starts[length], coder.freqs[length] = start, stop - start
+    return v, length + 1
+
+
+@helper
+def _interval(v, rest):  # type: ignore[no-untyped-def]
     return _start(v, rest), _start(v + 1, rest)
 
 

@@ -94,6 +94,18 @@ def regress(known, c, size, t, begin, lanes, width):  # type: ignore[no-untyped-
 @helper
 def remember(known, c, size, t, begin, lanes, width):  # type: ignore[no-untyped-def]
     """Add the pixels, whose samples are the last regressors now, to the sums."""
+    measure(known, size, 34)
+    columns = known.columns[c, t % SKEW]
+    _update(
+        known.f, known.shifts, known.parts, known.weights, size, lanes, known.rows[c], begin, known.rows.shape[2],
+        columns, (width - 1 + AHEAD) // SKEW - t // SKEW + begin, columns.shape[1],
+    )  # fmt: skip
+
+
+@helper
+def measure(known, size, bits):  # type: ignore[no-untyped-def]
+    """Find the ``shifts`` that make regressors small enough to be multiplied, and ``parts`` and ``weights`` with them;
+    ``bits``: of the largest q."""
     for lane in range(LANES):
         top = 0
         for i in range(size):
@@ -102,13 +114,8 @@ def remember(known, c, size, t, begin, lanes, width):  # type: ignore[no-untyped
         while top >> shift >= _TOP:
             shift += 1
         known.shifts[lane] = shift
-        known.scales[lane] = 1 << (34 + 2 * shift)
-    weigh(known.f, known.predictions, known.shifts, known.scales, known.parts, known.weights, size, 1 << 36)
-    columns = known.columns[c, t % SKEW]
-    _update(
-        known.f, known.shifts, known.parts, known.weights, size, lanes, known.rows[c], begin, known.rows.shape[2],
-        columns, (width - 1 + AHEAD) // SKEW - t // SKEW + begin, columns.shape[1],
-    )  # fmt: skip
+        known.scales[lane] = 1 << (bits + 2 * shift)
+    _weigh(known.f, known.predictions, known.shifts, known.scales, known.parts, known.weights, size, 1 << (bits + 2))
 
 
 @vectorised
@@ -126,7 +133,7 @@ def solve(v, f, lower, innovations, predictions, size):  # type: ignore[no-untyp
 
 
 @vectorised
-def weigh(v, f, predictions, shifts, scales, parts, weights, size, most):  # type: ignore[no-untyped-def]
+def _weigh(v, f, predictions, shifts, scales, parts, weights, size, most):  # type: ignore[no-untyped-def]
     """Set ``parts`` to u_i and ``weights`` to what the sum of weights gets, which is ``most`` over the same divisor."""
     power = v.variable(v.vector(_ZEROS, DOUBLES))
     with v.loop(size) as i:

@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 
 from bitsback.kernels import helper
 from bitsback.kernels.vectors import DOUBLES, INTS, LANES, Value, vectorised
-from bitsback.kinds.adaptive.squares import solve, weigh
+from bitsback.kinds.adaptive.squares import measure, solve
 from bitsback.kinds.context.network import SKEW
 from bitsback.kinds.context.regression import AHEAD, factorise
 
-_TOP = 1 << 11
 _WEIGHT = 41
 """Bits of the largest q in a window of rate 0; one of rate r has 2 r fewer, as so many more pixels count."""
 
@@ -120,19 +119,7 @@ def remember(known, c, size, t, rows, rate, coded):  # type: ignore[no-untyped-d
 
     ``coded``: of each lane all bits set, if it has a pixel, else 0.
     """
-    for lane in range(LANES):
-        top = 0
-        for i in range(size):
-            top |= abs(known.f[i, lane])
-        shift = 0
-        while top >> shift >= _TOP:
-            shift += 1
-        known.shifts[lane] = shift
-        known.scales[lane] = 1 << (_WEIGHT - 2 * rate + 2 * shift)
-    weigh(
-        known.f, known.predictions, known.shifts, known.scales, known.parts, known.weights, size,
-        1 << (_WEIGHT + 2 - 2 * rate),
-    )  # fmt: skip
+    measure(known, size, _WEIGHT - 2 * rate)
     here, before = known.flight[t % SKEW], known.flight[(t + AHEAD) % SKEW]
     _update(
         known.f, known.shifts, known.parts, known.weights, size, coded, known.rows, here, before,
