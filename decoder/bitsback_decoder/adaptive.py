@@ -200,11 +200,16 @@ def value(stack, coded, c, y, x, size):
         u[k] = min(max(u[k] + ((gain * a + 2048) >> 12), -(2**22)), 2**22)
     here.L.put(y, x, low)
     here.E.put(y, x, abs(16 * low - mean))
-    for pair, amount, limit in ((bias, 16 * low - guess, 256), (scale, abs(16 * low - mean), 256)):
-        pair[0], pair[1] = pair[0] + amount, pair[1] + 1
-        if pair[1] >= limit:
-            pair[0], pair[1] = pair[0] >> 1, pair[1] >> 1
+    for pair, amount in ((bias, 16 * low - guess), (scale, abs(16 * low - mean))):
+        count_in(pair, amount)
     return low
+
+
+def count_in(pair, amount):
+    """Add to a sum and a count, and forget half when there are many."""
+    pair[0], pair[1] = pair[0] + amount, pair[1] + 1
+    if pair[1] >= 256:
+        pair[0], pair[1] = pair[0] >> 1, pair[1] >> 1
 
 
 def mix(a, h):
@@ -538,34 +543,37 @@ class Regressed:
             self.H[c][j] = h = h + amount - ((h + 8) >> 4) - ((h + 16) >> 5)
             self.V[c][x] = v + h - ((v + 4) >> 3) - ((v + 8) >> 4)
 
-    def value(self, i, y, x, c, guess, spread):
-        most = self.N[c] - 1
-
-        def near(plane, *offsets):
-            return [self.at(plane, c, i, y + dy, x + dx) for dy, dx in offsets]
-
+    def around_it(self, i, y, x, c, guess):
+        """The ranks of the errors around and of the slope or of the reference's errors, the error before, textures."""
         six = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0))
-        ew, en, *others = near(self.E, *six)
+
+        def near(plane):
+            return [self.at(plane, c, i, y + dy, x + dx) for dy, dx in six]
+
+        ew, en, *others = near(self.E)
         energy = 2 * abs(ew) + 2 * abs(en) + sum(map(abs, others))
         before, beside = (self.at(self.E, c - 1, i, y, x + dx) if c else 0 for dx in (0, -1))
         if c:
             energy = 8 * (energy + 4 * abs(before) + abs(beside)) // 13
-        e = min(rank(energy >> 3), 87)
-        w, n, nw, ne, ww, nn = near(self.L, *six)
+        w, n, nw, ne, ww, nn = near(self.L)
         above = [w, n, nw, ne, ww, nn, 2 * w - ww]
         if self.references and i:
             above.append(self.at(self.L, c, *self.around(i, 1, y, x)[0]))
             g = [self.at(self.E, c, *place) for place in self.around(i, 1, y, x)]
-            o = min(rank((abs(g[0]) + sum(map(abs, g))) // 6), 87)
-            signed, second = before if c else g[0], min(o >> 1, 31)
+            slope, error = rank((abs(g[0]) + sum(map(abs, g))) // 6), before if c else g[0]
         else:
-            o = min(rank(16 * (abs(w - nw) + abs(n - nw) + abs(n - ne))), 87)
-            signed, second = before if c else ew, spread
+            slope, error = rank(16 * (abs(w - nw) + abs(n - nw) + abs(n - ne))), before if c else ew
         texture = sum(2**k * (64 * v > guess) for k, v in enumerate(above))
+        return min(rank(energy >> 3), 87), min(min(slope, 87) >> 1, 31), error, texture
+
+    def value(self, i, y, x, c, guess, spread):
+        most = self.N[c] - 1
+        e, slope, signed, texture = self.around_it(i, y, x, c, guess)
+        second = slope if self.references and i else spread
         r = min(rank(abs(signed)) >> 1, 15)
         contexts = [min(e >> 1, 31), 32 + second, 64 + (31 - r if signed < 0 else r), 96 + texture, 352]
         bias, first = self.B[c][min(e >> 3, 7)][texture], self.S[c][0][e][spread]
-        other = self.S[c][1][e][min(o >> 1, 31)]
+        other = self.S[c][1][e][slope]
         mean = min(max(guess + bias[0] // bias[1], 0), 64 * most)
         seen = self.seen_at(i, y, x, c)
         v = self.questions(c, contexts, mean, guess, first, other, seen)
@@ -573,9 +581,7 @@ class Regressed:
             seen.add(v)
         self.put(c, i, y, x, v, 64 * v - mean)
         for pair, amount in ((bias, 64 * v - guess), (first, abs(64 * v - mean)), (other, abs(64 * v - guess))):
-            pair[0], pair[1] = pair[0] + amount, pair[1] + 1
-            if pair[1] >= 256:
-                pair[0], pair[1] = pair[0] >> 1, pair[1] >> 1
+            count_in(pair, amount)
         return v
 
     def seen_at(self, i, y, x, c):
@@ -812,28 +818,14 @@ class Blended(Regressed):
         def near(plane, *offsets, of=c):
             return [self.at(plane, of, i, y + dy, x + dx) for dy, dx in offsets]
 
-        six = ((0, -1), (-1, 0), (-1, -1), (-1, 1), (0, -2), (-2, 0))
-        ew, en, *others = near(self.E, *six)
-        energy = 2 * abs(ew) + 2 * abs(en) + sum(map(abs, others))
-        before, beside = near(self.E, (0, 0), (0, -1), of=c - 1) if c else (0, 0)
-        if c:
-            energy = 8 * (energy + 4 * abs(before) + abs(beside)) // 13
-        e = min(rank(energy >> 3), 87)
-        w, n, nw, ne, ww, nn = near(self.L, *six)
-        above = [w, n, nw, ne, ww, nn, 2 * w - ww]
-        if self.references and i:
-            above.append(self.at(self.L, c, *self.around(i, 1, y, x)[0]))
-            g = [self.at(self.E, c, *place) for place in self.around(i, 1, y, x)]
-            o, sign = rank((abs(g[0]) + sum(map(abs, g))) // 6), before if c else g[0]
-        else:
-            o, sign = rank(16 * (abs(w - nw) + abs(n - nw) + abs(n - ne))), before if c else ew
-        h = min(min(o, 87) >> 1, 31)
+        e, h, error, texture = self.around_it(i, y, x, c, guess)
+        ew, en = near(self.E, (0, -1), (-1, 0))
+        w, n, ne, ww = near(self.L, (0, -1), (-1, 0), (-1, 1), (0, -2))
 
         def signed(v, octaves):
             r = min(min(rank(abs(v)), 87) >> octaves, 15)
             return 31 - r if v < 0 else r
 
-        texture = sum(2**k * (64 * v > guess) for k, v in enumerate(above))
         bias = self.B[c][min(e >> 3, 7)][texture]
         mean = min(max(guess + bias[0] // bias[1], 0), 64 * most)
         shapes = [self.S[c][0][e][spread], self.S[c][1][e][h]]
@@ -850,8 +842,8 @@ class Blended(Regressed):
         contexts = [
             h if self.references and i else spread,
             texture,
-            coarse + signed(sign, 1),
-            32 * signed(sign, 1) + signed(other, 1),
+            coarse + signed(error, 1),
+            32 * signed(error, 1) + signed(other, 1),
             coarse + signed(2 * (both[0] - both[1]), 1),
             32 * signed(ew, 1) + signed(en, 1),
             32 * h + spread,
@@ -868,9 +860,7 @@ class Blended(Regressed):
         self.put(c, i, y, x, v, 64 * v - mean)
         amounts = [64 * v - guess, *(abs(64 * v - one) for one in means)]
         for pair, amount in zip([bias, *shapes], amounts, strict=True):
-            pair[0], pair[1] = pair[0] + amount, pair[1] + 1
-            if pair[1] >= 256:
-                pair[0], pair[1] = pair[0] >> 1, pair[1] >> 1
+            count_in(pair, amount)
         return v
 
     def voices(self, c, contexts, weights, means, shapes, seen):
