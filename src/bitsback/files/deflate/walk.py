@@ -163,12 +163,18 @@ def same_bytes(plain, one, other, most):  # type: ignore[no-untyped-def]
 
 
 @helper
+def lengths_at(at, trail):  # type: ignore[no-untyped-def]
+    """How long a match can be here, and how long one is long enough."""
+    left = trail.cursor[END] - at
+    return min(left, LONGEST), min(trail.rules[NICE], left)
+
+
+@helper
 def search(at, shortest, low, chain, trail):  # type: ignore[no-untyped-def]
     """zlib's ``longest_match``: the first of the longest matches that are longer than ``shortest``, and not before
     ``low``; 0 if there is none. All but the latest position must be nearer than the farthest by one, but with stb."""
     plain, chains, rules = trail.plain, trail.chains, trail.rules
-    most = min(trail.cursor[END] - at, LONGEST)
-    nice = min(rules[NICE], trail.cursor[END] - at)
+    most, nice = lengths_at(at, trail)
     left = np.int64(chain)
     if shortest >= rules[GOOD]:
         left >>= 2
@@ -214,9 +220,8 @@ def between(there, other, rarer):  # type: ignore[no-untyped-def]
 def search_rarer(at, there, best, found, low, left, trail):  # type: ignore[no-untyped-def]
     """Go on before ``there`` where only matches of four bytes and more are longer: among positions that have these, of
     which there are fewer. The others count, too: so many are ``left``."""
-    plain, rarer, rules = trail.plain, trail.rarer, trail.rules
-    most = min(trail.cursor[END] - at, LONGEST)
-    nice = min(rules[NICE], trail.cursor[END] - at)
+    plain, rarer = trail.plain, trail.rarer
+    most, nice = lengths_at(at, trail)
     last = two_bytes(plain, at + best - 1)
     compared = np.int64(0)
     looks = np.int64(left)
