@@ -73,24 +73,28 @@ def estimate(lots: Sequence[Images], closely: bool = False) -> int:
 
     Where nothing repeats, parts from many places say it; and that a filter leaves much less, a few small ones.
     """
-    total = sum(images.nbytes for images in lots)
-    repeating = _repeats(lots)
-    if closely:
-        if _is_pattern(estimate(lots), lots):
+    total, repeating = sum(images.nbytes for images in lots), _repeats(lots)
+    size = _quickly(lots, repeating)
+    if _is_pattern(size, lots):
+        if closely:
             return _longer(lots, _ranked(_first(lots, _LONGER), 6)[0].how, _BEST)
-        _, how, shape = _ways(_first(lots, _TRIED) if repeating else _spread(lots, _PART // 2))[0]
-        data = _serialised(lots if repeating else _spread(lots, _PART), how)
-        return len(_compressed(data, 5, shape)) * total // len(data)
+        return min(size, *(_longer(lots, how, 6) for how in (NONE, ABOVE, PAETH)))
+    if not closely:
+        return size
+    _, how, shape = _ways(_first(lots, _TRIED) if repeating else _spread(lots, _PART // 2))[0]
+    data = _serialised(lots if repeating else _spread(lots, _PART), how)
+    return len(_compressed(data, 5, shape)) * total // len(data)
+
+
+def _quickly(lots: Sequence[Images], repeating: bool) -> int:
+    """What LZMA makes of the first images, or of parts, in haste; less, if a filter leaves much less of small parts."""
     shape = _shapes(lots[0], NONE)[0]
     data = _serialised(_first(lots, DICTIONARY) if repeating else _spread(lots, _PART), NONE)
     plain, *filtered = (
         len(_compressed(_serialised(_spread(lots, _PART // 8), kind), 0, shape)) for kind in (NONE, ABOVE, PAETH)
     )
     share = min(filtered) / plain if _FAR * min(filtered) < plain else 1.0
-    size = int(len(_compressed(data, 0, shape)) * total / len(data) * share)
-    if not _is_pattern(size, lots):
-        return size
-    return min(size, *(_longer(lots, how, 6) for how in (NONE, ABOVE, PAETH)))
+    return int(len(_compressed(data, 0, shape)) * sum(images.nbytes for images in lots) / len(data) * share)
 
 
 def _longer(lots: Sequence[Images], how: int, preset: int) -> int:
