@@ -7,7 +7,7 @@ import pytest
 import bitsback
 from bitsback.archive import workers
 from bitsback.archive.coding import encode_block
-from bitsback.archive.library import ADAPTIVE, FILTERED, PLAIN, QUICK, THOROUGH
+from bitsback.archive.library import ADAPTIVES, FILTERED, PLAIN
 from bitsback.archive.workers import work
 from bitsback.errors import BitsBackError
 
@@ -46,7 +46,7 @@ def test_the_same_bytes(local):
     assert pool.tasks == 6  # three blocks, coded and decoded
 
 
-@pytest.mark.parametrize("coder", [ADAPTIVE, QUICK, THOROUGH, FILTERED, PLAIN])
+@pytest.mark.parametrize("coder", [*ADAPTIVES.values(), FILTERED, PLAIN])
 def test_coders_are_the_same_there(coder, tmp_path):
     """In haste or with time the adaptive kind makes other bytes of these, and nothing but its settings tells it from
     itself."""
@@ -57,7 +57,7 @@ def test_coders_are_the_same_there(coder, tmp_path):
     there = workers.Workers(Pool()).encode(lots, (), [coder], False)
     assert there == here
     kept = workers.Kept(tmp_path)
-    for other in (ADAPTIVE, QUICK, THOROUGH):
+    for other in ADAPTIVES.values():
         kept.encoded(lots, (), [other], lambda other=other: encode_block(lots, (), [other], verify=False))
     assert kept.encoded(lots, (), [coder], lambda: here) == here
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import numpy as np
 import xxhash
@@ -22,12 +22,9 @@ import xxhash
 from bitsback.archive.front import Form, Front, Seen, encode_behind, encode_seen, forms, see
 from bitsback.errors import BitsBackError
 from bitsback.kinds import lots as kinds
-from bitsback.kinds.base import Coder, Estimates, Images, Shape
+from bitsback.kinds.base import EFFORTS, Coder, Effort, Estimates, Images, Shape
 from bitsback.kinds.shift import moving
 from bitsback.threads import ordered_map
-
-Effort = Literal["fast", "normal", "max"]
-EFFORTS: tuple[Effort, ...] = get_args(Effort)
 
 Lots = Sequence[Images]
 

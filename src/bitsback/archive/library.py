@@ -14,10 +14,7 @@ from bitsback.errors import FormatError, ModelError, ModelNotFoundError
 from bitsback.kinds.base import Coder, Shape
 
 PLAIN, ADAPTIVE, FILTERED = kinds.plain.CODER, kinds.adaptive.CODER, kinds.filtered.CODER
-JPEG, QUICK, THOROUGH = kinds.jpeg.CODER, kinds.adaptive.QUICK, kinds.adaptive.THOROUGH
-
-EFFORTS = (QUICK, THOROUGH)
-"""The adaptive kind in haste, and with time: both decode as :data:`ADAPTIVE` does."""
+JPEG, ADAPTIVES = kinds.jpeg.CODER, kinds.adaptive.BY_EFFORT
 
 
 def kind_name(tag: int) -> str:
@@ -127,4 +124,4 @@ class Library:
         return model
 
 
-__all__ = ["ADAPTIVE", "EFFORTS", "FILTERED", "JPEG", "PLAIN", "QUICK", "THOROUGH", "Library", "ModelCoder"]
+__all__ = ["ADAPTIVE", "ADAPTIVES", "FILTERED", "JPEG", "PLAIN", "Library", "ModelCoder"]

@@ -30,11 +30,11 @@ from bitsback.archive.container import check_sum
 from bitsback.archive.fields import Cursor
 from bitsback.archive.front import Front
 from bitsback.archive.head import Block
-from bitsback.archive.library import EFFORTS, PLAIN, Library
+from bitsback.archive.library import ADAPTIVES, PLAIN, Library
 from bitsback.archive.limits import Limits
 from bitsback.errors import BitsBackError, FormatError, ModelNotFoundError
 from bitsback.kernels import cache as kernels
-from bitsback.kinds.base import Coder, Images, Lot
+from bitsback.kinds.base import Coder, Effort, Images, Lot
 from bitsback.kinds.plain import little_endian
 from bitsback.threads import thread_count
 
@@ -59,9 +59,9 @@ class Submits(Protocol):
         """Have it run; a :class:`Promise`."""
 
 
-_Named = tuple[int, str, int]
-"""A coder: its tag, the SHA-256 of its model, and which of :data:`EFFORTS` it is, or -1. Whatever its bytes depend on
-is here."""
+_Named = tuple[int, str, Effort | None]
+"""A coder: its tag, the SHA-256 of its model, and of the adaptive kind how much time it has. Whatever its bytes depend
+on is here."""
 
 
 class _Task(msgspec.Struct, frozen=True, array_like=True):
@@ -228,7 +228,7 @@ def _answer(task: _Task, given: Mapping[str, bytes]) -> _Answer:
                 _library().add_file(identity, data)
             for tag, identity, effort in task.coders:
                 try:
-                    coder = EFFORTS[effort] if effort >= 0 else _library().coder(tag, identity)
+                    coder = ADAPTIVES[effort] if effort else _library().coder(tag, identity)
                 except ModelNotFoundError:
                     missing.append(identity)
                     continue
@@ -253,7 +253,7 @@ def _answer(task: _Task, given: Mapping[str, bytes]) -> _Answer:
 
 
 def _named(coder: Coder) -> _Named:
-    effort = next((place for place, one in enumerate(EFFORTS) if one is coder), -1)
+    effort = next((effort for effort, one in ADAPTIVES.items() if one is coder), None)
     return coder.tag, coder.id, effort
 
 

@@ -21,7 +21,7 @@ from bitsback.archive.directory import Content, Directory, Row, Share, decode, n
 from bitsback.archive.front import Front
 from bitsback.archive.head import Bytes, DataHead, Piece, joined
 from bitsback.archive.item import Item
-from bitsback.archive.library import ADAPTIVE, EFFORTS, FILTERED, JPEG, QUICK, THOROUGH, Library, ModelCoder
+from bitsback.archive.library import ADAPTIVE, ADAPTIVES, FILTERED, JPEG, Library, ModelCoder
 from bitsback.archive.limits import SHARED
 from bitsback.archive.member import Entry, Type
 from bitsback.archive.packing import repeated
@@ -379,7 +379,7 @@ class Writer:
         models: list[Coder] = [model for model in found if kinds.accepts(model, shapes, "uint8", levels)]
         if models and library.forced:
             return [models[0]], _ASKED
-        adaptive = {"fast": QUICK, "normal": ADAPTIVE, "max": THOROUGH}[self._settings.effort]
+        adaptive = ADAPTIVES[self._settings.effort]
         if models:
             return [*models, adaptive, FILTERED], ""
         if not library.forced:
@@ -419,7 +419,7 @@ class Writer:
             for place, block in enumerate(blocks):
                 best, known = choice.block(place, len(blocks))
                 coders = [best.coder, *(one.coder for one in choice.ranking if one.front == best.front)]
-                coders += [ADAPTIVE] if not {ADAPTIVE, *EFFORTS} & set(coders) else []
+                coders += [ADAPTIVE] if not set(ADAPTIVES.values()) & set(coders) else []
                 jobs.append((number, block, best.front, list(dict.fromkeys(coders)), known))
             self._report.warnings += choice.warnings
 

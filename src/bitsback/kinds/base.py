@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, Self, get_args, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -29,6 +29,12 @@ Images = NDArray[Any]
 
 Shape = tuple[int, int, int]
 """Height, width, channels of an image."""
+
+
+Effort = Literal["fast", "normal", "max"]
+"""How much time there is to encode."""
+
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
 
 
 class Lot(NamedTuple):

@@ -8,8 +8,8 @@ from importlib import import_module
 import numpy as np
 from numpy.typing import DTypeLike
 
-from bitsback.kinds.adaptive.cost import Effort, decoding, decoding_lots
-from bitsback.kinds.base import Images, Lot, Shape
+from bitsback.kinds.adaptive.cost import decoding, decoding_lots
+from bitsback.kinds.base import EFFORTS, Effort, Images, Lot, Shape
 
 
 class Adaptive:
@@ -62,4 +62,7 @@ class Adaptive:
         coding.prove()
 
 
-CODER, QUICK, THOROUGH = Adaptive(), Adaptive("fast"), Adaptive("max")
+BY_EFFORT = {effort: Adaptive(effort) for effort in EFFORTS}
+"""Coders that encode with more or less time, and decode alike."""
+
+CODER = BY_EFFORT["normal"]

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from numpy.typing import DTypeLike
 
 from bitsback.kinds.base import Lot
 from bitsback.kinds.lots import memory_shapes
-
-Effort = Literal["fast", "normal", "max"]
-"""How much time there is to encode; known here as nothing of this needs the compiler."""
 
 Whole = tuple[int, int, int, int]
 """Shape of images: (n, height, width, channels)."""

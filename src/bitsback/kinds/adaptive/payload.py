@@ -30,8 +30,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from bitsback.errors import CodecError, FormatError, TruncatedError
 from bitsback.kinds.adaptive import blended, colours, known, mixing, regressed, serial, smooth
-from bitsback.kinds.adaptive.cost import Effort, Whole, drawable
-from bitsback.kinds.base import Lot
+from bitsback.kinds.adaptive.cost import Whole, drawable
+from bitsback.kinds.base import Effort, Lot
 from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_by_shape, lots_of
 from bitsback.kinds.shift import moving
 from bitsback.kinds.varint import read_varint, varint
