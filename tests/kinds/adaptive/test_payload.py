@@ -503,3 +503,20 @@ def test_bounds_of_what_is_blended() -> None:
     for shape in ((96, 120, 5), (2, 2, 3), (40, 2049, 1), (40, 700, 3)):
         with pytest.raises(FormatError, match="unknown variant 144"):
             decode(b"\x90" + body, 1, shape, np.uint8)
+
+
+@pytest.mark.parametrize("edge", [48, 64, 80])
+def test_a_closer_look_leaves_the_best(edge: int) -> None:
+    """Icons of one colour: of their places in a table of colours there are a quarter as many samples."""
+    y, x = np.mgrid[:edge, :edge]
+    rng = np.random.default_rng(edge)
+    images = np.zeros((90_000 // edge**2, edge, edge, 4), np.uint8)
+    for image in images:
+        for across, down, radius in rng.uniform(edge / 8, edge / 3, (4, 3)):
+            covered = np.clip(radius - np.hypot(y - down, x - across) + 0.5, 0, 1)
+            image[..., 3] = np.maximum(image[..., 3], np.round(255 * covered))
+    wide, places = (coding._Form(b"", images), next(f for f in coding._forms(images) if f.images.shape[3] == 1))
+    guesses = ((1000, serial.LZMA, wide), (1100, serial.LZMA | serial.MEDIAN, wide), (5000, coding.MIXING, places))
+    close = coding._closer([coding._Choice(float(size), tag, form, None) for size, tag, form in guesses])
+    assert close and close[0].tag == coding.MIXING
+    assert np.array_equal(decode(encode(images), len(images), images.shape[1:], np.uint8), images)

@@ -372,7 +372,8 @@ def _closer(close: list[_Choice]) -> list[_Choice]:
         return close
     while len(close) > 1:
         most = max(one.form.images.shape[3] for one in close)  # of each form so many pixels, not samples
-        parts = [_part(one.form.images, samples * one.form.images.shape[3] // most, _SERIES) for one in close]
+        shares = [samples * one.form.images.shape[3] // most for one in close]
+        parts = [_part(one.form.images, share, _SERIES) for one, share in zip(close, shares, strict=True)]
         if any(part is one.form.images for part, one in zip(parts, close, strict=True)):
             break
         sizes = [
@@ -380,9 +381,9 @@ def _closer(close: list[_Choice]) -> list[_Choice]:
             for part, one in zip(parts, close, strict=True)
         ]
         best, left = min(sizes), []
-        for one, size in zip(close, sizes, strict=True):
+        for one, size, share in zip(close, sizes, shares, strict=True):
             gain = max(0.0, one.size / close[0].size - size / sizes[0])
-            times = math.log(one.form.images.size / samples, 4)
+            times = math.log(one.form.images.size / share, 4)
             if size - sizes[0] * gain * _GOES_ON * (1 - _GOES_ON**times) / (1 - _GOES_ON) <= best:
                 left.append(one._replace(size=size))
         close = sorted(left, key=lambda choice: choice.size)
