@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from bitsback.archive import writer
-from bitsback.archive.library import PLAIN
+from bitsback.archive.library import ADAPTIVES, PLAIN
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -13,4 +13,5 @@ def _no_kernels(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if not getattr(request.module, "KERNELS", False):
             patch.setattr(writer, "ADAPTIVE", PLAIN)
+            patch.setattr(writer, "ADAPTIVES", dict.fromkeys(ADAPTIVES, PLAIN))
         yield
