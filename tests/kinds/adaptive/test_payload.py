@@ -239,6 +239,19 @@ def test_the_order_of_colours_is_by_channel():
     assert colours.count(np.arange(1 << 17, dtype=np.uint32).view(np.uint16).reshape(-1, 2)) is None
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from([np.uint8, np.uint16]), st.integers(1, 9), st.integers(1, 40))
+def test_colours_are_counted_some_at_a_time(seed, dtype, channels, slab):
+    rng = np.random.default_rng(seed)
+    table = np.unique(rng.integers(0, np.iinfo(dtype).max + 1, (rng.integers(1, 30), channels), dtype), axis=0)
+    pixels = table[np.concatenate([np.arange(len(table)), rng.integers(0, len(table), 60)])]
+    rng.shuffle(pixels)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(colours, "SLAB", slab)
+        found, places = colours.count(pixels)
+        assert np.array_equal(found, table) and found.dtype == dtype and places.dtype == np.uint8
+        assert np.array_equal(colours.paint(places.reshape(1, 1, -1, 1), found).reshape(pixels.shape), pixels)
+
+
 def test_photos_shrink():
     images = photo(1, 256, 384, 3)
     assert len(restored(images)) < 0.9 * len(lzma.compress(images.tobytes()))

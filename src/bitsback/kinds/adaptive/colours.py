@@ -5,6 +5,7 @@ The order is by the first channel, then the second, and so on, so that neighbour
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from bitsback.kinds.adaptive.cost import SLAB
 
 MOST = 1 << 16
 """The largest number of colours in a table."""
+
+_WIDEST = 64
+"""Bits of a pixel that is one number."""
 
 
 class Found(NamedTuple):
@@ -31,21 +35,45 @@ def count(pixels: NDArray[Any]) -> Found | None:
     >>> table.tolist(), indices.tolist()
     ([[0, 7], [9, 1]], [1, 0, 1])
     """
-    ids = keys(pixels)
-    colours = np.unique(ids)
-    if len(colours) > MOST:
-        return None
-    indices = np.searchsorted(colours, ids)
-    table = np.empty((len(colours), pixels.shape[1]), pixels.dtype)
-    table[indices] = pixels
-    return Found(table, indices.astype(index_type(len(colours))))
+    table = table_of(pixels)
+    return None if table is None else Found(table, places_in(pixels, table))
+
+
+def table_of(pixels: NDArray[Any]) -> NDArray[Any] | None:
+    """Their colours alone, in order."""
+    bits, channels = 8 * pixels.itemsize, pixels.shape[1]
+    if bits * channels > _WIDEST:
+        table = np.unique(pixels, axis=0)
+        return table if len(table) <= MOST else None
+    ids = keys(pixels[:0])
+    for part in _slabs(pixels, channels):
+        these = keys(pixels[part])
+        few = np.flatnonzero(np.bincount(these)).astype(these.dtype) if bits * channels <= 16 else np.unique(these)
+        ids = np.union1d(ids, few)
+        if len(ids) > MOST:
+            return None
+    shifts = np.arange(channels - 1, -1, -1).astype(ids.dtype) * ids.dtype.type(bits)
+    colours: NDArray[Any] = ids[:, None] >> shifts
+    return colours.astype(pixels.dtype)
+
+
+def places_in(pixels: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:
+    """Where in ``table``, which has them all, each pixel's colour is: (n,)."""
+    if 8 * pixels.itemsize * pixels.shape[1] > _WIDEST:
+        ids = keys(np.concatenate([table, pixels]))[len(table) :]
+        return ids.astype(index_type(len(table)))
+    found = np.empty(len(pixels), index_type(len(table)))
+    ids = keys(table)
+    for part in _slabs(pixels, pixels.shape[1]):
+        found[part] = np.searchsorted(ids, keys(pixels[part]))
+    return found
 
 
 def keys(pixels: NDArray[Any]) -> NDArray[Any]:
     """A number for each pixel (n, channels) that orders it as the table is ordered: equal only for equal pixels."""
     bits = 8 * pixels.itemsize
     channels = pixels.shape[1]
-    if bits * channels > 64:
+    if bits * channels > _WIDEST:
         _, ids = np.unique(pixels, axis=0, return_inverse=True)
         return ids.reshape(-1).astype(np.uint32)  # NumPy 2.0, and it alone, gives a column
     ids = pixels[:, 0].astype(np.uint64 if bits * channels > 24 else np.uint32)
@@ -65,7 +93,13 @@ def paint(indices: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:
         raise FormatError("a pixel has a colour beyond the palette")
     channels = table.shape[1]
     painted = np.empty((indices.size, channels), table.dtype)
-    step = max(1, SLAB // channels)  # as NumPy makes 64-bit indices of all that it is given
-    for first in range(0, indices.size, step):
-        painted[first : first + step] = table[indices.reshape(-1)[first : first + step]]
+    flat = indices.reshape(-1)
+    for part in _slabs(flat, channels):
+        painted[part] = table[flat[part]]
     return painted.reshape(*indices.shape[: 3 if channels > 1 else 4], *table.shape[1 if channels > 1 else 2 :])
+
+
+def _slabs(pixels: NDArray[Any], channels: int) -> Iterator[slice]:
+    """Some pixels of so many channels at a time, as NumPy makes 64-bit numbers of all that it is given."""
+    step = max(1, SLAB // channels)
+    return (slice(first, first + step) for first in range(0, len(pixels), step))

@@ -506,16 +506,15 @@ def _forms(images: Images) -> Iterator[_Form]:
     yield _Form(b"", images)
     count, height, width, channels = images.shape
     sample = _sample(images)
-    for tag, table in ((PALETTE, sample.reshape(-1, channels)), (LEVELS, sample.reshape(-1, 1))):
-        pixels = images.size // table.shape[1]
-        if (tag == PALETTE and channels == 1) or 4 * len(np.unique(colours.keys(table))) > len(table) + 64:
+    for tag, some in ((PALETTE, sample.reshape(-1, channels)), (LEVELS, sample.reshape(-1, 1))):
+        if (tag == PALETTE and channels == 1) or 4 * len(np.unique(colours.keys(some))) > len(some) + 64:
             continue
-        found = colours.count(images.reshape(-1, table.shape[1]))
-        if found is None or 4 * len(found.table) > pixels + 64:
-            continue
-        if tag == LEVELS and not _sparse(found.table):
+        pixels = images.reshape(-1, some.shape[1])
+        table = colours.table_of(pixels)
+        if table is None or 4 * len(table) > len(pixels) + 64 or (tag == LEVELS and not _sparse(table)):
             continue
         shape = (count, height, width, 1) if tag == PALETTE else images.shape
+        found = colours.Found(table, colours.places_in(pixels, table))
         found = _along(found, width) if tag == PALETTE else found
         said = _smallest_table(found.table[None, None])
         prefix = bytes([tag]) + varint(len(found.table)) + varint(len(said)) + said
@@ -587,15 +586,21 @@ def _variants(images: Images, sample: Images) -> Iterator[int]:
     yield serial.COUNTED
     if images.size <= 1 << 12:
         yield from (0, serial.DEFLATE)
-    low, high = images.min(), images.max()
-    two_valued = bool(((images == low) | (images == high)).all())
-    mixed = mixing.takes(images.shape) and len(np.unique(sample)) <= _MIXED_LEVELS
+    levels = len(np.unique(sample))
+    two_valued = levels <= 2 and _two_valued(images)
+    mixed = mixing.takes(images.shape) and levels <= _MIXED_LEVELS
     yield serial.LZMA | (serial.TWO_VALUES if two_valued else serial.MEDIAN)
     if not (two_valued and mixed):  # two values are never smooth: so there is nothing to compile for them, either
         clear = smooth.CLEAR if smooth.can_be_clear(images) else 0
         yield from (SMOOTH + how for how in range(clear, clear + smooth.TRANSFORMS) if smooth.takes(images.shape, how))
     if mixed:
         yield MIXING
+
+
+def _two_valued(images: Images) -> bool:
+    """Whether they have no more than two values."""
+    low, high = images.min(), images.max()
+    return bool(((images == low) | (images == high)).all())
 
 
 def _sample(images: Images) -> Images:
