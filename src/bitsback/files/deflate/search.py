@@ -80,6 +80,8 @@ _STEPS_A_BYTE, _STEPS_TRIAL = 64, 1 << 20
 """So many, and those for each byte, are always left for a trial until one has come to its end."""
 _STEPS_ALL = 256
 """So many steps for each byte, and as many more, for the corrections of one encoder to the whole stream."""
+_SLAB = 1 << 18
+"""Tokens that are looked at at once."""
 
 
 def explain(plain: Buffer, stream: Stream, most: int = 1 << 30) -> Recipe | None:
@@ -102,10 +104,10 @@ class _Search:
     def __init__(self, plain: Buffer, stream: Stream, most: int) -> None:
         self._data, self._stream, self._most = read_only(plain), stream, most
         self._flushes = flushes_of(stream)
-        self._strategies, self._levels = _strategies(stream)
+        shortest, farthest = _extent(stream.tokens)
+        self._strategies, self._levels = _strategies(stream.blocks, shortest, farthest)
         self._memories = _memories(stream.blocks)
-        self._literal = not (stream.tokens >> TOKEN_BITS).any()
-        farthest = int((stream.tokens >> TOKEN_BITS).max(initial=0))
+        self._literal = farthest == 0
         size = len(self._data)
         self._left = _STEPS * size + _STEPS_MORE
         self._well: set[Rules] = set()
@@ -301,19 +303,29 @@ def flushes_of(stream: Stream) -> Integers:
     return 2 * flushes + (farthest[np.searchsorted(places, flushes)] >= flushes)
 
 
-def _strategies(stream: Stream) -> tuple[list[int], tuple[int, ...]]:
-    """Strategies of zlib that may have made a stream, and levels: some make no difference without matches."""
-    blocks = stream.blocks
-    lengths, distances = stream.tokens & LENGTHS, stream.tokens >> TOKEN_BITS
-    matches = lengths[lengths > 1]
-    if not len(matches):
+def _extent(tokens: NDArray[np.int32]) -> tuple[int, int]:
+    """The length of the shortest match, and how far one points at most; zeros if there is none."""
+    shortest, farthest = LENGTHS, 0
+    for first in range(0, len(tokens), _SLAB):
+        some = tokens[first : first + _SLAB]
+        matches = some[some > LENGTHS]
+        if len(matches):
+            shortest = min(shortest, int((matches & LENGTHS).min()))
+            farthest = max(farthest, int(matches.max()) >> TOKEN_BITS)
+    return (shortest if farthest else 0), farthest
+
+
+def _strategies(blocks: NDArray[np.int32], shortest: int, farthest: int) -> tuple[list[int], tuple[int, ...]]:
+    """Strategies of zlib that may have made a stream with such matches, and levels: some make no difference without
+    any."""
+    if not shortest:
         stored = bool((blocks[:, TYPE] == STORED).any())
         return [DEFAULT, ONLY_HUFFMAN, FILTERED, RLE], _LEVELS if stored else (6, 1)
     only_fixed = bool((blocks[blocks[:, COUNT] > 0, TYPE] == FIXED).all())
     strategies = [DEFAULT, ONLY_FIXED] if only_fixed else [DEFAULT]
-    if int(matches.min()) >= 6:
+    if shortest >= 6:
         strategies.insert(0, FILTERED)
-    if int(distances.max()) == 1:
+    if farthest == 1:
         strategies.append(RLE)
     return strategies, _LEVELS
 

@@ -92,7 +92,7 @@ def parse(data: Buffer, limit: int) -> tuple[bytes, Stream, int]:
         raise ImageError("a deflate stream that is cut off, or too large")
     size = len(data) - len(inflater.unused_data)
     most = size // 16 + 64
-    tokens = np.empty(min(len(plain), 8 * size), np.int32)
+    tokens = np.empty(min(len(plain), 8 * size), np.int32)  # pages not used cost nothing
     blocks = np.empty((most, BLOCK), np.int32)
     items = np.empty(min(_CODES * most, 8 * size), np.int32)
     found = np.zeros(5, np.int64)
@@ -100,9 +100,7 @@ def parse(data: Buffer, limit: int) -> tuple[bytes, Stream, int]:
     _parse(np.frombuffer(data, np.uint8, size), len(plain), tokens, blocks, items, found, scratch)
     if not found[0]:
         raise ImageError("an unusual deflate stream")
-    stream = Stream(
-        tokens[: found[1]].copy(), blocks[: found[2]].copy(), items[: found[3]].copy(), padding=int(found[4])
-    )
+    stream = Stream(tokens[: found[1]], blocks[: found[2]], items[: found[3]], padding=int(found[4]))
     return plain, stream, size
 
 
