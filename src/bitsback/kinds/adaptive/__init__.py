@@ -48,7 +48,7 @@ class Adaptive:
         return coding.decode_lots(payload, lots, dtype)
 
     def memory(self, count: int, shape: Shape, dtype: DTypeLike, payload: int, threads: int = 1) -> int:
-        return decoding((count, *shape), payload)
+        return decoding((count, *shape), dtype, payload)
 
     def memory_lots(self, lots: Sequence[Lot], dtype: DTypeLike, payload: int, threads: int = 1) -> int:
         return decoding_lots(lots, dtype, payload)

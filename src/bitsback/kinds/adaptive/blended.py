@@ -26,7 +26,7 @@ from bitsback.kernels import helper, kernel
 from bitsback.kernels.vectors import LANES
 from bitsback.kinds.adaptive import regressed, smooth
 from bitsback.kinds.adaptive.answers import coded
-from bitsback.kinds.adaptive.cost import REACH, blendable
+from bitsback.kinds.adaptive.cost import REACH, blendable, kept_as
 from bitsback.kinds.adaptive.regressed import (
     ACROSS,
     DEPTH,
@@ -103,8 +103,8 @@ class State(NamedTuple):
 class Job(NamedTuple):
     """Images, and what is learned from them: as of :class:`bitsback.kinds.adaptive.regressed.Job`."""
 
-    planes: NDArray[np.int32]
-    errors: NDArray[np.int32]
+    planes: NDArray[Any]
+    errors: NDArray[Any]
     erred: NDArray[np.int32]
     """(2, C, rows * stride): errors of both regressions, in the last few rows."""
     grid: Grid
@@ -489,7 +489,13 @@ def takes(whole: tuple[int, int, int, int], how: int) -> bool:
     return how < REPEATS and regressed.takes(whole, how) and blendable(whole)
 
 
-def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[tuple[int, int]] = ()) -> Job:
+def _job(
+    whole: tuple[int, int, int, int],
+    dtype: np.dtype[Any],
+    most: int,
+    how: int,
+    moves: Sequence[tuple[int, int]] = (),
+) -> Job:
     count, _, width, channels = whole
     references, how = divmod(how, REFERENCE)
     references = references if references <= MOST_REFERENCES else 1
@@ -498,8 +504,8 @@ def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[
     sizes = smooth.sizes(channels, most, how)
     short, long = (window(channels, size, width) for size in _sizes(channels - 1, references))
     return Job(
-        np.zeros(total, np.int32),
-        np.zeros(total, np.int32),
+        np.zeros(total, kept_as(dtype)),
+        np.zeros(total, kept_as(dtype)),
         np.zeros((2, channels, _RECENT * grid.stride), np.int32),
         grid,
         sizes,

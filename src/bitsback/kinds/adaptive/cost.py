@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from bitsback.kinds.base import Lot
@@ -26,6 +28,12 @@ LONG_ROW, FEW_ROWS = 1 << 19, 4
 
 SLAB = 1 << 18
 """Samples whose colours are transformed, painted and so on at a time."""
+
+
+def kept_as(dtype: DTypeLike) -> np.dtype[Any]:
+    """The type of samples whose colours are transformed, and of their errors, while images of this type are coded:
+    64ths of differences of 8 bits fit into 16."""
+    return np.dtype(np.int16 if np.dtype(dtype) == np.uint8 else np.int32)
 
 
 def learnable(whole: Whole) -> bool:
@@ -85,7 +93,7 @@ def seen_log2(pixels: int) -> int:
     return min(max(pixels.bit_length() + 1, 9), SLOTS_LOG2 - 3)
 
 
-def decoding(whole: Whole, payload: int) -> int:
+def decoding(whole: Whole, dtype: DTypeLike, payload: int) -> int:
     """Bytes for images of the shape ``whole`` from a payload of so many bytes, the images included."""
     count, height, width, channels = whole
     pixels = count * height * width
@@ -97,8 +105,9 @@ def decoding(whole: Whole, payload: int) -> int:
     learned = max(map(_learned, (whole, (count, height, width, 1), (1, 1, colours, channels))))
     slots = 4 << min(max(pixels.bit_length() + 4, 12), SLOTS_LOG2)
     slabs = 32 * max(min(samples, SLAB), channels)
-    regressed = max(map(_regressing, (whole, (count, height, width, 1))))
-    regressed = max(regressed, *map(_blending, (whole, (count, height, width, 1))))
+    indices, deep = (count, height, width, 1), np.dtype(np.uint16)  # of more than 256 colours
+    regressed = max(_regressing(whole, kept_as(dtype)), _regressing(indices, kept_as(deep)))
+    regressed = max(regressed, _blending(whole, kept_as(dtype)), _blending(indices, kept_as(deep)))
     drawn = _drawing([Lot(count, (height, width, 1))])
     return images + max(learned, regressed, drawn) + slots + slabs + 2 * payload + (10 << 20)
 
@@ -106,10 +115,11 @@ def decoding(whole: Whole, payload: int) -> int:
 def decoding_lots(lots: Sequence[Lot], dtype: DTypeLike, payload: int) -> int:
     """The same for lots of images of several shapes: shape by shape, or together."""
     samples = sum(n * shape[0] * shape[1] * shape[2] for n, shape in lots)
-    apart = memory_shapes(lambda lot: decoding((lot.n, *lot.shape), payload), lots, dtype, payload)
+    apart = memory_shapes(lambda lot: decoding((lot.n, *lot.shape), dtype, payload), lots, dtype, payload)
     # all of them in a row, as when they are painted, and how they are drawn
     pixels = samples // lots[0].shape[2]
-    return max(apart, decoding((1, 1, pixels, lots[0].shape[2]), payload) + _drawing(lots) + 4 * samples)
+    row = (1, 1, pixels, lots[0].shape[2])
+    return max(apart, decoding(row, dtype, payload) + _drawing(lots) + 4 * samples)
 
 
 def _drawing(lots: Sequence[Lot]) -> int:
@@ -128,23 +138,24 @@ def _learned(whole: Whole) -> int:
     return channels * (LEARNED + 40 * (width + 4)) if learnable(whole) else 0
 
 
-def _regressing(whole: Whole) -> int:
+def _regressing(whole: Whole, kept: np.dtype[Any]) -> int:
     """Bytes of the planes of :mod:`.regressed`, and of what it learns."""
     count, height, width, channels = whole
     if not regressable(whole):
         return 0
-    planes = 8 * count * (height + MARGIN) * (width + 2 * MARGIN)
-    repeats = planes // 2 + (12 << seen_log2(count * height * width)) + 8 * width + (1 << 14)
+    places = count * (height + MARGIN) * (width + 2 * MARGIN)
+    planes = 2 * kept.itemsize * places
+    repeats = 4 * places + (12 << seen_log2(count * height * width)) + 8 * width + (1 << 14)
     columns = 4 * (width // 4 + 4 * _LANES) + min(STRIP, height) + 4 * _LANES
     return channels * (planes + _LEARNED_BESIDE + 4 * _SUMS * columns) + repeats + _SEEN * (channels >= 3)
 
 
-def _blending(whole: Whole) -> int:
+def _blending(whole: Whole, kept: np.dtype[Any]) -> int:
     """Bytes of the planes of :mod:`.blended`, and of what it learns."""
     count, height, width, channels = whole
     if not blendable(whole):
         return 0
-    planes = 8 * count * (height + REACH) * (width + 2 * REACH)
+    planes = 2 * kept.itemsize * count * (height + REACH) * (width + 2 * REACH)
     return (
         channels * (planes + _VOICES + (4 * _BOTH_SUMS + 256) * (width + 2 * REACH)) + _FLYING + _SEEN * (channels >= 3)
     )

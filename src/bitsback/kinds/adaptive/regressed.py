@@ -35,7 +35,7 @@ from bitsback.kernels.values import DOUBLE, LONG
 from bitsback.kernels.vectors import LANES, vectorised
 from bitsback.kinds.adaptive import bands, smooth
 from bitsback.kinds.adaptive.answers import coded, learned
-from bitsback.kinds.adaptive.cost import MARGIN, STRIP, regressable
+from bitsback.kinds.adaptive.cost import MARGIN, STRIP, kept_as, regressable
 from bitsback.kinds.adaptive.mixing import tables
 from bitsback.kinds.adaptive.repeats import SOURCES, Repeats, new_repeats, number_of, settle
 from bitsback.kinds.adaptive.seen import SIDES, Seen, new_seen, row_of, see, seen_around
@@ -143,9 +143,9 @@ def splits() -> NDArray[np.int64]:
 class Job(NamedTuple):
     """Images, and what is learned from them."""
 
-    planes: NDArray[np.int32]
-    """(C * n * size,): samples, with margins."""
-    errors: NDArray[np.int32]
+    planes: NDArray[Any]
+    """(C * n * size,): samples, with margins, of the type that :func:`bitsback.kinds.adaptive.cost.kept_as` says."""
+    errors: NDArray[Any]
     """The same of errors in 64ths of a level."""
     grid: Grid
     sizes: NDArray[np.int64]
@@ -648,7 +648,7 @@ class Form(NamedTuple):
     encode: bands.Kernel
     decode: bands.Kernel
     job: Callable[..., Any]
-    """Of the images' shape, the largest sample, how colours are coded, and how far content moved."""
+    """Of the images' shape and type, the largest sample, how colours are coded, and how far content moved."""
     symbols: int
     """... of a sample, at most, but for questions about pixels that were there before."""
 
@@ -673,7 +673,7 @@ def encode_form(form: Form, images: NDArray[Any], how: int) -> bytes:
     count, height, width, channels = images.shape
     most = int(images.max())
     moves = shifts(images) if MOVED <= how < REPEATS else []
-    job = form.job(images.shape, most, how, moves)
+    job = form.job(images.shape, images.dtype, most, how, moves)
     inside = within_margins(job.planes, job.grid)
     for image, plane in zip(images, inside, strict=True):
         for part in smooth.slabs(image):
@@ -701,17 +701,23 @@ def decode_form(
         if down > 2 * height or right > 2 * width:
             raise FormatError("content moved out of its image")
         moves.append((down >> 1 ^ -(down & 1), right >> 1 ^ -(right & 1)))
-    job = form.job(whole, most, how, moves)
+    job = form.job(whole, dtype, most, how, moves)
     bands.decode(form.decode, job, count * height, width * channels, data)
     images = np.empty(whole, dtype)
     for image, plane in zip(images, within_margins(job.planes, job.grid), strict=True):
         for part in smooth.slabs(image):
-            flat = plane[:, part].transpose(1, 2, 0).reshape(-1, 1, channels)
+            flat = plane[:, part].transpose(1, 2, 0).reshape(-1, 1, channels).astype(np.int32)
             image[part] = smooth.untransformed(flat, most, how % REFERENCE).reshape(-1, width, channels)
     return images
 
 
-def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[tuple[int, int]] = ()) -> Job:
+def _job(
+    whole: tuple[int, int, int, int],
+    dtype: np.dtype[Any],
+    most: int,
+    how: int,
+    moves: Sequence[tuple[int, int]] = (),
+) -> Job:
     count, height, width, channels = whole
     repeating, how = divmod(how, REPEATS)
     references, how = divmod(how, REFERENCE)
@@ -720,8 +726,8 @@ def _job(whole: tuple[int, int, int, int], most: int, how: int, moves: Sequence[
     size = regressors(channels, references)
     total = channels * count * grid.size
     return Job(
-        np.zeros(total, np.int32),
-        np.zeros(total, np.int32),
+        np.zeros(total, kept_as(dtype)),
+        np.zeros(total, kept_as(dtype)),
         grid,
         smooth.sizes(channels, most, how),
         named_references(count, references, moves),
@@ -750,7 +756,7 @@ def regressors(channels: int, references: int) -> int:
     return OWN + ACROSS * references + (2 + (references > 0)) * min(channels - 1, 2) + 1
 
 
-def within_margins(planes: NDArray[np.int32], grid: Grid) -> NDArray[np.int32]:
+def within_margins(planes: NDArray[Any], grid: Grid) -> NDArray[Any]:
     """What is within the margins: (n, C, H, W), a view."""
     whole = planes[: grid.channels * grid.images * grid.size].reshape(grid.channels, grid.images, -1, grid.stride)
     return whole[:, :, grid.margin :, grid.margin : grid.stride - grid.margin].transpose(1, 0, 2, 3)

@@ -32,7 +32,7 @@ from bitsback.codecs.tables import ORIGIN, load, sigmoid
 from bitsback.errors import FormatError
 from bitsback.kernels import helper, kernel
 from bitsback.kinds.adaptive import bands
-from bitsback.kinds.adaptive.cost import SLAB, learnable
+from bitsback.kinds.adaptive.cost import SLAB, kept_as, learnable
 from bitsback.kinds.varint import read_varint, varint
 
 _OWN, _OTHER = 10, 6
@@ -86,8 +86,8 @@ def _unlearned() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 class Job(NamedTuple):
     """Images of ``height`` rows, one below the other, and what is learned from them."""
 
-    samples: NDArray[np.int32]
-    """(rows, W, C)"""
+    samples: NDArray[Any]
+    """(rows, W, C), of the type that :func:`bitsback.kinds.adaptive.cost.kept_as` says."""
     height: int
     sizes: NDArray[np.int64]
     """(C,): the samples of a channel are below its size."""
@@ -337,9 +337,10 @@ def encode(images: NDArray[Any], how: int) -> bytes:
     """
     count, height, width, channels = images.shape
     most = int(images.max())
-    samples = images.reshape(count * height, width, channels).astype(np.int32)
-    for part in slabs(flat := samples.reshape(-1, 1, channels)):
-        flat[part] = transformed(flat[part], most, how)
+    samples = np.empty((count * height, width, channels), kept_as(images.dtype))
+    given, coded = (some.reshape(-1, 1, channels) for some in (images, samples))
+    for part in slabs(coded):
+        coded[part] = transformed(given[part].astype(np.int32), most, how)
     row = width * channels
     job = _job(samples, height, most, how)
     return varint(most) + bands.encode(_encode, job, count * height, row, row, PRECISION)
@@ -351,16 +352,16 @@ def decode(data: memoryview, whole: tuple[int, int, int, int], dtype: np.dtype[A
     most, data = read_varint(data)
     if most > np.iinfo(dtype).max:
         raise FormatError(f"the payload announces samples up to {most}")
-    samples = np.zeros((count * height, width, channels), np.int32)
+    samples = np.zeros((count * height, width, channels), kept_as(dtype))
     bands.decode(_decode, _job(samples, height, most, how), count * height, width * channels, data)
     flat = samples.reshape(-1, 1, channels)
     images = np.empty(flat.shape, dtype)
     for part in slabs(flat):
-        images[part] = untransformed(flat[part], most, how)
+        images[part] = untransformed(flat[part].astype(np.int32), most, how)
     return images.reshape(whole)
 
 
-def _job(samples: NDArray[np.int32], height: int, most: int, how: int) -> Job:
+def _job(samples: NDArray[Any], height: int, most: int, how: int) -> Job:
     _, width, channels = samples.shape
     return Job(samples, height, sizes(channels, most, how), how >= CLEAR, new_state(channels, width), load("logistic"))
 
@@ -377,7 +378,7 @@ def sizes(channels: int, most: int, how: int) -> NDArray[np.int64]:
 # Colour: three samples <-> three samples, differences moved up by the largest sample so that none is negative ---------
 
 
-def slabs(samples: NDArray[np.int32]) -> Iterator[slice]:
+def slabs(samples: NDArray[Any]) -> Iterator[slice]:
     """Some pixels, or rows of them, at a time, so that the intermediate results of a transform take little memory."""
     step = max(1, SLAB // samples[0].size)
     return (slice(first, first + step) for first in range(0, len(samples), step))
