@@ -637,9 +637,9 @@ def few_colours(images: Images) -> bool:
     for number in sorted({0, count // 2, count - 1}):
         pixels = images[number].reshape(-1, channels)
         looked = pixels[:: -(-len(pixels) // LOOKED)]
-        if len(looked) < len(pixels) and 2 * len(np.unique(colours.keys(looked))) > len(looked):
+        if len(looked) < len(pixels) and 2 * len(colours.distinct(colours.keys(looked))) > len(looked):
             return False
-        found = len(np.unique(colours.keys(pixels)))
+        found = len(colours.distinct(colours.keys(pixels)))
         if 4 * found > len(pixels) or (found > 1 << 8 and 32 * found > len(pixels)):
             return False
     return True

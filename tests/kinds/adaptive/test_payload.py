@@ -530,6 +530,6 @@ def test_a_closer_look_leaves_the_best(edge: int) -> None:
             image[..., 3] = np.maximum(image[..., 3], np.round(255 * covered))
     wide, places = (coding._Form(b"", images), next(f for f in coding._forms(images) if f.images.shape[3] == 1))
     guesses = ((1000, serial.LZMA, wide), (1100, serial.LZMA | serial.MEDIAN, wide), (5000, coding.MIXING, places))
-    close = coding._closer([coding._Choice(float(size), tag, form, None) for size, tag, form in guesses])
+    close = coding._closer([coding._Choice(float(size), tag, form, None) for size, tag, form in guesses], "normal")
     assert close and close[0].tag == coding.MIXING
     assert np.array_equal(decode(encode(images), len(images), images.shape[1:], np.uint8), images)

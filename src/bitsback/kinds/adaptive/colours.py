@@ -48,8 +48,8 @@ def table_of(pixels: NDArray[Any]) -> NDArray[Any] | None:
     ids = keys(pixels[:0])
     for part in _slabs(pixels, channels):
         these = keys(pixels[part])
-        few = np.flatnonzero(np.bincount(these)).astype(these.dtype) if bits * channels <= 16 else np.unique(these)
-        ids = np.union1d(ids, few)
+        few = np.flatnonzero(np.bincount(these)).astype(these.dtype) if bits * channels <= 16 else these
+        ids = distinct(np.concatenate([ids, few]))
         if len(ids) > MOST:
             return None
     shifts = np.arange(channels - 1, -1, -1).astype(ids.dtype) * ids.dtype.type(bits)
@@ -66,6 +66,13 @@ def places_in(pixels: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:
     ids = keys(table)
     for part in _slabs(pixels, pixels.shape[1]):
         found[part] = np.searchsorted(ids, keys(pixels[part]))
+    return found
+
+
+def distinct(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Those that occur, in order. As :func:`numpy.unique`, which takes four times as long where many differ."""
+    ordered = np.sort(numbers, axis=None)
+    found: NDArray[Any] = ordered[np.concatenate([np.ones(len(ordered[:1]), np.bool), ordered[1:] != ordered[:-1]])]
     return found
 
 

@@ -330,17 +330,22 @@ def _smallest(images: Images, choices: list[_Choice], effort: Effort) -> bytes:
     """The smallest of the payloads that the choices lead to."""
     if choices[0].size > 0.995 * images.nbytes:
         return encode_as(images, 0)
-    close = _closer(choices)
+    close = _closer(choices, effort)
     if images.size > _PATIENCE:
         close = close[:1]
-    elif repeating := [one for one in choices if REGRESSED + regressed.REPEATS <= one.tag < MIXING]:
+    elif effort != "fast" and any(_repeats(one) for one in choices):
         left = {(one.tag, one.form.prefix) for one in close}  # parts show badly what repeats
-        others = {(one.tag, one.form.prefix): one for one in [*choices[:2], *repeating]}
+        others = {(one.tag, one.form.prefix): one for one in [*choices[:2], *filter(_repeats, choices)]}
         close += [one for key, one in others.items() if key not in left]
     if effort == "max":
         found = [better for one in close for better in _blended(one)]
         close = list({(one.tag, one.form.prefix): one for one in found}.values())
     return min((one.form.prefix + (one.payload or encode_as(one.form.images, one.tag)) for one in close), key=len)
+
+
+def _repeats(choice: _Choice) -> bool:
+    """Whether pixels are asked about that were there before."""
+    return REGRESSED + regressed.REPEATS <= choice.tag < MIXING
 
 
 def _blended(choice: _Choice) -> list[_Choice]:
@@ -364,9 +369,10 @@ def _close(images: Images, effort: Effort) -> list[_Choice]:
     return [choice for choice in estimates[:_TRIED] if choice.size <= _CLOSE * estimates[0].size]
 
 
-def _closer(close: list[_Choice]) -> list[_Choice]:
+def _closer(close: list[_Choice], effort: Effort) -> list[_Choice]:
     """What is worth trying on all of the images, by larger and larger samples: what a variant gains on the best from
-    one sample to the next, it is expected to go on to gain, less and less."""
+    one sample to the next, it is expected to go on to gain, less and less. If there is no time, the best of the first
+    of them."""
     samples = _FURTHER
     if any(regressed.MOVED <= one.tag - REGRESSED < regressed.REPEATS for one in close):  # which parts do not show
         return close
@@ -386,7 +392,7 @@ def _closer(close: list[_Choice]) -> list[_Choice]:
             times = math.log(one.form.images.size / share, 4)
             if size - sizes[0] * gain * _GOES_ON * (1 - _GOES_ON**times) / (1 - _GOES_ON) <= best:
                 left.append(one._replace(size=size))
-        close = sorted(left, key=lambda choice: choice.size)
+        close = sorted(left, key=lambda choice: choice.size)[: 1 if effort == "fast" else None]
         samples *= 4
     return close
 
@@ -507,7 +513,7 @@ def _forms(images: Images) -> Iterator[_Form]:
     count, height, width, channels = images.shape
     sample = _sample(images)
     for tag, some in ((PALETTE, sample.reshape(-1, channels)), (LEVELS, sample.reshape(-1, 1))):
-        if (tag == PALETTE and channels == 1) or 4 * len(np.unique(colours.keys(some))) > len(some) + 64:
+        if (tag == PALETTE and channels == 1) or 4 * len(colours.distinct(colours.keys(some))) > len(some) + 64:
             continue
         pixels = images.reshape(-1, some.shape[1])
         table = colours.table_of(pixels)
@@ -586,7 +592,7 @@ def _variants(images: Images, sample: Images) -> Iterator[int]:
     yield serial.COUNTED
     if images.size <= 1 << 12:
         yield from (0, serial.DEFLATE)
-    levels = len(np.unique(sample))
+    levels = len(colours.distinct(sample))
     two_valued = levels <= 2 and _two_valued(images)
     mixed = mixing.takes(images.shape) and levels <= _MIXED_LEVELS
     yield serial.LZMA | (serial.TWO_VALUES if two_valued else serial.MEDIAN)
