@@ -94,7 +94,7 @@ def compress(
     Args:
         data: an array, best uint8 or uint16 with the axes (n, height, width) or (n, height, width, channels); or a
             path; or several paths. Folders are taken with all that is in them, and names are those that tar would
-            give.
+            give, but without the folders above that paths from the root on share, if all are.
         out: the archive's path, or a binary stream to write to. Without it, the archive is returned as bytes.
         model: "auto" tries the installed models and takes the best for each kind of image; "none" does without; else
             a model, its name, or the path of its file, to be used wherever it fits, even where something else would

@@ -7,6 +7,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import chdir
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from bitsback.archive.gather import (
     Source,
     gather,
     member_name,
+    member_names,
     read_image,
     read_pieces,
     read_start,
@@ -105,7 +107,30 @@ def test_given_paths_keep_their_folders(here: Path) -> None:
     for top in ("A", "B"):
         touch(f"{top}/data/0.txt", f"{top}/data/1.txt")
     assert names("A/data", "B/data/1.txt") == ["A/data", "A/data/0.txt", "A/data/1.txt", "B/data/1.txt"]
-    assert names(here / "A/data/0.txt") == [f"{here}/A/data/0.txt"[1:]]
+
+
+def test_what_paths_from_the_root_share_is_left_out(here: Path) -> None:
+    touch("A/data/0.txt", "A/data/1.txt", "B/data/1.txt")
+    assert names(here / "A/data/0.txt") == ["0.txt"]
+    assert names(here / "A/data") == ["data", "data/0.txt", "data/1.txt"]
+    assert names(here / "A/data/0.txt", here / "B/data") == ["A/data/0.txt", "B/data", "B/data/1.txt"]
+    assert names(here / "A", here / "A/data/1.txt") == ["A", "A/data", "A/data/0.txt", "A/data/1.txt"]
+    # As tar has it, where the name of what is given from here on might be the same
+    assert names(here / "A/data/0.txt", "B/data/1.txt") == [f"{here}/A/data/0.txt"[1:], "B/data/1.txt"]
+    assert member_names([]) == [] and member_names(["/"]) == [("", "/")]
+
+
+_PARTS = st.lists(st.sampled_from(["a", "b", "c d", "é", "."]), min_size=1, max_size=4)
+
+
+@given(st.lists(_PARTS.map("/".join), min_size=1, max_size=5), st.booleans())
+def test_names_differ_where_paths_do(paths: list[str], from_the_root: bool) -> None:
+    given_ = [f"/{path}" if from_the_root else path for path in paths]
+    named = member_names(given_)
+    for path, (name, cut) in zip(given_, named, strict=True):
+        assert os.path.normpath(cut + name if from_the_root else name or ".") == os.path.normpath(path)
+    for (one, path), (other, second) in combinations(zip(named, given_, strict=True), 2):
+        assert (one[0] == other[0]) == (os.path.normpath(path) == os.path.normpath(second))
 
 
 def test_this_folder_is_its_content(here: Path) -> None:

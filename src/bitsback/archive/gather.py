@@ -3,6 +3,8 @@
 Names are those that ``tar`` gives: the path as the user wrote it, without ``./``, and without what leads out of the
 folder where the archive is going to be unpacked, a leading ``/`` and everything up to the last ``..``. So ``A/data
 B/data`` and ``scans/*/*.png`` keep their folders, and ``.`` is the content of this folder without a folder around it.
+But for paths from the root on, which ``tar`` keeps whole: if all are, the folders above that they share are left out,
+as a shell makes ``/home/ann/scans`` of ``~/scans``, and nobody wants Ann's home in the archive.
 
 A file may change at any time. What it was like when it was found is kept as a :class:`Stamp`, and whoever reads it is
 told when it is not like that any more.
@@ -13,9 +15,10 @@ from __future__ import annotations
 import errno
 import io
 import os
+import posixpath
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -281,14 +284,29 @@ def gather(
 
     Raises InputError for a given path that does not exist.
     """
+    given = [os.fspath(path) for path in paths]
     gathering = _Gathering(Exclude(exclude), tell or (lambda line: None))
-    for path in paths:
-        gathering.take(os.fspath(path))
+    for path, (name, cut) in zip(given, member_names(given), strict=True):
+        gathering.take(path, name, cut)
     return gathering.sources, gathering.skipped
 
 
+def member_names(paths: Sequence[str]) -> list[tuple[str, str]]:
+    """What given paths are called in an archive, and what was cut off in front of each.
+
+    >>> member_names(["/home/ann/scans", "/home/ann/more/a.png"]), member_names(["/etc/motd", "a"])
+    ([('scans', '/home/ann/'), ('more/a.png', '/home/ann/')], [('etc/motd', '/'), ('a', '')])
+    """
+    named = [member_name(path) for path in paths]
+    if len({cut for _, cut in named}) != 1 or not named[0][1].endswith("/") or ".." in named[0][1].split("/"):
+        return named
+    above = posixpath.commonpath([posixpath.dirname("/" + name) for name, _ in named])[1:]
+    above += "/" if above else ""
+    return [(name.removeprefix(above), cut + above) for name, cut in named]
+
+
 def member_name(path: str) -> tuple[str, str]:
-    """What a given path is called in an archive, and what was cut off in front.
+    """What a given path is called in an archive beside one that does not begin at the root, and what was cut off.
 
     >>> member_name("./scans//a.png"), member_name("/etc/motd"), member_name("../../x/../y/z/"), member_name("..")
     (('scans/a.png', ''), ('etc/motd', '/'), ('y/z', '../../x/../'), ('', '..'))
@@ -330,9 +348,8 @@ class _Gathering:
         self._files: dict[tuple[int, int], str] = {}
         """Names of files that have several, by device and number."""
 
-    def take(self, path: str) -> None:
-        """Take what a given path names, and all that is below it."""
-        name, cut = member_name(path)
+    def take(self, path: str, name: str, cut: str) -> None:
+        """Take what a given path names, and all that is below it, by this name, in front of which something was cut."""
         if cut and cut not in self._cut:
             self._cut.add(cut)
             self._tell(f"names are stored without {cut!r} in front")

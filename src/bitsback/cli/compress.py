@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec import structs
 
 from bitsback.cli import options
 from bitsback.cli.exits import OK, SKIPPED
@@ -116,8 +115,8 @@ def compress_command(
 ) -> int:
     """Put images, arrays and folders into an archive.
 
-    Names are those that tar gives: the paths as they were written, without / or .. at the beginning. Folders are taken
-    with all that is in them, links as links. What is no image, or none that can be made smaller, is stored as it is:
+    Names are those that tar gives: the paths as they were written, without / or .. at the beginning; of paths that all
+    begin with /, without the folders above that they share. Folders are taken with all that is in them, links as links. What is no image, or none that can be made smaller, is stored as it is:
     nothing is dropped but pipes, sockets, devices, and what is over a limit, and those are named. INPUT - is standard
     input.
 
@@ -192,12 +191,7 @@ def _sources(inputs: Sequence[str], exclude: Sequence[str], stack: ExitStack) ->
         return gather.gather(inputs, exclude=exclude, tell=say)
     if not all(map(is_url, inputs)):
         raise click.UsageError("URLs and paths do not go together: compress one, and add the other")
-    folder, paths = stack.enter_context(fetched(inputs))
-    sources, skipped = gather.gather(paths, exclude=exclude, tell=lambda message: None)
-    above = gather.member_name(folder)[0] + "/"
-    entries = [structs.replace(one.entry, name=one.name.removeprefix(above)) for one in sources]
-    skipped = [type(one)(one.name.removeprefix(above), one.reason) for one in skipped]
-    return [replace(one, entry=entry) for one, entry in zip(sources, entries, strict=True)], skipped
+    return gather.gather(stack.enter_context(fetched(inputs)), exclude=exclude)
 
 
 @contextmanager

@@ -134,9 +134,9 @@ def writing(name: str, force: bool) -> Iterator[str]:
 
 
 @contextmanager
-def fetched(names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """A folder for the time being, and under which paths in it there is what stands at URLs, folders with all their
-    files. Raises InputError if there is nothing."""
+def fetched(names: Sequence[str]) -> Iterator[list[str]]:
+    """Paths, in one folder, which is there for the time being, of what stands at URLs, folders with all their files.
+    Raises InputError if there is nothing."""
     with tempfile.TemporaryDirectory(prefix="bitsback-") as folder:
         paths: list[str] = []
         for name in names:
@@ -158,7 +158,7 @@ def fetched(names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
                         part.parent.mkdir(parents=True, exist_ok=True)
                         there.get_file(one, str(part))
             paths.append(str(target))
-        yield folder, paths
+        yield paths
 
 
 __all__ = ["fetched", "is_url", "reading", "writing"]
