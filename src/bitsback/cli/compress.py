@@ -116,9 +116,9 @@ def compress_command(
     """Put images, arrays and folders into an archive.
 
     Names are those that tar gives: the paths as they were written, without / or .. at the beginning; of paths that all
-    begin with /, without the folders above that they share. Folders are taken with all that is in them, links as links. What is no image, or none that can be made smaller, is stored as it is:
-    nothing is dropped but pipes, sockets, devices, and what is over a limit, and those are named. INPUT - is standard
-    input.
+    begin with /, without the folders above that they share. Folders are taken with all that is in them, links as links.
+    What is no image, or none that can be made smaller, is stored as it is: nothing is dropped but pipes, sockets,
+    devices, and what is over a limit, and those are named. INPUT - is standard input.
 
     The finished archive is opened, and all of it compared with what went in. --rm then deletes what has not changed
     meanwhile, and folders that are empty after that.
