@@ -3,15 +3,10 @@
     python benchmarks/digits.py [--slow] [--data FOLDER]
 
 For the 10,000 digits, 8-bit and binarised: bytes of the whole file or files, bits per dimension, and MB of raw bytes
-(one a pixel) a CPU second, all threads together. Three layouts:
-
-    each     every digit is a file of its own, and their sizes are added up
-    stream   the raw bytes of all digits in one file; also eight binary pixels to a byte ("packed")
-    image    all digits in one image: "tall" (on top of one another) or "mosaic" (100 x 100 digits)
-
-bitsback's is an archive made of the array (n, 28, 28). Everything is decoded and compared. Then, for bitsback: the
-distance from the model's own negative ELBO for all digits, for the first hundred and for the first one, and the peak
-memory of a process that codes or decodes all of them.
+(one a pixel) a CPU second, all threads together. Layouts are those of peers.py; "packed" are eight binary pixels to a
+byte. bitsback's is an archive made of the array (n, 28, 28). Everything is decoded and compared. Then, for bitsback:
+the distance from the model's own negative ELBO for all digits, for the first hundred and for the first one, and the
+peak memory of a process that codes or decodes all of them.
 """
 
 from __future__ import annotations
@@ -19,21 +14,19 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import lzma
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import measure
+import peers
 from measure import Images
-
-Array = NDArray[np.uint8]
+from peak import peak
+from peers import Codec, Row
 
 SUBSET = 1000
 """The slowest codecs, one file a digit, are measured on so many digits."""
@@ -41,145 +34,58 @@ SUBSET = 1000
 
 @dataclass
 class Contender:
-    """A codec and what it is given: one image (height, width) at a time, or for a stream the whole array."""
+    """A codec, and what of the digits it is given (peers.py)."""
 
-    name: str
+    codec: Codec
     layout: str
-    encode: Callable[[Array], bytes]
-    decode: Callable[[bytes], Any]
     slow: bool = False
     count: int | None = None
-
-
-@dataclass
-class Row:
-    """What came of it."""
-
-    name: str
-    layout: str
-    images: int
-    bytes: int
-    bits_per_dim: float
-    encode: float
-    decode: float
-    note: str = ""
 
 
 # The codecs -----------------------------------------------------------------------------------------------------------
 
 
-def pillow(binary: bool, **how: Any) -> Callable[[Array], bytes]:
-    """An encoder by Pillow; binary images have one bit a pixel."""
-    from PIL import Image
-
-    def encode(image: Array) -> bytes:
-        height, width = image.shape
-        picture = Image.fromarray(image)
-        if binary:
-            picture = Image.frombytes("1", (width, height), np.packbits(image, axis=1).tobytes())
-        stream = io.BytesIO()
-        picture.save(stream, **how)
-        return stream.getvalue()
-
-    return encode
-
-
-def unpillow(data: bytes) -> Array:
-    """Its decoder."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data)) as picture:
-        return np.asarray(picture).astype(np.uint8, copy=False)
-
-
-def webp(binary: bool) -> Contender:
-    """WebP knows colour only; binary images are made of 0 and 255."""
-    import imagecodecs
-
-    def encode(image: Array) -> bytes:
-        grey = image * np.uint8(255) if binary else image
-        return bytes(imagecodecs.webp_encode(np.repeat(grey[..., None], 3, 2), level=75, lossless=True, method=4))
-
-    def decode(data: bytes) -> Array:
-        grey = imagecodecs.webp_decode(data)[..., 0]
-        return grey >> 7 if binary else grey
-
-    return Contender("WebP lossless", "each", encode, decode)
-
-
-def jpegxl(effort: int, layout: str, slow: bool = False, count: int | None = None) -> Contender:
-    """JPEG XL, lossless, one thread."""
-    import imagecodecs
-
-    return Contender(
-        f"JPEG XL, effort {effort}",
-        layout,
-        lambda image: bytes(imagecodecs.jpegxl_encode(image, lossless=True, effort=effort, numthreads=1)),
-        lambda data: imagecodecs.jpegxl_decode(data, numthreads=1),
-        slow,
-        count,
+def shown(codec: Codec) -> Codec:
+    """For binary images that are not said to be binary: they are made of 0 and 255."""
+    return Codec(
+        codec.name, lambda image: codec.encode(image * np.uint8(255)), lambda data: np.asarray(codec.decode(data)) >> 7
     )
 
 
-def stream(name: str, encode: Callable[[bytes], bytes], decode: Callable[[bytes], bytes], packed: bool) -> Contender:
-    """A byte compressor on the raw pixels, or on packed bits."""
-    if packed:
-        return Contender(f"{name}, packed", "stream", lambda x: encode(np.packbits(x).tobytes()),
-                         lambda data: np.unpackbits(np.frombuffer(decode(data), np.uint8)))  # fmt: skip
-    return Contender(name, "stream", lambda x: encode(x.tobytes()), lambda data: np.frombuffer(decode(data), np.uint8))
+def packed(codec: Codec) -> Codec:
+    """A byte compressor on eight binary pixels to a byte."""
+    return Codec(
+        f"{codec.name}, packed",
+        lambda data: codec.encode(np.packbits(data)),
+        lambda data: np.unpackbits(codec.decode(data)),
+    )
 
 
 def contenders(binary: bool) -> list[Contender]:
     """All of them but bitsback."""
-    png = pillow(binary, format="PNG", optimize=True)
+    png, webp = peers.png(binary), peers.webp(4, 75, grey=True)
     found = [
-        Contender("PNG, optimised", "each", png, unpillow),
-        webp(binary),
-        jpegxl(7, "each"),
-        jpegxl(10, "each", slow=True, count=SUBSET),
+        Contender(png, "each"),
+        Contender(shown(webp) if binary else webp, "each"),
+        Contender(peers.jpegxl(7), "each"),
+        Contender(peers.jpegxl(10), "each", slow=True, count=SUBSET),
     ]
-    for packed in (False, True)[: 1 + binary]:
-        found += [
-            stream("gzip -9", lambda data: gzip.compress(data, 9, mtime=0), gzip.decompress, packed),
-            stream("bz2 -9", bz2.compress, bz2.decompress, packed),
-            stream("xz -9e", lambda data: lzma.compress(data, preset=9 | lzma.PRESET_EXTREME), lzma.decompress, packed),
-        ]
+    streams = [
+        peers.stream("gzip -9", lambda data: gzip.compress(data, 9, mtime=0), gzip.decompress),
+        peers.stream("bz2 -9", bz2.compress, bz2.decompress),
+        peers.xz(),
+    ]
+    found += [Contender(codec, "stream") for codec in (*streams, *(map(packed, streams) if binary else ()))]
     for layout in ("tall", "mosaic"):
-        found.append(Contender("PNG, optimised", layout, png, unpillow))
-        found.append(jpegxl(7, layout))
-        found.append(jpegxl(10, layout, slow=True))
+        found.append(Contender(png, layout))
+        found.append(Contender(peers.jpegxl(7), layout))
+        found.append(Contender(peers.jpegxl(10), layout, slow=True))
     return found
 
 
-def arrange(x: Images, layout: str) -> list[Array]:
-    """What a codec is called with, in turn."""
-    n, height, width = x.shape
-    if layout == "each":
-        return list(x)
-    if layout == "tall":
-        return [x.reshape(n * height, width)]
-    if layout == "mosaic":
-        columns = max(k for k in range(1, int(n**0.5) + 1) if n % k == 0)
-        tiles = x.reshape(n // columns, columns, height, width).swapaxes(1, 2)
-        return [np.ascontiguousarray(tiles).reshape(n // columns * height, columns * width)]
-    return [x]
-
-
 def measured(contender: Contender, x: Images, repeats: int) -> Row:
-    """Run it, compare, and count."""
-    x = x[: contender.count]
-    parts = arrange(x, contender.layout)
-    coded, encoding = measure.cpu(lambda: [contender.encode(part) for part in parts], repeats)
-    decoded, decoding = measure.cpu(lambda: [contender.decode(data) for data in coded], repeats)
-    for part, again in zip(parts, decoded, strict=True):
-        if not np.array_equal(np.asarray(again).reshape(-1)[: part.size], part.reshape(-1)):
-            raise SystemExit(f"{contender.name} ({contender.layout}) did not give the same images")
-    return row(contender.name, contender.layout, x, sum(map(len, coded)), encoding, decoding)
-
-
-def row(name: str, layout: str, x: Images, size: int, encoding: float, decoding: float) -> Row:
-    """Bytes and seconds as rates."""
-    return Row(name, layout, len(x), size, 8 * size / x.size, x.size / 1e6 / encoding, x.size / 1e6 / decoding)
+    """Its row, of all digits or so many."""
+    return peers.measured(contender.codec, contender.layout, list(x[: contender.count]), repeats)
 
 
 # bitsback -------------------------------------------------------------------------------------------------------------
@@ -194,7 +100,7 @@ def bitsback_row(x: Images, repeats: int, verify: bool) -> Row:
     decoded, decoding = measure.cpu(lambda: bitsback.decompress(coded, threads=1), repeats, 120)
     if not np.array_equal(decoded, x):
         raise SystemExit("bitsback did not give the same images")
-    found = row("bitsback, verified" if verify else "bitsback", "archive", x, len(coded), encoding, decoding)
+    found = peers.row("bitsback, verified" if verify else "bitsback", "archive", x, len(coded), encoding, decoding)
     found.note = route
     return found
 
@@ -239,19 +145,13 @@ def peak_memory(kind: str, data: Path) -> dict[str, float]:
 
 def memory_job(kind: str, data: Path, job: str, path: Path) -> None:
     """What such a process does: the job by the library's defaults, then its peak on standard output."""
-    import resource
-
     import bitsback
 
     if job == "compress":
         bitsback.compress(measure.digits(data, kind), path, force=True)
     else:
         bitsback.decompress(path)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1 << 20)
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux hands down the ru_maxrss of the process that started this one; VmHWM is its own
-        peak = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
-    print(peak)
+    print(peak())
 
 
 # Reports --------------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
     python benchmarks/growth.py [--counts 1000 4000] [--megapixels 1 4] [--data FOLDER]
 
     counts      digits that examples/draw_digits.py draws, as PNG files in a folder
-    megapixels  one photo, put together from the Kodak photos (photos.py), as a PNG file
+    megapixels  one photo, put together from the Kodak photos (sets.py), as a PNG file
 
 Every figure is of a process of its own, as a user would start it, on one thread: CPU seconds and peak memory to
 compress (with verification), to decompress, to list, and to get one image. The first of each is done twice, as kernels
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import measure
-import photos
+import sets
 
 ROOT = Path(__file__).parents[1]
 DRAWN, SPECKS = 2000, 0.005
@@ -90,24 +90,23 @@ def of_digits(scratch: Path, count: int) -> dict[str, Any]:
     return found
 
 
-def of_photo(scratch: Path, kodak: list[photos.Array], megapixels: float) -> dict[str, Any]:
+def of_photo(scratch: Path, kodak: list[sets.Array], megapixels: float) -> dict[str, Any]:
     """The row of a photo."""
     edge = round(1000 * megapixels**0.5)
-    Image.fromarray(photos.mosaic(kodak, edge, edge)).save(scratch / "photo.png", compress_level=1)
+    Image.fromarray(sets.large_photo(kodak, edge, edge)).save(scratch / "photo.png", compress_level=1)
     return row(scratch, "photo.png", "photo.png")
 
 
 def main() -> None:
     """See the top of the file."""
     parser = ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    folder = os.environ.get("BITSBACK_DATA", ROOT.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(folder), help="folder that holds kodak/ (or $BITSBACK_DATA)")
+    parser.add_argument("--data", type=Path, default=measure.DATA, help="folder that holds kodak/ (or $BITSBACK_DATA)")
     parser.add_argument("--counts", type=int, nargs="*", default=[1000, 4000])
     parser.add_argument("--megapixels", type=float, nargs="*", default=[1, 4])
     parser.add_argument("--out", type=Path, default=measure.RESULTS / "growth.json")
     arguments = parser.parse_args()
     results: dict[str, Any] = {"digits": {}, "photo": {}}
-    kodak = [photos.pixels(path) for path in photos.kodak(arguments.data)]
+    kodak = [sets.pixels(path) for path in sets.kodak(arguments.data)]
     with TemporaryDirectory() as made:
         scratch = Path(made)
         for name, sizes, measured in (

@@ -4,6 +4,7 @@ Nothing in them is typed by hand. ``python docs/make.py`` puts them into their p
 """
 
 import json
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -110,13 +111,78 @@ def benchmarks(digits: dict[str, Any], peer: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def photos(found: dict[str, Any]) -> str:
-    """bits/dim and speeds on photos and thumbnails."""
-    sets = [found["sets"][name]["rows"] for name in ("Kodak", "thumbnails")]
+SETS = {
+    "kodak": "{:,} Kodak photos, 768x512 RGB",
+    "thumbnails": "{:,} thumbnails, 32x32 RGB",
+    "digits": "{:,} digits of MNIST's test set, 28x28",
+    "volume": "{:,} slices of an MR volume, 384x274, 16 bits",
+    "depths": "{:,} depth maps, 480x640, 16 bits",
+}
+LAYOUTS = {
+    "archive": "one archive",
+    "each": "one file an image",
+    "mosaic": "all in one image",
+    "stream": "raw bytes, one file",
+}
 
-    def row(label: str, prefix: str, layout: str) -> list[str]:
+
+def ours(row: dict[str, Any]) -> bool:
+    """Whether it is a row of bitsback."""
+    return bool(row["name"].startswith("bitsback"))
+
+
+def option(row: dict[str, Any]) -> str:
+    """What was said to bitsback."""
+    return f"`{row['name'].removeprefix('bitsback').strip() or '--effort normal'}`"
+
+
+def front(measured: dict[str, Any]) -> str:
+    """Size against speed: a table for each set, and where another codec is better."""
+    parts = []
+    for name, title in SETS.items():
+        if name not in measured:
+            continue
+        rows = []
+        for row in sorted(measured[name]["rows"], key=lambda row: row["bits_per_dim"]):
+            label = f"**bitsback** {option(row)}" if ours(row) else row["name"]
+            rate, bold = f"{row['bits_per_dim']:.3f}", "**" if ours(row) else ""
+            speeds = speed(row["encode"]), speed(row["decode"])
+            layout = "one archive an image" if ours(row) and row["layout"] == "each" else LAYOUTS[row["layout"]]
+            rows.append([label, layout, f"{row['bytes']:,}", f"{bold}{rate}{bold}", *speeds])
+        head = [title.format(measured[name]["images"]), "", "bytes", "bits/dim", "MB a CPU second in", "out"]
+        parts += [table(head, rows), judged(measured[name]["rows"])]
+    return "\n\n".join([*parts, line(next(iter(measured.values()))["machine"])])
+
+
+def judged(rows: list[dict[str, Any]]) -> str:
+    """Which other codecs are smaller than a row of bitsback, and faster: both ways, or one way."""
+    told = []
+    for words, faster in (
+        ("and faster both ways", ("encode", "decode")),
+        ("and faster to decode, but slower to encode", ("decode",)),
+        ("and faster to encode, but slower to decode", ("encode",)),
+    ):
+        for mine in filter(ours, rows):
+            if names := sorted({row["name"] for row in better(mine, rows, faster)}):
+                told.append(f"Smaller than {option(mine)} {words}: {'; '.join(names)}.")
+    if not any("both ways" in one for one in told):
+        told.insert(0, "No other codec is smaller than a row of ours and faster both ways.")
+    return " ".join(told)
+
+
+def better(mine: dict[str, Any], rows: list[dict[str, Any]], faster: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Other codecs that are smaller than a row of bitsback, and faster in these ways and no other."""
+    found = [row for row in rows if not ours(row) and row["bits_per_dim"] < mine["bits_per_dim"]]
+    return [row for row in found if all((row[way] > mine[way]) == (way in faster) for way in ("encode", "decode"))]
+
+
+def photos(measured: dict[str, Any]) -> str:
+    """bits/dim and speeds on photos and thumbnails, in short."""
+    sets = [measured[name]["rows"] for name in ("kodak", "thumbnails")]
+
+    def row(label: str, names: str, layout: str) -> list[str]:
         """The smallest of the rows whose name and layout fit, for each set; speeds on the photos."""
-        fitting = [[r for r in rows if r["name"].startswith(prefix) and r["layout"] == layout] for rows in sets]
+        fitting = [[r for r in rows if fnmatch(r["name"], names) and r["layout"] == layout] for rows in sets]
         smallest = [min(rows, key=lambda r: r["bits_per_dim"]) if rows else None for rows in fitting]
         bold = "**" if label.startswith("**") else ""
         rates = [f"{bold}{r['bits_per_dim']:.3f}{bold}" if r else "-" for r in smallest]
@@ -124,41 +190,35 @@ def photos(found: dict[str, Any]) -> str:
         return [label, *rates, *([speed(kodak["encode"]), speed(kodak["decode"])] if kodak else ["-", "-"])]
 
     rows = [
-        row("**bitsback**, one archive", "bitsback, 2 threads", "archive"),
+        row("**bitsback**, one archive", "bitsback", "archive"),
         row("bitsback, an archive for each photo", "bitsback", "each"),
-        row("bitsback `--effort fast`, one archive", "bitsback --effort fast, 2 threads", "archive"),
-        row("bitsback `--effort max`, one archive", "bitsback --effort max, 2 threads", "archive"),
-        row("bitsback `--model none`, one archive", "bitsback, no model", "archive"),
-        row("JPEG XL, effort 10, one file an image", "JPEG XL, effort 10", "each"),
+        row("bitsback `--effort fast`, one archive", "bitsback --effort fast", "archive"),
+        row("bitsback `--effort max`, one archive", "bitsback --effort max", "archive"),
+        row("bitsback `--model none`, one archive", "bitsback --model none", "archive"),
         row("JPEG XL, effort 9, one file an image", "JPEG XL, effort 9", "each"),
-        row("JPEG XL, effort 9, all in one tall image", "JPEG XL, effort 9", "stacked"),
-        row("WebP lossless, one file an image", "WebP", "each"),
-        row("PNG, one file an image", "PNG", "each"),
+        row("JPEG XL, effort 7, one file an image", "JPEG XL, effort 7", "each"),
+        row("JPEG XL, its best effort, all in one image", "JPEG XL*", "mosaic"),
+        row("FLIF, one file an image", "FLIF", "each"),
+        row("WebP lossless, one file an image", "WebP*", "each"),
+        row("PNG, one file an image", "PNG*", "each"),
     ]
-    counts = [found["sets"][name]["images"] for name in ("Kodak", "thumbnails")]
+    counts = [measured[name]["images"] for name in ("kodak", "thumbnails")]
     head = ["bits a sample", f"Kodak, {counts[0]} photos", f"{counts[1]:,} thumbnails, 32x32"]
-    lines = [table([*head, "photos: MB a CPU second in", "out"], [row for row in rows if set(row[1:]) != {"-"}])]
-    faster = found["sets"]["Kodak"]["faster_than_jpegxl_9"]
-    told = [
-        f"`{name.split(',')[0]}` encodes {ratio['encode_wall']:.1f} times as fast"
-        for name, ratio in faster.items()
-        if "max" not in name
-    ]
-    command = [c for c in found["sets"]["Kodak"]["command"] if c["effort"] == "normal"]
-    if told:
-        lines.append(f"On the photos, {' and '.join(told)} on two cores as JPEG XL at effort 9 on one.")
-    if command:
-        job = {(c["job"], c.get("verify")): c["mb_per_second"] for c in command}
-        lines.append(
-            f"The command itself, from PNG files and back to them: {job['compress', True]:.1f} MB/s in with "
-            f"verification, {job['compress', False]:.1f} without, {job['decompress', None]:.1f} out."
-        )
-    if peak := found.get("peak_mib"):
-        lines[-1] += (
-            f" A photo of {peak['megapixels']:.0f} megapixels takes {peak['photo']['compress']:,.0f} MiB of memory to "
-            f"compress, {peak['photo']['decompress']:,.0f} to decompress."
-        )
-    return "\n\n".join([*lines, line(found["machine"])])
+    shown = table([*head, "photos: MB a CPU second in", "out"], [row for row in rows if set(row[1:]) != {"-"}])
+    told = judged(sets[0])
+    return f"{shown}\n\nOn the photos, {told[0].lower()}{told[1:]}\n\n{line(measured['kodak']['machine'])}"
+
+
+def command(measured: dict[str, Any]) -> str:
+    """What the command takes on photos."""
+    job = {(c["job"], c.get("verify")): c["mb_per_second"] for c in measured["command"] if c["effort"] == "normal"}
+    peak = measured["peak_mib"]
+    return (
+        f"The command itself, from PNG files and back to them, on two threads: {job['compress', True]:.1f} MB/s in "
+        f"with verification, {job['compress', False]:.1f} without, {job['decompress', None]:.1f} out. A photo of "
+        f"{peak['megapixels']:.0f} megapixels takes {peak['photo']['compress']:,.0f} MiB of memory to compress, "
+        f"{peak['photo']['decompress']:,.0f} to decompress."
+    )
 
 
 def speed(rate: float) -> str:
@@ -422,11 +482,12 @@ def cards(found: list[dict[str, Any]]) -> str:
 
 
 PAGES = {
-    "README.md": ("folders", "jpeg-sets", "results", "photos"),
+    "README.md": ("folders", "jpeg-sets", "results", "photos", "command"),
     "docs/index.md": ("results",),
     "docs/benchmarks.md": (
         "benchmarks",
-        "photos",
+        "front",
+        "command",
         "graphics",
         "access",
         "growth",
@@ -452,7 +513,9 @@ def parts() -> dict[str, dict[str, str]]:
         "results": results(measured["digits"]),
         "published": published(measured["digits"]),
         "benchmarks": benchmarks(measured["digits"], measured["constriction_peer"]),
-        "photos": photos(measured["photos"]),
+        "photos": photos(measured["front"]),
+        "front": front(measured["front"]),
+        "command": command(measured["photos"]),
         "training": training(measured["train"]),
         "graphics": graphics(measured["graphics"]),
         "access": access(measured["access"]),

@@ -4,15 +4,17 @@
     python docs/make.py --run [PAGE ...]    run the scripts of lab pages first (all of them: some minutes)
     python docs/make.py --check [PAGE ...]  change nothing; tell what differs, and from what lab scripts give now
 
-What was measured is kept in benchmarks/results, beside the shipped models, and for the lab in docs/lab/expected. PAGE
-is the name of a page of the lab: ans, bits-back ...
+What was measured is kept in benchmarks/results, with a plot that is drawn anew if it shows something else, beside the
+shipped models, and for the lab in docs/lab/expected. PAGE is the name of a page of the lab: ans, bits-back ...
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = ROOT / "docs" / "lab"
@@ -20,6 +22,7 @@ sys.path += [str(ROOT / "benchmarks"), str(LAB)]
 
 import drift  # noqa: E402
 
+import figure  # noqa: E402
 import tables  # noqa: E402
 from bitsback.report.markdown import blocks, fill  # noqa: E402
 
@@ -56,6 +59,11 @@ def rest(page: Path, kept: dict[str, str]) -> list[str]:
         else:
             found += [f"{name}, {mark}: {one}" for one in drift.differences(text, shown[mark], 0)]
     return found
+
+
+def drawn() -> tuple[dict[str, Any], Path]:
+    """The figures of the only drawing that is made of what is kept, and where it is."""
+    return json.loads((tables.RESULTS / "front.json").read_text("utf-8")), tables.RESULTS / "front.svg"
 
 
 def output(name: str, mode: str) -> dict[str, str]:
@@ -106,6 +114,7 @@ def main() -> int:
             remake(name)
     if options.check:
         told = [one for page, kept in parts().items() for one in rest(page, kept)]
+        told += [] if figure.is_of(*drawn()) else ["front.svg: does not show what front.json says"]
         told += [one for name in names for one in rerun(name)]
         print("\n".join(told) or "the pages are what the programs give")
         return bool(told)
@@ -115,6 +124,9 @@ def main() -> int:
         if after != before:
             page.write_text(after, "utf-8")
             print(f"{page.relative_to(ROOT)}: written")
+    if not figure.is_of(*drawn()):
+        figure.draw(*drawn())
+        print("front.svg: drawn")
     return 0
 
 

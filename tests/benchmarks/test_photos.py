@@ -1,83 +1,34 @@
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
-
-from bitsback.archive import Archive
+from PIL import Image
 
 pytest.importorskip("imagecodecs", reason="the extra [bench] is not installed")
 
 
-def photos(count: int = 3, height: int = 24, width: int = 20) -> list[np.ndarray]:
+def test_the_command_is_timed_with_and_without_verification(tmp_path: Path) -> None:
+    script = import_module("photos")
     rng = np.random.default_rng(0)
-    return list(np.cumsum(rng.integers(-3, 4, (count, height, width, 3)), axis=2).astype(np.uint8))
-
-
-def test_every_codec_restores_its_images() -> None:
-    script = import_module("photos")
-    images = photos()
-    for contender in [*script.contenders(slow=False), script.jpegxl(3, "stacked")]:
-        row = script.peer_row(contender, images)
-        assert (row.images, row.layout) == (3, contender.layout)
-        assert row.bits_per_dim == 8 * row.bytes / sum(image.size for image in images)
-
-
-def test_a_codec_that_does_not_restore_its_images_stops_the_run() -> None:
-    script = import_module("photos")
-    broken = script.Contender("broken", lambda image: image.tobytes(), lambda data: np.zeros((24, 20, 3), np.uint8))
-    with pytest.raises(SystemExit, match="broken"):
-        script.peer_row(broken, photos())
-
-
-def test_our_rows_are_whole_archives() -> None:
-    script = import_module("photos")
-    images = photos()
-    data, routes = script.encode(images, model="none", threads=1)
-    assert len(Archive(data)) == 3 and routes == "adaptive"
-    row = script.our_row("bitsback", images, model="none")
-    assert (row.bytes, row.note) == (len(data), "adaptive")
-    singles = script.our_single_rows("bitsback", images, model="none")
-    assert singles.bytes == sum(len(script.encode([image], model="none")[0]) for image in images)
-
-
-def test_a_mosaic_has_the_size_asked_for() -> None:
-    script = import_module("photos")
-    images = [*photos(2), *photos(1, 20, 24)]
-    large = script.mosaic(images, 70, 90)
-    assert large.shape == (70, 90, 3)
-    assert np.array_equal(large[:20, :24], images[0].swapaxes(0, 1))
-
-
-def test_the_table_is_made_of_the_results() -> None:
-    tables = import_module("tables")
-    row = {"layout": "archive", "encode": 1.5, "decode": 2.0}
-    rows = [
-        row | {"name": "bitsback, 2 threads", "bits_per_dim": 2.7},
-        row | {"name": "JPEG XL, effort 9", "bits_per_dim": 2.9, "layout": "each"},
+    paths = [tmp_path / f"{number}.png" for number in range(2)]
+    for path in paths:
+        Image.fromarray(np.cumsum(rng.integers(-3, 4, (16, 20, 3)), axis=1).astype(np.uint8)).save(path)
+    found = script.command_times(paths, ["fast"])
+    assert [(done["job"], done.get("verify")) for done in found] == [
+        ("compress", True),
+        ("compress", False),
+        ("decompress", None),
     ]
+    assert {done["raw_bytes"] for done in found} == {2 * 16 * 20 * 3}
+    assert len({done["bytes"] for done in found}) == 1
+
+
+def test_what_it_takes_is_told() -> None:
     command = {"job": "compress", "effort": "normal", "verify": True, "mb_per_second": 1.0}
-    kodak = {
-        "rows": rows,
-        "images": 24,
-        "faster_than_jpegxl_9": {"bitsback, 2 threads": {"encode_wall": 7.0}},
-        "command": [
-            command,
-            command | {"verify": False},
-            {"job": "decompress", "effort": "normal", "mb_per_second": 2},
-        ],
-    }
-    machine = {
-        "cpu": "A",
-        "cores": 2,
-        "system": "B",
-        "machine": "C",
-        "python": "3",
-        "versions": {},
-        "date": "2026-11-22",
-    }
-    sets = {"Kodak": kodak, "thumbnails": {"rows": rows[:1], "images": 2000}}
-    text = tables.photos({"sets": sets, "machine": machine})
-    assert "| **bitsback**, one archive | **2.700** | **2.700** | 1.5 | 2.0 |" in text
-    assert "| JPEG XL, effort 9, one file an image | 2.900 | - | 1.5 | 2.0 |" in text
-    assert "WebP" not in text
-    assert "encodes 7.0 times as fast" in text
+    commands = [command, command | {"verify": False, "mb_per_second": 2.0}]
+    commands += [{"job": "decompress", "effort": "normal", "mb_per_second": 3.0}]
+    peak = {"megapixels": 24.0, "photo": {"compress": 1000.0, "decompress": 800.0}}
+    text = import_module("tables").command({"command": commands, "peak_mib": peak})
+    assert "1.0 MB/s in with verification, 2.0 without, 3.0 out" in text
+    assert "24 megapixels takes 1,000 MiB" in text
