@@ -211,11 +211,15 @@ def photos(measured: dict[str, Any]) -> str:
 
 def command(measured: dict[str, Any]) -> str:
     """What the command takes on photos."""
-    job = {(c["job"], c.get("verify")): c["mb_per_second"] for c in measured["command"] if c["effort"] == "normal"}
+    rates = {
+        (done["job"], done.get("verify")): speed(done["raw_bytes"] / 1e6 / done["cpu"])
+        for done in measured["command"]
+        if done["effort"] == "normal"
+    }
     peak = measured["peak_mib"]
     return (
-        f"The command itself, from PNG files and back to them, on two threads: {job['compress', True]:.1f} MB/s in "
-        f"with verification, {job['compress', False]:.1f} without, {job['decompress', None]:.1f} out. A photo of "
+        f"The command itself, from PNG files and back to them: {rates['compress', True]} MB a CPU second in with "
+        f"verification, {rates['compress', False]} without, {rates['decompress', None]} out. A photo of "
         f"{peak['megapixels']:.0f} megapixels takes {peak['photo']['compress']:,.0f} MiB of memory to compress, "
         f"{peak['photo']['decompress']:,.0f} to decompress."
     )

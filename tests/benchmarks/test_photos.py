@@ -25,10 +25,10 @@ def test_the_command_is_timed_with_and_without_verification(tmp_path: Path) -> N
 
 
 def test_what_it_takes_is_told() -> None:
-    command = {"job": "compress", "effort": "normal", "verify": True, "mb_per_second": 1.0}
-    commands = [command, command | {"verify": False, "mb_per_second": 2.0}]
-    commands += [{"job": "decompress", "effort": "normal", "mb_per_second": 3.0}]
+    command = {"job": "compress", "effort": "normal", "verify": True, "raw_bytes": 6_000_000, "cpu": 6.0}
+    commands = [command, command | {"verify": False, "cpu": 3.0}]
+    commands += [{"job": "decompress", "effort": "normal", "raw_bytes": 6_000_000, "cpu": 2.0}]
     peak = {"megapixels": 24.0, "photo": {"compress": 1000.0, "decompress": 800.0}}
     text = import_module("tables").command({"command": commands, "peak_mib": peak})
-    assert "1.0 MB/s in with verification, 2.0 without, 3.0 out" in text
+    assert "1.0 MB a CPU second in with verification, 2.0 without, 3.0 out" in text
     assert "24 megapixels takes 1,000 MiB" in text
