@@ -52,9 +52,11 @@ def landscape(height: int, width: int, slope: float) -> Image.Image:
 
 
 def tree() -> bytes:
-    """An archive of a folder: images of it are by each of the adaptive kind's ways to predict."""
+    """An archive of a folder: drawings, photos that least squares predict in each of their ways, a JPEG file, texts."""
     with tempfile.TemporaryDirectory(prefix="bitsback-every-") as work:
         folder = collection(Path(work, "in"))
+        for name in ("photo.png", "grey.tiff"):  # of whose kind there are some among the golden ones
+            (folder / name).unlink()
         landscape(30, 40, 1).save(folder / "rough.png")
         landscape(24, 32, 1.5).save(folder / "soft.png")
         landscape(32, 40, 1).save(folder / "photo.jpg", quality=80)
