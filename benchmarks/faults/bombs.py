@@ -287,6 +287,13 @@ for _width in (1 << 19, 1 << 20, 1 << 26):
     BOMBS[f"mixing, rows of {_width}"] = functools.partial(
         lambda width: of_blocks([block(b"\x80\1\0" + HEAD_ONLY, (4, width, 1))]), _width
     )
+for _tag, _name in ((0x50, "regressed"), (0x52, "regressed in colour"), (0x90, "blended"), (0x92, "blended in colour")):
+    for _rows, _width in ((4, 1 << 9), (512, 1 << 15)):
+        BOMBS[f"{_name}, {_rows} rows of {_width} that are not there"] = functools.partial(
+            lambda tag, shape: of_blocks([block(bytes([tag]) + b"\0\0" + HEAD_ONLY, shape)]),
+            _tag,
+            (_rows, _width, 1 + 2 * (_tag % 16 > 0)),
+        )
 
 
 @bomb("2^16 palettes in 2^16 blocks of a pixel")
@@ -750,7 +757,7 @@ def warm() -> None:
     from bitsback.kinds.adaptive import payload
 
     payload.prove()
-    for tag in (0x00, 0x10, 0x14, 0x20, 0x40, 0x80):
+    for tag in (0x00, 0x10, 0x14, 0x20, 0x40, 0x50, 0x80, 0x90):
         for dtype in (np.uint8, np.uint16):
             images = np.arange(64, dtype=dtype).reshape(1, 8, 8, 1)
             payload.decode(payload.encode_as(images, tag), 1, (8, 8, 1), dtype)

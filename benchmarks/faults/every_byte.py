@@ -3,10 +3,10 @@
     python benchmarks/faults/every_byte.py [ARCHIVE ...] [--values 3] [--part K/N]
 
 By default three: of an own model that is embedded and of files by their pixels, which are golden ones, and of a folder
-with a drawing, a photo, texts, links and folders. Each byte takes ``--values`` other values, of which the first differs
-in one bit; then the archive is cut at each byte. It is opened, and tested: that must say what is wrong. Then what is
-left is recovered: each file that comes out is compared with what was stored. An archive to which something was added,
-and which is cut within that, is what it was before.
+with drawings, photos of several kinds, a JPEG file, texts, links and folders, with all the effort that there is. Each
+byte takes ``--values`` other values, of which the first differs in one bit; then the archive is cut at each byte. It is
+opened, and tested: that must say what is wrong. Then what is left is recovered: each file that comes out is compared
+with what was stored. An archive to which something was added, and which is cut within that, is what it was before.
 
 ``--part 1/2`` tries every second byte and cut, so that several processes share the work.
 """
@@ -25,6 +25,8 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+import numpy as np
+from PIL import Image
 from trials import collection, summary
 
 import bitsback
@@ -39,14 +41,29 @@ Truth = dict[str, set[bytes]]
 """What a file may be."""
 
 
+def landscape(height: int, width: int, slope: float) -> Image.Image:
+    """What one value has to do with another falls with their distance, as in photos; the steeper, the smoother."""
+    random = np.random.default_rng(0)
+    rows, columns = np.fft.fftfreq(height)[:, None, None], np.fft.fftfreq(width)[None, :, None]
+    noise = random.normal(size=(height, width, 1)) + 0.3 * random.normal(size=(height, width, 3))
+    waves = np.fft.fft2(noise, axes=(0, 1)) / (rows**2 + columns**2 + 1e-3) ** slope
+    values = np.fft.ifft2(waves, axes=(0, 1)).real
+    return Image.fromarray((128 + 40 * values / values.std()).clip(0, 255).astype(np.uint8))
+
+
 def tree() -> bytes:
-    """An archive of a folder."""
+    """An archive of a folder: drawings, photos that least squares predict in each of their ways, a JPEG file, texts."""
     with tempfile.TemporaryDirectory(prefix="bitsback-every-") as work:
         folder = collection(Path(work, "in"))
+        for name in ("photo.png", "grey.tiff"):  # of whose kind there are some among the golden ones
+            (folder / name).unlink()
+        landscape(30, 40, 1).save(folder / "rough.png")
+        landscape(24, 32, 1.5).save(folder / "soft.png")
+        landscape(32, 40, 1).save(folder / "photo.jpg", quality=80)
         (folder / "deep" / "empty").mkdir(parents=True)
         (folder / "link").symlink_to("deep/empty")
         os.link(folder / "notes.txt", folder / "deep" / "hard.txt")
-        bitsback.compress(folder, Path(work, "a.bba"), model="none")
+        bitsback.compress(folder, Path(work, "a.bba"), model="none", effort="max")
         return Path(work, "a.bba").read_bytes()
 
 

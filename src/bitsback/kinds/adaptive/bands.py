@@ -41,17 +41,26 @@ def encode(code: Kernel, job: Any, rows: int, row_symbols: int, symbols: int, pr
 
 
 def decode(code: Kernel, job: Any, rows: int, row_symbols: int, data: memoryview) -> None:
-    """Run ``code`` over all rows; FormatError or EmptyStackError unless ``data`` holds them and nothing else."""
+    """Run ``code`` over all rows; FormatError or EmptyStackError unless ``data`` holds them and nothing else.
+
+    Whether all bands are there is asked first: what announces much and holds little shall cost nothing.
+    """
+    for first, last, packed in list(_split(rows, row_symbols, data)):
+        stack = Stack.unpack(packed, 1)
+        stack.pull(code, first, last, job)
+        if not stack.is_initial():
+            raise FormatError("a band of rows holds more than its samples")
+
+
+def _split(rows: int, row_symbols: int, data: memoryview) -> Iterator[tuple[int, int, memoryview]]:
+    """The bands of a payload: their rows, and their stacks as they are packed."""
     for first, last in _bands(rows, row_symbols):
         words, data = read_varint(data)
         size = 8 + 4 * words
         if size > len(data):
             raise TruncatedError("the payload ends within a band of rows")
-        stack = Stack.unpack(data[:size], 1)
+        yield first, last, data[:size]
         data = data[size:]
-        stack.pull(code, first, last, job)
-        if not stack.is_initial():
-            raise FormatError("a band of rows holds more than its samples")
     if data:
         raise FormatError("the payload holds more than the images")
 
