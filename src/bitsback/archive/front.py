@@ -21,6 +21,7 @@ from bitsback.kinds import colours, ycbcr
 from bitsback.kinds import lots as kinds
 from bitsback.kinds.adaptive import CODER as ADAPTIVE
 from bitsback.kinds.base import Coder, Images, Lot
+from bitsback.kinds.distinct import distinct
 
 SLAB = 1 << 18
 """Samples that a step works on at a time, so that what it makes meanwhile takes little memory."""
@@ -637,9 +638,9 @@ def few_colours(images: Images) -> bool:
     for number in sorted({0, count // 2, count - 1}):
         pixels = images[number].reshape(-1, channels)
         looked = pixels[:: -(-len(pixels) // LOOKED)]
-        if len(looked) < len(pixels) and 2 * len(colours.distinct(colours.keys(looked))) > len(looked):
+        if len(looked) < len(pixels) and 2 * len(distinct(colours.keys(looked))) > len(looked):
             return False
-        found = len(colours.distinct(colours.keys(pixels)))
+        found = len(distinct(colours.keys(pixels)))
         if 4 * found > len(pixels) or (found > 1 << 8 and 32 * found > len(pixels)):
             return False
     return True

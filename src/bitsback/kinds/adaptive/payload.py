@@ -32,6 +32,7 @@ from bitsback.errors import CodecError, FormatError, TruncatedError
 from bitsback.kinds.adaptive import blended, colours, known, mixing, regressed, serial, smooth
 from bitsback.kinds.adaptive.cost import Whole, drawable
 from bitsback.kinds.base import Effort, Lot
+from bitsback.kinds.distinct import distinct
 from bitsback.kinds.lots import decode_shapes, encode_shapes, lots_by_shape, lots_of
 from bitsback.kinds.shift import moving
 from bitsback.kinds.varint import read_varint, varint
@@ -513,7 +514,7 @@ def _forms(images: Images) -> Iterator[_Form]:
     count, height, width, channels = images.shape
     sample = _sample(images)
     for tag, some in ((PALETTE, sample.reshape(-1, channels)), (LEVELS, sample.reshape(-1, 1))):
-        if (tag == PALETTE and channels == 1) or 4 * len(colours.distinct(colours.keys(some))) > len(some) + 64:
+        if (tag == PALETTE and channels == 1) or 4 * len(distinct(colours.keys(some))) > len(some) + 64:
             continue
         pixels = images.reshape(-1, some.shape[1])
         table = colours.table_of(pixels)
@@ -592,7 +593,7 @@ def _variants(images: Images, sample: Images) -> Iterator[int]:
     yield serial.COUNTED
     if images.size <= 1 << 12:
         yield from (0, serial.DEFLATE)
-    levels = len(colours.distinct(sample))
+    levels = len(distinct(sample))
     two_valued = levels <= 2 and _two_valued(images)
     mixed = mixing.takes(images.shape) and levels <= _MIXED_LEVELS
     yield serial.LZMA | (serial.TWO_VALUES if two_valued else serial.MEDIAN)
