@@ -15,7 +15,6 @@ As :mod:`.regressed`, of which this takes what it can; see there. But
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,17 +25,17 @@ from bitsback.kernels import helper, kernel
 from bitsback.kernels.vectors import LANES
 from bitsback.kinds.adaptive import regressed, smooth
 from bitsback.kinds.adaptive.answers import coded
-from bitsback.kinds.adaptive.cost import REACH, blendable, kept_as
+from bitsback.kinds.adaptive.cost import REACH, blendable
 from bitsback.kinds.adaptive.regressed import (
     ACROSS,
     DEPTH,
     MOST_REFERENCES,
     PRECISION,
-    REFERENCE,
     REPEATS,
     Block,
     Form,
     Grid,
+    Task,
     around,
     chance_of,
     count_in,
@@ -489,28 +488,18 @@ def takes(whole: tuple[int, int, int, int], how: int) -> bool:
     return how < REPEATS and regressed.takes(whole, how) and blendable(whole)
 
 
-def _job(
-    whole: tuple[int, int, int, int],
-    dtype: np.dtype[Any],
-    most: int,
-    how: int,
-    moves: Sequence[tuple[int, int]] = (),
-) -> Job:
-    count, _, width, channels = whole
-    references, how = divmod(how, REFERENCE)
-    references = references if references <= MOST_REFERENCES else 1
-    grid = grid_of(whole, REACH)
-    total = channels * count * grid.size
-    sizes = smooth.sizes(channels, most, how)
-    short, long = (window(channels, size, width) for size in _sizes(channels - 1, references))
+def _job(task: Task) -> Job:
+    count, _, width, channels = task.whole
+    grid = grid_of(task.whole, REACH)
+    sizes = smooth.sizes(channels, task.most, task.transform)
+    short, long = (window(channels, size, width) for size in _sizes(channels - 1, task.references))
     return Job(
-        np.zeros(total, kept_as(dtype)),
-        np.zeros(total, kept_as(dtype)),
+        *task.planes(grid),
         np.zeros((2, channels, _RECENT * grid.stride), np.int32),
         grid,
         sizes,
-        named_references(count, references, moves),
-        how >= CLEAR,
+        named_references(count, task.references, task.moves),
+        task.transform >= CLEAR,
         State(new_biases(channels), new_scales(channels, SHAPES), new_voices(channels)),
         short,
         long,

@@ -642,13 +642,38 @@ def takes(whole: tuple[int, int, int, int], how: int) -> bool:
     return how < REPEATS + 2 * REFERENCE and smooth.takes(whole, how % REFERENCE) and regressable(whole)
 
 
+class Task(NamedTuple):
+    """What is to be coded: images of a shape and a type, their largest sample, how, and how far content moved."""
+
+    whole: tuple[int, int, int, int]
+    dtype: np.dtype[Any]
+    most: int
+    how: int
+    moves: Sequence[tuple[int, int]]
+
+    @property
+    def transform(self) -> int:
+        """How colours are coded."""
+        return self.how % REFERENCE
+
+    @property
+    def references(self) -> int:
+        """How many an image has; one, if its content moved."""
+        named = self.how % REPEATS // REFERENCE
+        return named if named <= MOST_REFERENCES else 1
+
+    def planes(self, grid: Grid) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Room for samples and errors."""
+        total = grid.channels * grid.images * grid.size
+        return np.zeros(total, kept_as(self.dtype)), np.zeros(total, kept_as(self.dtype))
+
+
 class Form(NamedTuple):
     """How images are coded: this module's way, or that of :mod:`.blended`."""
 
     encode: bands.Kernel
     decode: bands.Kernel
-    job: Callable[..., Any]
-    """Of the images' shape and type, the largest sample, how colours are coded, and how far content moved."""
+    job: Callable[[Task], Any]
     symbols: int
     """... of a sample, at most, but for questions about pixels that were there before."""
 
@@ -673,12 +698,13 @@ def encode_form(form: Form, images: NDArray[Any], how: int) -> bytes:
     count, height, width, channels = images.shape
     most = int(images.max())
     moves = shifts(images) if MOVED <= how < REPEATS else []
-    job = form.job(images.shape, images.dtype, most, how, moves)
+    task = Task(images.shape, images.dtype, most, how, moves)
+    job = form.job(task)
     inside = within_margins(job.planes, job.grid)
     for image, plane in zip(images, inside, strict=True):
         for part in smooth.slabs(image):
             flat = image[part].reshape(-1, 1, channels).astype(np.int32)
-            coded = smooth.transformed(flat, most, how % REFERENCE)
+            coded = smooth.transformed(flat, most, task.transform)
             plane[:, part] = coded.reshape(-1, width, channels).transpose(2, 0, 1)
     row = width * channels
     said = b"".join(varint(2 * step if step >= 0 else -2 * step - 1) for move in moves for step in move)
@@ -701,43 +727,33 @@ def decode_form(
         if down > 2 * height or right > 2 * width:
             raise FormatError("content moved out of its image")
         moves.append((down >> 1 ^ -(down & 1), right >> 1 ^ -(right & 1)))
-    job = form.job(whole, dtype, most, how, moves)
+    task = Task(whole, dtype, most, how, moves)
+    job = form.job(task)
     bands.decode(form.decode, job, count * height, width * channels, data)
     images = np.empty(whole, dtype)
     for image, plane in zip(images, within_margins(job.planes, job.grid), strict=True):
         for part in smooth.slabs(image):
             flat = plane[:, part].transpose(1, 2, 0).reshape(-1, 1, channels).astype(np.int32)
-            image[part] = smooth.untransformed(flat, most, how % REFERENCE).reshape(-1, width, channels)
+            image[part] = smooth.untransformed(flat, most, task.transform).reshape(-1, width, channels)
     return images
 
 
-def _job(
-    whole: tuple[int, int, int, int],
-    dtype: np.dtype[Any],
-    most: int,
-    how: int,
-    moves: Sequence[tuple[int, int]] = (),
-) -> Job:
-    count, height, width, channels = whole
-    repeating, how = divmod(how, REPEATS)
-    references, how = divmod(how, REFERENCE)
-    references = references if references <= MOST_REFERENCES else 1
-    grid = grid_of(whole, MARGIN)
-    size = regressors(channels, references)
-    total = channels * count * grid.size
+def _job(task: Task) -> Job:
+    count, height, width, channels = task.whole
+    grid = grid_of(task.whole, MARGIN)
+    size = regressors(channels, task.references)
     return Job(
-        np.zeros(total, kept_as(dtype)),
-        np.zeros(total, kept_as(dtype)),
+        *task.planes(grid),
         grid,
-        smooth.sizes(channels, most, how),
-        named_references(count, references, moves),
-        how >= CLEAR,
+        smooth.sizes(channels, task.most, task.transform),
+        named_references(count, task.references, task.moves),
+        task.transform >= CLEAR,
         new_state(channels),
         squares(channels, size, min(STRIP, height), width),
         *tables(),
         splits(),
         new_seen(channels),
-        new_repeats(whole, grid.size) if repeating else None,
+        new_repeats(task.whole, grid.size) if task.how >= REPEATS else None,
     )
 
 
