@@ -26,6 +26,7 @@ from zarr.codecs import ZstdCodec
 from zarr.codecs.numcodecs import Blosc
 
 import measure
+import peers
 from bitsback.integrations.dask import connect
 from bitsback.integrations.zarr import Serializer
 from cluster import cluster
@@ -66,14 +67,7 @@ def stored(array: Any, chunks: tuple[int, ...], shards: tuple[int, ...], folder:
 
 def jpeg_xl(array: Any) -> int | None:
     """Bytes of all images, each by itself in JPEG XL, as imagecodecs has it for zarr."""
-    from imagecodecs import jpegxl_decode, jpegxl_encode
-
-    total = 0
-    for image in array:
-        data = jpegxl_encode(image, lossless=True, effort=7, numthreads=1)
-        assert np.array_equal(jpegxl_decode(data), image)
-        total += len(data)
-    return total
+    return peers.measured(peers.jpegxl(7), "each", list(array)).bytes
 
 
 def killed(array: Any, slab: int, folder: Path, **how: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ Markdown; --json writes all figures.
 from __future__ import annotations
 
 import json
-import lzma
 from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -25,6 +24,7 @@ from PIL import Image
 
 import bitsback
 import measure
+import peers
 from bitsback import files
 from bitsback.archive import Archive
 
@@ -59,7 +59,7 @@ def _pixels(image: Image.Image) -> Pixels:
 
 def xz(images: Sequence[Pixels]) -> int:
     """Bytes of the samples of all images in one xz file."""
-    return len(lzma.compress(b"".join(image.tobytes() for image in images), preset=9 | lzma.PRESET_EXTREME))
+    return len(peers.xz().encode(*peers.arranged(images, "stream")))
 
 
 def paeth_xz(images: Sequence[Pixels]) -> int:
@@ -80,9 +80,8 @@ def each(encode: Callable[[Pixels], bytes]) -> Callable[[Sequence[Pixels]], int]
     return lambda images: sum(len(encode(np.ascontiguousarray(image))) for image in images)
 
 
-def jpegxl(image: Pixels) -> bytes:
-    """A JPEG XL file."""
-    return bytes(imagecodecs.jpegxl_encode(image, lossless=True, effort=9, numthreads=1))
+jpegxl = peers.jpegxl(9).encode
+"""A JPEG XL file."""
 
 
 def webp(image: Pixels) -> bytes:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 import measure
+import peers
 
 Array = NDArray[Any]
 """(H, W) or (H, W, C), uint8 or uint16; bool for one bit."""
@@ -276,10 +277,7 @@ def webp(image: Array) -> int | None:
 
 def jpeg_xl(image: Array) -> int:
     """Bytes of a lossless JPEG XL at effort 7."""
-    import imagecodecs
-
-    bytes_ = image.astype(np.uint8) * 255 if image.dtype == bool else image
-    return len(imagecodecs.jpegxl_encode(bytes_, lossless=True, effort=7, numthreads=1))
+    return len(peers.jpegxl(7).encode(image.astype(np.uint8) * 255 if image.dtype == bool else image))
 
 
 def jpeg_ls(image: Array) -> int | None:
