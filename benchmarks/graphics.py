@@ -11,7 +11,6 @@ optimised PNG file (oxipng at level 6). bitsback makes one archive of all files 
 from __future__ import annotations
 
 import io
-import os
 import sys
 import tarfile
 import tempfile
@@ -327,8 +326,7 @@ def bitsback_sizes(images: list[Array], files: list[bytes]) -> dict[str, Any]:
 def main() -> None:
     """Measure, print, write."""
     parser = ArgumentParser(description="The deterministic route on images of many kinds")
-    data = os.environ.get("BITSBACK_DATA", Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(data), help="folder that holds photos/ (or $BITSBACK_DATA)")
+    parser.add_argument("--data", type=Path, default=measure.DATA, help="folder that holds photos/ (or $BITSBACK_DATA)")
     parser.add_argument("--out", type=Path, default=measure.RESULTS / "graphics.json", help="JSON file to write")
     options = parser.parse_args()
     about = measure.machine()

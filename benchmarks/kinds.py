@@ -13,7 +13,6 @@ is what the images would take with those of other images.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from argparse import ArgumentParser
@@ -108,8 +107,7 @@ def _load(images: Images, numbers: NDArray[np.int64]) -> list[NDArray[np.uint8]]
 def main() -> None:
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("sets", nargs="*", default=list(SETS), metavar="SET")
-    folder = os.environ.get("BITSBACK_DATA", ROOT.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(folder), help="folder that holds mnist/ (or $BITSBACK_DATA)")
+    parser.add_argument("--data", type=Path, default=measure.DATA, help="folder that holds mnist/ (or $BITSBACK_DATA)")
     parser.add_argument("--seconds", type=float, default=240.0, help="CPU seconds for each candidate")
     parser.add_argument("--out", type=Path, default=measure.RESULTS / "kinds.json")
     arguments = parser.parse_args()

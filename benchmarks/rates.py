@@ -10,7 +10,6 @@ and digits, as many as asked for; and digits that examples/draw_digits.py draws.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
@@ -74,8 +73,7 @@ def rates(images: dict[str, Images]) -> list[dict[str, object]]:
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
-    folder = os.environ.get("BITSBACK_DATA", ROOT.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(folder), help="folder of the data sets (or $BITSBACK_DATA)")
+    parser.add_argument("--data", type=Path, default=measure.DATA, help="folder of the data sets (or $BITSBACK_DATA)")
     parser.add_argument("--images", type=int, default=500, help="of digits and thumbnails each (default: 500)")
     parser.add_argument("--out", type=Path, default=measure.RESULTS / "rates.json")
     arguments = parser.parse_args()

@@ -115,8 +115,7 @@ def run(name: str, data: Path, work: Path, minutes: float, init: str, keep: Path
 def main() -> None:
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("collections", nargs="*", default=list(COLLECTIONS), metavar="COLLECTION")
-    folder = os.environ.get("BITSBACK_DATA", Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=Path(folder), help="folder of the data sets (or $BITSBACK_DATA)")
+    parser.add_argument("--data", type=Path, default=measure.DATA, help="folder of the data sets (or $BITSBACK_DATA)")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--init", default="none", help="as for bitsback train; the shipped models know these sets")
     parser.add_argument("--keep", type=Path, help="folder to copy models, cards and reports to")
