@@ -173,27 +173,36 @@ class SlowModel:
 
     def decode(self, payload, n):
         """The images, a list of samples each, and the stack that is left."""
+
+        def pop(stack, m, bits, primed):
+            z = self.pop_latents(stack, m, bits, primed)
+            group = self.pop_images(stack, z, bits)
+            if not primed:
+                stack.push([latent for x in group for latent in self.posterior(x)], [k for part in z for k in part])
+            return group
+
+        return self.decode_chain(payload, n, prod(self.size()), self.group(), self.bits, pop)
+
+    def decode_chain(self, payload, n, pixels, largest, bits, pop):
+        """As :meth:`decode`, of images of so many pixels, by ``pop(stack, images, bits of a latent, primed?)``."""
         ordered, primer_bits, runs = payload[0] >= 128, payload[0] % 128, payload[1] % 255
-        largest, lanes = self.group(), 8 if n * prod(self.size()) * self.image["channels"] >= 2**20 else 1
+        lanes = 8 if n * pixels * self.image["channels"] >= 2**20 else 1
         steps = []  # (images, bits of a latent, primed?), in the order of pushing
         for kind, repeats in struct.iter_unpack("BB", payload[2 : 2 + 2 * runs]):
-            steps += [(1, primer_bits, True) if kind == 255 else (2**kind, self.bits, False)] * repeats
+            steps += [(1, primer_bits, True) if kind == 255 else (2**kind, bits, False)] * repeats
         left = n - sum(step[0] for step in steps)
         if not runs:
             steps, left, m = [(1, primer_bits, True)], n - 1, 1
             while m < largest and m <= left:
                 times = min(1 + (payload[1] == 255), left // m)
-                steps, left, m = steps + [(m, self.bits, False)] * times, left - times * m, 2 * m
-        steps += [(largest, self.bits, False)] * (left // largest)
-        steps += [(left % largest, self.bits, False)] * (left % largest > 0)
+                steps, left, m = steps + [(m, bits, False)] * times, left - times * m, 2 * m
+        steps += [(largest, bits, False)] * (left // largest)
+        steps += [(left % largest, bits, False)] * (left % largest > 0)
 
         stack = PlainStack.read(payload[2 + 2 * runs :], lanes)
         images = []
-        for m, bits, primed in reversed(steps):
-            z = self.pop_latents(stack, m, bits, primed)
-            group = self.pop_images(stack, z, bits)
-            if not primed:
-                stack.push([latent for x in group for latent in self.posterior(x)], [k for part in z for k in part])
+        for m, latent_bits, primed in reversed(steps):
+            group = pop(stack, m, latent_bits, primed)
             if not ordered:
                 images += group
                 continue
@@ -262,7 +271,17 @@ class SlowModel:
         return self.decode_cut(payload, n, height, width, pieces, lanes, self.pop_in_context)
 
     def decode_cut(self, payload, n, height, width, pieces, lanes, pop):
-        words, begin = [], 0
+        """The images of pieces (first image, how many, rows and columns from and to), and the stacks that are left."""
+        assert payload[0] in (0, 1)
+        if payload[0]:
+            assert pieces[0][2:] == (0, height, 0, width)
+            largest = 2 ** (pieces[0][1].bit_length() - 1)
+            images, stack = self.decode_chain(payload[1:], n, height * width, largest, 1,
+                                              lambda stack, m, bits, primed: pop(stack, m, height, width))  # fmt: skip
+            channels = self.image["channels"]
+            pixels = [[x[i : i + channels] for i in range(0, len(x), channels)] for x in images]
+            return [split(x, height) for x in pixels], [stack]
+        words, begin = [], 1
         for _ in pieces[1:]:
             words.append(0)
             for shift in count(0, 7):

@@ -140,6 +140,10 @@ def make() -> None:
             bitsback.compress(
                 files / f"{like.get(model, 'scenes')}.npy", HERE / f"model-{model}.bba", model=model, force=True
             )
+        digits = np.load(files / "sampled.npy")[:24]
+        np.save("sorted.npy", digits[np.argsort([digit.tobytes() for digit in digits])])
+        settle(Path("sorted.npy"))
+        bitsback.compress("sorted.npy", HERE / "sorted.bba", model="digits", force=True)
         same = [files / name for name in ("photo.png", "palette.png", "digits.npy.gz", "packed.npz", "notes.txt")]
         bitsback.compress(same, HERE / "pixels.bba", pixels=True, force=True)
         own = tiny_model(256)

@@ -5,7 +5,7 @@ import pytest
 
 from bitsback.ans import Stack
 from bitsback.errors import FormatError
-from bitsback.kinds.vae import chain
+from bitsback.kinds import chain
 from bitsback.lab.vae import BINARISED, FULL, SPECS, FloatVAE, Spec
 from lab.networks import images, random_vae
 

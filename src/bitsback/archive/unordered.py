@@ -1,7 +1,7 @@
-"""Inputs whose order means nothing: put in the order of their pixels, which a chain then does not pay for.
+"""Inputs whose order means nothing: put in the order of their pixels, which models then do not pay for.
 
-The order of n different images is worth log2(n!) bits; a model with latents on a chain gets them back where images come
-sorted (:mod:`bitsback.kinds.vae.chain`). So an array's images are sorted, and the images of a folder get names by
+The order of n different images is worth log2(n!) bits; models get them back where images come sorted
+(:mod:`bitsback.kinds.chain`). So an array's images are sorted, and the images of a folder get names by
 number, in the order of their pixels. What is no image keeps its name.
 """
 

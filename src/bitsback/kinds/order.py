@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.ans import Stack
+from bitsback.codecs.base import Codec
 from bitsback.kinds.base import Images
 
 
@@ -21,14 +22,14 @@ class Measured(Protocol):
     def bits(self, x: Images, /) -> NDArray[np.float64]: ...
 
 
-class InOrder:
+class Reordered:
     """Images as they are, (n, height, width, channels), under a codec of such in coding order: a codec of
     :mod:`bitsback.codecs`.
 
     ``colour``: the channels of an image in coding order.
     """
 
-    def __init__(self, codec: Measured, colour: tuple[int, ...]) -> None:
+    def __init__(self, codec: Codec[Images], colour: tuple[int, ...]) -> None:
         self._codec = codec
         self._there, self._back = list(colour), [colour.index(c) for c in range(len(colour))]
 
@@ -40,6 +41,14 @@ class InOrder:
         """Pop images."""
         return np.ascontiguousarray(self._codec.pop(stack)[..., self._back])
 
+
+class InOrder(Reordered):
+    """The same of a codec that says what samples cost."""
+
+    def __init__(self, codec: Measured, colour: tuple[int, ...]) -> None:
+        super().__init__(codec, colour)
+        self._measured = codec
+
     def bits(self, x: Images) -> NDArray[np.float64]:
         """The ideal code length of each sample."""
-        return self._codec.bits(np.ascontiguousarray(x[..., self._there]))[..., self._back]
+        return self._measured.bits(np.ascontiguousarray(x[..., self._there]))[..., self._back]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from bitsback.ans import Stack
 from bitsback.data import mnist, peers
 from bitsback.errors import BitsBackError, CodecError, EmptyStackError
-from bitsback.kinds.vae import chain
+from bitsback.kinds import chain
 from bitsback.lab.vae import EDGE, PIXELS, SPECS, FloatVAE, Images, Spec
 from bitsback.report.machine import machine
 

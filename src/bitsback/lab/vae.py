@@ -74,7 +74,7 @@ class FloatVAE:
     def __init__(self, spec: Spec, weights: Mapping[str, Floats], bits: int = 12, precision: int = 20) -> None:
         self.spec, self.bits, self.precision = spec, bits, precision
         self.weights = weights
-        # What bitsback.kinds.vae.chain asks of a model, so that it takes this one as well
+        # What bitsback.kinds.chain asks of a model, so that it takes this one as well
         self.shape, self.group, self.latent_bits = (EDGE, EDGE, 1), 64, bits
 
     def resolved(self, bits: int | None = None, precision: int | None = None) -> FloatVAE:

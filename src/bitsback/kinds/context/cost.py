@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from bitsback.kinds.chain import shelf
 from bitsback.kinds.context.network import MAX_MEMORY_BITS, SKEW, ContextSpec, plane_count
 from bitsback.kinds.context.tiles import Whole, largest, padded, piece_count
 
@@ -11,7 +12,7 @@ from bitsback.kinds.context.tiles import Whole, largest, padded, piece_count
 def decoding(spec: ContextSpec, shape: Whole, payload: int, threads: int) -> int:
     """Bytes for images of ``shape`` from a payload of so many bytes, the images included."""
     count = piece_count(shape)
-    images, table = math.prod(shape), 500 * count
+    images, table = math.prod(shape) + shelf(shape[0], math.prod(shape[1:])), 500 * count
     return images + table + 2 * payload + min(threads, count) * working(spec, largest(shape))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+from bitsback.kinds.chain import shelf
 from bitsback.kinds.context.cost import samples_in_time
 from bitsback.kinds.phases.grids import NEAR, steps
 from bitsback.kinds.phases.network import LatentsSpec, PhasesSpec
@@ -20,7 +21,7 @@ VALUE = 30
 def decoding(spec: PhasesSpec, shape: Whole, payload: int, threads: int) -> int:
     """Bytes for images of ``shape`` from a payload of so many bytes, the images included."""
     count = piece_count(shape)
-    images, table = math.prod(shape), 700 * count
+    images, table = math.prod(shape) + shelf(shape[0], math.prod(shape[1:])), 700 * count
     return images + table + 2 * payload + min(threads, count) * working(spec, largest(shape))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from bitsback.kinds.chain import shelf
 from bitsback.kinds.context import cost as context_cost
-from bitsback.kinds.vae.chain import MAX_SORTED
 from bitsback.nets import cost as nets_cost
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ def decoding(config: VAEConfig, count: int, payload: int) -> int:
     step = 3 * group * maps + 32 * group * samples + 64 * group * latents
     if config.context is not None:
         step += context_cost.working(config.context, (group, *image.shape))
-    # Sorted images are on a shelf before they come out
-    shelf = count * (samples + 64) if count <= MAX_SORTED else 0
-    return count * samples + shelf + 2 * payload + networks + step + (1 << 20)
+    return count * samples + shelf(count, samples) + 2 * payload + networks + step + (1 << 20)
 
 
 def pace(config: VAEConfig) -> int:

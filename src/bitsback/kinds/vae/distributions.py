@@ -32,12 +32,12 @@ from bitsback.codecs import (
     bucket_codes,
     quarter,
 )
+from bitsback.kinds import chain
 from bitsback.kinds.base import Bits, Shape, Tensors, WithLatents
+from bitsback.kinds.chain import Images
 from bitsback.kinds.context.codec import PRECISION, ContextCodec
 from bitsback.kinds.noise import noise
 from bitsback.kinds.order import InOrder
-from bitsback.kinds.vae import chain
-from bitsback.kinds.vae.chain import Images
 from bitsback.nets import cost
 from bitsback.nets.engine import ENGINES, Runner, choose, in_batches, reading_order
 from bitsback.nets.layers import Network

@@ -9,8 +9,8 @@ from msgspec import structs
 from bitsback.ans import Stack
 from bitsback.codecs import BitsBack, Codec, TwoPart, Uniform
 from bitsback.errors import BitsBackError, FormatError
+from bitsback.kinds import chain
 from bitsback.kinds.base import ImageSpec
-from bitsback.kinds.vae import chain
 from bitsback.models import Model
 from bitsback.nets.layers import Conv, Dense, NetSpec, Unflatten
 from helpers import drawn_images, in_order, tiny_model, tiny_model_file

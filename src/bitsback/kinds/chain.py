@@ -1,4 +1,5 @@
-"""The payload of a model with latents: many images on one stack, at a rate close to the ELBO from the first ones on.
+"""Many images on one stack, which lends bits for latents, and for the order of sorted images, and gets them back: the
+payload of a model with latents, at a rate close to the ELBO from the first ones on, and of sorted images of others.
 
 Bits-back coding borrows bits from the stack to choose latents and must find them there. A stack starts empty, and
 bits are never invented, so images are coded in steps that grow with it:
@@ -25,6 +26,7 @@ can be twice as large as the one before; with more of them, every second one. Th
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import groupby, pairwise
 from typing import Protocol
@@ -81,6 +83,25 @@ class Links(Protocol):
 
     def primer(self, bits: int) -> Codec[Images]:
         """One image in two parts, its latents with so many bits each."""
+
+
+class Whole:
+    """A model without latents, or with such as borrow nothing from a chain: what :func:`encode` needs of it.
+
+    Args:
+        shape: of an image, (height, width, channels).
+        most: how many images may be coded side by side.
+        coding: the codec of so many of them, (n, height, width, channels).
+    """
+
+    latent_bits = 1
+
+    def __init__(self, shape: Shape, most: int, coding: Callable[[int], Codec[Images]]) -> None:
+        self.shape, self.group, self.codec = shape, 1 << (most.bit_length() - 1), coding
+
+    def primer(self, bits: int) -> Codec[Images]:
+        """One image, for whose place in the order nothing is borrowed."""
+        return self.codec(1)
 
 
 def encode(model: Links, images: Images) -> bytes:
@@ -251,7 +272,7 @@ class _Rest(Protocol):
 
 
 def _rest(images: Images) -> _Rest:
-    return _Shelf(images) if _is_sorted(images) else _Row(images)
+    return _Shelf(images) if is_sorted(images) else _Row(images)
 
 
 class _Row(_Rest):
@@ -325,7 +346,12 @@ def _place(keys: list[bytes], key: bytes) -> _Choice:
     return found
 
 
-def _is_sorted(images: Images) -> bool:
+def shelf(count: int, samples: int) -> int:
+    """Bytes that so many images of so many samples take on the shelf that sorted ones are on before they come out."""
+    return count * (samples + 64) if count <= MAX_SORTED else 0
+
+
+def is_sorted(images: Images) -> bool:
     """Whether images are in the order of their samples, and there is something to gain by that."""
     if not FEWEST_SORTED <= len(images) <= MAX_SORTED:
         return False
