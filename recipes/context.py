@@ -5,8 +5,8 @@
 
 The data is what :class:`bitsback.data.collection.Collection` opens. It differs from ``bitsback train`` in that the
 architecture is given, and that photos are joined by versions of themselves as other cameras and programs might have
-left them. ``photos`` is grown from the smaller ``photos-start``, which does not ship. A run that was stopped goes on
-from its last checkpoint when started again.
+left them. ``photos`` and ``digits`` are grown from the smaller ``photos-start`` and ``digits-start``, which do not ship. A
+run that was stopped goes on from its last checkpoint when started again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ RECIPES = {
     "photos-start": Recipe(predicted_spec(3, 14, 10, (64, 48), (6, 4), 4), 3),
     "photos-fast": Recipe(predicted_spec(3, 6, 4, (32,), None), 2),
     "photos-grey": Recipe(predicted_spec(1, 10, 6, (48, 32), (10, 0)), 3, images="8-bit grey of any size"),
-    "digits": Recipe(wide_spec((96, 64)), 5, False, "8-bit grey of any size, made for 28x28", False),
+    "digits": Recipe(wide_spec((192, 96)), 5, False, "8-bit grey of any size, made for 28x28", False),
+    "digits-start": Recipe(wide_spec((96, 64)), 5, False, "8-bit grey of any size, made for 28x28", False),
     "thumbnails": Recipe(
         predicted_spec(3, 18, 10, (96, 64), (6, 4), 5, True),
         4,
