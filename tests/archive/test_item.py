@@ -26,12 +26,14 @@ def test_images() -> None:
     assert item.load == Load(len(item.blob) + 3 * 64, len("a.npy" + item.recipe), 1)
 
 
-def test_a_sketch_is_the_means_of_the_parts() -> None:
+def test_a_sketch_is_the_means_of_the_parts_and_their_edges() -> None:
     image = np.arange(160 * 130, dtype=np.uint16).reshape(160, 130, 1)
-    means = np.frombuffer(sketch(image), "<u2").reshape(16, 16)
+    means, edges = np.frombuffer(sketch(image), "<u2").reshape(2, 16, 16)
+    assert edges[3, 0] == 10 * 7 and edges[15, 15] == 10 * 9  # none at the left end of a row
     assert means[3, 0] == image[30:40, 0:8].mean() // 1 and means[15, 15] == image[150:160, 121:130].mean() // 1
     small = (image // 90).astype(np.uint8).repeat(3, axis=2)
-    means = np.frombuffer(sketch(small), "<u2").reshape(16, 16)
+    means, edges = np.frombuffer(sketch(small), "<u2").reshape(2, 16, 16)
+    assert edges.sum() == (small[:, 1:, 0] != small[:, :-1, 0]).sum()
     assert means[3, 0] == 16 * small[30:40, 0:8].mean() // 1
     assert sketch(image[:15]) == sketch(image[:, :15]) == sketch(image[:120]) == b""
     assert image_item("a.npy", image[None]).facts().parts[0].sketch == sketch(image)

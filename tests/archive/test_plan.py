@@ -152,8 +152,9 @@ def test_a_blank_page_joins_its_like(others: list[tuple[int, int] | None], value
     assert home.key.levels == expected
 
 
-def sketched(sketches: np.ndarray, shape: tuple[int, int, int] = (128, 128, 1)) -> list[Facts]:
-    return [Facts(9, (PartFacts(1, shape, "uint8", sketch=one.astype("<u2").tobytes()),)) for one in sketches]
+def sketched(means: np.ndarray, edges: np.ndarray | None = None) -> list[Facts]:
+    both = np.stack([means, np.zeros_like(means) if edges is None else edges], axis=1).astype("<u2")
+    return [Facts(9, (PartFacts(1, (128, 128, 1), "uint8", sketch=one.tobytes()),)) for one in both]
 
 
 def order_of(contents: list[Facts]) -> list[int]:
@@ -177,6 +178,23 @@ def test_images_that_were_shuffled_are_put_in_order(count: int, moves: int) -> N
     shuffled = rng.permutation(count) if count > 3 else np.array([1, 0, 2])
     found = [int(shuffled[number]) for number in order_of(sketched(sketches[shuffled]))]
     assert found in (in_order, in_order[::-1], shuffled.tolist()) and (count == 3 or found != shuffled.tolist())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_drawings_are_put_in_order_by_what_differs(seed: int) -> None:
+    """Frames to which one thing after the other is added, each somewhere else, and no two of a size; in any order."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(5, 40))
+    means, edges = np.full((count, 256), 900), np.full((count, 256), 30)
+    places = rng.permutation(256)
+    for number in range(1, count):
+        means[number], edges[number] = means[number - 1], edges[number - 1]
+        drawn = places[3 * number : 3 * number + 1 + number % 3]
+        means[number, drawn] += 9
+        edges[number, drawn] += 40 + number
+    shuffled = rng.permutation(count)
+    found = [int(shuffled[k]) for k in order_of(sketched(means[shuffled], edges[shuffled]))]
+    assert found in (list(range(count)), list(range(count))[::-1])
 
 
 def test_images_that_are_not_alike_stay_in_order() -> None:

@@ -123,17 +123,22 @@ PARTS = 16
 
 
 def sketch(image: Images) -> bytes:
-    """What an image (H, W, C) looks like from afar: means of 16 x 16 parts, in sixteenths, uint16, little-endian; of 16
-    bits, in whole levels. Nothing of a small one."""
+    """What an image (H, W, C) looks like from afar, of 16 x 16 parts: their means, in sixteenths, or, of 16 bits, in
+    whole levels; and how many of their pixels are not what is left of them. uint16, little-endian. Nothing of a small
+    one."""
     height, width, channels = image.shape
     if image.size < SKETCHED or min(height, width) < PARTS:
         return b""
     rows, columns = (np.arange(PARTS) * size // PARTS for size in (height, width))
-    sums = np.add.reduceat(image.sum(axis=2, dtype=np.int64), rows, axis=0)
-    sums = np.add.reduceat(sums, columns, axis=1) * (16 if image.itemsize == 1 else 1)
-    areas = np.diff(rows, append=height)[:, None] * np.diff(columns, append=width) * channels
-    means: NDArray[np.uint16] = (sums // areas).astype("<u2")
-    return means.tobytes()
+    areas = np.diff(rows, append=height)[:, None] * np.diff(columns, append=width)
+
+    def by_part(values: NDArray[np.generic]) -> NDArray[np.int64]:
+        return np.add.reduceat(np.add.reduceat(values.astype(np.int64), rows, axis=0), columns, axis=1)
+
+    means = by_part(image.sum(axis=2, dtype=np.int64)) * (16 if image.itemsize == 1 else 1) // (areas * channels)
+    changes = (image[:, 1:] != image[:, :-1]).any(axis=2)
+    edges = by_part(np.pad(changes, ((0, 0), (1, 0)))).clip(max=0xFFFF)
+    return np.stack([means, edges]).astype("<u2").tobytes()
 
 
 def array_hashes(picture: Picture) -> tuple[bytes, ...]:

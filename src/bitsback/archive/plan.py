@@ -44,8 +44,12 @@ CHUNK_BLOCKS = 4 * KIB
 MIN_BLOCK, MAX_BLOCK = KIB, 16 * MIB
 """Samples of a block, whatever is asked for; a single image may have more."""
 
-MOST_ARRANGED, NEARER = 1 << 9, 0.7
-"""Images in another order than their own: no more than that, and only if the way through them is so much shorter."""
+MOST_ARRANGED, NEARER, NEARER_DRAWN = 1 << 9, 0.7, 0.9
+"""Images in another order than their own: no more than that, and only if the way through them is so much shorter; or,
+where much of them is the same, so much."""
+
+STARTS = 8
+"""Images from which a way through all is looked for."""
 
 SAME = 0.5
 """Of the parts that are not the same in all images, so many may differ in pairs of images where those that do not
@@ -153,43 +157,75 @@ def arranged(group: Group, contents: Sequence[Facts]) -> Group:
     sketches = [contents[run.content].parts[run.part - 1].sketch for run in group.runs]
     if not 2 < len(sketches) <= MOST_ARRANGED or not all(sketches) or len(set(group.shapes)) > 1:
         return group
-    apart = _distances(np.frombuffer(b"".join(sketches), "<u2").reshape(len(sketches), -1))
-    path = _path(apart)
-    if apart[path[:-1], path[1:]].sum() > NEARER * np.diagonal(apart, 1).sum():
+    costs, nearer = _costs(np.frombuffer(b"".join(sketches), "<u2").reshape(len(sketches), 2, -1))
+    path = _path(costs)
+    if costs[path[:-1], path[1:]].sum() > nearer * np.diagonal(costs, 1)[:-1].sum():
         return group
     return Group(group.key, tuple(group.runs[number] for number in path), group.shapes)
 
 
-def _distances(sketches: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """How far apart sketches (n, parts) are, (n, n): how many parts differ, if many do not; else how much all do."""
-    differ = np.array([(sketches != one).sum(axis=1) for one in sketches])
-    live = (sketches != sketches[0]).any(axis=0).sum()
-    if differ.sum() < SAME * live * len(sketches) * (len(sketches) - 1):
-        return differ
-    wide = sketches.astype(np.int64)
-    return np.array([np.abs(wide - one).sum(axis=1) for one in wide])
+def _costs(sketches: NDArray[np.uint16]) -> tuple[NDArray[np.int64], float]:
+    """What each image costs behind each other, by means and edges (n, 2, parts): (n + 1, n + 1), the last row for
+    nothing, where it costs all that it is. And how much shorter another order must be than their own.
+
+    If many parts are the same, what differs is drawn anew: parts that differ cost their edges. Else all images are
+    other ones, and it is how far their means are apart."""
+    count, _, parts = sketches.shape
+    costs = np.zeros((count + 1, count + 1), np.int64)
+    differ = np.empty((count, count, parts), bool)
+    for number, one in enumerate(sketches):
+        differ[number] = (sketches != one).any(axis=1)
+    if differ.sum() < SAME * differ.any(axis=(0, 1)).sum() * count * (count - 1):
+        drawn = 1 + sketches[:, 1].astype(np.int64)
+        for number in range(count):
+            costs[number, :-1] = (differ[number] * drawn).sum(axis=1)
+        costs[-1, :-1] = drawn.sum(axis=1)
+        return costs, NEARER_DRAWN
+    means = sketches[:, 0].astype(np.int64)
+    for number in range(count):
+        costs[number, :-1] = np.abs(means - means[number]).sum(axis=1)
+    return costs, NEARER
 
 
-def _path(apart: NDArray[np.int64]) -> list[int]:
-    """A short way through all points, by their distances (n, n): each is put in where it makes the way least longer,
-    and then taken out and put in again while that helps."""
-    path = [0]
-    for number in range(1, len(apart)):
-        path.insert(_place(apart, path, number), number)
+def _path(costs: NDArray[np.int64]) -> list[int]:
+    """A cheap way through all images, by :func:`_costs`: the best of some ways, on which each is then taken out and put
+    in again where it makes the way least dearer, while that helps."""
+    count = len(costs) - 1
+    inserted = [count]
+    for number in range(count):
+        inserted.insert(_place(costs, inserted, number), number)
+    starts = np.argsort(costs[-1, :-1], kind="stable")[:STARTS]
+    path = min([inserted, *(_greedy(costs, int(start)) for start in starts)], key=lambda one: _length(costs, one))
     for _ in range(PASSES):
         before = list(path)
-        for number in before:
+        for number in range(count):
             path.remove(number)
-            path.insert(_place(apart, path, number), number)
+            path.insert(_place(costs, path, number), number)
         if path == before:
             break
-    return path[::-1] if np.sign(np.diff(path)).sum() < 0 else path
+    ways = [path[1:], path[:0:-1]]  # back costs as much: then it is the way that goes forward
+    return min(ways, key=lambda way: (_length(costs, [count, *way]), -int(np.sign(np.diff(way)).sum())))
 
 
-def _place(apart: NDArray[np.int64], path: Sequence[int], number: int) -> int:
-    to = apart[number, path]
-    more = np.concatenate([to[:1], to[1:] + to[:-1] - apart[path[:-1], path[1:]], to[-1:]])
-    return int(more.argmin())
+def _greedy(costs: NDArray[np.int64], start: int) -> list[int]:
+    """From an image always on to that which costs least."""
+    path, left = [len(costs) - 1, start], costs[:, :-1].astype(np.float64)
+    left[:, start] = np.inf
+    while len(path) < len(costs):
+        path.append(int(left[path[-1]].argmin()))
+        left[:, path[-1]] = np.inf
+    return path
+
+
+def _length(costs: NDArray[np.int64], path: Sequence[int]) -> int:
+    return int(costs[path[:-1], path[1:]].sum())
+
+
+def _place(costs: NDArray[np.int64], path: Sequence[int], number: int) -> int:
+    """Where in a path, which begins with nothing, an image makes it least dearer."""
+    behind, before = costs[path, number], costs[number, path[1:]]
+    more = behind + np.append(before - costs[path[:-1], path[1:]], 0)
+    return int(more.argmin()) + 1
 
 
 def _unit(shape: Shape) -> int:
