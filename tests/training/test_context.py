@@ -61,7 +61,7 @@ def test_export_keeps_the_bound_with_the_rounding_half() -> None:
 
 
 @pytest.mark.parametrize("components", [0, 1, 3])
-@pytest.mark.parametrize("hidden", [(24, 16), ()])
+@pytest.mark.parametrize("hidden", [(24, 16), (3,)])
 def test_a_start_is_the_inverse_of_an_export(components: int, hidden: tuple[int, ...]) -> None:
     """To the last bit, though a last layer has a unit for each output."""
     spec = ContextSpec((FEATURES,), (hidden,))

@@ -22,6 +22,9 @@ SUFFIX = ".bbm"
 WITHOUT_TORCH = ("jpeg",)
 """Kinds that learn by counting."""
 
+ONE_BY_ONE = ("context",)
+"""Kinds that decode one sample after the other."""
+
 
 @click.command("train")
 @click.argument("inputs", type=options.FILE, nargs=-1, required=True, metavar="INPUT...")
@@ -85,8 +88,8 @@ def train_command(
     path = Path(output)
     if path.suffix != SUFFIX:
         raise click.UsageError(f"the model file's name must end in {SUFFIX}")
-    if fast and kind == "context":
-        raise click.UsageError("models of kind context decode one sample after the other: leave out --fast or --kind")
+    if fast and kind in ONE_BY_ONE:
+        raise click.UsageError(f"models of kind {kind} decode one sample after the other: leave out --fast or --kind")
     outputs = [path, path.with_suffix(".json"), path.with_suffix(".html")]
     folder = path.with_name(path.name + ".run")
     if not force and not resume:

@@ -306,12 +306,13 @@ class _Fit:
                     f"levels{size}"
                 )
             return [entered(chosen)]
-        found = [one for one in self._suitable(held_out) if self._is_asked_for(one)]
+        suitable = list(self._suitable(held_out))
+        found = [one for one in suitable if self._is_asked_for(one)]
         if regime.init == "auto" and regime.size == "auto":
             found += self._nearest(held_out)
         if not found:
             limits = "are for images of one size, up to 64 pixels and multiples of 4"
-            if regime.kind == "context":  # of which there are some for all images, but no fast ones
+            if any(one.kind == regime.kind for one in suitable):
                 limits = "decode one sample after the other: none is fast"
             raise ImageError(f"models of kind {regime.kind} {limits}")
         return list(map(entered, found))
