@@ -34,7 +34,7 @@ from PIL import Image, ImageDraw, ImageFont
 import measure
 from bitsback.data import mnist
 from bitsback.training.architecture import candidates, in_phases, on_a_chain
-from bitsback.training.entrants import ContextEntrant, Entrant, Given, PhasesEntrant, VAEEntrant
+from bitsback.training.entrants import Entrant, Given, entered
 from bitsback.training.loop import load, optimise
 from bitsback.training.measure import bought
 from bitsback.training.regime import Regime
@@ -135,11 +135,8 @@ def entrants(images: Images) -> list[Entrant]:
     """What ``bitsback train`` would let race, a plain autoencoder besides."""
     levels, shown, (*_, edge, channels) = 2 if images.max() == 1 else 256, list(images[:200]), images.shape
     flat = float(np.mean(images[:200, :, 1:] == images[:200, :, :-1]))
-    return [
-        *(ContextEntrant(one) for one in candidates(channels, levels, edge, flat, "medium")),
-        *(PhasesEntrant(one) for one in in_phases(channels, levels, shown, "medium")),
-        *(VAEEntrant(one) for one in on_a_chain(channels, levels, shown, "medium")),
-    ]
+    found = [*candidates(channels, levels, edge, flat, "medium"), *in_phases(channels, levels, shown, "medium")]
+    return [entered(one) for one in (*found, *on_a_chain(channels, levels, shown, "medium"))]
 
 
 def trained(entrant: Entrant, given: Given, seconds: float) -> tuple[Any, int]:

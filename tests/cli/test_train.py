@@ -126,6 +126,8 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
 def test_wrong_usage_is_told_in_a_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mine.bbm").write_bytes(b"precious")
     assert run("train", "in", "-o", "mine.txt").code == 2
+    done = run("train", "in", "-o", "new.bbm", "--fast", "--kind", "context")
+    assert done.code == 2 and "decode one sample after the other" in done.err[-1]
     done = run("train", "in", "-o", "mine.bbm")
     assert (done.code, len(done.err)) == (1, 1) and "already there" in done.err[0]
     assert (tmp_path / "mine.bbm").read_bytes() == b"precious"

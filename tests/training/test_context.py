@@ -60,6 +60,24 @@ def test_export_keeps_the_bound_with_the_rounding_half() -> None:
     ContextNetwork(spec, 1, 3, companding(), net.export())
 
 
+@pytest.mark.parametrize("components", [0, 1, 3])
+@pytest.mark.parametrize("hidden", [(24, 16), (3,)])
+def test_a_start_is_the_inverse_of_an_export(components: int, hidden: tuple[int, ...]) -> None:
+    """To the last bit, though a last layer has a unit for each output."""
+    spec = ContextSpec((FEATURES,), (hidden,))
+    likelihood = MixtureSpec(components) if components else BernoulliSpec()
+    for seed in range(10):
+        torch.manual_seed(seed)
+        nets = [TrainableContext(spec, 1, likelihood) for _ in range(2)]
+        with torch.no_grad():
+            for p in nets[0].parameters():
+                p += 0.3 * torch.randn_like(p)
+        exported = nets[0].export()
+        nets[1].start_from(ContextNetwork(spec, 1, likelihood.parameters, companding(), exported))
+        for one, other in zip(exported[0], nets[1].export()[0], strict=True):
+            assert all(np.array_equal(getattr(one, part), getattr(other, part)) for part in ("weight", "bias", "shift"))
+
+
 def test_without_quantisation_it_is_close() -> None:
     net = trainable()
     x = torch.rand(500, 7) * 7.9

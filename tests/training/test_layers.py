@@ -4,8 +4,19 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
 
 from bitsback.nets import reference  # noqa: E402
-from bitsback.nets.layers import MAX_ACCUMULATOR, Conv, Dense, Flatten, NetSpec, Shuffle, Unflatten  # noqa: E402
+from bitsback.nets.layers import (  # noqa: E402
+    MAX_ACCUMULATOR,
+    Conv,
+    Dense,
+    Flatten,
+    NetSpec,
+    Network,
+    Shuffle,
+    Unflatten,
+    Weights,
+)
 from bitsback.training.layers import UNIT, QuantLayer, QuantNetwork, ReturningClip  # noqa: E402
+from nets.networks import SPECS, random_network  # noqa: E402
 
 SPEC = NetSpec(
     (1, 8, 12),
@@ -62,6 +73,51 @@ def test_export_keeps_the_accumulator_bound() -> None:
     worst = np.abs(weights.weight.astype(np.int64)).sum(1) * 255 + np.abs(weights.bias.astype(np.int64))
     assert worst.max() < MAX_ACCUMULATOR
     np.testing.assert_allclose(weights.weight / np.exp2(weights.shift)[:, None], 0.9, atol=0.1)
+
+
+def assert_same(one: Network, other: Network) -> None:
+    """To the last bit of every number."""
+    assert one.weights.keys() == other.weights.keys()
+    for index, weights in one.weights.items():
+        for part in Weights.__struct_fields__:
+            a, b = getattr(weights, part), getattr(other.weights[index], part)
+            assert a.dtype == b.dtype and np.array_equal(a, b), (index, part)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_start_is_the_inverse_of_an_export(spec: NetSpec, centred: bool, shared: bool) -> None:
+    """Even where weights and accumulators go to their bounds."""
+    share = 2.0 ** torch.arange(spec.input[0]).remainder(3).neg() if shared else None
+    for seed in range(4):
+        given = random_network(spec, seed)
+        torch.manual_seed(seed)
+        net = QuantNetwork(spec, centred=centred, share=share)
+        random = net.export()
+        net.start_from(given)
+        exported = net.export()
+        for index, weights in exported.weights.items():  # the same, but for factors of two
+            factor = np.exp2(given.weights[index].shift.astype(float) - weights.shift)
+            assert factor.min() >= 1
+            assert np.array_equal(weights.bias * factor, given.weights[index].bias)
+            assert np.array_equal((weights.weight.T * factor).T, given.weights[index].weight)
+        for one in (exported, random):
+            net.start_from(one)
+            assert_same(net.export(), one)
+
+
+def test_what_is_exported_has_one_form() -> None:
+    """A weight that rounds to half of the bound, or an output without any, could stand at several scales."""
+    layer = QuantLayer(Dense(2, 3))
+    with torch.no_grad():
+        layer.weight[:] = torch.tensor([[32.2, -8.1], [0.0, 0.0], [2.0, 6.0]]) / 64
+        layer.bias[:] = torch.tensor([0.0, 0.25, 0.0])
+    weights = layer.export()
+    assert weights.weight.tolist() == [[4, -1], [0, 0], [1, 3]] and weights.bias.tolist() == [0, 8, 0]
+    assert weights.shift.tolist() == [3, 0, 5]
+    layer.start_from(weights)
+    assert layer.export().weight.tolist() == weights.weight.tolist()
 
 
 def test_the_clip_leads_back_into_its_range() -> None:

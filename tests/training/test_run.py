@@ -10,6 +10,9 @@ from bitsback.errors import BitsBackError, ImageError, ModelError  # noqa: E402
 from bitsback.models import Model  # noqa: E402
 from bitsback.training import Regime, Result, View, fit  # noqa: E402
 from bitsback.training.loop import Run  # noqa: E402
+from bitsback.training.regime import Kind  # noqa: E402
+from helpers import tiny_model_file  # noqa: E402
+from phases import phases_file  # noqa: E402
 
 QUICK = Regime(steps=60, kind="context", size="small", init="none", name="quick")
 
@@ -148,8 +151,47 @@ def test_a_model_can_be_trained_further(grey: Result, tmp_path: Path) -> None:
     assert more.card["training"]["init"] == {"name": "quick", "sha256": grey.model.id}
     with pytest.raises(ModelError, match="for other images: 1 channels"):
         fit(checks(300, 3), dataclasses.replace(QUICK, init=str(path), size="auto"))
-    with pytest.raises(ModelError, match="cannot be trained further"):
-        fit(checks(300, 1), dataclasses.replace(QUICK, init="digits-binary", size="auto"))
+    with pytest.raises(ModelError, match=r"quick\.bbm is of kind context, not phases"):
+        fit(checks(300, 1), dataclasses.replace(QUICK, init=str(path), size="auto", kind="phases"))
+    with pytest.raises(ModelError, match=r"quick\.bbm is not fast: it decodes one sample after the other"):
+        fit(checks(300, 1), dataclasses.replace(QUICK, init=str(path), size="auto", fast=True))
+
+
+@pytest.mark.parametrize(("kind", "latents"), [("phases", 0), ("phases", 5), ("vae", 6), ("ladder", 6)])
+def test_so_can_one_of_any_kind(kind: Kind, latents: int, tmp_path: Path) -> None:
+    data = phases_file(latents=latents) if kind == "phases" else tiny_model_file(above=(5, 4) * (kind == "ladder"))
+    path, start = tmp_path / "start.bbm", Model.from_bytes(data)
+    path.write_bytes(data)
+    height, width = start.shape[0] or 10, start.shape[1] or 13
+    images = np.random.default_rng(0).integers(0, 256, (120_000 // (height * width), height, width), np.uint8)
+    more = Regime(steps=20, init=str(path), kind=kind, fast=True, name="more")
+    result = fit(images, more)
+    assert result.card["training"]["init"] == {"name": start.name, "sha256": start.id}
+    assert result.model.shape == start.shape and result.model.config.facts() == start.config.facts()
+    assert result.log[-1].held_out < result.log[0].held_out
+    if start.shape[0]:
+        with pytest.raises(ModelError, match=f"is for other images: 1 channels, 256 levels, {width} x {height} pixels"):
+            fit(checks(300, 1), more)
+
+
+def test_fast_models_are_those_that_decode_many_samples_at_once() -> None:
+    result = fit(checks(300, 1), dataclasses.replace(QUICK, steps=20, kind="auto", fast=True))
+    raced = [note.partition(": ")[0] for note in result.notes if "bits/dim after" in note]
+    assert len(raced) == 4
+    assert {name.partition(" ")[0] for name in raced} == {"phases", "vae", "ladder"}
+    assert not any("context" in name for name in raced)
+    with pytest.raises(ImageError, match="models of kind context decode one sample after the other"):
+        fit(checks(300, 1), dataclasses.replace(QUICK, fast=True))
+    with pytest.raises(ImageError, match="models of kind vae are for images of one size"):
+        fit(checks(300, 1)[:, 1:], dataclasses.replace(QUICK, kind="vae", fast=True))
+
+
+def test_a_run_keeps_to_being_fast(tmp_path: Path) -> None:
+    phases = dataclasses.replace(QUICK, kind="phases")
+    with pytest.raises(Killed):
+        fit(checks(300, 1), phases, folder=tmp_path, view=Killer(1))
+    with pytest.raises(BitsBackError, match="another fast"):
+        fit(checks(300, 1), dataclasses.replace(phases, fast=True), folder=tmp_path)
 
 
 @pytest.mark.parametrize("channels", [2, 4])

@@ -22,6 +22,9 @@ SUFFIX = ".bbm"
 WITHOUT_TORCH = ("jpeg",)
 """Kinds that learn by counting."""
 
+ONE_BY_ONE = ("context",)
+"""Kinds that decode one sample after the other."""
+
 
 @click.command("train")
 @click.argument("inputs", type=options.FILE, nargs=-1, required=True, metavar="INPUT...")
@@ -36,11 +39,14 @@ WITHOUT_TORCH = ("jpeg",)
               help="Of the model. auto: jpeg where most inputs are JPEG files, else whichever is smaller; phases: "
                    "several times as fast to decode; vae: latents on a chain, for images of one small size; "
                    "ladder: three levels of them; jpeg: for JPEG files, of their coefficients.")  # fmt: skip
+@click.option("--fast", is_flag=True,
+              help="A model that decodes many samples at once: phases; or vae or ladder, but without a context "
+                   "network.")  # fmt: skip
 @click.option("--size", type=click.Choice(["auto", "small", "medium", "large"]), default="auto", show_default=True,
               help="Of the network. Larger is slower and compresses better. auto: medium, or --init's.")  # fmt: skip
 @click.option("--init", default="auto", type=options.MODEL, metavar="MODEL", show_default=True,
-              help="Model to start from; auto: the nearest installed one, if it wins and there is no --size; "
-              "none: none.")  # fmt: skip
+              help="Model to start from, of any kind but jpeg; auto: the nearest installed one, if it wins and there "
+              "is no --size; none: none.")  # fmt: skip
 @click.option("--seed", type=options.Whole(0), default=0, show_default=True, help="Of all that is left to chance.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option("--resume", is_flag=True,
@@ -56,6 +62,7 @@ def train_command(
     minutes: float,
     steps: int | None,
     kind: Any,
+    fast: bool,
     size: Any,
     init: str,
     seed: int,
@@ -73,14 +80,16 @@ def train_command(
     (.json) and a report (.html). Ctrl-C stops the training and keeps the best model so far; --resume goes on.
 
     Where most of the files are JPEG files, the model is for their coefficients: compress takes JPEG files apart into
-    these, and no model of pixels is of use to it. That takes no torch, and --steps, --size, --init and --device mean
-    nothing; held-out files are compared with JPEG XL's transcoding and Lepton, and there is no report.
+    these, and no model of pixels is of use to it. That takes no torch, and --steps, --fast, --size, --init and --device
+    mean nothing; held-out files are compared with JPEG XL's transcoding and Lepton, and there is no report.
 
     With several processes: torchrun --nproc-per-node 2 -m bitsback train ...
     """
     path = Path(output)
     if path.suffix != SUFFIX:
         raise click.UsageError(f"the model file's name must end in {SUFFIX}")
+    if fast and kind in ONE_BY_ONE:
+        raise click.UsageError(f"models of kind {kind} decode one sample after the other: leave out --fast or --kind")
     outputs = [path, path.with_suffix(".json"), path.with_suffix(".html")]
     folder = path.with_name(path.name + ".run")
     if not force and not resume:
@@ -107,8 +116,8 @@ def train_command(
     if force and not resume and folder.exists() and group.leads:
         shutil.rmtree(folder)
     group.agree(0.0)
-    regime = Regime(minutes=minutes, steps=steps, kind=kind, size=size, init=init, seed=seed, device=device,
-                        threads=threads, name=path.stem)  # fmt: skip
+    regime = Regime(minutes=minutes, steps=steps, kind=kind, fast=fast, size=size, init=init, seed=seed,
+                        device=device, threads=threads, name=path.stem)  # fmt: skip
     if group.leads and jpegs:
         say(
             f"{len(jpegs):,} of these are JPEG files: compress codes them by their coefficients, byte for byte, and "

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from msgspec import structs
@@ -30,6 +30,7 @@ from bitsback.kinds.context.network import (
     Memory,
     RegressionSpec,
     Tap,
+    companding,
     neighbours,
 )
 from bitsback.kinds.likelihoods import BernoulliSpec, LikelihoodSpec, MixtureSpec
@@ -186,7 +187,8 @@ class Architecture:
     """A model without latents, but for its weights.
 
     ``name``: in words. ``channels``: of its images. ``order``: of the channels, if not :func:`coding_order`'s.
-    ``init``: the model whose weights it starts from.
+    ``init``: the model whose weights it starts from. ``kind``: see :class:`bitsback.training.Regime`. ``size``: height
+    and width of its images; 0 and 0: any. ``parallel``: whether many samples are decoded at once.
     """
 
     name: str
@@ -195,6 +197,10 @@ class Architecture:
     likelihood: LikelihoodSpec
     init: Model | None = None
     order: tuple[int, ...] | None = None
+
+    kind: ClassVar[str] = "context"
+    size: ClassVar[tuple[int, int]] = (0, 0)
+    parallel: ClassVar[bool] = False
 
     @property
     def colour(self) -> tuple[int, ...]:
@@ -267,11 +273,22 @@ class PhasesArchitecture:
     likelihood: LikelihoodSpec
     latents: LatentsSpec | None = None
     """For images of the size that its encoder takes."""
+    init: Model | None = None
+    order: tuple[int, ...] | None = None
+
+    kind: ClassVar[str] = "phases"
+    parallel: ClassVar[bool] = True
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of its images."""
+        _, height, width = self.latents.encoder.input if self.latents else (0, 0, 0)
+        return height, width
 
     @property
     def colour(self) -> tuple[int, ...]:
         """Channels in coding order."""
-        return coding_order(self.channels)
+        return coding_order(self.channels) if self.order is None else self.order
 
     @property
     def macs(self) -> int:
@@ -280,8 +297,7 @@ class PhasesArchitecture:
 
     def config(self, name: str) -> PhasesConfig:
         """The configuration of such a model."""
-        _, height, width = self.latents.encoder.input if self.latents else (0, 0, 0)
-        image = ImageSpec(height, width, self.channels, self.likelihood.levels)
+        image = ImageSpec(*self.size, self.channels, self.likelihood.levels)
         return PhasesConfig(
             name=name, image=image, likelihood=self.likelihood, phases=self.spec, latents=self.latents,
             colour=self.colour,
@@ -328,10 +344,10 @@ def level_networks(below: int, latents: int, hidden: int = 64) -> tuple[NetSpec,
 
 @dataclass(frozen=True)
 class VAEArchitecture:
-    """A model with latents on a chain, but for its weights.
+    """A model with latents on a chain, but for its weights; fields as of :class:`Architecture`.
 
-    ``name``: in words. ``size``: height and width of its images. ``context``: of the network on top, if there is one.
-    ``bits``: of each latent. ``above``: how many latents further levels have.
+    ``context``: of the network on top, if there is one. ``bits``: of each latent. ``above``: how many latents further
+    levels have. ``layers``: encoder and decoder of each level, if not :func:`vae_networks` and :func:`level_networks`.
     """
 
     name: str
@@ -342,22 +358,39 @@ class VAEArchitecture:
     context: ContextSpec | None = None
     above: tuple[int, ...] = ()
     channels: int = 1
+    init: Model | None = None
+    order: tuple[int, ...] | None = None
+    layers: tuple[tuple[NetSpec, NetSpec], ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """With further levels, it is a ladder."""
+        return "ladder" if self.above else "vae"
+
+    @property
+    def parallel(self) -> bool:
+        """A context network sees one sample after the other."""
+        return self.context is None
 
     @property
     def colour(self) -> tuple[int, ...]:
         """Channels in coding order."""
-        return coding_order(self.channels)
+        return coding_order(self.channels) if self.order is None else self.order
 
     @property
     def networks(self) -> tuple[NetSpec, NetSpec]:
         """Encoder and decoder of the first level."""
+        if self.layers:
+            return self.layers[0]
         outputs = self.channels * self.likelihood.parameters if self.context is None else self.context.map
         return vae_networks(self.size, self.latents, outputs, 32, 128, self.channels)
 
     @property
     def networks_above(self) -> list[tuple[NetSpec, NetSpec]]:
         """Encoder and decoder of each further level."""
-        return [level_networks(below, latents) for below, latents in pairwise((self.latents, *self.above))]
+        return list(self.layers[1:]) or [
+            level_networks(below, latents) for below, latents in pairwise((self.latents, *self.above))
+        ]
 
     def config(self, name: str) -> VAEConfig:
         """The configuration of such a model."""
@@ -394,6 +427,9 @@ def on_a_chain(channels: int, levels: int, images: Sequence[NDArray[np.uint8]], 
             name = f"{'ladder' if above else 'vae'} of {counts}{', with a context network' if context else ''}"
             found.append(VAEArchitecture(name, (height, width), likelihood, count, bits, context, above, channels))
     return found
+
+
+AnyArchitecture = Architecture | PhasesArchitecture | VAEArchitecture
 
 
 # Which suit -----------------------------------------------------------------------------------------------------------
@@ -484,29 +520,44 @@ FLAT, PLAINLY_DRAWN = 0.25, 0.6
 """The shares of pixels that equal their left neighbour from which on images may be, or are, drawings."""
 
 
-def from_model(model: Model) -> Architecture | None:
-    """The architecture of a model, to start from its weights; None if it has latents."""
-    config = model.config
-    if not isinstance(config, ContextConfig):
-        return None
-    name, channels = f"from {model.name}", config.image.channels
-    return Architecture(name, config.context, channels, config.likelihood, model, config.colour)
+def from_model(model: Model) -> AnyArchitecture:
+    """The architecture of a model, to start from its weights.
+
+    Raises:
+        ModelError: models of its kind cannot be trained further; or it compands differences in a way of its own.
+    """
+    config, name = model.config, f"from {model.name}"
+    if not isinstance(config, ContextConfig | PhasesConfig | VAEConfig):
+        raise ModelError(f"the model {model.name} cannot be trained further: it is not one of pixels")
+    channels, likelihood = config.image.channels, config.likelihood
+    if isinstance(config, PhasesConfig):
+        return PhasesArchitecture(name, config.phases, channels, likelihood, config.latents, model, config.colour)
+    if config.context is not None and not np.array_equal(model.tensors["context.table"], companding()):
+        raise ModelError(f"the model {model.name} cannot be trained further: its companding table is its own")
+    if isinstance(config, ContextConfig):
+        return Architecture(name, config.context, channels, likelihood, model, config.colour)
+    return VAEArchitecture(
+        name, (config.image.height, config.image.width), likelihood, config.latents, config.latent_bits, config.context,
+        tuple(level.latents for level in config.above), channels, model, config.colour,
+        tuple((level.encoder, level.decoder) for level in config.levels),
+    )  # fmt: skip
 
 
 def network_of(model: Model) -> ContextNetwork:
     """The context network of a model, to start from its weights.
 
     Raises:
-        ModelError: it has latents.
+        ModelError: it is not of kind context.
     """
     if not isinstance(model.config, ContextConfig):
-        raise ModelError(f"the model {model.name} has latents")
+        raise ModelError(f"the model {model.name} is not of kind context")
     return model.config.network(model.tensors)
 
 
 __all__ = [
     "HIDDEN",
     "NEAR",
+    "AnyArchitecture",
     "Architecture",
     "PhasesArchitecture",
     "Size",

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from bitsback.kinds.context.network import MAX_OUTPUT, ContextNetwork, ContextSpec
 from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.nets.layers import MAX_WIDE_WEIGHT, Dense, Weights
-from bitsback.training.layers import CENTRE, UNIT, QuantLayer, on_grid, straight_through
+from bitsback.training.layers import CENTRE, UNIT, QuantLayer, on_grid, real, straight_through
 from bitsback.training.objectives import clip, objective
 from bitsback.training.sampling import Batch
 
@@ -64,12 +64,21 @@ class ContextLayer(QuantLayer):
         bias = self.offset()
         return (self.weight * self.gain[:, None], bias * self.gain) if self.last else (self.weight, bias)
 
+    @torch.no_grad()
     def integers(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Integer weight, bias and shift, as float tensors.
+        """Integer weight, bias and shift, as float tensors."""
+        # In double precision, so that what started from integers comes back to them
+        weight, gain = self.weight.double(), self.gain.double()
+        bias = self.bias.double() - (weight * self.centre).sum(1)
+        w, b, shift = on_grid(weight * gain[:, None], bias * gain, MAX_WIDE_WEIGHT, half=True)
+        return w.float(), b.float(), shift.float()
 
-        The margin of :func:`on_grid` for the bias, 255 before scaling, has room for the half that rounding adds.
-        """
-        return on_grid(*self.effective(), MAX_WIDE_WEIGHT)
+    @torch.no_grad()
+    def start_from(self, integers: Weights) -> None:
+        """The inverse of :meth:`export`, but perhaps for the last bit of a bias beyond 2^23."""
+        (weight, bias), gain = (part.double() for part in real(integers)), self.gain.double()
+        self.weight.copy_(weight / gain[:, None])
+        self.bias.copy_((bias + (weight * self.centre).sum(1)) / gain)
 
     def exact(self) -> tuple[Tensor, Tensor]:
         """:meth:`effective`, on the integers' grid if the quantisation is in the loop."""
@@ -177,13 +186,9 @@ class TrainableContext(nn.Module):
     @torch.no_grad()
     def start_from(self, network: ContextNetwork) -> None:
         """Take over the weights of an integer network of the same specification."""
-        for layers, integers in zip(self.layers(), network.weights, strict=True):
-            for layer, w in zip(layers, integers, strict=True):
-                scale = torch.from_numpy(w.shift.astype(np.float32)).exp2()
-                weight = torch.from_numpy(w.weight.astype(np.float32)) / scale[:, None] / layer.gain[:, None]
-                layer.weight.copy_(weight)
-                bias = torch.from_numpy(w.bias.astype(np.float32)) / (scale * UNIT) / layer.gain
-                layer.bias.copy_(bias + layer.centre * weight.sum(1))
+        for layers, weights in zip(self.layers(), network.weights, strict=True):
+            for layer, integers in zip(layers, weights, strict=True):
+                layer.start_from(integers)
 
     @torch.no_grad()
     def grow_from(self, network: ContextNetwork) -> None:

@@ -12,15 +12,23 @@ import torch
 from numpy.typing import NDArray
 
 from bitsback.kinds.context.network import plane_count
+from bitsback.kinds.phases.config import PhasesConfig
+from bitsback.kinds.vae.config import VAEConfig
 from bitsback.models import Model
-from bitsback.training.architecture import Architecture, PhasesArchitecture, VAEArchitecture, network_of
+from bitsback.training.architecture import (
+    AnyArchitecture,
+    Architecture,
+    PhasesArchitecture,
+    VAEArchitecture,
+    network_of,
+)
 from bitsback.training.context import TrainableContext
 from bitsback.training.export import export, export_context, export_phases
 from bitsback.training.loop import Schedule, Task
 from bitsback.training.phases import FITTED, MEASURED_SAMPLES, PhasesTask, TrainablePhases, fit_filters
 from bitsback.training.regime import Regime
 from bitsback.training.sampling import surveyor
-from bitsback.training.tasks import ContextTask, Pools, VAETask
+from bitsback.training.tasks import WARM_UP, ContextTask, Pools, VAETask
 from bitsback.training.vae import TrainableVAE
 
 Image = NDArray[np.uint8]
@@ -56,6 +64,10 @@ class Entrant(Protocol):
     @property
     def name(self) -> str:
         """In words."""
+
+    @property
+    def architecture(self) -> AnyArchitecture:
+        """What comes of it."""
 
     @property
     def init(self) -> Model | None:
@@ -101,9 +113,8 @@ class ContextEntrant:
         """Gentler for a model that is trained further."""
         parts = _parts(given)
         batch = 16384 if parts == 1 else 2048 * parts
-        rate = 2e-3 if self.init is None else 1e-3
         return Schedule(
-            steps, batch, rate, min(200, steps // 20 + 1), patience=0.2, parts=parts, seed=given.regime.seed
+            steps, batch, _rate(self), min(200, steps // 20 + 1), patience=0.2, parts=parts, seed=given.regime.seed
         )
 
     def export(self, module: Any, name: str) -> Model:
@@ -113,33 +124,34 @@ class ContextEntrant:
 class PhasesEntrant:
     """A model in phases."""
 
-    init = None
-
     BATCH_PIXELS = 1 << 14
 
     def __init__(self, architecture: PhasesArchitecture) -> None:
-        self.architecture, self.name = architecture, architecture.name
+        self.architecture, self.name, self.init = architecture, architecture.name, architecture.init
 
     def task(self, given: Given) -> PhasesTask:
         architecture, regime = self.architecture, given.regime
         spec, channels, likelihood = architecture.spec, architecture.channels, architecture.likelihood
         torch.manual_seed(regime.seed)
-        images = ordered(given.load(_fitting(given)), architecture.colour)
+        images = ordered(_alike(given.load(_fitting(given)), architecture.size), architecture.colour)
         filters = {}
-        if likelihood.levels > 2:
+        if self.init is None and likelihood.levels > 2:
             enough = int(4 * FITTED / (given.samples / channels)) + 8
             order = np.random.default_rng(regime.seed).permutation(len(images))[:enough]
             filters = fit_filters(spec, channels, [images[i] for i in order])
-        module = TrainablePhases(spec, channels, likelihood, filters, architecture.latents).to(given.device)
-        free = FREE[likelihood.levels] if architecture.latents else 0.0
+        module = TrainablePhases(spec, channels, likelihood, filters, architecture.latents)
+        if self.init is not None and isinstance(self.init.config, PhasesConfig):
+            module.start_from(self.init.config, self.init.tensors)
+        module.to(given.device)
+        free = FREE[likelihood.levels] if architecture.latents and self.init is None else 0.0
         return PhasesTask(module, images, ordered(given.held_out, architecture.colour), regime.seed, free=free)
 
     def schedule(self, given: Given, steps: int) -> Schedule:
-        """Batches of images, or crops, of about so many pixels."""
+        """Batches of images, or crops, of about so many pixels; gentler for a model that is trained further."""
         channels = self.architecture.channels
         batch = int(min(max(self.BATCH_PIXELS * channels // given.samples, 4), 64))
         return Schedule(
-            steps, batch, 2e-3, min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2,
+            steps, batch, _rate(self), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2,
             parts=_parts(given), clip=10.0, seed=given.regime.seed,
         )  # fmt: skip
 
@@ -150,35 +162,53 @@ class PhasesEntrant:
 class VAEEntrant:
     """A model with latents on a chain."""
 
-    init = None
-
     BATCH_PIXELS = 1 << 15
 
     def __init__(self, architecture: VAEArchitecture) -> None:
-        self.architecture, self.name = architecture, architecture.name
+        self.architecture, self.name, self.init = architecture, architecture.name, architecture.init
 
     def task(self, given: Given) -> VAETask:
         architecture, regime = self.architecture, given.regime
         torch.manual_seed(regime.seed)
         shown = given.held_out[: max(8, int(MEASURED_SAMPLES // given.samples))]
-        looked = given.load(_fitting(given)), shown
+        looked = _alike(given.load(_fitting(given)), architecture.size), shown
         train, held_out = (_stacked(ordered(images, architecture.colour)) for images in looked)
         likelihood, context = architecture.likelihood, architecture.context
         module = TrainableVAE(*architecture.networks, likelihood, context, architecture.networks_above)
-        free = FREE[likelihood.levels] if context else 0.0, *[FREE_ABOVE] * len(architecture.above)
+        free: tuple[float, ...] = (FREE[likelihood.levels] if context else 0.0, *[FREE_ABOVE] * len(architecture.above))
+        warm_up = WARM_UP
+        if self.init is not None and isinstance(self.init.config, VAEConfig):
+            module.start_from(self.init.config, self.init.tensors)
+            free, warm_up = (0.0,), 0.0  # latents have settled
         module.to(given.device)
-        return VAETask(module, train, held_out, free=free, seed=regime.seed, device=given.device)
+        return VAETask(module, train, held_out, free=free, warm_up=warm_up, seed=regime.seed, device=given.device)
 
     def schedule(self, given: Given, steps: int) -> Schedule:
-        """Batches of images of about so many pixels."""
+        """Batches of images of about so many pixels; gentler for a model that is trained further."""
         batch = int(min(max(self.BATCH_PIXELS // given.samples, 4), 64, len(given.train)))
         return Schedule(
-            steps, batch, 2e-3, min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2,
+            steps, batch, _rate(self), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2,
             parts=_parts(given), seed=given.regime.seed,
         )  # fmt: skip
 
     def export(self, module: Any, name: str) -> Model:
         return export(module.cpu(), self.architecture.config(name))
+
+
+def entered(architecture: AnyArchitecture) -> Entrant:
+    """An architecture as one that takes part."""
+    match architecture:
+        case Architecture():
+            return ContextEntrant(architecture)
+        case PhasesArchitecture():
+            return PhasesEntrant(architecture)
+        case VAEArchitecture():
+            return VAEEntrant(architecture)
+
+
+def _rate(entrant: Entrant) -> float:
+    """Of learning."""
+    return 2e-3 if entrant.init is None else 1e-3
 
 
 def _parts(given: Given) -> int:
@@ -193,6 +223,11 @@ def _fitting(given: Given) -> NDArray[np.int64]:
     """So many images to learn from, by number, as the memory holds."""
     chosen = np.random.default_rng(given.regime.seed).permutation(given.train)
     return np.sort(chosen[: max(8, int(given.regime.memory / given.samples))])
+
+
+def _alike(images: Sequence[Image], size: tuple[int, int]) -> list[Image]:
+    """Those of a size (height, width), if it is not any."""
+    return [image for image in images if size in ((0, 0), image.shape[:2])]
 
 
 def _stacked(images: Sequence[Image]) -> torch.Tensor:

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bitsback.nets.layers import (
@@ -42,20 +43,39 @@ def straight_through(exact: Tensor, smooth: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def on_grid(weight: Tensor, bias: Tensor, limit: int) -> tuple[Tensor, Tensor, Tensor]:
+def on_grid(weight: Tensor, bias: Tensor, limit: int, half: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     """Integer weight, bias and shift, as float tensors: the largest power-of-two scale that keeps the bounds.
 
-    ``weight`` (outputs, ...) and ``bias`` (outputs,) in real units; ``limit`` bounds the integer weights.
+    ``weight`` (outputs, ...) and ``bias`` (outputs,) in real units; ``limit`` bounds the integer weights. ``half``:
+    whether the accumulator needs room for the half of a step by which a floor becomes a rounding. What is on the grid
+    already loses nothing.
     """
     flat = weight.flatten(1)
-    largest = flat.abs().amax(1).clamp_min(1e-12)
-    total = flat.abs().sum(1) * 255 + bias.abs() * UNIT + 255
-    # Rounding can add half a step to each weight, hence the margin of half the fan-in.
-    room = (MAX_ACCUMULATOR - 1 - 128.0 * flat.shape[1]) / total
-    shift = torch.minimum(limit / largest, room).log2().floor().clamp(0, MAX_SHIFT)
+    largest, total = flat.abs().amax(1), flat.abs().sum(1) * 255 + bias.abs() * UNIT
+    # Rounding may need a little more room than there is, or a little less: so what comes out of it is asked
+    most = torch.minimum((limit + 0.5) / largest.clamp_min(1e-12), 1.01 * MAX_ACCUMULATOR / total.clamp_min(1e-12))
+    shift = most.log2().floor().clamp(0, MAX_SHIFT)
+    w, b = _rounded(flat, bias, shift)
+    added = (shift.exp2() / 2).floor() * half
+    fits = (w.abs().amax(1) <= limit) & (w.abs().sum(1) * 255 + b.abs().maximum((b + added).abs()) < MAX_ACCUMULATOR)
+    shift = (shift - (~fits).float()).clamp_min(0)
+    w, b = _rounded(flat, bias, shift)
+    return w.clamp(-limit, limit).view_as(weight), b, shift
+
+
+def _rounded(weight: Tensor, bias: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight (outputs, inputs) and bias as integers."""
     scale = shift.exp2()
-    rounded = (weight * scale.view(-1, *[1] * (weight.dim() - 1))).round().clamp(-limit, limit)
-    return rounded, (bias * UNIT * scale).round(), shift
+    return (weight * scale[:, None]).round(), (bias * UNIT * scale).round()
+
+
+def reduced(weight: NDArray[np.int64], bias: NDArray[np.int64], shift: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The same numbers of a layer's outputs, without the factors of two that all of an output's have: so a function has
+    one form, whatever the scale that it was found at."""
+    bits = np.bitwise_or.reduce(np.column_stack([weight.reshape(len(weight), -1), bias]), 1)
+    lowest = np.where(bits == 0, 1 << MAX_SHIFT, bits & -bits)
+    spare = np.minimum(shift, np.log2(lowest).astype(np.int64))
+    return [weight >> spare.reshape(-1, *[1] * (weight.ndim - 1)), bias >> spare, shift - spare]
 
 
 def real(integers: Weights) -> tuple[Tensor, Tensor]:
@@ -106,7 +126,8 @@ class QuantLayer(nn.Module):
 
     ``centre``: what its inputs are counted from, one number or one for each; only for layers without padding.
     ``opened``: whether gradients pass from above the top. ``share``: what the weight of each input is multiplied by: 1
-    over how large it is, so that a step of Adam means about as much for each of them.
+    over how large it is, so that a step of Adam means about as much for each of them; powers of two, as integers must
+    come back from :meth:`start_from` as they were.
     """
 
     share: Tensor
@@ -163,9 +184,16 @@ class QuantLayer(nn.Module):
             y = OpenClip.apply(y, 255 / UNIT) if self.opened else F.hardtanh(y, 0, 255 / UNIT)
         return straight_through((y * UNIT).round() / UNIT, y) if self.quantise else y
 
+    @torch.no_grad()
+    def start_from(self, integers: Weights) -> None:
+        """The inverse of :meth:`export`, which gives the same integers again."""
+        weight, bias = real(integers)
+        self.weight.copy_(weight / self.share)
+        self.bias.copy_(bias + (weight.flatten(1) * self.centre).sum(1) if self.centred else bias)
+
     def export(self) -> Weights:
         """The integers as stored in a model file."""
-        weight, bias, shift = (t.cpu().numpy() for t in self.integers())
+        weight, bias, shift = reduced(*(t.cpu().numpy().astype(np.int64) for t in self.integers()))
         kept = weight.astype(np.int16) if self.layer.wide else weight.astype(np.int8)
         return Weights(kept, bias.astype(np.int32), shift.astype(np.uint8))
 
@@ -210,13 +238,10 @@ class QuantNetwork(nn.Module):
 
     @torch.no_grad()
     def start_from(self, network: Network, but: int = -1) -> None:
-        """Take over the weights of an integer network of the same layers, except for the one at the place ``but``.
-        Inputs are not centred, and have no shares."""
+        """Take over the weights of an integer network of the same layers, except for the one at the place ``but``."""
         for index, module in self.weighted().items():
             if index != but:
-                weight, bias = real(network.weights[index])
-                module.weight.copy_(weight)
-                module.bias.copy_(bias)
+                module.start_from(network.weights[index])
 
     def quantise(self, on: bool) -> None:
         """Put the quantisation into the loop, or take it out."""

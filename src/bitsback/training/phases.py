@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bitsback.codecs import bucket_codes
+from bitsback.kinds.base import Tensors
 from bitsback.kinds.context.network import companding, every_difference
 from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.kinds.phases.codec import MIDDLE, prediction, surroundings
+from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.phases.grids import NEAR, PHASES, Step, lent, offsets, spread, steps
 from bitsback.kinds.phases.latents import without_lenders
 from bitsback.kinds.phases.network import FOLLOW_SHIFT, LatentsSpec, PhasesSpec, head_name, head_tensors
@@ -70,7 +72,8 @@ class TrainablePhases(nn.Module):
         self.predicted = likelihood.levels > 2
         self.objective = objective(likelihood)
         self.filters, self.quantised = filters, False
-        self.table = every_difference(companding())
+        self.companding = companding()
+        self.table = every_difference(self.companding)
         shares = [self._shares(phase) for phase in range(len(PHASES))]
         self.networks = [
             QuantNetwork(trunk, centred=self.predicted, inner=True, share=share)
@@ -83,7 +86,7 @@ class TrainablePhases(nn.Module):
         self.base = self._head(None)
         self.coders: dict[str, QuantNetwork] = {}
         if latents is not None:
-            whole = torch.full((channels,), UNIT / (128 if likelihood.levels == 2 else 255))
+            whole = torch.full((channels,), UNIT / (128 if likelihood.levels == 2 else 256))
             self.encoder = QuantNetwork(latents.encoder, share=whole)
             self.decoder = QuantNetwork(latents.decoder, centred=True)
             self.coders = {"encoder": self.encoder, "decoder": self.decoder}
@@ -100,7 +103,7 @@ class TrainablePhases(nn.Module):
     def _shares(self, phase: int) -> Tensor:
         """Of what a trunk reads: differences and maps are small, bits and flags are 0 or all there is."""
         small = (sum(self.spec.counts(phase)) + self.channels) * self.predicted
-        found = torch.full((self.spec.inputs(phase, self.channels, self.predicted),), UNIT / 255)
+        found = torch.full((self.spec.inputs(phase, self.channels, self.predicted),), UNIT / 256)
         found[:small] = 1
         found[len(found) - self.spec.map :] = 1
         return found
@@ -137,6 +140,22 @@ class TrainablePhases(nn.Module):
                     made[-1].bias[-1] = 0.7  # channels err alike
             found.append(nn.Sequential(*made))
         return found
+
+    @torch.no_grad()
+    def start_from(self, config: PhasesConfig, tensors: Tensors) -> None:
+        """Take over what a model of the same layers has learnt, its filters and its table, too."""
+        model = config.networks(tensors)
+        self.filters, self.companding = model.filters, model.table
+        self.table = every_difference(model.table)
+        for trunk, network in zip(self.networks, model.trunks, strict=True):
+            trunk.start_from(network)
+        learnt = [model.base, *(model.heads[place] for place in self.places)]
+        for head, channels in zip((self.base, *self.by_place), learnt, strict=True):
+            for one, layers in zip(head, channels, strict=True):
+                for layer, integers in zip(_layers(one), layers, strict=True):
+                    layer.start_from(integers)
+        for name, network in config.encoder_and_decoder(tensors).items():
+            self.coders[name].start_from(network)
 
     def quantise(self, on: bool) -> None:
         """Put the quantisation into the loop, or take it out."""
@@ -247,7 +266,7 @@ class TrainablePhases(nn.Module):
 
     def export(self) -> dict[str, NDArray[np.generic]]:
         """The tensors of the integer model."""
-        tensors: dict[str, NDArray[np.generic]] = {"table": companding()}
+        tensors: dict[str, NDArray[np.generic]] = {"table": self.companding}
         for phase, trunk in enumerate(self.networks):
             tensors |= trunk.export().tensors(f"trunk.{phase}")
         for (level, phase), one in self.filters.items():
@@ -344,10 +363,10 @@ def _rounded(weight: NDArray[np.float64]) -> Weights:
 # The task -------------------------------------------------------------------------------------------------------------
 
 CROP = 64
-"""Pixels an edge of what is trained on, at most."""
+"""Pixels an edge of what is trained on, at most: but with latents, which are of whole images."""
 
 SHOWN = 256
-"""Of what is measured, at most."""
+"""Of what is measured, likewise."""
 
 MEASURED_SAMPLES = 1 << 20
 
@@ -377,7 +396,9 @@ class PhasesTask:
         self._free = free
         self._sizes = np.array([image.shape[:2] for image in images])
         self._crops: dict[int, NDArray[np.uint8]] = {}
-        self._held_out = list(_groups(held_out))
+        whole = module.latents is not None
+        self._most = int(self._sizes.max()) if whole else CROP
+        self._held_out = list(_groups(held_out, None if whole else SHOWN))
         self._step = 0
 
     def quantise(self, on: bool) -> None:
@@ -387,7 +408,7 @@ class PhasesTask:
         """Images that are as large as the first one, up to :data:`CROP`, and cropped to that."""
         self._step = step
         rng = np.random.default_rng([self._seed, step])
-        size = np.minimum(self._sizes[rng.integers(len(self._sizes))], CROP)
+        size = np.minimum(self._sizes[rng.integers(len(self._sizes))], self._most)
         fitting = np.flatnonzero((self._sizes >= size).all(1))
         picks = fitting[rng.integers(0, len(fitting), count)]
         crops = np.stack([_crop(self._images[pick], size, rng) for pick in picks])
@@ -428,13 +449,13 @@ def _crop(image: NDArray[np.uint8], size: NDArray[np.int64], rng: np.random.Gene
     return image[top : top + size[0], left : left + size[1]]
 
 
-def _groups(images: Sequence[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """Images of one shape together, large ones cropped; not more than are worth measuring."""
+def _groups(images: Sequence[NDArray[np.uint8]], most: int | None) -> Iterator[NDArray[np.uint8]]:
+    """Images of one shape together, cropped to ``most`` pixels an edge; not more than are worth measuring."""
     shapes: dict[tuple[int, ...], list[NDArray[np.uint8]]] = {}
     samples = 0
     for image in images:
         if samples < MEASURED_SAMPLES:
-            part = image[:SHOWN, :SHOWN]
+            part = image[:most, :most]
             samples += part.size
             shapes.setdefault(part.shape, []).append(part)
     for group in shapes.values():

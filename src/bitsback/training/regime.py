@@ -23,10 +23,12 @@ class Regime:
         steps: of training, instead of as many as the time allows. Only so is a run repeatable to the last bit.
         kind: of the model: "context", "phases", "vae", "ladder" (a vae with several levels of latents), or "auto" for
             the one that is best on the held-out images.
+        fast: whether it must decode many samples at once: then "phases", or "vae" and "ladder" without a context
+            network.
         size: of the network: a larger one is slower to train and to code with, and smaller in bits. "auto": medium, or
             that of a model to start from, which else is none.
-        init: the model to start from, by name or path; "auto" tries the best of the installed ones if the size is left
-            open, too; "none" none.
+        init: the model to start from, of any of these kinds, by name or path; "auto" tries the best of the installed
+            ones if the size is left open, too; "none" none.
         seed: of everything that is left to chance.
         device: "cpu", "cuda", or "auto" for whichever there is.
         threads: to use, 0 for all cores. The model does not depend on it.
@@ -38,6 +40,7 @@ class Regime:
     minutes: float = 20.0
     steps: int | None = None
     kind: Kind = "auto"
+    fast: bool = False
     size: Size | Literal["auto"] = "auto"
     init: str = "auto"
     seed: int = 0

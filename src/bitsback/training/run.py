@@ -17,7 +17,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,10 @@ from bitsback.kinds.base import check_name
 from bitsback.models import Model, installed
 from bitsback.threads import thread_count
 from bitsback.training import measure
-from bitsback.training.architecture import Architecture, candidates, from_model, in_phases, on_a_chain
+from bitsback.training.architecture import AnyArchitecture, candidates, from_model, in_phases, on_a_chain
 from bitsback.training.card import card
 from bitsback.training.distributed import Group, join
-from bitsback.training.entrants import ContextEntrant, Entrant, Given, PhasesEntrant, VAEEntrant
+from bitsback.training.entrants import Entrant, Given, entered
 from bitsback.training.loop import Run, Schedule, Task, extend, optimise
 from bitsback.training.loop import load as load_weights
 from bitsback.training.regime import Regime, View
@@ -107,8 +107,8 @@ def fit(dataset: Any, regime: Regime | None = None, *, folder: Path | None = Non
         The model and its figures. In a group of processes (``torchrun``) only the first one measures.
 
     Raises:
-        ImageError: there is too little to learn from, or nothing that a model can take. ModelError: ``init`` is not
-        of kind context, or is for other images. BitsBackError: the folder holds another run.
+        ImageError: there is too little to learn from, or nothing that a model of the kind can take. ModelError:
+        ``init`` is of another kind than is asked for, or for other images. BitsBackError: the folder holds another run.
 
     >>> from bitsback.training import Regime, fit
     >>> rows = np.random.default_rng(0).integers(0, 9, (200, 24, 1))
@@ -289,54 +289,65 @@ class _Fit:
 
     def _entrants(self, held_out: Sequence[Image]) -> list[Entrant]:
         """What is to race."""
-        summary, wanted, init, kind = self.data.summary, self.data.type, self.regime.init, self.regime.kind
-        if init not in ("auto", "none"):
-            if self.regime.size != "auto":
-                raise BitsBackError(f"the size is that of {init}: leave one of the two out")
-            chosen = from_model(Model.load(init))
-            if chosen is None:
-                raise ModelError(f"{init} cannot be trained further: it is not of kind context")
-            if not _is_for(chosen, wanted):
+        regime = self.regime
+        if regime.init not in ("auto", "none"):
+            if regime.size != "auto":
+                raise BitsBackError(f"the size is that of {regime.init}: leave one of the two out")
+            chosen = from_model(Model.load(regime.init))
+            if regime.kind not in ("auto", chosen.kind):
+                raise ModelError(f"{regime.init} is of kind {chosen.kind}, not {regime.kind}")
+            if not self._is_asked_for(chosen):
+                raise ModelError(f"{regime.init} is not fast: it decodes one sample after the other")
+            if not _is_for(chosen, self.data.type, held_out):
+                height, width = chosen.size
+                size = f", {width} x {height} pixels" if height else ""
                 raise ModelError(
-                    f"{init} is for other images: {chosen.channels} channels, {chosen.likelihood.levels} levels"
+                    f"{regime.init} is for other images: {chosen.channels} channels, {chosen.likelihood.levels} "
+                    f"levels{size}"
                 )
-            return [ContextEntrant(chosen)]
-        found: list[Entrant] = []
-        if kind in ("auto", "context"):
-            looks = candidates(wanted.channels, wanted.levels, summary.edge, summary.flat, self.regime.network)
-            found += [ContextEntrant(one) for one in looks]
-            nearest = self._nearest(held_out) if init == "auto" and self.regime.size == "auto" else None
-            found += [ContextEntrant(nearest)] if nearest is not None else []
-        if kind in ("auto", "phases"):
-            shown = held_out[: _within([image.size for image in held_out], 1 << 22)]
-            found += [
-                PhasesEntrant(one) for one in in_phases(wanted.channels, wanted.levels, shown, self.regime.network)
-            ]
-        if kind in ("auto", "vae", "ladder"):
-            looked = on_a_chain(wanted.channels, wanted.levels, held_out, self.regime.network)
-            asked = [one for one in looked if one.context or kind != "auto"]
-            found += [VAEEntrant(one) for one in asked if kind in ("auto", "ladder" if one.above else "vae")]
+            return [entered(chosen)]
+        suitable = list(self._suitable(held_out))
+        found = [one for one in suitable if self._is_asked_for(one)]
+        if regime.init == "auto" and regime.size == "auto":
+            found += self._nearest(held_out)
         if not found:
-            raise ImageError(f"models of kind {kind} are for images of one size, up to 64 pixels and multiples of 4")
-        return found
+            limits = "are for images of one size, up to 64 pixels and multiples of 4"
+            if any(one.kind == regime.kind for one in suitable):
+                limits = "decode one sample after the other: none is fast"
+            raise ImageError(f"models of kind {regime.kind} {limits}")
+        return list(map(entered, found))
 
-    def _nearest(self, held_out: Sequence[Image]) -> Architecture | None:
-        """The installed model that is best on some held-out images as it is."""
+    def _is_asked_for(self, architecture: AnyArchitecture) -> bool:
+        return self.regime.kind in ("auto", architecture.kind) and (architecture.parallel or not self.regime.fast)
+
+    def _suitable(self, held_out: Sequence[Image]) -> Iterator[AnyArchitecture]:
+        """What may do for such images, from nothing."""
+        summary, regime = self.data.summary, self.regime
+        wanted = self.data.type.channels, self.data.type.levels
+        yield from candidates(*wanted, summary.edge, summary.flat, regime.network)
+        shown = held_out[: _within([image.size for image in held_out], 1 << 22)]
+        yield from in_phases(*wanted, shown, regime.network)
+        for one in on_a_chain(*wanted, held_out, regime.network):
+            # Without a context network they would only win for speed
+            if one.context or regime.fast or regime.kind != "auto":
+                yield one
+
+    def _nearest(self, held_out: Sequence[Image]) -> list[AnyArchitecture]:
+        """The installed model that is best on some held-out images as it is; of kinds that were asked for, if any."""
         shown = held_out[: _within([image.size for image in held_out], 1 << 19)]
-        best: tuple[float, Architecture] | None = None
+        found: list[tuple[float, AnyArchitecture]] = []
         for path in installed():
             try:
                 model = Model.load(path)
+                architecture = from_model(model)
             except BitsBackError:
                 continue
-            architecture = from_model(model)
-            if architecture is None or not _is_for(architecture, self.data.type):
+            if not (self._is_asked_for(architecture) and _is_for(architecture, self.data.type, held_out)):
                 continue
             bits = sum(float(model.elbo_bits(image[None])[0]) for image in shown)
             self.view.note(f"{model.name} as it is: {bits / sum(image.size for image in shown):.4f} bits/dim")
-            if best is None or bits < best[0]:
-                best = bits, architecture
-        return None if best is None else best[1]
+            found.append((bits, architecture))
+        return [architecture for _, architecture in sorted(found, key=lambda one: one[0])[:1]]
 
     def _task(self, entrant: Entrant) -> Task:
         self.view.stage(f"preparing: {entrant.name}")
@@ -427,8 +438,9 @@ class _Fit:
         )
 
 
-def _is_for(architecture: Architecture, wanted: ImageType) -> bool:
-    return (architecture.channels, architecture.likelihood.levels) == (wanted.channels, wanted.levels)
+def _is_for(architecture: AnyArchitecture, wanted: ImageType, images: Sequence[Image]) -> bool:
+    fits = (architecture.channels, architecture.likelihood.levels) == (wanted.channels, wanted.levels)
+    return fits and (architecture.size == (0, 0) or {image.shape[:2] for image in images} == {architecture.size})
 
 
 def speed(task: Task, schedule: Schedule, threads: int) -> float:

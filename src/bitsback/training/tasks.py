@@ -115,6 +115,9 @@ def channel_bits(module: TrainableContext, batch: Batch, weights: Tensor | None 
     return torch.stack(bits) / math.log(2)
 
 
+WARM_UP = 0.1
+
+
 class VAETask:
     """A variational autoencoder: examples are images.
 
@@ -135,7 +138,7 @@ class VAETask:
         held_out: Tensor,
         prepare: Callable[[Tensor], Tensor] = lambda x: x,
         free: float | Sequence[float] = 0.0,
-        warm_up: float = 0.1,
+        warm_up: float = WARM_UP,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
@@ -151,7 +154,7 @@ class VAETask:
     def draw(self, step: int, count: int) -> NDArray[np.int64]:
         """The next of all images in an order that is shuffled anew when it is through."""
         self._step = step
-        epoch, place = divmod(step, len(self._train) // count)
+        epoch, place = divmod(step, max(len(self._train) // count, 1))
         if self._order[0] != epoch:
             self._order = epoch, np.random.default_rng([self._seed, epoch]).permutation(len(self._train))
         return self._order[1][place * count : (place + 1) * count]

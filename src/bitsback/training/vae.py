@@ -79,14 +79,22 @@ class TrainableVAE(nn.Module):
         last.bias.view(self.encoder.spec.input[0], self.likelihood.parameters, -1)[:] = start
 
     @torch.no_grad()
-    def start_from(self, config: VAEConfig, tensors: Tensors, kept: Sequence[int] = ()) -> None:
-        """Take over what a model has learnt: one with the same layers, but perhaps another number of latents and a
-        smaller context network (:meth:`bitsback.training.context.TrainableContext.grow_from`).
+    def start_from(self, config: VAEConfig, tensors: Tensors, kept: Sequence[int] | None = None) -> None:
+        """Take over what a model has learnt: one with the same layers; or, of one level, with another number of latents
+        and perhaps a smaller context network (:meth:`bitsback.training.context.TrainableContext.grow_from`).
 
         Args:
             kept: the model's latents that become the first ones here, by number; all others are as their prior's mean.
+                None: it is the same model.
         """
         networks = {name: Network.from_tensors(spec, tensors, name) for name, spec in config.networks.items()}
+        context = config.context_network(tensors)
+        if kept is None:
+            for name, network in self.networks.items():
+                network.start_from(networks[name])
+            if self.context is not None and context is not None:
+                self.context.start_from(context)
+            return
         order = torch.tensor(kept, dtype=torch.long)
         *_, last = networks["encoder"].weights
         self.encoder.start_from(networks["encoder"], but=last)
@@ -104,9 +112,8 @@ class TrainableVAE(nn.Module):
         read.weight[:, len(order) :] *= 0.1
         given_up = [i for i in range(config.latents) if i not in kept]
         read.bias[:] = bias + CENTRE * weight[:, given_up].sum(1) - CENTRE * read.weight[:, len(order) :].sum(1)
-        network = config.context_network(tensors)
-        if self.context is not None and network is not None:
-            self.context.grow_from(network)
+        if self.context is not None and context is not None:
+            self.context.grow_from(context)
 
     @property
     def networks(self) -> dict[str, QuantNetwork]:
