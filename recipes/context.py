@@ -5,8 +5,8 @@
 
 The data is what :class:`bitsback.data.collection.Collection` opens. It differs from ``bitsback train`` in that the
 architecture is given, and that photos are joined by versions of themselves as other cameras and programs might have
-left them. ``photos`` and ``digits`` are grown from the smaller ``photos-start`` and ``digits-start``, which do not ship. A
-run that was stopped goes on from its last checkpoint when started again.
+left them. ``photos`` and ``digits`` are grown from ``photos-start`` and ``digits-start``, which are smaller and do not ship.
+A run that was stopped goes on from its last checkpoint when started again.
 """
 
 from __future__ import annotations

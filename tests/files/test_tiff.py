@@ -151,6 +151,26 @@ def test_tiles(compression, check_file):
     assert np.array_equal(picture.parts[0], np.stack(tiles))
 
 
+@pytest.mark.parametrize("dtype", ["u1", "<u2"])
+@pytest.mark.parametrize("compression", [1, 8])
+@pytest.mark.parametrize("tiled", [False, True])
+def test_pages_of_many_channels(dtype, compression, tiled, check_file):
+    """Every channel of every page, or of every tile, is an image, as pages and tiles of many bands are."""
+    x = np.random.default_rng(0).integers(0, 200, (2, 32, 48, 6)).astype(dtype)
+    if tiled:
+        pieces = [[one[r : r + 16, c : c + 16] for r in (0, 16) for c in (0, 16, 32)] for one in x]
+    else:
+        pieces = [[one] for one in x]
+    code = zlib.compress if compression == 8 else bytes
+    size = {"tile_width": 16, "tile_height": 16} if tiled else {}
+    about = tags(48, 32, 8 * x.itemsize, 6, compression=compression, **size)
+    data = made([(about, [code(piece.tobytes()) for piece in one]) for one in pieces])
+    picture = check_file(data, exact=True)
+    found = [image[..., 0] for part in picture.parts for image in part]
+    wanted = [piece[..., channel] for one in pieces for piece in one for channel in range(6)]
+    assert len(found) == len(wanted) and all(map(np.array_equal, found, wanted))
+
+
 def test_pages_that_cannot_be_are_bytes_between_those_that_can(check_file):
     x = np.random.default_rng(0).integers(0, 256, (40, 50)).astype(np.uint8)
     odd = tags(5, 5, 24), [bytes(75)]

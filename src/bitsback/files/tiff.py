@@ -4,7 +4,7 @@ chunky or in planes; as they are, or by LZW, deflate, PackBits, fax codes or JPE
 
 Every tag, and all that is not samples of such a page, is kept as it is, but for the tags that say where strips or tiles
 are, and how long, if these are coded: that follows. Tiles are images of an array; so are pages of
-one form that follow each other, planes, and the channels of pages that have more than four.
+one form that follow each other, planes, and the channels of a page, or of a tile, that has more than four.
 """
 
 from __future__ import annotations
@@ -65,11 +65,12 @@ def read(data: Buffer, budget: Budget) -> Content:
             continue
         if not isinstance(page, Files) and page.codec:
             told += [field.span for field in _pointing(fields)]
-        joined = _joined(found[-1], page) if found else None
-        if joined is None:
-            found.append(page)
-        else:
-            found[-1] = joined
+        for one in _arrays(page):
+            joined = _joined(found[-1], one) if found else None
+            if joined is None:
+                found.append(one)
+            else:
+                found[-1] = joined
     if not found:
         raise ImageError(reason)
     told.sort()
@@ -96,11 +97,20 @@ def write(recipe: Recipe, blob: bytes, parts: list[Images]) -> bytes:
     return bytes(out)
 
 
+def _arrays(page: Page) -> list[Page]:
+    """A page; or, of tiles whose channels are an image each, as they are more than four, every tile as an array."""
+    if not isinstance(page, Samples) or page.layout.axes == "nhwc" or page.shape[3] == 1:
+        return [page]
+    _, height, width, channels = page.shape
+    return [page._replace(spans=[span], shape=(channels, height, width, 1)) for span in page.spans]
+
+
 def _joined(one: Page, other: Page) -> Page | None:
-    """Two pages as one array, or as files of one sort, if they can be; ``one`` is used up."""
+    """Two pages as one array, or as files of one sort, if they can be; ``one`` is used up. Where channels are images,
+    they cannot: those of both pages would be taken for those of one."""
     if isinstance(one, Samples) and isinstance(other, Samples):
         count, height, width, channels = one.shape
-        if one.shape[1:] == other.shape[1:] and one[2:] == other[2:]:
+        if one.shape[1:] == other.shape[1:] and one[2:] == other[2:] and one.layout.axes == "nhwc":
             one.spans.extend(other.spans)
             return one._replace(shape=(count + other.shape[0], height, width, channels))
     elif isinstance(one, Numbers) and isinstance(other, Numbers):
@@ -291,8 +301,6 @@ def _page(data: Buffer, tags: Tags, big: bool) -> Page:
         if min(rows, columns) < 1:
             raise ImageError("TIFF tiles without size")
         tiles = -(-height // rows) * -(-width // columns) * (form.channels if form.planes else 1)
-        if channels > 4 and form.kind != "f":
-            raise ImageError(f"a TIFF of tiles of {channels} channels")
         return _array(tags, form, names, (tiles, rows, columns, channels), rows)
     rows = min(_one(tags, _ROWS, height), height)
     if rows < 1:
@@ -378,7 +386,8 @@ def _array(tags: Tags, form: _Form, names: tuple[int, int], shape: Shape, rows: 
     if channels > 4:  # each an image
         if layout.is_packed:
             raise ImageError(f"a TIFF of {channels} channels")
-        shape, layout = (channels, height, width, 1), structs.replace(layout, axes="hwnc")
+        layout = structs.replace(layout, axes="hwnc")
+        shape = (channels, height, width, 1) if count == 1 else shape  # else see _arrays
     spans = _spans(tags, names, row * rows, row * height, count, bool(form.codec))
     return Samples(spans, shape, layout, form.codec, *((row * rows, row * height) if form.codec else (0, 0)))
 
