@@ -268,6 +268,62 @@ def training(measured: dict[str, Any]) -> str:
     return table(head, rows) + f"\n\n{told}\n\n{line(one['machine'])}"
 
 
+SETS = {
+    "binarised": "binarised digits of MNIST, 28x28",
+    "8-bit": "digits of MNIST, 28x28 grey",
+    "glyphs": "glyphs of three families of fonts, 28x28 grey",
+    "strokes": "invented characters in twenty hands, two values, 28x28",
+    "thumbnails": "thumbnails, 32x32 RGB",
+    "icons": "drawn icons, 32x32 RGBA",
+}
+"""What the sets of kinds.py are."""
+
+
+def kinds(measured: dict[str, Any]) -> str:
+    """What each kind of model makes of a set after equal time, a table for each set."""
+    told = []
+    for name, words in SETS.items():
+        rows, least = [], min(row["bits_per_dim"] for row in measured["sets"][name]["rows"])
+        for row in measured["sets"][name]["rows"]:
+            rate, other = f"{row['bits_per_dim']:.4f}", "-"
+            if "own" in row:
+                other = f"{row['swapped'] / row['own'] - 1:+.1%}"
+            rows.append(
+                [
+                    "context, " + row["name"] if row["name"] in NETWORKS else row["name"],
+                    f"**{rate}**" if row["bits_per_dim"] == least else rate,
+                    f"{row['latents'] / row['own']:.1%}" if "own" in row else "-",
+                    other,
+                    speed(row["decoded_mb"]),
+                    f"{row['model_bytes'] / 1000:,.0f} kB",
+                    f"{row['steps']:,}",
+                ]
+            )
+        head = [words, "bits/dim", "of which latents", "with another's", "MB/s out", "model", "steps"]
+        told.append(table(head, rows))
+    machine = line(measured["sets"]["binarised"]["machine"])
+    return "\n\n".join([*told, machine])
+
+
+NETWORKS = ("plain", "drawn", "median", "regression")
+"""Candidates without latents that decode sample by sample."""
+
+
+def rates(measured: dict[str, Any]) -> str:
+    """What each shipped model makes of what it was made for, and of what it was not."""
+    rows = [row for row in measured["rows"] if row["rates"]]
+    names = list(dict.fromkeys(name for row in rows for name in row["rates"]))
+    lines = []
+    for name in names:
+        found = {row["name"]: row["rates"][name] for row in rows if name in row["rates"]}
+        least = min(found.values())
+        shown = [
+            f"`{model}` {'**' * (rate == least)}{rate:.3f}{'**' * (rate == least)}" for model, rate in found.items()
+        ]
+        lines.append([name, ", ".join(shown)])
+    return table(["bits/dim of", "models that take such images"], lines) + f"\n\n{line(measured['machine'])}"
+
+
 def graphics(measured: dict[str, Any]) -> str:
     """What the predictor makes of drawings and the like, kind by kind."""
     rows = []
@@ -490,6 +546,7 @@ PAGES = {
     "docs/index.md": ("results",),
     "docs/benchmarks.md": (
         "benchmarks",
+        "kinds",
         "front",
         "command",
         "graphics",
@@ -503,7 +560,7 @@ PAGES = {
         "jpeg",
     ),
     "docs/guides/train.md": ("training",),
-    "docs/models.md": ("cards",),
+    "docs/models.md": ("cards", "rates"),
     "docs/lab/paper.md": ("published",),
 }
 """The marks of each page."""
@@ -532,6 +589,8 @@ def parts() -> dict[str, dict[str, str]]:
         "jpeg-sets": jpeg_sets(measured["jpeg"]),
         "cards": cards(shipped),
         "folders": folders(measured["folders"]),
+        "kinds": kinds(measured["kinds"]),
+        "rates": rates(measured["rates"]),
         "encoders": encoders(measured["exactness_of_png"]),
     }
     return {page: {mark: shown[mark] for mark in marks} for page, marks in PAGES.items()}

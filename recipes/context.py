@@ -5,7 +5,7 @@
 
 The data is what :class:`bitsback.data.collection.Collection` opens. It differs from ``bitsback train`` in that the
 architecture is given, and that photos are joined by versions of themselves as other cameras and programs might have
-left them. ``photos`` and ``digits`` are grown from ``photos-start`` and ``digits-start``, smaller ones that do not ship.
+left them. ``photos`` and ``digits`` are grown from ``photos-start`` and ``digits-start``, which do not ship.
 A run that was stopped goes on from its last checkpoint when started again.
 """
 
