@@ -268,7 +268,7 @@ def training(measured: dict[str, Any]) -> str:
     return table(head, rows) + f"\n\n{told}\n\n{line(one['machine'])}"
 
 
-SETS = {
+TRAINED = {
     "binarised": "binarised digits of MNIST, 28x28",
     "8-bit": "digits of MNIST, 28x28 grey",
     "glyphs": "glyphs of three families of fonts, 28x28 grey",
@@ -282,9 +282,9 @@ SETS = {
 def kinds(measured: dict[str, Any]) -> str:
     """What each kind of model makes of a set after equal time, a table for each set."""
     told = []
-    for name, words in SETS.items():
-        rows, least = [], min(row["bits_per_dim"] for row in measured["sets"][name]["rows"])
-        for row in measured["sets"][name]["rows"]:
+    for name, found in measured["sets"].items():
+        rows, least = [], min(row["bits_per_dim"] for row in found["rows"])
+        for row in found["rows"]:
             rate, other = f"{row['bits_per_dim']:.4f}", "-"
             if "own" in row:
                 other = f"{row['swapped'] / row['own'] - 1:+.1%}"
@@ -299,7 +299,7 @@ def kinds(measured: dict[str, Any]) -> str:
                     f"{row['steps']:,}",
                 ]
             )
-        head = [words, "bits/dim", "of which latents", "with another's", "MB/s out", "model", "steps"]
+        head = [TRAINED[name], "bits/dim", "of which latents", "with another's", "MB/s out", "model", "steps"]
         told.append(table(head, rows))
     machine = line(measured["sets"]["binarised"]["machine"])
     return "\n\n".join([*told, machine])
