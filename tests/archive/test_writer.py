@@ -98,6 +98,29 @@ def test_frames_that_are_not_in_order_are_coded_in_order() -> None:
     assert contents(archive) == contents_of(items) and archive.test() == []
 
 
+def test_drawings_out_of_order_go_whichever_way_is_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a sheet one thing after the other is added; of both ways through all sheets, the smaller is kept."""
+    rng = np.random.default_rng(0)
+    sheets = np.zeros((8, 128, 128, 1), np.uint8)
+    for number in range(8):
+        sheets[number:, 14 * number : 14 * number + 6, 8:72] = rng.integers(0, 200, (6, 64, 1))
+    tried: list[tuple[list[int], int]] = []
+
+    def spy(lots: Any, *rest: Any) -> coding.CodedBlock:
+        coded = coding.encode_block(lots, *rest)
+        tried.append(([int(np.flatnonzero((sheets == one).all((1, 2, 3)))[0]) for one in lots[0]], len(coded.payload)))
+        return coded
+
+    monkeypatch.setattr(writer, "encode_block", spy)
+    items = [image_item(f"{place}.npy", sheets[number][None]) for place, number in enumerate((3, 0, 5, 7, 2, 6, 4, 1))]
+    data, _ = pack(items, Settings())
+    assert sorted(order for order, _ in tried) == [list(range(8)), list(range(8))[::-1]]
+    ((_, _, block),) = [(chunk, which, one) for chunk in opened(data).structure.chunks
+                        for which, one in enumerate(chunk.head.blocks)]  # fmt: skip
+    assert block.size == min(size for _, size in tried)
+    assert contents(opened(data)) == contents_of(items)
+
+
 def test_pieces_are_not_cut_where_blocks_are() -> None:
     data, _ = pack([image_item("a.npy", digits(320))], SMALL)
     (chunk,) = opened(data).structure.chunks

@@ -141,6 +141,8 @@ class Group(msgspec.Struct, frozen=True, array_like=True):
     runs: tuple[Run, ...]
     shapes: tuple[Shape, ...]
     """Of the images of each run."""
+    either: bool = False
+    """Whether they may as well come last to first, which only their bytes can tell."""
 
     @property
     def count(self) -> int:
@@ -150,6 +152,12 @@ class Group(msgspec.Struct, frozen=True, array_like=True):
     @property
     def samples(self) -> int:
         return sum(run.length * _unit(shape) for run, shape in zip(self.runs, self.shapes, strict=True))
+
+    @property
+    def directions(self) -> list[Group]:
+        """As it is, and, if that may be, last to first."""
+        back = structs.replace(self, runs=self.runs[::-1], shapes=self.shapes[::-1])
+        return [self, back] if self.either and self.count == len(self.runs) > 1 else [self]
 
 
 def arranged(group: Group, contents: Sequence[Facts]) -> Group:
@@ -161,7 +169,7 @@ def arranged(group: Group, contents: Sequence[Facts]) -> Group:
     path = _path(costs)
     if costs[path[:-1], path[1:]].sum() > nearer * np.diagonal(costs, 1)[:-1].sum():
         return group
-    return Group(group.key, tuple(group.runs[number] for number in path), group.shapes)
+    return structs.replace(group, runs=tuple(group.runs[number] for number in path), either=nearer == NEARER_DRAWN)
 
 
 def _costs(sketches: NDArray[np.uint16]) -> tuple[NDArray[np.int64], float]:
@@ -357,14 +365,14 @@ def split(group: Group, samples: int) -> list[Group]:
                 runs.append((Run(run.content, run.part, run.start + start, length), shape))
                 start, done = start + length, done + length * unit
             elif runs:
-                out.append(_made(group.key, runs))
+                out.append(_made(group, runs))
                 end = whole * max(len(out) + 1, done * blocks // whole + 1) // blocks
                 runs = []
-    return [*out, _made(group.key, runs)]
+    return [*out, _made(group, runs)]
 
 
-def _made(key: Key, runs: Sequence[tuple[Run, Shape]]) -> Group:
-    """A group of runs; those that go on from one another are one."""
+def _made(group: Group, runs: Sequence[tuple[Run, Shape]]) -> Group:
+    """Runs of a group; those that go on from one another are one."""
     joined: list[tuple[Run, Shape]] = []
     for run, shape in runs:
         last = joined[-1][0] if joined else None
@@ -372,7 +380,7 @@ def _made(key: Key, runs: Sequence[tuple[Run, Shape]]) -> Group:
             joined[-1] = structs.replace(last, length=last.length + run.length), shape
         else:
             joined.append((run, shape))
-    return Group(key, tuple(run for run, _ in joined), tuple(shape for _, shape in joined))
+    return structs.replace(group, runs=tuple(run for run, _ in joined), shapes=tuple(shape for _, shape in joined))
 
 
 def _split_between(group: Group, samples: int) -> list[Group]:
@@ -385,7 +393,7 @@ def _split_between(group: Group, samples: int) -> list[Group]:
             room = min(max(samples, MIN_BLOCK), MAX_BLOCK)
         out[-1].append((run, shape))
         room -= run.length * _unit(shape)
-    return [_made(group.key, runs) for runs in out]
+    return [_made(group, runs) for runs in out]
 
 
 class _Open:

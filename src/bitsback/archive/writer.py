@@ -423,8 +423,13 @@ class Writer:
                 jobs.append((number, block, best.front, list(dict.fromkeys(coders)), known))
             self._report.warnings += choice.warnings
 
-        def one(job: tuple[int, Group, Front, list[Coder], bytes | None], threads: int) -> CodedBlock:
+        def one(job: tuple[int, Group, Front, list[Coder], bytes | None], threads: int) -> tuple[Group, CodedBlock]:
             _, block, before, coders, known = job
+            ways = [(way, None if at else known) for at, way in enumerate(block.directions)]
+            found = [(way, coded(way, before, coders, payload, threads)) for way, payload in ways]
+            return min(found, key=lambda one: len(one[1].payload))
+
+        def coded(block: Group, before: Front, coders: list[Coder], known: bytes | None, threads: int) -> CodedBlock:
             lots, workers, kept = batch.images(block), self._settings.workers, self._settings.kept
 
             def encode() -> CodedBlock:
@@ -441,9 +446,9 @@ class Writer:
 
         out: list[list[tuple[Group, CodedBlock]]] = [[] for _ in groups]
         with closing(ordered_map(one, jobs, at_a_time, share)) as work:
-            for (number, block, *_), coded in zip(jobs, work, strict=True):
-                out[number].append((block, coded))
-                self._report.warnings += coded.warnings
+            for (number, *_), (block, made) in zip(jobs, work, strict=True):
+                out[number].append((block, made))
+                self._report.warnings += made.warnings
         for number, choice in enumerate(choices):
             self._note(batch, out[number], choice)
         return out
