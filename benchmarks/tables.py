@@ -359,6 +359,17 @@ def folders(measured: dict[str, Any]) -> str:
     return "\n".join(f"| {' | '.join(row)} |".replace("|  |", "| |") for row in [*head, *rows])
 
 
+def untuned(measured: dict[str, Any]) -> str:
+    """More folders, as folders.py gives them."""
+    rows = []
+    for row in measured["rows"]:
+        whole, by = row["bitsback, byte for byte"], row["by"].replace("JPEG XL", "JPEG XL, effort 9", 1)
+        ratio = f"{row['bitsback'] / row['best']:.2f}"
+        rows.append([row["folder"], f"{row['bitsback']:,}", f"{row['best']:,}", by, ratio, f"{whole:,}"])
+    head = ["folder", "bitsback, `--pixels`", "best other", "", "", "byte for byte"]
+    return table(head, rows) + f"\n\n{line(measured['machine'])}"
+
+
 def access(measured: dict[str, Any]) -> str:
     """Bytes, and what one image takes, by the size of blocks."""
     rows = [
@@ -550,6 +561,7 @@ PAGES = {
         "front",
         "command",
         "graphics",
+        "untuned",
         "access",
         "growth",
         "ranges",
@@ -579,6 +591,7 @@ def parts() -> dict[str, dict[str, str]]:
         "command": command(measured["photos"]),
         "training": training(measured["train"]),
         "graphics": graphics(measured["graphics"]),
+        "untuned": untuned(measured["untuned"]),
         "access": access(measured["access"]),
         "growth": growth(measured["growth"]),
         "ranges": ranges(measured["ranges"]),
