@@ -274,7 +274,7 @@ class SlowModel:
         """The images of pieces (first image, how many, rows and columns from and to), and the stacks that are left."""
         assert payload[0] in (0, 1)
         if payload[0]:
-            assert pieces[0][2:] == (0, height, 0, width)
+            assert pieces[0][2:] == (0, height, 0, width) and payload[2] in (0, 255)
             largest = 2 ** (pieces[0][1].bit_length() - 1)
             images, stack = self.decode_chain(payload[1:], n, height * width, largest, 1,
                                               lambda stack, m, bits, primed: pop(stack, m, height, width))  # fmt: skip

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsback.errors import FormatError, TruncatedError
+from bitsback.ans import Stack
+from bitsback.errors import EmptyStackError, FormatError, TruncatedError
 from bitsback.kinds.chain import FEWEST_SORTED
 from bitsback.kinds.phases import tiles
 from bitsback.kinds.pieces import APART, CHAINED
@@ -70,14 +71,25 @@ def test_images_that_lend_nothing_are_apart(kind: str, monkeypatch: pytest.Monke
     """If a chain would be too irregular to be said."""
     one = model(kind)
     images = drawn(one, 40, 0)
-    monkeypatch.setattr("bitsback.kinds.chain.encode", _too_irregular)
+    monkeypatch.setattr(Stack, "drop", _empty)
     payload = one.encode(images)
     assert payload[0] == APART
     assert np.array_equal(one.decode(payload, 40, images.shape[1:]), images)
 
 
-def _too_irregular(*_: object) -> bytes:
-    raise FormatError("the schedule of a chain is too irregular to store")
+def _empty(*_: object) -> None:
+    raise EmptyStackError("nothing is lent")
+
+
+def test_a_schedule_of_its_own_is_refused() -> None:
+    """As many small steps would take long for what they give."""
+    one = model("context")
+    images = drawn(one, 40, 0)
+    payload = one.encode(images)
+    assert payload[:3] == bytes([CHAINED, 129, 0])
+    said = payload[:2] + bytes([1, 0, 40]) + payload[3:]  # forty steps of one image
+    with pytest.raises(FormatError, match="schedule"):
+        one.decode(said, 40, images.shape[1:])
 
 
 def test_other_ways_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

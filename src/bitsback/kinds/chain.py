@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitsback.ans import Stack
-from bitsback.codecs import Categorical, Codec
+from bitsback.codecs import Codec
 from bitsback.errors import EmptyStackError, FormatError, TruncatedError
 from bitsback.kinds.base import Shape
 
@@ -104,10 +104,14 @@ class Whole:
         return self.codec(1)
 
 
-def encode(model: Links, images: Images) -> bytes:
+def encode(model: Links, images: Images, usual: bool = False) -> bytes:
     """Code uint8 (n, height, width, channels), n >= 1, into a payload that :func:`decode` takes back.
 
     The bytes depend on the model and the images only.
+
+    Raises:
+        FormatError: the images are worth so little that no schedule can be said; or, if it must be ``usual``, that it
+            would have to be.
     """
     primer_bits = _cheapest_primer(model, images[-1:])
     largest = model.group.bit_length() - 1
@@ -118,6 +122,8 @@ def encode(model: Links, images: Images) -> bytes:
                 for _ in range(steps):
                     _push(model, images, rest, stack, size, primer_bits)
             return bytes([primer_bits | SORTED * rest.sorted, sign]) + stack.pack()
+    if usual:
+        raise FormatError("the schedule of a chain is not a usual one")
     rest, stack = _rest(images), Stack(_lanes(images.size))
     runs, stack = _greedy(model, images, rest, stack, primer_bits)
     if len(runs) > 2 * MAX_RUNS:
@@ -305,9 +311,8 @@ class _Shelf(_Rest):
     def choose(self, stack: Stack, count: int) -> list[int]:
         keys, numbers, found = self._keys.copy(), self._numbers.copy(), []
         for _ in range(count):
-            # The bits that decide are the lowest ones of a head, as of any symbol
-            at = int(stack.heads[0] & np.uint64((1 << PRECISION) - 1)) * len(keys) >> PRECISION
-            _place(keys, keys[at]).pop(stack)
+            at = int(stack.peek(PRECISION, 1)[0]) * len(keys) >> PRECISION
+            stack.drop(*_interval(keys, keys[at]), PRECISION)
             del keys[at]
             found.append(numbers.pop(at))
         return found
@@ -327,23 +332,14 @@ def _shelve(stack: Stack, shelf: list[bytes], images: Images, *, chosen: bool) -
         key = image.tobytes()
         insort(shelf, key)
         if chosen:
-            place = _place(shelf, key)
-            place.push(stack, np.array(place.symbol, np.uint8))
+            stack.push(*_interval(shelf, key), PRECISION)
 
 
-class _Choice(Categorical):
-    """One of the images left, as those that are the same as it: the only symbol that is asked for."""
-
-    symbol: int
-
-
-def _place(keys: list[bytes], key: bytes) -> _Choice:
-    """The choice of an image out of sorted ones, of which each is as likely."""
-    first, after = bisect_left(keys, key), bisect_right(keys, key)
-    edges = [-(-(edge << PRECISION) // len(keys)) for edge in (first, after)]
-    found = _Choice([sorted({0, *edges, 1 << PRECISION})], 0, PRECISION)
-    found.symbol = int(first > 0)
-    return found
+def _interval(keys: list[bytes], key: bytes) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Start and length, (1,) each, of the interval of an image, and of those that are the same, among sorted ones, of
+    which each is as likely."""
+    start, end = (-(-(edge << PRECISION) // len(keys)) for edge in (bisect_left(keys, key), bisect_right(keys, key)))
+    return np.array([start], np.uint32), np.array([end - start], np.uint32)
 
 
 def shelf(count: int, samples: int) -> int:

@@ -47,7 +47,7 @@ def encode(
     """
     if chain.is_sorted(images) and _are_whole(cut, images.shape):
         with suppress(FormatError):  # images may be too plain to lend anything
-            return bytes([CHAINED]) + chain.encode(_chained(images.shape, cut, coding, colour), images)
+            return bytes([CHAINED]) + chain.encode(_chained(images.shape, cut, coding, colour), images, usual=True)
 
     def one(piece: Piece) -> bytes:
         part, stack = images[piece], Stack(lanes)
@@ -81,6 +81,8 @@ def decode(
     if payload[0] == CHAINED:
         if not _are_whole(cut, shape):
             raise FormatError("a payload says that tiles are chained")
+        if len(rest) > 1 and rest[1] not in chain.UNSAID:  # many small steps would take long for what they give
+            raise FormatError("a payload's chain has a schedule of its own")
         return chain.decode(_chained(shape, cut, coding, colour), bytes(rest), shape[0])
     sizes = []
     for _ in cut[1:]:
