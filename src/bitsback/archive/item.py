@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bitsback.archive.front import few_colours
 from bitsback.archive.member import Entry, Type
@@ -131,14 +131,14 @@ def sketch(image: Images) -> bytes:
         return b""
     rows, columns = (np.arange(PARTS) * size // PARTS for size in (height, width))
     areas = np.diff(rows, append=height)[:, None] * np.diff(columns, append=width)
-
-    def by_part(values: NDArray[np.generic]) -> NDArray[np.int64]:
-        return np.add.reduceat(np.add.reduceat(values.astype(np.int64), rows, axis=0), columns, axis=1)
-
-    means = by_part(image.sum(axis=2, dtype=np.int64)) * (16 if image.itemsize == 1 else 1) // (areas * channels)
-    changes = (image[:, 1:] != image[:, :-1]).any(axis=2)
-    edges = by_part(np.pad(changes, ((0, 0), (1, 0)))).clip(max=0xFFFF)
-    return np.stack([means, edges]).astype("<u2").tobytes()
+    sums, edges = np.empty((2, PARTS, PARTS), np.int64)
+    for number, (top, bottom) in enumerate(pairwise([*rows, height])):  # what is made meanwhile is of a band
+        band = image[top:bottom]
+        sums[number] = np.add.reduceat(band.sum(axis=(0, 2), dtype=np.int64), columns)
+        changes = (band[:, 1:] != band[:, :-1]).any(axis=2).sum(axis=0)
+        edges[number] = np.add.reduceat(np.append(0, changes), columns)
+    means = sums * (16 if image.itemsize == 1 else 1) // (areas * channels)
+    return np.stack([means, edges.clip(max=0xFFFF)]).astype("<u2").tobytes()
 
 
 def array_hashes(picture: Picture) -> tuple[bytes, ...]:

@@ -178,21 +178,19 @@ def _costs(sketches: NDArray[np.uint16]) -> tuple[NDArray[np.int64], float]:
 
     If many parts are the same, what differs is drawn anew: parts that differ cost their edges. Else all images are
     other ones, and it is how far their means are apart."""
-    count, _, parts = sketches.shape
-    costs = np.zeros((count + 1, count + 1), np.int64)
-    differ = np.empty((count, count, parts), bool)
-    for number, one in enumerate(sketches):
-        differ[number] = (sketches != one).any(axis=1)
-    if differ.sum() < SAME * differ.any(axis=(0, 1)).sum() * count * (count - 1):
-        drawn = 1 + sketches[:, 1].astype(np.int64)
-        for number in range(count):
-            costs[number, :-1] = (differ[number] * drawn).sum(axis=1)
-        costs[-1, :-1] = drawn.sum(axis=1)
-        return costs, NEARER_DRAWN
-    means = sketches[:, 0].astype(np.int64)
+    count = len(sketches)
+    drawn, apart = np.zeros((2, count + 1, count + 1), np.int64)
+    means, edges = sketches.astype(np.int64).swapaxes(0, 1)
+    differing = 0
     for number in range(count):
-        costs[number, :-1] = np.abs(means - means[number]).sum(axis=1)
-    return costs, NEARER
+        differ = (sketches != sketches[number]).any(axis=1)
+        differing += int(differ.sum())
+        drawn[number, :-1] = (differ * (1 + edges)).sum(axis=1)
+        apart[number, :-1] = np.abs(means - means[number]).sum(axis=1)
+    drawn[-1, :-1] = (1 + edges).sum(axis=1)
+    live = int((sketches != sketches[0]).any(axis=(0, 1)).sum())
+    few = differing < SAME * live * count * (count - 1)
+    return (drawn, NEARER_DRAWN) if few else (apart, NEARER)
 
 
 def _path(costs: NDArray[np.int64]) -> list[int]:
