@@ -10,6 +10,7 @@ byte, 1, and a chain (:mod:`bitsback.kinds.chain`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -108,6 +109,13 @@ def decode(
         for _ in pool.map(one, jobs) if threads > 1 else map(one, jobs):
             pass
     return images
+
+
+def held(shape: Whole, largest: Whole) -> int:
+    """Bytes of images of ``shape``, of which no piece exceeds ``largest``, and of the shelf that they may be on before:
+    tiles are on none."""
+    count, samples = shape[0], math.prod(shape[1:])
+    return count * samples + (chain.shelf(count, samples) if largest[1:] == shape[1:] else 0)
 
 
 def _are_whole(cut: Sequence[Piece], shape: Whole) -> bool:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
-from bitsback.kinds.chain import shelf
 from bitsback.kinds.context.network import MAX_MEMORY_BITS, SKEW, ContextSpec, plane_count
 from bitsback.kinds.context.tiles import Whole, largest, padded, piece_count
+from bitsback.kinds.pieces import held
 
 
 def decoding(spec: ContextSpec, shape: Whole, payload: int, threads: int) -> int:
     """Bytes for images of ``shape`` from a payload of so many bytes, the images included."""
-    count = piece_count(shape)
-    images, table = math.prod(shape) + shelf(shape[0], math.prod(shape[1:])), 500 * count
-    return images + table + 2 * payload + min(threads, count) * working(spec, largest(shape))
+    count, most = piece_count(shape), largest(shape)
+    return held(shape, most) + 500 * count + 2 * payload + min(threads, count) * working(spec, most)
 
 
 def working(spec: ContextSpec, shape: Whole) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from bitsback.kinds.chain import shelf
 from bitsback.kinds.context.cost import samples_in_time
 from bitsback.kinds.phases.grids import NEAR, steps
 from bitsback.kinds.phases.network import LatentsSpec, PhasesSpec
 from bitsback.kinds.phases.tiles import largest, piece_count
-from bitsback.kinds.pieces import Whole
+from bitsback.kinds.pieces import Whole, held
 from bitsback.nets import cost as nets_cost
 from bitsback.nets.cost import BATCH_VALUES, WEIGHT
 
@@ -20,9 +19,8 @@ VALUE = 30
 
 def decoding(spec: PhasesSpec, shape: Whole, payload: int, threads: int) -> int:
     """Bytes for images of ``shape`` from a payload of so many bytes, the images included."""
-    count = piece_count(shape)
-    images, table = math.prod(shape) + shelf(shape[0], math.prod(shape[1:])), 700 * count
-    return images + table + 2 * payload + min(threads, count) * working(spec, largest(shape))
+    count, most = piece_count(shape), largest(shape)
+    return held(shape, most) + 700 * count + 2 * payload + min(threads, count) * working(spec, most)
 
 
 def working(spec: PhasesSpec, shape: Whole) -> int:
