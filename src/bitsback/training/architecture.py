@@ -182,8 +182,20 @@ def coding_order(channels: int) -> tuple[int, ...]:
     return (1, 0, *range(2, channels)) if channels > 2 else tuple(range(channels))
 
 
+class _Coloured:
+    """What has channels, in an order of its own or in the usual one."""
+
+    channels: int
+    order: tuple[int, ...] | None
+
+    @property
+    def colour(self) -> tuple[int, ...]:
+        """Channels in coding order."""
+        return coding_order(self.channels) if self.order is None else self.order
+
+
 @dataclass(frozen=True)
-class Architecture:
+class Architecture(_Coloured):
     """A model without latents, but for its weights.
 
     ``name``: in words. ``channels``: of its images. ``order``: of the channels, if not :func:`coding_order`'s.
@@ -201,11 +213,6 @@ class Architecture:
     kind: ClassVar[str] = "context"
     size: ClassVar[tuple[int, int]] = (0, 0)
     parallel: ClassVar[bool] = False
-
-    @property
-    def colour(self) -> tuple[int, ...]:
-        """Channels in coding order."""
-        return coding_order(self.channels) if self.order is None else self.order
 
     @property
     def macs(self) -> int:
@@ -264,7 +271,7 @@ def latents_spec(shape: tuple[int, int, int], count: int, bits: int, map: int, w
 
 
 @dataclass(frozen=True)
-class PhasesArchitecture:
+class PhasesArchitecture(_Coloured):
     """A model in phases, but for its weights; fields as of :class:`Architecture`."""
 
     name: str
@@ -284,11 +291,6 @@ class PhasesArchitecture:
         """Of its images."""
         _, height, width = self.latents.encoder.input if self.latents else (0, 0, 0)
         return height, width
-
-    @property
-    def colour(self) -> tuple[int, ...]:
-        """Channels in coding order."""
-        return coding_order(self.channels) if self.order is None else self.order
 
     @property
     def macs(self) -> int:
@@ -343,7 +345,7 @@ def level_networks(below: int, latents: int, hidden: int = 64) -> tuple[NetSpec,
 
 
 @dataclass(frozen=True)
-class VAEArchitecture:
+class VAEArchitecture(_Coloured):
     """A model with latents on a chain, but for its weights; fields as of :class:`Architecture`.
 
     ``context``: of the network on top, if there is one. ``bits``: of each latent. ``above``: how many latents further
@@ -371,11 +373,6 @@ class VAEArchitecture:
     def parallel(self) -> bool:
         """A context network sees one sample after the other."""
         return self.context is None
-
-    @property
-    def colour(self) -> tuple[int, ...]:
-        """Channels in coding order."""
-        return coding_order(self.channels) if self.order is None else self.order
 
     @property
     def networks(self) -> tuple[NetSpec, NetSpec]:
