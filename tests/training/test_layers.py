@@ -12,6 +12,7 @@ from bitsback.nets.layers import (  # noqa: E402
     NetSpec,
     Network,
     Shuffle,
+    Skip,
     Unflatten,
     Weights,
 )
@@ -128,3 +129,36 @@ def test_the_clip_leads_back_into_its_range() -> None:
     # Descent moves against the gradient: outwards it is stopped, inwards it passes
     assert x.grad is not None
     assert x.grad.tolist() == [0.0, 1.0, 1.0, -1.0, 0.0]
+
+
+@pytest.mark.parametrize("inner", [False, True])
+@pytest.mark.parametrize("bias", [-3.0, 12.0])
+def test_what_a_block_adds_comes_back_into_its_range(inner: bool, bias: float) -> None:
+    spec = NetSpec((4, 3, 3), (Conv(4, 6, 1), Conv(6, 4, 3), Skip(), Conv(4, 2, 1)))
+    net = QuantNetwork(spec, inner=inner)
+    added = net.weighted()[1]
+    with torch.no_grad():
+        added.weight.zero_()
+        added.bias[:] = bias
+    y = torch.full((1, 6, 3, 3), 4.0)
+    out = added(y)
+    (out if bias < 0 else -out).sum().backward()  # descent makes it less, where it is too little already
+    assert added.bias.grad is not None and not added.bias.grad.any()
+    (-added(y) if bias < 0 else added(y)).sum().backward()
+    assert (added.bias.grad * np.sign(bias) > 0).all()
+
+
+def test_steps_are_smaller_where_there_are_many_inputs() -> None:
+    """What a step of Adam moves an output by is bounded, whatever the number of inputs."""
+    moved = []
+    for inputs in (8, 128, 512):
+        net = QuantNetwork(
+            NetSpec((inputs, 3, 3), (Conv(inputs, 8, 1), Conv(8, inputs, 1), Conv(inputs, 8, 3))), inner=True
+        )
+        last = net.weighted()[2]
+        start = last.relative().detach().clone()
+        optimizer = torch.optim.Adam([last.weight], 1e-2)
+        last.relative().sum().backward()
+        optimizer.step()
+        moved.append(float((start - last.relative()).detach()[0].sum()))
+    assert moved[0] > 0.05 and max(moved) < 2 * min(moved)

@@ -16,6 +16,8 @@ from bitsback.training.phases import (  # noqa: E402
     PhasesTask,
     TrainablePhases,
     fit_filters,
+    follow_formula,
+    followed,
     samples_of,
 )
 from contexts import picture  # noqa: E402
@@ -77,6 +79,50 @@ def test_so_it_is_with_latents(levels: int) -> None:
     worth = bought(model, list(images))
     assert worth.own == pytest.approx(total, rel=0.2) and worth.swapped == pytest.approx(swapped + latents, rel=0.3)
     assert np.array_equal(model.decode(model.encode(images), 12), images)
+
+
+@pytest.mark.parametrize("floor", [False, True])
+@pytest.mark.parametrize(("k", "m"), [(1, 4), (3, 4), (5, 6)])
+def test_means_follow_what_is_known(k: int, m: int, floor: bool) -> None:
+    """The fused function and its gradient are those of the formula."""
+    generator = torch.Generator().manual_seed(k)
+    y = 1024 * torch.randn(50, 3 * k + m, generator=generator)
+    known = torch.randint(-4080, 4080, (50, m), generator=generator).float()
+    weights = torch.randn(50, 3 * k, generator=generator)
+    found = []
+    for function in (followed, follow_formula):
+        leaf = y.clone().requires_grad_()
+        out = function(leaf, k, known, floor)
+        (out * weights).sum().backward()
+        assert leaf.grad is not None
+        found.append((out.detach(), leaf.grad))
+    # What is known is whole, so floors of sums that are rounded otherwise differ by one at most, and seldom
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1.01 if floor else 0.05)
+    torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-5, atol=1e-4)
+
+
+def test_no_unit_of_a_trunk_falls_silent() -> None:
+    """A step of Adam moves the weights of all inputs alike; where there are many, all of them positive, that moved what
+    a unit gives by more than it is, and soon most gave nothing, for good."""
+    spec = phases_spec(1, 2, 48, 32, (16,))
+    images = list(picture("smooth", (40, 24, 24, 1), 2))
+    torch.manual_seed(0)
+    made = TrainablePhases(spec, 1, BernoulliSpec(), {})
+    optimise(PhasesTask(made, images, images[:4]), Schedule(120, 8, 1e-2, warm_up=10, quantise_from=2.0, check=120))
+    most: dict[torch.nn.Module, torch.Tensor] = {}
+
+    def watch(layer: torch.nn.Module, _: object, out: torch.Tensor) -> None:
+        top = out.detach().amax((0, 2, 3))
+        most[layer] = torch.maximum(most[layer], top) if layer in most else top
+
+    for network in made.networks:
+        for layer in network.weighted().values():
+            layer.register_forward_hook(watch)
+    with torch.no_grad():
+        made.bits(np.stack(images))
+    assert len(most) == 9
+    for top in most.values():
+        assert (top > 0).float().mean() > 0.8
 
 
 def test_filters_predict_what_can_be_predicted() -> None:

@@ -86,6 +86,8 @@ class Entrant(Protocol):
 class ContextEntrant:
     """A context network without latents."""
 
+    RATE = 8e-3
+
     def __init__(self, architecture: Architecture) -> None:
         self.architecture, self.name, self.init = architecture, architecture.name, architecture.init
 
@@ -114,8 +116,9 @@ class ContextEntrant:
         parts = _parts(given)
         batch = 16384 if parts == 1 else 2048 * parts
         return Schedule(
-            steps, batch, _rate(self), min(200, steps // 20 + 1), patience=0.2, parts=parts, seed=given.regime.seed
-        )
+            steps, batch, _rate(self, self.RATE), min(200, steps // 20 + 1), patience=0.2, parts=parts,
+            seed=given.regime.seed,
+        )  # fmt: skip
 
     def export(self, module: Any, name: str) -> Model:
         return export_context(module, self.architecture.config(name))
@@ -123,6 +126,8 @@ class ContextEntrant:
 
 class PhasesEntrant:
     """A model in phases."""
+
+    RATE = 1e-2
 
     BATCH_PIXELS = 1 << 14
 
@@ -151,8 +156,8 @@ class PhasesEntrant:
         channels = self.architecture.channels
         batch = int(min(max(self.BATCH_PIXELS * channels // given.samples, 4), 64))
         return Schedule(
-            steps, batch, _rate(self), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2,
-            parts=_parts(given), clip=10.0, seed=given.regime.seed,
+            steps, batch, _rate(self, self.RATE), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7,
+            patience=0.2, parts=_parts(given), clip=10.0, seed=given.regime.seed,
         )  # fmt: skip
 
     def export(self, module: Any, name: str) -> Model:
@@ -161,6 +166,9 @@ class PhasesEntrant:
 
 class VAEEntrant:
     """A model with latents on a chain."""
+
+    RATE = 2e-3
+    """Low, or what sees neighbours learns to do without latents before they say anything."""
 
     BATCH_PIXELS = 1 << 15
 
@@ -187,8 +195,8 @@ class VAEEntrant:
         """Batches of images of about so many pixels; gentler for a model that is trained further."""
         batch = int(min(max(self.BATCH_PIXELS // given.samples, 4), 64, len(given.train)))
         return Schedule(
-            steps, batch, _rate(self), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2,
-            parts=_parts(given), seed=given.regime.seed,
+            steps, batch, _rate(self, self.RATE), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7,
+            patience=0.2, parts=_parts(given), seed=given.regime.seed,
         )  # fmt: skip
 
     def export(self, module: Any, name: str) -> Model:
@@ -206,9 +214,9 @@ def entered(architecture: AnyArchitecture) -> Entrant:
             return VAEEntrant(architecture)
 
 
-def _rate(entrant: Entrant) -> float:
-    """Of learning."""
-    return 2e-3 if entrant.init is None else 1e-3
+def _rate(entrant: Entrant, highest: float) -> float:
+    """Of learning: half as high for a model that is trained further."""
+    return highest if entrant.init is None else highest / 2
 
 
 def _parts(given: Given) -> int:

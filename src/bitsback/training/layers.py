@@ -8,6 +8,7 @@ arXiv 1308.3432). With it off only the clip remains, which trains faster and is 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -85,25 +86,33 @@ def real(integers: Weights) -> tuple[Tensor, Tensor]:
     return weight / scale.view(-1, *[1] * (weight.dim() - 1)), bias / (scale * UNIT)
 
 
+_LEAST = torch.finfo(torch.float32).smallest_normal
+
+
+def _where_above(gradient: Tensor, x: Tensor, threshold: float) -> Tensor:
+    """``gradient`` where x is above a threshold, else 0: one pass over memory, where a mask takes three."""
+    found: Tensor = torch.ops.aten.threshold_backward(gradient, x, threshold)
+    return found
+
+
 class ReturningClip(torch.autograd.Function):
     """Clip to 0..top, with a gradient that still leads back from outside.
 
     A plain clip has no gradient beyond its ends. In a hidden layer that is the nonlinearity; but a parameter of a
-    distribution that has once left its range would stay there for good, however bad it is. Here the gradient passes
-    wherever descent moves the value towards the range.
+    distribution that has once left its range would stay there for good, however bad it is; and so would what a block
+    adds to what it read. Here the gradient passes wherever descent moves the value towards the range.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, top: float) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.top = top
-        return x.clamp(0, top)
+        y = x.clamp(0, top)
+        ctx.save_for_backward(x - y)
+        return y
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (x,), (gradient,) = ctx.saved_tensors, gradients
-        outward = ((x < 0) & (gradient > 0)) | ((x > ctx.top) & (gradient < 0))
-        return gradient.masked_fill(outward, 0), None
+        (beyond,), (gradient,) = ctx.saved_tensors, gradients
+        return _where_above(gradient, beyond * gradient, -_LEAST), None
 
 
 class OpenClip(torch.autograd.Function):
@@ -118,16 +127,17 @@ class OpenClip(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (x,), (gradient,) = ctx.saved_tensors, gradients
-        return gradient.masked_fill(x <= 0, 0), None
+        return _where_above(gradient, x, 0.0), None
 
 
 class QuantLayer(nn.Module):
     """A convolution or dense layer of the integer kind; ``last`` marks the one that gives a network's output.
 
     ``centre``: what its inputs are counted from, one number or one for each; only for layers without padding.
-    ``opened``: whether gradients pass from above the top. ``share``: what the weight of each input is multiplied by: 1
-    over how large it is, so that a step of Adam means about as much for each of them; powers of two, as integers must
-    come back from :meth:`start_from` as they were.
+    ``opened``: whether gradients pass from above the top. ``added``: whether the next layer adds this to what came
+    before: a difference, counted from :data:`CENTRE`, for which the bottom is no rectifier. ``share``: what the weight
+    of each input is multiplied by: 1 over how large it is, so that a step of Adam means about as much for each of
+    them; powers of two, as integers must come back from :meth:`start_from` as they were.
     """
 
     share: Tensor
@@ -139,9 +149,11 @@ class QuantLayer(nn.Module):
         centre: float | Tensor = 0.0,
         opened: bool = False,
         share: Tensor | None = None,
+        added: bool = False,
     ) -> None:
         super().__init__()
         self.layer, self.opened, self.shared = layer, opened, share is not None
+        self.returning = last or added
         ones = torch.ones(layer.inputs) if share is None else share
         self.share = nn.Buffer(ones.view(1, -1, *[1] * (len(layer.weight_shape) - 2)), persistent=False)
         self.last = last
@@ -178,7 +190,7 @@ class QuantLayer(nn.Module):
             y = F.conv2d(x, weight, bias, self.layer.stride, self.layer.kernel // 2)
         else:
             y = F.linear(x, weight, bias)
-        if self.last:
+        if self.returning:
             y = ReturningClip.apply(y, 255 / UNIT)
         else:
             y = OpenClip.apply(y, 255 / UNIT) if self.opened else F.hardtanh(y, 0, 255 / UNIT)
@@ -205,6 +217,18 @@ CENTRE = 128 / UNIT
 """The real activation that stands for a difference of 0."""
 
 
+EVEN = 8
+"""How many inputs a layer has whose weights take whole steps."""
+
+
+def _even(layer: Conv | Dense) -> Tensor | None:
+    """Shares of a layer's inputs, so that a step of Adam, which moves all weights of an output alike, moves an output
+    of many inputs no further than one of few: else it is soon moved to where its rectifier lets nothing through, and
+    stays there. (Yang & Hu, arXiv 2011.14522, say why rates of learning go with 1 / inputs.)"""
+    inputs = math.prod(layer.weight_shape[1:])
+    return torch.full((layer.inputs,), 2.0 ** round(math.log2(min(1.0, EVEN / inputs))))
+
+
 class QuantNetwork(nn.Module):
     """The whole layer list as a torch module; input and output are real activations, (batch, *shape).
 
@@ -218,8 +242,10 @@ class QuantNetwork(nn.Module):
         self.spec = spec
         weighted = {i: layer for i, layer in enumerate(spec.layers) if isinstance(layer, Conv | Dense)}
         last, first = -1 if inner else max(weighted), min(weighted)
+        added = {i - 1 for i, layer in enumerate(spec.layers) if isinstance(layer, Skip)}
+        shares = {i: _even(one) if inner else None for i, one in weighted.items()} | {first: share}
         made = {
-            i: QuantLayer(one, i == last, CENTRE * (centred and i == first), inner, share if i == first else None)
+            i: QuantLayer(one, i == last, CENTRE * (centred and i == first), inner, shares[i], i in added)
             for i, one in weighted.items()
         }
         self.inner = inner
@@ -227,10 +253,11 @@ class QuantNetwork(nn.Module):
         with torch.no_grad():
             for one in made.values() if inner else ():  # what comes after is to be learnt, not to be undone
                 one.weight.mul_(SMALL)
-            for index, layer in enumerate(spec.layers):
-                if isinstance(layer, Skip) and index - 1 in made:  # what a block adds begins small, around nothing
-                    made[index - 1].weight.mul_(0.3)
-                    made[index - 1].bias[:] = CENTRE
+            for index in added & made.keys():  # what a block adds begins small, around nothing
+                made[index].weight.mul_(0.3)
+                made[index].bias[:] = CENTRE
+            for index in made.keys() - {first}:
+                made[index].weight.div_(made[index].share)
 
     def weighted(self) -> dict[int, QuantLayer]:
         """The layers with weights, by their place in the list."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bitsback.codecs import bucket_codes
+from bitsback.kernels import kernel
 from bitsback.kinds.base import Tensors
 from bitsback.kinds.context.network import companding, every_difference
 from bitsback.kinds.likelihoods import LikelihoodSpec
@@ -218,7 +219,7 @@ class TrainablePhases(nn.Module):
             maps = torch.full((len(samples), 1), 255 / UNIT, device=device) if maps is None else maps[:, :, 0, 0]
         else:
             given = torch.from_numpy(seen.features).to(device).view(len(x), rows, columns, -1)
-            shown = (given.float() / UNIT).permute(0, 3, 1, 2)
+            shown = (given * (1 / UNIT)).permute(0, 3, 1, 2)
             out: Tensor = self.networks[step.phase](shown if maps is None else torch.cat([shown, maps], 1))
             maps = out.permute(0, 2, 3, 1).reshape(len(samples), -1)
         return _Part(maps, *(torch.from_numpy(a).to(device) for a in (samples, seen.predictions, seen.near)))
@@ -229,7 +230,7 @@ class TrainablePhases(nn.Module):
         levels, k = samples.float(), self.likelihood.parameters // 3
         if self.predicted:
             origin = predictions.float()
-            errors = 16 * levels - origin
+            errors, near = 16 * levels - origin, near.float()
             companded = torch.from_numpy(self.table).to(maps.device)[errors.long() & 0xFFFF].float()
             shown = torch.stack([companded, (2 * (companded - 128).abs()).clamp_max(255)], 2) / UNIT
         else:
@@ -239,12 +240,8 @@ class TrainablePhases(nn.Module):
             y = head[c](torch.cat([maps, shown[:, :c].flatten(1)], 1) if c else maps)
             value = levels[:, c].contiguous()
             if self.predicted:
-                follow = y[:, 3 * k :]
-                moved = (follow[:, :NEAR] * near[:, c]).sum(1) + (follow[:, NEAR:] * errors[:, :c]).sum(1)
-                moved = moved / 2**FOLLOW_SHIFT
-                if self.quantised:
-                    moved = straight_through(moved.floor(), moved)
-                y = torch.cat([y[:, :k] + moved[:, None], y[:, k : 3 * k]], 1)
+                known = torch.cat([near[:, c], errors[:, :c]], 1) if c else near[:, c].contiguous()
+                y = followed(y, k, known, self.quantised)
                 nats.append(self.objective.nats(y, value, origin[:, c].contiguous()).sum())
             else:
                 nats.append(self.objective.nats(y, value).sum())
@@ -276,6 +273,72 @@ class TrainablePhases(nn.Module):
         for name, network in self.coders.items():
             tensors |= network.export().tensors(name)
         return tensors | head_tensors(head_name(None, None), _exported(self.base))
+
+
+def followed(y: Tensor, k: int, known: Tensor, floor: bool) -> Tensor:
+    """The parameters of mixtures, (n, 3 K), of what heads give, (n, 3 K + m), for m numbers that means follow:
+    see :mod:`bitsback.kinds.phases.network`.
+
+    Args:
+        known: (n, m), taps and errors in sixteenths of a level. floor: whether what is added is whole, as in the codec.
+    """
+    if y.device.type == "cpu" and y.dtype == torch.float32:
+        result: Tensor = _Followed.apply(y, known, k, floor)
+        return result
+    return follow_formula(y, k, known, floor)
+
+
+def follow_formula(y: Tensor, k: int, known: Tensor, floor: bool) -> Tensor:
+    """:func:`followed` in tensor operations, for any device."""
+    moved = (y[:, 3 * k :] * known).sum(1, keepdim=True) / 2**FOLLOW_SHIFT
+    if floor:
+        moved = straight_through(moved.floor(), moved)
+    return torch.cat([y[:, :k] + moved, y[:, k : 3 * k]], 1)
+
+
+class _Followed(torch.autograd.Function):
+    """:func:`followed` on a CPU, in one pass over memory."""
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, known: Tensor, k: int, floor: bool) -> Tensor:
+        found = torch.empty(len(y), 3 * k)
+        _follow(y.detach().contiguous().numpy(), known.numpy(), k, floor, found.numpy())
+        ctx.save_for_backward(known)
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (known,), (gradient,) = ctx.saved_tensors, gradients
+        found = torch.empty(len(known), gradient.shape[1] + known.shape[1])
+        _follow_back(gradient.contiguous().numpy(), known.numpy(), found.numpy())
+        return found, None, None, None
+
+
+@kernel
+def _follow(y, known, k, floor, found):  # type: ignore[no-untyped-def]
+    for i in range(len(y)):
+        moved = 0.0
+        for t in range(known.shape[1]):
+            moved += y[i, 3 * k + t] * known[i, t]
+        moved /= 1 << FOLLOW_SHIFT
+        if floor:
+            whole = float(int(moved))
+            moved = whole - 1.0 if whole > moved else whole
+        for j in range(3 * k):
+            found[i, j] = y[i, j] + (moved if j < k else 0.0)
+
+
+@kernel
+def _follow_back(gradient, known, found):  # type: ignore[no-untyped-def]
+    parameters = gradient.shape[1]
+    for i in range(len(gradient)):
+        means = 0.0
+        for j in range(parameters // 3):
+            means += gradient[i, j]
+        for j in range(parameters):
+            found[i, j] = gradient[i, j]
+        for t in range(known.shape[1]):
+            found[i, parameters + t] = means * known[i, t] / (1 << FOLLOW_SHIFT)
 
 
 def _layers(head: nn.Module) -> list[ContextLayer]:
