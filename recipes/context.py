@@ -149,6 +149,7 @@ def parted(
 @click.option("--data", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True)
 @click.option("--steps", default=100_000, show_default=True)
+@click.option("--minutes", type=float, help="Take as many steps as they allow instead.")
 @click.option("--batch", default=4096, show_default=True, help="Pixels.")
 @click.option("--learning-rate", default=1.5e-3, show_default=True)
 @click.option("--anneal", default=0.4, show_default=True, help="Share of the steps over which the rate falls to 0.")
@@ -164,6 +165,7 @@ def main(
     data: Path,
     out: Path,
     steps: int,
+    minutes: float | None,
     batch: int,
     learning_rate: float,
     anneal: float,
@@ -205,7 +207,8 @@ def main(
         click.echo(f"{row.step:7d} {row.seconds:7.0f} s  train {row.train:.4f}  held out {row.held_out:.4f}  ({bits})")
 
     out.mkdir(parents=True, exist_ok=True)
-    run = optimise(task, schedule, out / "checkpoint.pt", threads=threads, report=report)
+    limited = None if minutes is None else 60 * minutes
+    run = optimise(task, schedule, out / "checkpoint.pt", limit=limited, threads=threads, report=report)
     model = export_context(module, architecture.config(name))
     used = min(len(images), limit or len(images))
     facts = {"name": DATA.get(data.name, data.name), "images": used, "held_out": held_out}

@@ -50,7 +50,7 @@ THUMBNAILS = "8-bit RGB of any size, made for 32 to 96 pixels"
 DIGITS = "28x28 grey, samples of two values"
 
 RECIPES = {
-    "thumbnails-fast": Recipe(phases_spec(3, 256, 32, 32, period=8), 3, 3, THUMBNAILS),
+    "thumbnails-fast": Recipe(phases_spec(3, 256, 32, 16, period=8), 3, 3, THUMBNAILS),
     "digits-in-phases": Recipe(
         phases_spec(1, 2, 48, 32, (16,), (3,), edges=True, map=16), 1, 0, DIGITS, shuffled=False,
         latents=latents_spec((28, 28, 1), 8, 5, 16), free=0.02,
@@ -65,7 +65,7 @@ RECIPES = {
 @click.option("--steps", default=8000, show_default=True)
 @click.option("--minutes", type=float, help="Take as many steps as they allow instead.")
 @click.option("--batch", default=16, show_default=True, help="Images.")
-@click.option("--learning-rate", default=2e-3, show_default=True)
+@click.option("--learning-rate", default=1e-2, show_default=True)
 @click.option("--anneal", default=0.5, show_default=True, help="Share of the steps over which the rate falls to 0.")
 @click.option("--quantise-from", default=0.7, show_default=True, help="Share of the steps without quantisation.")
 @click.option("--check", default=250, show_default=True, help="Steps between two checkpoints.")
