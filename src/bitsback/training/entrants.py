@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -61,6 +61,9 @@ class Given:
 class Entrant(Protocol):
     """One that takes part."""
 
+    RATE: ClassVar[float]
+    """Of learning; half as high for a model that is trained further."""
+
     @property
     def name(self) -> str:
         """In words."""
@@ -86,7 +89,7 @@ class Entrant(Protocol):
 class ContextEntrant:
     """A context network without latents."""
 
-    RATE = 8e-3
+    RATE: ClassVar = 8e-3
 
     def __init__(self, architecture: Architecture) -> None:
         self.architecture, self.name, self.init = architecture, architecture.name, architecture.init
@@ -116,9 +119,8 @@ class ContextEntrant:
         parts = _parts(given)
         batch = 16384 if parts == 1 else 2048 * parts
         return Schedule(
-            steps, batch, _rate(self, self.RATE), min(200, steps // 20 + 1), patience=0.2, parts=parts,
-            seed=given.regime.seed,
-        )  # fmt: skip
+            steps, batch, _rate(self), min(200, steps // 20 + 1), patience=0.2, parts=parts, seed=given.regime.seed
+        )
 
     def export(self, module: Any, name: str) -> Model:
         return export_context(module, self.architecture.config(name))
@@ -127,8 +129,7 @@ class ContextEntrant:
 class PhasesEntrant:
     """A model in phases."""
 
-    RATE = 1e-2
-
+    RATE: ClassVar = 1e-2
     BATCH_PIXELS = 1 << 14
 
     def __init__(self, architecture: PhasesArchitecture) -> None:
@@ -156,8 +157,8 @@ class PhasesEntrant:
         channels = self.architecture.channels
         batch = int(min(max(self.BATCH_PIXELS * channels // given.samples, 4), 64))
         return Schedule(
-            steps, batch, _rate(self, self.RATE), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7,
-            patience=0.2, parts=_parts(given), clip=10.0, seed=given.regime.seed,
+            steps, batch, _rate(self), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2,
+            parts=_parts(given), clip=10.0, seed=given.regime.seed,
         )  # fmt: skip
 
     def export(self, module: Any, name: str) -> Model:
@@ -167,7 +168,7 @@ class PhasesEntrant:
 class VAEEntrant:
     """A model with latents on a chain."""
 
-    RATE = 2e-3
+    RATE: ClassVar = 2e-3
     """Low, or what sees neighbours learns to do without latents before they say anything."""
 
     BATCH_PIXELS = 1 << 15
@@ -195,8 +196,8 @@ class VAEEntrant:
         """Batches of images of about so many pixels; gentler for a model that is trained further."""
         batch = int(min(max(self.BATCH_PIXELS // given.samples, 4), 64, len(given.train)))
         return Schedule(
-            steps, batch, _rate(self, self.RATE), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7,
-            patience=0.2, parts=_parts(given), seed=given.regime.seed,
+            steps, batch, _rate(self), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2,
+            parts=_parts(given), seed=given.regime.seed,
         )  # fmt: skip
 
     def export(self, module: Any, name: str) -> Model:
@@ -214,9 +215,9 @@ def entered(architecture: AnyArchitecture) -> Entrant:
             return VAEEntrant(architecture)
 
 
-def _rate(entrant: Entrant, highest: float) -> float:
-    """Of learning: half as high for a model that is trained further."""
-    return highest if entrant.init is None else highest / 2
+def _rate(entrant: Entrant) -> float:
+    """Of learning."""
+    return entrant.RATE if entrant.init is None else entrant.RATE / 2
 
 
 def _parts(given: Given) -> int:

@@ -137,7 +137,8 @@ class QuantLayer(nn.Module):
     ``opened``: whether gradients pass from above the top. ``added``: whether the next layer adds this to what came
     before: a difference, counted from :data:`CENTRE`, for which the bottom is no rectifier. ``share``: what the weight
     of each input is multiplied by: 1 over how large it is, so that a step of Adam means about as much for each of
-    them; powers of two, as integers must come back from :meth:`start_from` as they were.
+    them. ``pace``: how large steps are, next to those of other layers. Both are powers of two, as integers must come
+    back from :meth:`start_from` as they were.
     """
 
     share: Tensor
@@ -150,19 +151,20 @@ class QuantLayer(nn.Module):
         opened: bool = False,
         share: Tensor | None = None,
         added: bool = False,
+        pace: float = 1.0,
     ) -> None:
         super().__init__()
-        self.layer, self.opened, self.shared = layer, opened, share is not None
+        self.layer, self.opened, self.shared = layer, opened, share is not None or pace != 1
         self.returning = last or added
-        ones = torch.ones(layer.inputs) if share is None else share
-        self.share = nn.Buffer(ones.view(1, -1, *[1] * (len(layer.weight_shape) - 2)), persistent=False)
+        shares = pace * (torch.ones(layer.inputs) if share is None else share)
+        self.share = nn.Buffer(shares.view(1, -1, *[1] * (len(layer.weight_shape) - 2)), persistent=False)
         self.last = last
         self.centre = nn.Buffer(torch.as_tensor(centre, dtype=torch.float32), persistent=False)
         self.centred = bool(self.centre.any())
         self.quantise = False
         shape = layer.weight_shape
         fan_in = int(np.prod(shape[1:]))
-        self.weight = nn.Parameter(torch.randn(shape) * (2.0 / fan_in) ** 0.5)
+        self.weight = nn.Parameter(torch.randn(shape) * (2.0 / fan_in) ** 0.5 / pace)
         self.bias = nn.Parameter(torch.zeros(shape[0]))
 
     def integers(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -217,16 +219,15 @@ CENTRE = 128 / UNIT
 """The real activation that stands for a difference of 0."""
 
 
-EVEN = 8
-"""How many inputs a layer has whose weights take whole steps."""
+FEW = 8
+"""Inputs of a layer whose weights take whole steps."""
 
 
-def _even(layer: Conv | Dense) -> Tensor | None:
-    """Shares of a layer's inputs, so that a step of Adam, which moves all weights of an output alike, moves an output
-    of many inputs no further than one of few: else it is soon moved to where its rectifier lets nothing through, and
-    stays there. (Yang & Hu, arXiv 2011.14522, say why rates of learning go with 1 / inputs.)"""
-    inputs = math.prod(layer.weight_shape[1:])
-    return torch.full((layer.inputs,), 2.0 ** round(math.log2(min(1.0, EVEN / inputs))))
+def pace(layer: Conv | Dense) -> float:
+    """Steps of a layer of many inputs are shorter: one of Adam's moves all weights of an output alike, and soon moves
+    the output to where its rectifier lets nothing through, for good. (Yang & Hu, arXiv 2011.14522, say why rates of
+    learning go with 1 / inputs.)"""
+    return float(2.0 ** round(math.log2(min(1.0, FEW / math.prod(layer.weight_shape[1:])))))
 
 
 class QuantNetwork(nn.Module):
@@ -243,9 +244,16 @@ class QuantNetwork(nn.Module):
         weighted = {i: layer for i, layer in enumerate(spec.layers) if isinstance(layer, Conv | Dense)}
         last, first = -1 if inner else max(weighted), min(weighted)
         added = {i - 1 for i, layer in enumerate(spec.layers) if isinstance(layer, Skip)}
-        shares = {i: _even(one) if inner else None for i, one in weighted.items()} | {first: share}
         made = {
-            i: QuantLayer(one, i == last, CENTRE * (centred and i == first), inner, shares[i], i in added)
+            i: QuantLayer(
+                one,
+                i == last,
+                CENTRE * (centred and i == first),
+                inner,
+                share if i == first else None,
+                i in added,
+                pace(one) if inner and i != first else 1.0,
+            )
             for i, one in weighted.items()
         }
         self.inner = inner
@@ -256,8 +264,6 @@ class QuantNetwork(nn.Module):
             for index in added & made.keys():  # what a block adds begins small, around nothing
                 made[index].weight.mul_(0.3)
                 made[index].bias[:] = CENTRE
-            for index in made.keys() - {first}:
-                made[index].weight.div_(made[index].share)
 
     def weighted(self) -> dict[int, QuantLayer]:
         """The layers with weights, by their place in the list."""

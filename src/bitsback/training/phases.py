@@ -302,7 +302,7 @@ class _Followed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor, known: Tensor, k: int, floor: bool) -> Tensor:
         found = torch.empty(len(y), 3 * k)
-        _follow(y.detach().contiguous().numpy(), known.numpy(), k, floor, found.numpy())
+        _follow(y.contiguous().numpy(), known.numpy(), k, floor, found.numpy())
         ctx.save_for_backward(known)
         return found
 
