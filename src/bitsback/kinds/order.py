@@ -35,11 +35,11 @@ class Reordered:
 
     def push(self, stack: Stack, x: Images) -> None:
         """Push images."""
-        self._codec.push(stack, np.ascontiguousarray(x[..., self._there]))
+        self._codec.push(stack, _moved(x, self._there))
 
     def pop(self, stack: Stack) -> Images:
         """Pop images."""
-        return np.ascontiguousarray(self._codec.pop(stack)[..., self._back])
+        return _moved(self._codec.pop(stack), self._back)
 
 
 class InOrder(Reordered):
@@ -51,4 +51,12 @@ class InOrder(Reordered):
 
     def bits(self, x: Images) -> NDArray[np.float64]:
         """The ideal code length of each sample."""
-        return self._measured.bits(np.ascontiguousarray(x[..., self._there]))[..., self._back]
+        return self._measured.bits(_moved(x, self._there))[..., self._back]
+
+
+def _moved(x: Images, order: list[int]) -> Images:
+    """Images with their channels in another order, one by one: many times as fast as by an index of all of them."""
+    moved = np.empty(x.shape, x.dtype)
+    for to, come in enumerate(order):
+        moved[..., to] = x[..., come]
+    return moved
