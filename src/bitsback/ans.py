@@ -31,6 +31,7 @@ import numpy.typing as npt
 
 from bitsback.errors import CodecError, EmptyStackError, FormatError, TruncatedError
 from bitsback.kernels import helper, kernel
+from bitsback.kernels.vectors import INTS, LANES, LONGS, vectorised
 
 MAX_PRECISION = 24
 """Most bits that one symbol's interval may be resolved in."""
@@ -69,6 +70,18 @@ class Decoder(NamedTuple):
 def peek(head, precision):  # type: ignore[no-untyped-def]
     """Return the low ``precision`` bits of a head, an integer: the popped symbol's interval contains it."""
     return np.int64(head & ((_ONE << precision) - 1))
+
+
+@helper
+def peek_all(heads, first, precision):  # type: ignore[no-untyped-def]
+    """Return the same of all heads, of which there are LANES, from number ``first`` on: a vector."""
+    return _peek_all(heads, first, (1 << precision) - 1)
+
+
+@vectorised
+def _peek_all(v, heads, first, mask):  # type: ignore[no-untyped-def]
+    numbers = (v.vector(list(range(LANES)), INTS) + first) & (LANES - 1)
+    return (heads.gather(numbers, LONGS) & mask).to(INTS)
 
 
 @helper

@@ -23,10 +23,10 @@ import numpy.typing as npt
 
 from bitsback.ans import Stack, peek, take
 from bitsback.codecs.base import Family, Shape, here, nearest, reals, together, type_of, whole
-from bitsback.codecs.tables import FRACTION, ORIGIN, load, sigmoid
+from bitsback.codecs.tables import FRACTION, LOW_WORD, ORIGIN, load, sigmoid, sigmoids
 from bitsback.errors import CodecError
-from bitsback.kernels import helper, kernel
-from bitsback.kernels.vectors import DOUBLES, INTS, LANES, vectorised
+from bitsback.kernels import helper, kernel, routine
+from bitsback.kernels.vectors import DOUBLES, INTS, LANES, LONGS, vectorised
 
 MAX_COMPONENTS = 64
 
@@ -72,6 +72,9 @@ class Mixtures(NamedTuple):
     masses: npt.NDArray[np.int32]
     centres: npt.NDArray[np.float64]
     widths: npt.NDArray[np.float64]
+    symbols: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int32]
+    stops: npt.NDArray[np.int32]
 
 
 @helper
@@ -85,6 +88,9 @@ def mixtures(components):  # type: ignore[no-untyped-def]
         np.empty((MAX_COMPONENTS, LANES), np.int32),
         np.empty(LANES),
         np.empty(LANES),
+        np.zeros(LANES, np.int32),
+        np.empty(LANES, np.int32),
+        np.empty(LANES, np.int32),
     )
 
 
@@ -109,16 +115,17 @@ def _prepare(  # type: ignore[no-untyped-def]
     start = v.vector([0.0] * LANES, DOUBLES)
     total = v.variable(start)
     with v.loop(components) as k:
-        weights = parameters.load((components * 2 + k) * LANES, INTS)
-        total.value += exponentials.gather(weights, DOUBLES)
+        weight = exponentials.gather(parameters.load((components * 2 + k) * LANES, INTS), DOUBLES)
+        edges.store(k * LANES, weight)
+        total.value += weight
     ratio = (mass.to(DOUBLES) * 2.0**24 / total.value).floor()
     left = v.variable(mass.to(DOUBLES))
     centre, width = v.variable(start), v.variable(start)
     with v.loop(components) as k:
-        mean, scales, weights = (parameters.load((components * i + k) * LANES, INTS) for i in range(3))
+        mean, scales = (parameters.load((components * i + k) * LANES, INTS) for i in range(2))
         mean = mean.to(DOUBLES)
         inverse = inverses.gather(scales, DOUBLES)
-        share = (exponentials.gather(weights, DOUBLES) * ratio * 2.0**-24).floor()
+        share = (edges.load(k * LANES, DOUBLES) * ratio * 2.0**-24).floor()
         edges.store(k * LANES, 2.0**30 - (mean + 8.0) * inverse)
         slopes.store(k * LANES, inverse * 16.0)
         masses.store(k * LANES, share.to(INTS))
@@ -129,6 +136,59 @@ def _prepare(  # type: ignore[no-untyped-def]
     masses.store(first, masses.load(first, INTS) + left.value.to(INTS))
     centres.store(first, centre.value * 2.0**-28 + 0.5)
     widths.store(first, width.value * 2.0**-8)
+
+
+@helper
+def bound(mixtures, tables, size):  # type: ignore[no-untyped-def]
+    """Set the intervals of the symbols: :func:`interval`, side by side."""
+    _bound(
+        mixtures.symbols, mixtures.components, size, mixtures.edges, mixtures.slopes, mixtures.masses, tables.logistic,
+        mixtures.starts, mixtures.stops,
+    )  # fmt: skip
+
+
+@vectorised
+def _bound(v, symbols, components, size, edges, slopes, masses, table, starts, stops):  # type: ignore[no-untyped-def]
+    first = components * 0
+    symbol = symbols.load(first, INTS)
+    sums = [v.variable(v.vector([0] * LANES, LONGS)) for _ in range(2)]
+    with v.loop(components) as k:
+        slope = slopes.load(k * LANES, DOUBLES)
+        position = edges.load(k * LANES, DOUBLES) + symbol.to(DOUBLES) * slope
+        mass = masses.load(k * LANES, INTS).to(LONGS)
+        for total, at in zip(sums, (position, position + slope), strict=True):
+            total.value += (mass & LOW_WORD) * sigmoids(table, at)
+    start, stop = (total.value.shifted(32).to(INTS) + symbol for total in sums)
+    starts.store(first, (symbol > 0).choose(start, v.vector([0] * LANES, INTS)))
+    stops.store(first, (symbol < size - 1).choose(stop + 1, v.vector([_TOTAL] * LANES, INTS)))
+
+
+@helper
+def guess(mixtures, tables, size, slots):  # type: ignore[no-untyped-def]
+    """Set the symbols to what is probably theirs whose intervals hold ``slots``, a vector, and set their intervals:
+    :func:`find`, side by side, but for the few that a single step by the slope does not find."""
+    _begin(mixtures.centres, mixtures.widths, tables.quantiles, size, slots, mixtures.symbols)
+    bound(mixtures, tables, size)
+    if _step(mixtures.symbols, mixtures.starts, mixtures.stops, size, slots):
+        bound(mixtures, tables, size)
+
+
+@vectorised
+def _begin(v, centres, widths, quantiles, size, slots, symbols):  # type: ignore[no-untyped-def]
+    first = size * 0
+    quantile = quantiles.gather(slots >> _QUANTILE_SHIFT, DOUBLES)
+    level = centres.load(first, DOUBLES) + quantile * widths.load(first, DOUBLES)
+    symbols.store(first, level.held(0.0, size - 1).to(INTS))
+
+
+@vectorised
+def _step(v, symbols, starts, stops, size, slots):  # type: ignore[no-untyped-def]
+    """Move those symbols that are wrong, and return whether there were any."""
+    first = size * 0
+    symbol, start, stop = symbols.load(first, INTS), starts.load(first, INTS), stops.load(first, INTS)
+    moved = ((slots - start).to(DOUBLES) / (stop - start).to(DOUBLES)).floor().to(INTS)
+    symbols.store(first, (symbol + moved).held(0, size - 1))
+    return ((slots < start) | (slots > stop - 1)).any()
 
 
 @helper
@@ -157,16 +217,34 @@ def _edge(v, i, size, mixtures, table):  # type: ignore[no-untyped-def]
 
 @helper
 def find(slot, i, size, mixtures, tables):  # type: ignore[no-untyped-def]
-    """Return ``(v, start, stop)`` of the symbol whose interval under mixture i holds ``slot``.
+    """Return ``(v, start, stop)`` of the symbol whose interval under mixture i holds ``slot``."""
+    # Begin with the quantile of a logistic like the mixture, which finds nine of ten symbols of a photo
+    quantile = int(mixtures.centres[i] + tables.quantiles[slot >> _QUANTILE_SHIFT] * mixtures.widths[i])
+    v = min(max(quantile, 0), size - 1)
+    start, stop = interval(v, i, size, mixtures, tables.logistic)
+    if slot < start or slot >= stop:
+        v, start, stop = _seek(slot, v, start, stop, i, size, mixtures, tables.logistic)
+    return v, start, stop
+
+
+@helper
+def found(slot, i, size, mixtures, tables):  # type: ignore[no-untyped-def]
+    """The same, where :func:`guess` was given the slots. The symbol is among ``mixtures.symbols`` then."""
+    v, start, stop = mixtures.symbols[i], mixtures.starts[i], mixtures.stops[i]
+    if slot < start or slot >= stop:
+        v, start, stop = _seek(slot, v, start, stop, i, size, mixtures, tables.logistic)
+        mixtures.symbols[i] = v
+    return v, start, stop
+
+
+@routine
+def _seek(slot, v, start, stop, i, size, mixtures, table):  # type: ignore[no-untyped-def]
+    """The symbol from another one, ``v``, which has ``(start, stop)``.
 
     As :func:`bitsback.codecs.search.search` does it, but for edges that are known from the step before: most that are
     not found at once are next to where that began.
     """
-    # Begin with the quantile of a logistic like the mixture, which finds nine of ten symbols of a photo
     low, high = 0, size - 1
-    guess = int(mixtures.centres[i] + tables.quantiles[slot >> _QUANTILE_SHIFT] * mixtures.widths[i])
-    v = min(max(guess, low), high)
-    start, stop = interval(v, i, size, mixtures, tables.logistic)
     steps = 0
     while slot < start or slot >= stop:
         if slot < start:
@@ -178,12 +256,12 @@ def find(slot, i, size, mixtures, tables):  # type: ignore[no-untyped-def]
         guess = min(max(guess, low), high)
         if guess == v - 1:
             stop = start
-            start = _edge(guess, i, size, mixtures, tables.logistic)
+            start = _edge(guess, i, size, mixtures, table)
         elif guess == v + 1:
             start = stop
-            stop = _edge(guess + 1, i, size, mixtures, tables.logistic)
+            stop = _edge(guess + 1, i, size, mixtures, table)
         else:
-            start, stop = interval(guess, i, size, mixtures, tables.logistic)
+            start, stop = interval(guess, i, size, mixtures, table)
         v = guess
         steps += 1
     return v, start, stop

@@ -12,12 +12,14 @@ from __future__ import annotations
 import hashlib
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bitsback.errors import FormatError
 from bitsback.kernels import helper
+from bitsback.kernels.vectors import INTS, LONGS
 
 HASHES = {
     "logistic": "015b75d63b4c2e9e3e0dbe39bf6a7c70cd9bdf846d8c85218553aadf2088be25",
@@ -38,6 +40,9 @@ STEPS = 64
 ORIGIN = 16 * STEPS << FRACTION
 """Position of the argument 0."""
 
+LOW_WORD = (1 << 32) - 1
+"""A mask."""
+
 _LAST = (32 * STEPS << FRACTION) - 1
 
 
@@ -51,6 +56,16 @@ def sigmoid(table, position):  # type: ignore[no-untyped-def]
     position = min(max(position, 0), _LAST)
     i = position >> FRACTION
     return table[i] + (((table[i + 1] - table[i]) * (position & ((1 << FRACTION) - 1))) >> FRACTION)
+
+
+def sigmoids(table: Any, positions: Any) -> Any:
+    """:func:`sigmoid` for vectorised functions: of positions that are reals, as integers of 64 bits, below 2^32."""
+    position = positions.held(0.0, float(_LAST)).to(INTS)
+    # An entry and the next one at once, the low word first. Masks let the compiler see that 32 bits meet 32
+    both = table.gather(position >> FRACTION, LONGS)
+    low = both & LOW_WORD
+    rise = ((both.shifted(32) - low) & LOW_WORD) * (position & ((1 << FRACTION) - 1)).to(LONGS)
+    return (low + rise.shifted(FRACTION)) & LOW_WORD
 
 
 @cache

@@ -27,7 +27,7 @@ from typing import Any
 from llvmlite import ir
 
 from bitsback.kernels.unit import Part, Unit
-from bitsback.kernels.values import DOUBLE, INT, INTEGER, LONG, Array, Number, like, number
+from bitsback.kernels.values import BYTE, DOUBLE, INT, INTEGER, LONG, Array, Number, like, number
 
 LANES = 8
 """Lanes of a vector: pixels that are computed side by side, or outputs of a layer."""
@@ -39,7 +39,7 @@ ROWS = 4
 """Inputs that :func:`dense` takes at once."""
 
 SHORT = ir.IntType(16)
-SHORTS, INTS, DOUBLES = (ir.VectorType(kind, LANES) for kind in (SHORT, INT, DOUBLE))
+BYTES, SHORTS, INTS, LONGS, DOUBLES = (ir.VectorType(kind, LANES) for kind in (BYTE, SHORT, INT, LONG, DOUBLE))
 
 
 def _element(kind: Any) -> Any:
@@ -126,6 +126,11 @@ class Value:
         """``yes`` where this condition holds, ``no`` elsewhere."""
         return Value(self.builder, self.builder.select(self.code, yes.code, no.code))
 
+    def any(self) -> Value:
+        """Whether this condition holds in a lane: 0 or another number."""
+        build = self.builder
+        return Value(build, build.zext(build.bitcast(self.code, ir.IntType(self.kind.count)), LONG))
+
     def plus_held(self, other: Value) -> Value:
         """The sum, of vectors of integers, held to what their bits can tell."""
         name = f"llvm.sadd.sat.v{self.kind.count}i{self.kind.element.width}"
@@ -171,6 +176,9 @@ class Value:
 
     def __and__(self, other: Any) -> Value:
         return self._with(other, "", "and_")
+
+    def __or__(self, other: Any) -> Value:
+        return self._with(other, "", "or_")
 
     def __gt__(self, other: Any) -> Value:
         return self._compared(">", other)
@@ -223,12 +231,13 @@ class Pointer:
         self.builder.store(value.code, self._at(index, value.kind), align=self.size)
 
     def gather(self, indices: Value, kind: Any) -> Value:
-        """The elements at a vector of indices."""
+        """The elements at a vector of indices, none below 0."""
         code = ir.Constant(kind, ir.Undefined)
         for lane in range(kind.count):
             number = ir.Constant(INT, lane)
-            index = Value(self.builder, self.builder.extract_element(indices.code, number))
-            code = self.builder.insert_element(code, self.load(index.to(LONG), kind.element).code, number)
+            # Processors lengthen a number without a sign as they take it out of a vector
+            index = Value(self.builder, self.builder.zext(indices.lane(lane).code, LONG))
+            code = self.builder.insert_element(code, self.load(index, kind.element).code, number)
         return Value(self.builder, code)
 
     def _at(self, index: Value, kind: Any) -> Any:

@@ -48,8 +48,9 @@ def test_so_do_stacks(kind: tuple[int, int], height: int, width: int) -> None:
     assert stack == before
 
 
-def test_any_number_of_lanes() -> None:
-    images = picture("smooth", (2, 9, 14, 3))
+@pytest.mark.parametrize("content", CONTENTS)
+def test_any_number_of_lanes(content: str) -> None:
+    images = picture(content, (2, 9, 14, 3))
     for lanes in (1, 2, 8, 100):
         stack, codec = Stack(lanes), PhasesCodec(model(3, 256).trained.ready, images.shape)
         codec.push(stack, images)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitsback.ans import Decoder, Encoder, Stack, peek, take
-from bitsback.codecs.logistic import mixtures, prepare, tables
+from bitsback.ans import Decoder, Encoder, Stack, peek, peek_all, take
+from bitsback.codecs.logistic import bound, found, guess, mixtures, prepare, tables
 from bitsback.errors import CodecError
 from bitsback.kernels import helper, kernel
 from bitsback.kinds.context.codec import (
@@ -291,7 +291,9 @@ def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
     """Walk through all samples of a step in coding order; return the stack's length, or -1 if it ran out."""
     place, images, channels = job.place, images4.reshape(-1), images4.shape[3]
     levels = isinstance(job.likelihood, Levels)
-    room = mixtures(job.likelihood.components) if levels else np.zeros(BLOCK, np.int64)
+    # With a head for each lane, all slots of a block are known at once
+    ahead = isinstance(coder, Decoder) and levels and coder.heads.size == BLOCK
+    room = _room(job.likelihood)
     block = Block(np.zeros(BLOCK, np.int32), np.zeros((NEAR, BLOCK), np.int32), np.zeros((4, BLOCK), np.int32))
     samples = np.zeros(BLOCK, np.int64)
     symbol, head = 0, 0
@@ -310,22 +312,41 @@ def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
         for c in range(channels):
             layer = evaluate(job.heads, layer)
             _distribute(job, room, block, begin, lanes, c)
+            if isinstance(coder, Encoder) and levels:
+                for lane in range(lanes):
+                    room.symbols[lane] = images[samples[lane] + c]
+                bound(room, job.likelihood.tables, 256)
+            elif ahead:
+                guess(room, job.likelihood.tables, 256, peek_all(coder.heads, head, PRECISION))
             for lane in range(lanes):
                 at = samples[lane] + c
                 if isinstance(coder, Decoder):
-                    v, start, stop = find_in(job.likelihood, room, lane, peek(coder.heads[head], PRECISION))
+                    slot = peek(coder.heads[head], PRECISION)
+                    if ahead:
+                        v, start, stop = found(slot, lane, 256, room, job.likelihood.tables)
+                    else:
+                        v, start, stop = find_in(job.likelihood, room, lane, slot)
                     length = take(coder.heads, coder.tail, length, head, start, stop, PRECISION)
                     if length < 0:
                         return -1
                     head = head + 1 if head + 1 < coder.heads.size else 0
                     images[at] = v
                 else:
-                    start, stop = interval_of(job.likelihood, room, lane, images[at])
+                    if levels:
+                        start, stop = room.starts[lane], room.stops[lane]
+                    else:
+                        start, stop = interval_of(job.likelihood, room, lane, images[at])
                     coder.starts[symbol], coder.freqs[symbol] = start, stop - start
                     symbol += 1
             if c + 1 < channels:
                 _err(job, images, samples, block, begin, lanes, c)
     return length
+
+
+@helper
+def _room(likelihood):  # type: ignore[no-untyped-def]
+    """Room for the distributions of a block's samples of a channel."""
+    return mixtures(likelihood.components) if isinstance(likelihood, Levels) else np.zeros(BLOCK, np.int64)
 
 
 @helper
