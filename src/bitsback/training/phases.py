@@ -248,7 +248,8 @@ class TrainablePhases(nn.Module):
         return torch.stack(nats)
 
     def see(self, x: NDArray[np.uint8], step: Step | None) -> tuple[Sight, NDArray[np.uint8]]:
-        """What is shown of the samples of a step, and the samples, uint8 (count, channels)."""
+        """What is shown of the samples of a step, with samples as the first axis of all, and they, uint8 (count,
+        channels)."""
         n, height, width, channels = x.shape
         if step is None:
             nothing = np.zeros((n, channels, NEAR), np.int16)
@@ -259,7 +260,9 @@ class TrainablePhases(nn.Module):
         filters = self.filters.get((self.spec.class_of(step.level), step.phase))
         counts = self.spec.read(step.phase)
         look(x, around, None if filters is None else prediction(self.table, filters, counts), seen)
-        return seen, samples_of(x, step)
+        predictions, near = (a.T[: len(seen.features)] for a in (seen.predictions, seen.near))
+        by_sample = (np.ascontiguousarray(a) for a in (predictions, near.swapaxes(1, 2)))
+        return Sight(seen.features, *by_sample), samples_of(x, step)
 
     def export(self) -> dict[str, NDArray[np.generic]]:
         """The tensors of the integer model."""

@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.kinds.phases.grids import NEAR, ORIGINS, PHASES, depth, offsets, place, steps, taps
+from bitsback.kinds.phases.network import MAX_REACH
 
 sides = st.integers(1, 25)
 
@@ -52,6 +53,12 @@ def test_the_nearest_come_first() -> None:
         distances = [abs(2 * dy + ORIGINS[g][0] - y0) + abs(2 * dx + ORIGINS[g][1] - x0) for g, dy, dx in found]
         assert max(distances[:NEAR]) < min(distances[NEAR:])
         assert len(set(found)) == len(found)
+
+
+def test_taps_come_in_fours() -> None:
+    """What a kernel relies on."""
+    for phase in range(3):
+        assert all(len(taps(phase, reach)) % 4 == 0 for reach in range(1, MAX_REACH + 1))
 
 
 def test_the_steps_of_a_small_image() -> None:

@@ -29,9 +29,9 @@ from bitsback.kinds.context.codec import (
 )
 from bitsback.kinds.context.network import every_difference, rounded_bias
 from bitsback.kinds.phases.grids import NEAR, PHASES, Step, known, lent, place, spread, steps, taps
-from bitsback.kinds.phases.heads import Heads, Packed, evaluate, mixed, pack, ready
+from bitsback.kinds.phases.heads import Heads, Packed, err, evaluate, mixed, pack, ready, show
 from bitsback.kinds.phases.network import Head, Networks, PhasesSpec
-from bitsback.kinds.phases.sight import Prediction, Sight, Surroundings, look, room
+from bitsback.kinds.phases.sight import Prediction, Sight, Surroundings, look, plane_size, room
 from bitsback.nets.engine import Runner
 from bitsback.nets.layers import Weights
 
@@ -62,8 +62,7 @@ class Ready:
 
     def heads(self, step: Step | None) -> Heads:
         """The heads of a step, with room for what they compute; None: of the coarsest level's sample."""
-        where = None if step is None else (self.spec.class_of(step.level), step.phase)
-        return ready(self._packed[where], self.spec.maps(None if step is None else step.phase))
+        return ready(self._packed[None if step is None else (self.spec.class_of(step.level), step.phase)])
 
     @cached_property
     def _predictions(self) -> dict[tuple[int, int], Prediction]:
@@ -117,12 +116,16 @@ def _surroundings(
         _seen((2 * np.arange(count) + start) << step.level, length, period, edges)
         for count, start, length in ((step.height, y, height), (step.width, x, width))
     )
-    most = predicts or reach
-    seen = np.array([(c, *tap) for c, each in enumerate(most) for tap in taps(step.phase, each)], np.int64)
-    count = np.array([len(taps(step.phase, each)) for each in reach], np.int64)
+    read, farthest = predicts or reach, max(predicts or reach)
+    counts, seen = (np.array([len(taps(step.phase, one)) for one in each], np.int64) for each in (read, reach))
+    rows, stride = plane_size(step.height, step.width, farthest)
+    offsets = np.zeros((len(read), -(-int(counts.max()) // 2) * 2), np.int64)
+    for c, each in enumerate(read):  # an odd one is joined by a tap whose weight is 0
+        grid, dy, dx = np.array(taps(step.phase, each)).T
+        offsets[c, : counts[c]] = (grid * rows + dy + farthest) * stride + dx + farthest
     grids = known(step, height, width, len(reach))
     shown = np.concatenate([level, of_rows], 1)
-    return Surroundings(step.height, step.width, grids, seen, count, max(most), shown, of_columns)
+    return Surroundings(step.height, step.width, grids, counts, offsets, seen, farthest, shown, of_columns)
 
 
 def _seen(places: NDArray[np.int64], length: int, period: int, edges: bool) -> NDArray[np.uint8]:
@@ -215,8 +218,8 @@ class PhasesCodec:
             shown = np.full((n, 1), 255, np.uint8) if not mine.spec.map else self._map(step, (n, 1, 1))[:, 0, 0]
             seen = Sight(
                 np.ascontiguousarray(shown),
-                np.full((n, channels), MIDDLE, np.int16),
-                np.zeros((n, channels, NEAR), np.int16),
+                np.full((channels, n + BLOCK), MIDDLE, np.int16),
+                np.zeros((channels, NEAR, n + BLOCK), np.int16),
             )
             grid, maps = (n, 1, 1), seen.features
         else:
@@ -278,14 +281,6 @@ def _decode(heads, tail, length, job, images):  # type: ignore[no-untyped-def]
     return _code(job, images, Decoder(heads, tail), length)
 
 
-class Block(NamedTuple):
-    """Of eight samples, int32: the prediction and the nearest taps of a channel, and the errors of those before."""
-
-    predictions: NDArray[np.int32]
-    near: NDArray[np.int32]
-    errors: NDArray[np.int32]
-
-
 @helper
 def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
     """Walk through all samples of a step in coding order; return the stack's length, or -1 if it ran out."""
@@ -294,7 +289,7 @@ def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
     # With a head for each lane, all slots of a block are known at once
     ahead = isinstance(coder, Decoder) and levels and coder.heads.size == BLOCK
     room = _room(job.likelihood)
-    block = Block(np.zeros(BLOCK, np.int32), np.zeros((NEAR, BLOCK), np.int32), np.zeros((4, BLOCK), np.int32))
+    errors = np.zeros((4, BLOCK), np.int32)
     samples = np.zeros(BLOCK, np.int64)
     symbol, head = 0, 0
     i, y, x = 0, 0, 0
@@ -311,7 +306,7 @@ def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
         layer = 0
         for c in range(channels):
             layer = evaluate(job.heads, layer)
-            _distribute(job, room, block, begin, lanes, c)
+            _distribute(job, room, errors, begin, lanes, c)
             if isinstance(coder, Encoder) and levels:
                 for lane in range(lanes):
                     room.symbols[lane] = images[samples[lane] + c]
@@ -326,6 +321,8 @@ def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
                         v, start, stop = found(slot, lane, 256, room, job.likelihood.tables)
                     else:
                         v, start, stop = find_in(job.likelihood, room, lane, slot)
+                        if levels:
+                            room.symbols[lane] = v
                     length = take(coder.heads, coder.tail, length, head, start, stop, PRECISION)
                     if length < 0:
                         return -1
@@ -339,7 +336,7 @@ def _code(job, images4, coder, length):  # type: ignore[no-untyped-def]
                     coder.starts[symbol], coder.freqs[symbol] = start, stop - start
                     symbol += 1
             if c + 1 < channels:
-                _err(job, images, samples, block, begin, lanes, c)
+                _err(job, room, images, samples, errors, begin, lanes, c)
     return length
 
 
@@ -352,42 +349,38 @@ def _room(likelihood):  # type: ignore[no-untyped-def]
 @helper
 def _show(job, begin, lanes):  # type: ignore[no-untyped-def]
     """Set what all heads read of the map."""
-    maps, shown = job.maps.shape[1], job.heads.shown
+    count, maps, shown = job.maps.shape[0], job.maps.shape[1], job.heads.shown
+    show(job.maps, count, maps, begin, shown)
     for lane in range(lanes):
         seen = job.maps[begin + lane]
-        for k in range(maps >> 1):
+        for k in range((maps >> 2) << 1, maps >> 1):
             shown[k, lane] = seen[2 * k] + (seen[2 * k + 1] << 16)
         if maps & 1:
             shown[maps >> 1, lane] = seen[maps - 1]
 
 
 @helper
-def _err(job, images, samples, block, begin, lanes, c):  # type: ignore[no-untyped-def]
+def _err(job, room, images, samples, errors, begin, lanes, c):  # type: ignore[no-untyped-def]
     """Add what later channels' heads read of channel c: its error, and how large it is."""
     shown = job.heads.shown[(job.maps.shape[1] + 1) // 2 + c]
-    for lane in range(lanes):
-        v = images[samples[lane] + c]
-        if isinstance(job.likelihood, Bits):
+    if isinstance(job.likelihood, Bits):
+        for lane in range(lanes):
+            v = images[samples[lane] + c]
             shown[lane] = 255 * v + ((255 - 255 * v) << 16)
-        else:
-            error = 16 * v - job.predictions[begin + lane, c]
-            companded = job.table[np.uint16(error)]
-            block.errors[c, lane] = error
-            shown[lane] = companded + (min(2 * abs(companded - 128), 255) << 16)
+    else:
+        err(room.symbols, job.predictions[c], begin, job.table, errors[c], shown)
 
 
 @helper
-def _distribute(job, room, block, begin, lanes, c):  # type: ignore[no-untyped-def]
+def _distribute(job, room, errors, begin, lanes, c):  # type: ignore[no-untyped-def]
     """Turn what a head gives into what :func:`find_in` and :func:`interval_of` read in ``room``."""
     likelihood, out = job.likelihood, job.heads.out
     if isinstance(likelihood, Bits):
         for lane in range(lanes):
             room[lane] = likelihood.probabilities[min(max(out[0, lane], -128), 127) + 128]
     else:
-        for lane in range(lanes):
-            near = job.near[begin + lane, c]
-            block.predictions[lane] = job.predictions[begin + lane, c]
-            for t in range(NEAR):
-                block.near[t, lane] = near[t]
-        mixed(out, likelihood.components, block.predictions, block.near, block.errors, c, room.parameters)
+        mixed(
+            out, likelihood.components, job.predictions[c], job.near[c], job.near.shape[2], begin, errors, c,
+            room.parameters,
+        )  # fmt: skip
         prepare(room, likelihood.tables, 256)

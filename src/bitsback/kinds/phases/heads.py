@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bitsback.kernels import helper
 from bitsback.kernels.values import INT
-from bitsback.kernels.vectors import INTS, LANES, SHORTS, vectorised
+from bitsback.kernels.vectors import BYTES, INTS, LANES, SHORTS, vectorised
 from bitsback.kinds.context.network import MAX_OUTPUT, rounded_bias
 from bitsback.kinds.phases.grids import NEAR
 from bitsback.kinds.phases.network import FOLLOW_SHIFT
@@ -75,17 +75,37 @@ def pack(channels: Sequence[Sequence[Weights]], maps: int) -> Packed:
     return Packed(np.concatenate(blocks), np.array(layout, np.int64))
 
 
-def ready(packed: Packed, maps: int) -> Heads:
+def ready(packed: Packed) -> Heads:
     """Packed heads with room."""
-    layout = packed.layout
-    pairs = -(-maps // 2) + int(layout[-1, 0])
-    widest = max(int(layout[:, 1].max()), int(layout[:, 2].max()) // 2)
+    _, pairs, outputs, *_ = packed.layout.max(0)
     return Heads(
         packed,
         np.zeros((pairs + 1, LANES), np.int32),
-        np.zeros((2, widest, LANES), np.int32),
-        np.zeros((int(layout[:, 2].max()), LANES), np.int32),
+        np.zeros((2, max(pairs, outputs // 2), LANES), np.int32),
+        np.zeros((outputs, LANES), np.int32),
     )
+
+
+@vectorised
+def show(v, maps, count, size, begin, shown):  # type: ignore[no-untyped-def]
+    """Set what all heads read of a map, uint8 (``count``, ``size``), eight samples from ``begin`` on, but for what is
+    left of four bytes: they come together."""
+    places = (v.vector(list(range(LANES)), INTS) + begin).at_most(count - 1) * size
+    with v.loop(size.shifted(2)) as group:
+        four = maps.gather(places + group * 4, INTS)
+        shown.store(group * (2 * LANES), (four & 0xFF) + (four & 0xFF00) * 256)
+        shown.store(group * (2 * LANES) + LANES, (four.shifted(16) & 0xFF) + (four.shifted(8) & 0xFF0000))
+
+
+@vectorised
+def err(v, symbols, predictions, begin, table, errors, shown):  # type: ignore[no-untyped-def]
+    """Set the errors of a channel, and what later ones' heads read of it: its error companded, and how large it is."""
+    first = begin * 0
+    error = symbols.load(first, INTS) * 16 - predictions.load(begin, SHORTS).to(INTS)
+    companded = table.gather(error & 0xFFFF, BYTES).to(INTS) & 0xFF
+    distance = companded - 128
+    errors.store(first, error)
+    shown.store(first, companded + (distance.at_least(0 - distance) * 2).at_most(255) * 65536)
 
 
 @vectorised
@@ -128,18 +148,21 @@ def evaluate(heads, layer):  # type: ignore[no-untyped-def]
 
 
 @vectorised
-def mixed(v, out, components, predictions, near, errors, earlier, parameters):  # type: ignore[no-untyped-def]
+def mixed(  # type: ignore[no-untyped-def]
+    v, out, components, predictions, near, stride, begin, errors, earlier, parameters
+):
     """Set the parameters of mixtures, as :func:`bitsback.codecs.logistic.prepare` reads them, from what a head gives.
 
-    ``predictions``: of the channel; ``near``: (NEAR, LANES); ``errors``: (``earlier``, LANES). int32.
+    ``predictions`` and ``near``: the channel's, int16, of which eight samples from ``begin`` on count; ``stride``: from
+    one of the nearest taps to the next. ``errors``: int32 (``earlier``, LANES).
     """
-    zero = components * 0
-    follow = v.variable(out.load(components * (3 * LANES), INTS) * near.load(zero, INTS))
-    for t in range(1, NEAR):
-        follow.value += out.load((components * 3 + t) * LANES, INTS) * near.load(zero + t * LANES, INTS)
+    follow = v.variable(v.vector([0] * LANES, INTS))
+    for t in range(NEAR):
+        known = near.load(stride * t + begin, SHORTS).to(INTS)
+        follow.value += out.load((components * 3 + t) * LANES, INTS) * known
     with v.loop(earlier) as j:
         follow.value += out.load((components * 3 + NEAR + j) * LANES, INTS) * errors.load(j * LANES, INTS)
-    origin = predictions.load(zero, INTS) + (follow.value >> FOLLOW_SHIFT)
+    origin = predictions.load(begin, SHORTS).to(INTS) + (follow.value >> FOLLOW_SHIFT)
     with v.loop(components) as k:
         mean, scale, weight = (out.load((components * i + k) * LANES, INTS) for i in range(3))
         parameters.store(k * LANES, origin + mean)

@@ -41,8 +41,10 @@ class Surroundings(NamedTuple):
     """Of the grid to be coded."""
     grids: NDArray[np.int64]
     """(known grids, 5): see :func:`bitsback.kinds.phases.grids.known`."""
-    taps: NDArray[np.int64]
-    """(taps, 4): channel, grid, dy, dx; those of a channel together, the nearest first."""
+    counts: NDArray[np.int64]
+    """(channels,): taps of each."""
+    offsets: NDArray[np.int64]
+    """(channels, taps): of each tap in the planes of its channel, from the sample's own place; the nearest first."""
     shown: NDArray[np.int64]
     """(channels,): how many of each channel the network is shown."""
     reach: int
@@ -71,21 +73,27 @@ class Sight(NamedTuple):
     features: NDArray[np.uint8]
     """(samples, features): the taps, channel by channel; the predictions in levels, if there are any; the rest."""
     predictions: NDArray[np.int16]
-    """(samples, C)"""
+    """(C, samples)"""
     near: NDArray[np.int16]
-    """(samples, C, NEAR): the nearest taps less the prediction, in sixteenths."""
+    """(C, NEAR, samples): the nearest taps less the prediction, in sixteenths. In both, what follows the last sample is
+    of no meaning, and makes room for whole vectors."""
 
 
 def room(count: int, surroundings: Surroundings, channels: int, predicted: bool, more: int = 0) -> Sight:
     """Room for what is found of so many samples, and for ``more`` features."""
     width = int(surroundings.shown.sum()) + predicted * channels + more
     width += surroundings.of_rows.shape[1] + surroundings.of_columns.shape[1]
-    given = count if predicted else 0
+    given = count + LANES if predicted else 0
     return Sight(
         np.empty((count, width), np.uint8),
-        np.empty((given, channels), np.int16),
-        np.empty((given, channels, NEAR), np.int16),
+        np.empty((channels, given), np.int16),
+        np.empty((channels, NEAR, given), np.int16),
     )
+
+
+def plane_size(height: int, width: int, reach: int) -> tuple[int, int]:
+    """Rows and columns of the plane of a grid, for a step of so many."""
+    return height + 2 * reach, width + 2 * reach + LANES
 
 
 def look(images: NDArray[np.uint8], surroundings: Surroundings, prediction: Prediction | None, into: Sight) -> None:
@@ -94,22 +102,12 @@ def look(images: NDArray[np.uint8], surroundings: Surroundings, prediction: Pred
     Args:
         images: uint8 (n, H, W, C), C-contiguous, of which what the step sees is read. ``into``: :func:`room` for it.
     """
-    channels, reach = images.shape[3], surroundings.reach
-    rows, stride = surroundings.height + 2 * reach, surroundings.width + 2 * reach + LANES
-    planes = np.zeros((channels, len(surroundings.grids), rows, stride), np.int16)
-    owner, grid, dy, dx = surroundings.taps.T
-    counts = np.bincount(owner, minlength=channels)
-    pairs = (counts + 1) // 2
-    offsets = np.zeros((channels, 2 * int(pairs.max())), np.int64)
-    for c in range(channels):  # an odd one is joined by a tap whose weight is 0
-        own = owner == c
-        offsets[c, : counts[c]] = (grid[own] * rows + dy[own] + reach) * stride + dx[own] + reach
+    channels, taps = surroundings.offsets.shape
+    size = plane_size(surroundings.height, surroundings.width, surroundings.reach)
     scratch = Scratch(
-        planes,
-        counts,
-        offsets,
-        np.zeros((*offsets.shape, LANES), np.int16),
-        np.zeros((int(pairs.sum()), LANES), np.int32),
+        np.zeros((channels, len(surroundings.grids), *size), np.int16),
+        np.zeros((channels, taps, LANES), np.int16),
+        np.zeros((channels * taps // 2, LANES), np.int32),
         np.zeros((channels, LANES), np.int16),
         np.zeros((channels, LANES), np.int32),
     )
@@ -120,11 +118,7 @@ class Scratch(NamedTuple):
     """Room for what is found of one image, and of eight samples of it."""
 
     planes: NDArray[np.int16]
-    """(channels, grids, height + 2 reach, width + 2 reach + LANES)"""
-    counts: NDArray[np.int64]
-    """(channels,): taps of each."""
-    offsets: NDArray[np.int64]
-    """(channels, taps): of each tap in the planes of its channel, from the sample's own place."""
+    """(channels, grids, :func:`plane_size`)"""
     u: NDArray[np.int16]
     """(channels, taps, LANES)"""
     both: NDArray[np.int32]
@@ -160,16 +154,21 @@ def _predict(v, weights, bias, shift, both, pairs, sums, predictions):  # type: 
 
 
 @vectorised
-def _count(v, u, taps, sums, predictions):  # type: ignore[no-untyped-def]
-    """Turn u into taps less the prediction, in sixteenths."""
-    off = predictions.load(taps * 0, INTS).to(SHORTS) - sums.load(taps * 0, SHORTS) * 4
+def _count(v, u, taps, sums, predictions, sample, expected, near, stride):  # type: ignore[no-untyped-def]
+    """Turn u into taps less the prediction, in sixteenths; keep the nearest of them, and the prediction."""
+    prediction = predictions.load(taps * 0, INTS).to(SHORTS)
+    off = prediction - sums.load(taps * 0, SHORTS) * 4
     with v.loop(taps) as t:
         u.store(t * LANES, u.load(t * LANES, SHORTS) * 4 - off)
+    # Lanes beyond the last one of a row are written over by the next one's
+    expected.store(sample, prediction)
+    for t in range(NEAR):
+        near.store(stride * t + sample, u.load(taps * 0 + t * LANES, SHORTS))
 
 
 @kernel
 def _look(images, surroundings, prediction, into, scratch):  # type: ignore[no-untyped-def]
-    channels, grids, counts = images.shape[3], surroundings.grids, scratch.counts
+    channels, grids, counts = images.shape[3], surroundings.grids, surroundings.counts
     reach, stride, shown = surroundings.reach, scratch.planes.shape[3], surroundings.shown
     taps = 0
     for c in range(channels):
@@ -184,13 +183,13 @@ def _look(images, surroundings, prediction, into, scratch):  # type: ignore[no-u
                 lanes = min(LANES, surroundings.width - x)
                 at = y * stride + x
                 if prediction is None:
-                    _show_bits(into, scratch, shown, at, sample, lanes)
+                    _show_bits(into, scratch, surroundings.offsets, shown, at, sample, lanes)
                 else:
                     pair = 0
                     for c in range(channels):
                         pairs = (counts[c] + 1) >> 1
                         _relate(
-                            scratch.planes[c], scratch.offsets[c], at, pairs, scratch.u[c], scratch.both[pair:],
+                            scratch.planes[c], surroundings.offsets[c], at, pairs, scratch.u[c], scratch.both[pair:],
                             scratch.sums[c],
                         )  # fmt: skip
                         pair += pairs
@@ -199,7 +198,10 @@ def _look(images, surroundings, prediction, into, scratch):  # type: ignore[no-u
                             prediction.weights[c], prediction.biases[c], prediction.shifts[c], scratch.both, pair,
                             scratch.sums[c], scratch.predictions[c],
                         )  # fmt: skip
-                        _count(scratch.u[c], shown[c], scratch.sums[c], scratch.predictions[c])
+                        _count(
+                            scratch.u[c], shown[c], scratch.sums[c], scratch.predictions[c], sample,
+                            into.predictions[c], into.near[c], into.near.shape[2],
+                        )  # fmt: skip
                     _show(prediction, into, scratch, shown, taps, sample, lanes)
                 first = taps + (channels if prediction is not None else 0)
                 for lane in range(lanes):
@@ -227,14 +229,14 @@ def _lay(image, grid, c, reach, plane):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _show_bits(into, scratch, shown, at, sample, lanes):  # type: ignore[no-untyped-def]
+def _show_bits(into, scratch, offsets, shown, at, sample, lanes):  # type: ignore[no-untyped-def]
     """Write the taps of eight samples of two levels, or fewer."""
     first = 0
     for c in range(shown.size):
-        own, offsets = scratch.planes[c].reshape(-1), scratch.offsets[c]
+        own = scratch.planes[c].reshape(-1)
         for t in range(shown[c]):
             for lane in range(lanes):
-                into.features[sample + lane, first + t] = 255 * own[offsets[t] + at + lane]
+                into.features[sample + lane, first + t] = 255 * own[offsets[c, t] + at + lane]
         first += shown[c]
 
 
@@ -246,11 +248,9 @@ def _show(prediction, into, scratch, shown, taps, sample, lanes):  # type: ignor
         own, count = scratch.u[c], shown[c]
         for lane in range(lanes):
             p = sample + lane
-            features, expected = into.features[p], scratch.predictions[c, lane]
-            into.predictions[p, c] = expected
-            features[taps + c] = min(max(expected >> 4, 0), 255)
-            for t in range(NEAR):
-                into.near[p, c, t] = own[t, lane]
-            for t in range(count):
-                features[first + t] = prediction.table[np.uint16(own[t, lane])]
+            features = into.features[p]
+            features[taps + c] = min(max(scratch.predictions[c, lane] >> 4, 0), 255)
+            for t in range(0, count, 4):  # taps come in fours, two or four that mirror each other
+                for k in (0, 1, 2, 3):
+                    features[first + t + k] = prediction.table[np.uint16(own[t + k, lane])]
         first += count
