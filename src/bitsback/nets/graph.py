@@ -92,26 +92,30 @@ def _skip_in_float(b: _Builder, earlier: str) -> None:
     b.node("Clip", b.current, b.constant(np.float32(0)), b.constant(np.float32(255)))
 
 
-def _in_float(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
-    """The nodes of a layer on float32 values."""
-    w = weights.weight.astype(np.float32)
-    bias = b.constant(weights.bias.astype(np.float32))
+def _weighed_in_float(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
+    """The nodes of a layer on float32 values, but for the rounding. Dividing all numbers of an output by a power of two
+    beforehand is exact, and so are the sums then."""
     scale = np.exp2(-weights.shift.astype(np.float32))
+    w = weights.weight.astype(np.float32) * scale.reshape(-1, *[1] * (weights.weight.ndim - 1))
+    bias = b.constant(weights.bias.astype(np.float32) * scale)
     if isinstance(layer, Conv):
         pad = layer.kernel // 2
         b.node("Conv", b.current, b.constant(w), bias, strides=[layer.stride] * 2, pads=[pad] * 4)
-        scale = scale[:, None, None]
     else:
         b.node("Gemm", b.current, b.constant(w.T), bias)
-    b.node("Mul", b.current, b.constant(scale))
+
+
+def _in_float(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
+    """The nodes of a layer on float32 values."""
+    _weighed_in_float(b, layer, weights)
     b.node("Round", b.current)
     b.node("Clip", b.current, b.constant(np.float32(0)), b.constant(np.float32(255)))
 
 
 def float_graph(network: Network, free: bool = False) -> bytes:
-    """Serialised ONNX model in float32 holding integers: Conv or Gemm, multiply by 2^-shift, Round, Clip.
+    """Serialised ONNX model in float32 holding integers: Conv or Gemm of numbers times 2^-shift, Round, Clip.
 
-    ONNX Round is half to even, and multiplication by a power of two is exact.
+    ONNX Round is half to even.
 
     ``free``: it takes images of any height and width, channels last, and gives such.
     """
@@ -131,8 +135,9 @@ def int8_graph(network: Network, free: bool = False) -> bytes:
     def weighted(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
         if layer.wide:
             b.node("Cast", b.current, to=onnx.FLOAT)
-            _in_float(b, layer, weights)
-            b.node("Cast", b.current, to=onnx.UINT8)
+            _weighed_in_float(b, layer, weights)
+            # It rounds half to even, and saturates
+            b.node("QuantizeLinear", b.current, b.constant(one), b.constant(zero_x))
             return
         w = weights.weight
         if isinstance(layer, Dense):
