@@ -253,7 +253,8 @@ def phases_spec(
     spec = PhasesSpec((), hidden, reach, predicts, classes, period, edges, map)
     layers = (Conv(width, narrow, 3), Conv(narrow, width, 1), Skip()) * blocks
     inputs = [spec.inputs(phase, channels, levels > 2) for phase in range(len(PHASES))]
-    trunks = tuple(NetSpec((seen, *SIZE), (Conv(seen, width, 1), *layers)) for seen in inputs)
+    # Near taps outweigh far ones by far more than bytes can say
+    trunks = tuple(NetSpec((seen, *SIZE), (Conv(seen, width, 1, wide=True), *layers)) for seen in inputs)
     spec = structs.replace(spec, trunks=trunks)
     spec.check(channels, levels > 2)
     return spec
