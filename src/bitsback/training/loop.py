@@ -225,7 +225,7 @@ class _Loop:
             raise BitsBackError(f"the training diverged at step {step}: try a lower learning rate")
         gradients = group.average(gradients)
         for p, gradient in zip(self.parameters.values(), gradients, strict=True):
-            p.grad = gradient
+            p.grad = gradient.contiguous()  # of a convolution on a GPU it may lie channels last
         torch.nn.utils.clip_grad_norm_(self.parameters.values(), schedule.clip)
         for options in self.optimizer.param_groups:
             options["lr"] = schedule.rate(step)

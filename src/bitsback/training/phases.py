@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,14 +24,14 @@ from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.kinds.phases.codec import MIDDLE, prediction, surroundings
 from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.phases.grids import NEAR, PHASES, Step, lent, offsets, spread, steps
-from bitsback.kinds.phases.latents import without_lenders
 from bitsback.kinds.phases.network import FOLLOW_SHIFT, LatentsSpec, PhasesSpec, head_name, head_tensors
-from bitsback.kinds.phases.sight import Sight, look, room
+from bitsback.kinds.phases.sight import look, room
 from bitsback.kinds.phases.tiles import CORNER
 from bitsback.nets.layers import Weights
 from bitsback.training.context import ContextLayer
 from bitsback.training.layers import CENTRE, SMALL, UNIT, QuantNetwork, straight_through
 from bitsback.training.objectives import objective
+from bitsback.training.sight import Scene, Seen
 from bitsback.training.tasks import latent_cost, noise
 from bitsback.training.vae import Gaussian
 
@@ -39,6 +40,10 @@ FITTED = 200_000
 
 RIDGE = 1e-3
 """Added to the diagonal of the moments, relative to their mean: so much evidence is needed to move a weight."""
+
+
+SCENES = 1024
+"""What steps see of images of one size, kept on a device, at most."""
 
 
 class _Part(NamedTuple):
@@ -74,7 +79,8 @@ class TrainablePhases(nn.Module):
         self.objective = objective(likelihood)
         self.filters, self.quantised = filters, False
         self.companding = companding()
-        self.table = every_difference(self.companding)
+        self.table = nn.Buffer(torch.from_numpy(every_difference(self.companding)), persistent=False)
+        self._scenes: dict[tuple[Step, torch.Size, torch.device], Scene] = {}
         shares = [self._shares(phase) for phase in range(len(PHASES))]
         self.networks = [
             QuantNetwork(trunk, centred=self.predicted, inner=True, share=share)
@@ -147,7 +153,8 @@ class TrainablePhases(nn.Module):
         """Take over what a model of the same layers has learnt, its filters and its table, too."""
         model = config.networks(tensors)
         self.filters, self.companding = model.filters, model.table
-        self.table = every_difference(model.table)
+        self.table.copy_(torch.from_numpy(every_difference(model.table)))
+        self._scenes.clear()
         for trunk, network in zip(self.networks, model.trunks, strict=True):
             trunk.start_from(network)
         learnt = [model.base, *(model.heads[place] for place in self.places)]
@@ -166,35 +173,36 @@ class TrainablePhases(nn.Module):
         for layer in (m for m in self.modules() if isinstance(m, ContextLayer)):
             layer.quantise = on
 
-    def infer(self, x: NDArray[np.uint8], noise: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
+    def infer(self, x: Tensor, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
         """Bits that each latent of each image costs, KL, (n, latents); and what latents drawn from the posterior, with
-        ``noise``, say, (n, map, height, width)."""
+        ``noise``, say, (n, map, height, width). Images as of :meth:`bits`."""
         if self.latents is None:
-            return torch.zeros((len(x), 0)), None
+            return x.new_zeros((len(x), 0), dtype=torch.float32), None
         scale = (128 if self.likelihood.levels == 2 else 1) / UNIT
-        seen = torch.from_numpy(np.ascontiguousarray(without_lenders(x).transpose(0, 3, 1, 2)))
-        out = self.encoder(seen.to(next(self.parameters()).device).float() * scale)
+        seen = x.float()
+        seen[:, ::2, 1::2] = seen[:, 1::2, ::2] = 0  # the lenders, see kinds.phases.latents
+        out = self.encoder(seen.permute(0, 3, 1, 2) * scale)
         posterior = Gaussian.of(out, self.quantised)
         z = posterior.draw(noise)
         if self.quantised:
-            codes = torch.from_numpy(bucket_codes(self.latents.bits)).to(z) / UNIT
+            codes = _codes(self.latents.bits, z.device)
             nearest = torch.searchsorted((codes[:-1] + codes[1:]) / 2, z.detach())
             z = straight_through(codes[nearest], z)
         return posterior.kl() / math.log(2), self.decoder(z)
 
-    def bits(self, x: NDArray[np.uint8], said: Tensor | None = None) -> Tensor:
+    def bits(self, x: Tensor, said: Tensor | None = None) -> Tensor:
         """Bits of the samples of all images together, by head and channel, (1 + classes * phases, channels): that of
         the coarsest level's sample is the first.
 
         Args:
-            x: uint8 (n, height, width, channels), channels in coding order.
+            x: uint8 (n, height, width, channels), channels in coding order, on the device.
             said: what latents say of them, from :meth:`infer`.
         """
         parts: dict[int, list[_Part]] = {}
-        for step in (None, *steps(*x.shape[1:3])):
+        for step in (None, *steps(x.shape[1], x.shape[2])):
             place = -1 if step is None else self.places.index((self.spec.class_of(step.level), step.phase))
             parts.setdefault(place, []).append(self._look(x, step, said))
-        zero = torch.zeros(self.channels, device=next(self.parameters()).device)
+        zero = x.new_zeros(self.channels, dtype=torch.float32)
         found = [self._nats(self.by_place[place], parts[place]) if place in parts else zero for place in self.numbers]
         return torch.stack([self._nats(self.base, parts[-1]), *found]) / math.log(2)
 
@@ -203,26 +211,24 @@ class TrainablePhases(nn.Module):
         """Of the heads."""
         return range(len(self.places))
 
-    def _look(self, x: NDArray[np.uint8], step: Step | None, said: Tensor | None) -> _Part:
+    def _look(self, x: Tensor, step: Step | None, said: Tensor | None) -> _Part:
         """Run the trunk of a step."""
-        device = next(self.parameters()).device
-        seen, samples = self.see(x, step)
+        seen = self.see(x, step)
         rows, columns = (step.height, step.width) if step else (1, 1)
         maps = None
         if said is not None:
-            there = (spread(count, length) for count, length in zip((rows, columns), said.shape[2:], strict=True))
-            row, column = (torch.from_numpy(index).to(device) for index in there)
+            there = zip((rows, columns), said.shape[2:], strict=True)
+            row, column = (_spread(count, length, x.device) for count, length in there)
             maps = said[:, :, row[:, None], column]
             if lent(step):
                 maps = torch.zeros_like(maps)
         if step is None:
-            maps = torch.full((len(samples), 1), 255 / UNIT, device=device) if maps is None else maps[:, :, 0, 0]
+            maps = x.new_full((len(x), 1), 255 / UNIT, dtype=torch.float32) if maps is None else maps[:, :, 0, 0]
         else:
-            given = torch.from_numpy(seen.features).to(device).view(len(x), rows, columns, -1)
-            shown = (given * (1 / UNIT)).permute(0, 3, 1, 2)
+            shown = (seen.features.view(len(x), rows, columns, -1) * (1 / UNIT)).permute(0, 3, 1, 2)
             out: Tensor = self.networks[step.phase](shown if maps is None else torch.cat([shown, maps], 1))
-            maps = out.permute(0, 2, 3, 1).reshape(len(samples), -1)
-        return _Part(maps, *(torch.from_numpy(a).to(device) for a in (samples, seen.predictions, seen.near)))
+            maps = out.permute(0, 2, 3, 1).reshape(len(seen.samples), -1)
+        return _Part(maps, seen.samples, seen.predictions, seen.near)
 
     def _nats(self, head: nn.ModuleList, parts: list[_Part]) -> Tensor:
         """-log p of samples that share a head, (channels,)."""
@@ -231,7 +237,7 @@ class TrainablePhases(nn.Module):
         if self.predicted:
             origin = predictions.float()
             errors, near = 16 * levels - origin, near.float()
-            companded = torch.from_numpy(self.table).to(maps.device)[errors.long() & 0xFFFF].float()
+            companded = self.table[errors.int() & 0xFFFF].float()
             shown = torch.stack([companded, (2 * (companded - 128).abs()).clamp_max(255)], 2) / UNIT
         else:
             shown = torch.stack([255 * levels, 255 - 255 * levels], 2) / UNIT
@@ -247,22 +253,29 @@ class TrainablePhases(nn.Module):
                 nats.append(self.objective.nats(y, value).sum())
         return torch.stack(nats)
 
-    def see(self, x: NDArray[np.uint8], step: Step | None) -> tuple[Sight, NDArray[np.uint8]]:
-        """What is shown of the samples of a step, with samples as the first axis of all, and they, uint8 (count,
-        channels)."""
+    def see(self, x: Tensor, step: Step | None) -> Seen:
+        """What is shown of the samples of a step of images, uint8 (n, height, width, channels), on their device."""
         n, height, width, channels = x.shape
         if step is None:
-            nothing = np.zeros((n, channels, NEAR), np.int16)
-            middle = np.full((n, channels), MIDDLE, np.int16)
-            return Sight(np.empty((n, 0), np.uint8), middle, nothing), np.ascontiguousarray(x[:, 0, 0])
+            nothing = x.new_zeros((n, channels, NEAR), dtype=torch.int16)
+            middle = x.new_full((n, channels), MIDDLE, dtype=torch.int16)
+            return Seen(x.new_empty((n, 0)), x[:, 0, 0], middle, nothing)
+        filters = self.filters.get((self.spec.class_of(step.level), step.phase))
+        if x.device.type != "cpu":
+            key = step, x.shape[1:], x.device
+            if key not in self._scenes:
+                if len(self._scenes) >= SCENES:
+                    self._scenes.clear()
+                self._scenes[key] = Scene(self.spec, step, (height, width, channels), filters, x.device)
+            return self._scenes[key].look(x, self.table)
         around = surroundings(self.spec, step, height, width)
         seen = room(n * step.height * step.width, around, channels, self.predicted)
-        filters = self.filters.get((self.spec.class_of(step.level), step.phase))
         counts = self.spec.read(step.phase)
-        look(x, around, None if filters is None else prediction(self.table, filters, counts), seen)
-        predictions, near = (a.T[: len(seen.features)] for a in (seen.predictions, seen.near))
-        by_sample = (np.ascontiguousarray(a) for a in (predictions, near.swapaxes(1, 2)))
-        return Sight(seen.features, *by_sample), samples_of(x, step)
+        look(x.numpy(), around, None if filters is None else prediction(self.table.numpy(), filters, counts), seen)
+        features, count = torch.from_numpy(seen.features), len(seen.features)
+        predictions = torch.from_numpy(seen.predictions).t()[:count].contiguous()
+        near = torch.from_numpy(seen.near).permute(2, 0, 1)[:count].contiguous()
+        return Seen(features, torch.from_numpy(samples_of(x.numpy(), step)), predictions, near)
 
     def export(self) -> dict[str, NDArray[np.generic]]:
         """The tensors of the integer model."""
@@ -276,6 +289,17 @@ class TrainablePhases(nn.Module):
         for name, network in self.coders.items():
             tensors |= network.export().tensors(name)
         return tensors | head_tensors(head_name(None, None), _exported(self.base))
+
+
+@lru_cache(4096)
+def _spread(count: int, length: int, device: torch.device) -> Tensor:
+    return torch.from_numpy(spread(count, length)).to(device)
+
+
+@lru_cache(64)
+def _codes(bits: int, device: torch.device) -> Tensor:
+    """What latents of so many bits are read as."""
+    return torch.from_numpy(bucket_codes(bits)).to(device, torch.float32) / UNIT
 
 
 def followed(y: Tensor, k: int, known: Tensor, floor: bool) -> Tensor:
@@ -482,10 +506,13 @@ class PhasesTask:
         return np.arange(count)
 
     def loss(self, picks: NDArray[np.int64], done: float) -> Tensor:
-        x = np.stack([self._crops[pick] for pick in picks])
-        device = next(self.module.parameters()).device
-        cost, said = self.module.infer(x, noise(device, self._seed, self._step, int(picks[0])))
-        return latent_cost(cost.sum() / x.size, self._free, done) + self.module.bits(x, said).sum() / x.size
+        x = self._there(np.stack([self._crops[pick] for pick in picks]))
+        cost, said = self.module.infer(x, noise(x.device, self._seed, self._step, int(picks[0])))
+        return latent_cost(cost.sum() / x.numel(), self._free, done) + self.module.bits(x, said).sum() / x.numel()
+
+    def _there(self, x: NDArray[np.uint8]) -> Tensor:
+        """Images on the device."""
+        return torch.from_numpy(x).to(next(self.module.parameters()).device)
 
     @torch.no_grad()
     def score(self) -> tuple[float, ...]:
@@ -493,10 +520,10 @@ class PhasesTask:
         samples, and of samples with the latents of another image."""
         bits, samples = np.zeros(self.module.channels), 0
         latents, swapped = 0.0, 0.0
-        for x in self._held_out:
+        for x in map(self._there, self._held_out):
             cost, said = self.module.infer(x)
             bits += self.module.bits(x, said).sum(0).cpu().numpy()
-            samples += x.size
+            samples += x.numel()
             if said is not None:
                 latents += float(cost.sum())
                 swapped += float(self.module.bits(x, said.roll(1, 0)).sum())
