@@ -1,4 +1,4 @@
-"""Train the shipped models without latents: ``photos``, ``photos-fast``, ``photos-grey``, ``thumbnails``, ``digits``.
+"""Train the shipped models without latents: ``photos``, ``photos-fast``, ``photos-grey``, ``digits``.
 
     python recipes/context.py photos-start --data train.tar --out runs/photos-start --steps 40000 --learning-rate 2e-3
     python recipes/context.py photos --data train.tar --out runs/photos --init runs/photos-start/photos-start.bbm
@@ -58,12 +58,6 @@ RECIPES = {
     "photos-grey": Recipe(predicted_spec(1, 10, 6, (48, 32), (10, 0)), 3, images="8-bit grey of any size"),
     "digits": Recipe(wide_spec((192, 96)), 5, False, "8-bit grey of any size, made for 28x28", False),
     "digits-start": Recipe(wide_spec((96, 64)), 5, False, "8-bit grey of any size, made for 28x28", False),
-    "thumbnails": Recipe(
-        predicted_spec(3, 18, 10, (96, 64), (6, 4), 5, True),
-        4,
-        False,
-        "8-bit RGB of any size, made for 32 to 96 pixels",
-    ),
 }
 DATA = {
     "train.tar": "852 photos, one of each of 852 ImageNet classes, halved or more with Lanczos",

@@ -1,6 +1,8 @@
-"""Train models in phases: ``thumbnails-fast``, which ships, and ``digits-in-phases``, to see what latents buy there.
+"""Train models in phases: ``thumbnails`` and ``thumbnails-fast``, which ship, and ``digits-in-phases``, to see what
+latents buy there.
 
-    python recipes/phases.py thumbnails-fast --data train.npz --out runs/thumbnails-fast
+    python recipes/phases.py thumbnails-fast --data train.npz --out runs/start --device cuda --batch 128 --quantise-from 1
+    python recipes/phases.py thumbnails-fast --data train.npz --out runs/thumbnails-fast --init runs/start/thumbnails-fast.bbm
 
 The data is what :class:`bitsback.data.collection.Collection` opens. It differs from ``bitsback train --kind phases`` in
 that the architecture is given. A run that was stopped goes on from its last checkpoint when started again.
@@ -20,7 +22,9 @@ from finish import finish
 from numpy.typing import NDArray
 
 from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec
+from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.phases.network import LatentsSpec, PhasesSpec
+from bitsback.models import Model
 from bitsback.training.architecture import PhasesArchitecture, latents_spec, phases_spec
 from bitsback.training.card import card
 from bitsback.training.export import export_phases
@@ -50,6 +54,7 @@ THUMBNAILS = "8-bit RGB of any size, made for 32 to 96 pixels"
 DIGITS = "28x28 grey, samples of two values"
 
 RECIPES = {
+    "thumbnails": Recipe(phases_spec(3, 256, 64, 32, (32,), blocks=2, period=8), 3, 3, THUMBNAILS),
     "thumbnails-fast": Recipe(phases_spec(3, 256, 32, 32, period=8), 3, 3, THUMBNAILS),
     "digits-in-phases": Recipe(
         phases_spec(1, 2, 48, 32, (16,), (3,), edges=True, map=16), 1, 0, DIGITS, shuffled=False,
@@ -71,7 +76,9 @@ RECIPES = {
 @click.option("--check", default=250, show_default=True, help="Steps between two checkpoints.")
 @click.option("--held-out", default=300, show_default=True, help="Images.")
 @click.option("--limit", default=0, help="Use only so many images.")
+@click.option("--init", type=click.Path(exists=True, path_type=Path), help="A model of the same layers, to start from.")
 @click.option("--seed", default=0, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
 def main(
     name: str,
     data: Path,
@@ -85,7 +92,9 @@ def main(
     check: int,
     held_out: int,
     limit: int,
+    init: Path | None,
     seed: int,
+    device: str,
 ) -> None:
     """Train one of the models and export it."""
     torch.set_num_threads(1)
@@ -108,6 +117,12 @@ def main(
     train, test = (_ordered(part, architecture) for part in parted(recipe, images, held_out, limit, rng_of(seed)))
     filters = fit_filters(recipe.spec, recipe.channels, train[:2000]) if recipe.components else {}
     module = TrainablePhases(recipe.spec, recipe.channels, likelihood, filters, recipe.latents)
+    if init is not None:
+        started = Model.load(init)
+        if not isinstance(started.config, PhasesConfig) or started.config.phases != recipe.spec:
+            raise click.UsageError(f"{init} is no model of the layers of {name}")
+        module.start_from(started.config, started.tensors)
+    module.to(device)
     if recipe.components:
         task = PhasesTask(module, train, test, seed, free=recipe.free)
     else:
@@ -126,7 +141,7 @@ def main(
     facts = {"name": DATA.get(data.name, data.name), "images": used, "held_out": held_out}
     facts["variants"] = len(train) + held_out - used
     facts["sha256"] = hashlib.sha256(data.read_bytes()).hexdigest() if data.is_file() else None
-    finish(out, model, card(model, run, recipe.images, facts, init=None, device="cpu"))
+    finish(out, model, card(model, run, recipe.images, facts, init=init and init.name, device=device))
 
 
 def binarised(images: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -55,7 +55,7 @@ def test_models_with_latents(name: str, digits: Path) -> None:
     assert "test set at" in said
 
 
-@pytest.mark.parametrize("name", ["photos-grey", "thumbnails"])
+@pytest.mark.parametrize("name", ["photos-grey", "photos-fast"])
 def test_models_without_latents(name: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     (tmp_path / "images").mkdir()
@@ -80,3 +80,15 @@ def test_a_model_grows_from_a_smaller_one(tmp_path: Path) -> None:
     large = made(tmp_path / "out", "photos")
     x = rng.integers(0, 256, (1, 16, 16, 3), np.uint8)
     assert float(large.elbo_bits(x)[0]) == pytest.approx(float(small.elbo_bits(x)[0]), rel=0.01)
+
+
+def test_a_model_in_phases_is_trained_in_two_stages(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "images.npy", rng.integers(0, 256, (6, 12, 12, 3), np.uint8))
+    common = ["--data", tmp_path / "images.npy", "--held-out", 1, "--batch", 2]
+    run("phases.py", "thumbnails-fast", *common, "--out", tmp_path / "start", "--steps", 2, "--quantise-from", 1)
+    start = made(tmp_path / "start", "thumbnails-fast")
+    given = ["--init", tmp_path / "start" / "thumbnails-fast.bbm"]
+    run("phases.py", "thumbnails-fast", *common, *given, "--out", tmp_path / "out", "--steps", 1, "--learning-rate", 0)
+    found = made(tmp_path / "out", "thumbnails-fast")
+    assert all(np.array_equal(found.tensors[name], tensor) for name, tensor in start.tensors.items())

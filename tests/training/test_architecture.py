@@ -41,8 +41,8 @@ def test_larger_sizes_are_larger() -> None:
 
 
 def test_shipped_models_can_be_started_from() -> None:
-    found = from_model(Model.load("thumbnails"))
-    assert found.config("thumbnails").context == found.init.config.context
+    found = from_model(Model.load("photos"))
+    assert found.config("photos").context == found.init.config.context
     assert found.colour == coding_order(3) == (1, 0, 2)
     assert (found.kind, found.size, found.parallel) == ("context", (0, 0), False)
     found = from_model(Model.load("thumbnails-fast"))
@@ -75,10 +75,10 @@ def test_what_comes_of_a_model_is_for_the_same_images(start: str) -> None:
 
 
 def test_what_cannot_be_started_from_is_told() -> None:
-    model = Model.load("thumbnails")
+    model = Model.load("photos")
     table = model.tensors["context.table"].copy()
     table[0] += 1
-    with pytest.raises(ModelError, match="thumbnails cannot be trained further: its companding table"):
-        from_model(SimpleNamespace(name="thumbnails", config=model.config, tensors={"context.table": table}))
+    with pytest.raises(ModelError, match="photos cannot be trained further: its companding table"):
+        from_model(SimpleNamespace(name="photos", config=model.config, tensors={"context.table": table}))
     with pytest.raises(ModelError, match="it is not one of pixels"):
         from_model(SimpleNamespace(name="own", config=JpegConfig(name="own", image=BLOCKS, base=SHA256)))
