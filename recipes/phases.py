@@ -1,8 +1,8 @@
 """Train models in phases: ``thumbnails`` and ``thumbnails-fast``, which ship, and ``digits-in-phases``, to see what
 latents buy there.
 
-    python recipes/phases.py thumbnails-fast --data train.npz --out runs/start --device cuda --batch 128 --quantise-from 1
-    python recipes/phases.py thumbnails-fast --data train.npz --out runs/thumbnails-fast --init runs/start/thumbnails-fast.bbm
+    python recipes/phases.py thumbnails --data train.npz --out runs/start --device cuda --batch 128 --quantise-from 1
+    python recipes/phases.py thumbnails --data train.npz --out runs/thumbnails --init runs/start/thumbnails.bbm
 
 The data is what :class:`bitsback.data.collection.Collection` opens. It differs from ``bitsback train --kind phases`` in
 that the architecture is given. A run that was stopped goes on from its last checkpoint when started again.
