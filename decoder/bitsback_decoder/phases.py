@@ -76,9 +76,10 @@ class PlainPhases:
         return self.samples
 
     def pop_latents(self, stack, n):
-        """Whether their bits were borrowed, and the latents of all images; what they say is kept."""
+        """How many latents were borrowed, and those of all images; what they say is kept."""
         count, bits = self.latents["count"], self.latents["bits"]
-        (borrowed,) = stack.pop([uniform(1)])
+        (borrowed,) = stack.pop([uniform(count.bit_length())])
+        assert borrowed <= count
         z = stack.pop([uniform(bits)] * (n * count))
         codes, decoder = centres(bits), self.latents["decoder"]
         shape = decoder["input"]
@@ -103,7 +104,9 @@ class PlainPhases:
             half = len(out) // 2
             pairs = zip(out[:half], out[half:], strict=True)
             distributions += [posterior(self.latents["bits"], d, min((u + 2) >> 2, 63)) for d, u in pairs]
-        stack.push(distributions, z)
+        count = self.latents["count"]
+        for k in reversed(range(borrowed)):
+            stack.push(distributions[k::count], z[k::count])
 
     def says(self, places, level, phase):
         """What latents say of pixels of a grid, (places, numbers)."""

@@ -152,6 +152,7 @@ def test_so_does_one_of_models_without_latents(monkeypatch, kind, colour, shape,
         (1, 2, {"reach": (1,), "edges": False}, (1, 19, 35, 1), 16, 2**16, 2**16),
         (3, 256, {"latents": 2}, (5, 10, 13, 3), 256, 300, 2**16),
         (1, 2, {"latents": 60}, (3, 10, 13, 1), 256, 2**16, 1),
+        (1, 2, {"latents": 120}, (3, 10, 13, 1), 256, 2**16, 2**16),
     ],
 )
 def test_so_does_one_of_models_in_phases(monkeypatch, channels, levels, options, shape, edge, together, many):

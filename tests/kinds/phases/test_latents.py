@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bitsback.ans import Stack
-from bitsback.errors import ModelError
+from bitsback.codecs import Uniform
+from bitsback.errors import FormatError, ModelError
 from bitsback.kinds.base import WithLatents
 from bitsback.kinds.noise import noise
 from bitsback.kinds.phases.latents import LatentCodec, without_lenders
@@ -36,39 +37,45 @@ def test_images_come_back(kind: tuple[int, int, int], content: str, n: int) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_so_do_stacks(kind: tuple[int, int, int]) -> None:
-    """Those that random bits borrow, at least: what is not borrowed is not found again."""
+    """Those whose bits all latents borrow, at least: what is not borrowed is not found again."""
     shape = (3, *LATENT_SIZE, kind[0])
     codec = trained(kind)._codec(shape)
     assert isinstance(codec, LatentCodec)
-    found = set()
-    for seed in range(8):
-        stack = noise(np.random.default_rng(seed), 30 * 3 * 130 * kind[0] + 100 * kind[2])
+    for borrowed in range(1 << kind[2].bit_length()):
+        stack = noise(np.random.default_rng(borrowed), 30 * 3 * 130 * kind[0] + 100 * kind[2])
+        codec._borrowed.push(stack, np.array([borrowed]))
         before = stack.copy()
-        borrowed = int(stack.copy().heads[0] & np.uint64(1))
+        if borrowed > kind[2]:
+            with pytest.raises(FormatError, match="more latents are borrowed than there are"):
+                codec.pop(stack)
+            continue
         images = codec.pop(stack)
         codec.push(stack, images)
-        assert not borrowed or stack == before
-        found.add(borrowed)
-    assert found == {0, 1}
+        assert (stack == before) == (borrowed == kind[2])
 
 
-def test_bits_are_borrowed_where_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And then latents cost less than in full."""
-    one = model(3, 256, 40)
-    busy, plain = (picture(content, (20, *LATENT_SIZE, 3)) for content in ("noise", "flat"))
-    asked = []
-    honest = LatentCodec.pop
-    monkeypatch.setattr(
-        LatentCodec,
-        "pop",
-        lambda self, stack: (asked.append(int(stack.heads[0] & np.uint64(1))), honest(self, stack))[1],
-    )
+@pytest.mark.parametrize(("channels", "levels", "latents", "suffices"), [(3, 256, 40, True), (1, 2, 120, False)])
+def test_latents_borrow_what_there_is(
+    channels: int, levels: int, latents: int, suffices: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And cost the less for it."""
+    one, images = model(channels, levels, latents), picture("checkerboard", (20, *LATENT_SIZE, channels), levels)
     one.prove()
-    asked.clear()
-    for images in (busy, plain):
-        assert np.array_equal(one.decode(one.encode(images), 20, images.shape[1:]), images)
-    assert asked[0] == 1
-    assert len(one.encode(busy)) * 8 < one.elbo_bits(busy).sum() + 20 * 40 * 0.5 + 400
+    honest, asked = Uniform.pop, []
+
+    def pop(self: Uniform, stack: Stack) -> np.ndarray:
+        found: np.ndarray = honest(self, stack)
+        if self.shape == (1,):
+            asked.append(int(found[0]))
+        return found
+
+    monkeypatch.setattr(Uniform, "pop", pop)
+    payload = one.encode(images)
+    assert np.array_equal(one.decode(payload, 20, images.shape[1:]), images)
+    (borrowed,) = asked
+    assert borrowed == latents if suffices else 0 < borrowed < latents
+    excess = 8 * len(payload) - one.elbo_bits(images).sum()
+    assert excess < 20 * (latents - borrowed) * trained((channels, levels, latents))._latents.spec.bits + 400
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -9,12 +9,13 @@ chosen with bits of the image itself. With x3 for these two grids and x12 for al
 
 No chain, no start, and what is borrowed is not left over from other latents. (Borrowing from parts of one datum is
 split variational coding, of Tom Ryder, Chen Zhang, Ning Kang & Shifeng Zhang, "Split hierarchical variational
-compression", CVPR 2022, arXiv 2204.01706.) Where an image is so plain that x3 cannot lend what z needs, z is the most
-likely one, and paid for; a bit says so.
+compression", CVPR 2022, arXiv 2204.01706.) Latents are chosen one by one. Where images are so plain that x3 cannot lend
+what all of them need, the last ones are the most likely, and paid for; a number says how many are not.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from bitsback.ans import Stack
 from bitsback.codecs import PosteriorBuckets, Uniform, bucket_codes, quarter
-from bitsback.errors import EmptyStackError
+from bitsback.errors import EmptyStackError, FormatError
 from bitsback.kinds.phases.codec import Images, PhasesCodec, Ready
 from bitsback.kinds.phases.grids import lent
 from bitsback.nets.engine import Runner
@@ -64,34 +65,49 @@ class LatentCodec:
     def __init__(self, ready: Ready, latents: Latents, shape: tuple[int, int, int, int]) -> None:
         self._ready, self._latents, self.shape = ready, latents, shape
         self._plain = PhasesCodec(ready, shape)
-        self._prior, self._whether = latents.prior(shape[0]), Uniform(1, (1,))
+        self._prior, self._borrowed = latents.prior(shape[0]), Uniform(latents.spec.count.bit_length(), (1,))
         self._first, self._last = ([step for step in self._plain.steps if lent(step) == last] for last in (False, True))
 
     def push(self, stack: Stack, x: Images) -> None:
         """Push images."""
         self._plain.push_steps(stack, x, self._last)
         posterior = self._latents.posterior(x)
-        try:
-            z, borrowed = posterior.pop(stack), True
-        except EmptyStackError:
-            z, borrowed = posterior.modes(), False
+        z, borrowed = posterior.modes(), 0
+        with suppress(EmptyStackError):
+            for one in _one_by_one(posterior):
+                z[:, borrowed] = one.pop(stack)
+                borrowed += 1
         self._given(z).push_steps(stack, x, self._first)
         self._prior.push(stack, z)
-        self._whether.push(stack, np.array([borrowed]))
+        self._borrowed.push(stack, np.array([borrowed]))
 
     def pop(self, stack: Stack) -> Images:
-        """Pop images; EmptyStackError if the stack holds too few bits."""
-        (borrowed,) = self._whether.pop(stack)
+        """Pop images.
+
+        Raises:
+            EmptyStackError: the stack holds too few bits. FormatError: more latents are borrowed than there are.
+        """
+        (borrowed,) = self._borrowed.pop(stack)
+        if borrowed > self._latents.spec.count:
+            raise FormatError("more latents are borrowed than there are")
         z = self._prior.pop(stack)
         x = np.zeros(self.shape, np.uint8)
         self._given(z).pop_steps(stack, x, self._first)
         if borrowed:
-            self._latents.posterior(x).push(stack, z)
+            chosen = _one_by_one(self._latents.posterior(x))[:borrowed]
+            for one, of_all in zip(reversed(chosen), reversed(z.T[:borrowed]), strict=True):
+                one.push(stack, of_all)
         self._plain.pop_steps(stack, x, self._last)
         return x
 
     def _given(self, z: NDArray[np.uint16]) -> PhasesCodec:
         return PhasesCodec(self._ready, self.shape, self._latents.maps(z))
+
+
+def _one_by_one(posterior: PosteriorBuckets) -> list[PosteriorBuckets]:
+    """Of each latent, for all images."""
+    columns = zip(posterior.mean.T, posterior.scale.T, strict=True)
+    return [PosteriorBuckets(mean, scale, posterior.bits_per_symbol) for mean, scale in columns]
 
 
 def without_lenders(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
