@@ -36,8 +36,8 @@ class _Builder:
         self.current = name
 
 
-Weighted = Callable[[_Builder, Conv | Dense, Weights], None]
-"""Adds the nodes of a layer with weights."""
+Weighted = Callable[[_Builder, Conv | Dense, Weights, bool], None]
+"""Adds the nodes of a layer with weights; True: of single pixels, channels last."""
 
 
 def _model(network: Network, weighted: Weighted, float_inside: bool, free: bool) -> bytes:
@@ -45,13 +45,17 @@ def _model(network: Network, weighted: Weighted, float_inside: bool, free: bool)
     b = _Builder()
     if float_inside:
         b.node("Cast", b.current, to=onnx.FLOAT)
-    if free:
+    # A first layer that sees pixels one by one takes channels as they come: last
+    early = free and _pointwise(network)
+    if free and not early:
         b.node("Transpose", b.current, perm=[0, 3, 1, 2])
     there = [b.current]
     for index, layer in enumerate(network.spec.layers):
         match layer:
             case Conv() | Dense():
-                weighted(b, layer, network.weights[index])
+                weighted(b, layer, network.weights[index], early and index == 0)
+                if early and index == 0:
+                    b.node("Transpose", b.current, perm=[0, 3, 1, 2])
             case Flatten():
                 b.node("Flatten", b.current, axis=1)
             case Unflatten(channels, height, width):
@@ -74,6 +78,13 @@ def _model(network: Network, weighted: Weighted, float_inside: bool, free: bool)
     return onnx.model("integer_network", b.nodes, b.constants, given, found, sorted(b.opsets.items()), IR_VERSION)
 
 
+def _pointwise(network: Network) -> bool:
+    """Whether the first layer is one of single pixels in float32, to whose input no other comes back."""
+    first, *others = network.spec.layers
+    alone = not any(isinstance(layer, Skip) and layer.back == index for index, layer in enumerate(others, 1))
+    return alone and isinstance(first, Conv) and first.wide and (first.kernel, first.stride) == (1, 1)
+
+
 def _shuffle(b: _Builder, factor: int) -> None:
     b.node("DepthToSpace", b.current, blocksize=factor, mode="CRD")
 
@@ -92,22 +103,25 @@ def _skip_in_float(b: _Builder, earlier: str) -> None:
     b.node("Clip", b.current, b.constant(np.float32(0)), b.constant(np.float32(255)))
 
 
-def _weighed_in_float(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
+def _weighed_in_float(b: _Builder, layer: Conv | Dense, weights: Weights, pixels: bool) -> None:
     """The nodes of a layer on float32 values, but for the rounding. Dividing all numbers of an output by a power of two
     beforehand is exact, and so are the sums then."""
     scale = np.exp2(-weights.shift.astype(np.float32))
     w = weights.weight.astype(np.float32) * scale.reshape(-1, *[1] * (weights.weight.ndim - 1))
     bias = b.constant(weights.bias.astype(np.float32) * scale)
-    if isinstance(layer, Conv):
+    if pixels:
+        b.node("MatMul", b.current, b.constant(np.ascontiguousarray(w[:, :, 0, 0].T)))
+        b.node("Add", b.current, bias)
+    elif isinstance(layer, Conv):
         pad = layer.kernel // 2
         b.node("Conv", b.current, b.constant(w), bias, strides=[layer.stride] * 2, pads=[pad] * 4)
     else:
         b.node("Gemm", b.current, b.constant(w.T), bias)
 
 
-def _in_float(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
+def _in_float(b: _Builder, layer: Conv | Dense, weights: Weights, pixels: bool) -> None:
     """The nodes of a layer on float32 values."""
-    _weighed_in_float(b, layer, weights)
+    _weighed_in_float(b, layer, weights, pixels)
     b.node("Round", b.current)
     b.node("Clip", b.current, b.constant(np.float32(0)), b.constant(np.float32(255)))
 
@@ -132,10 +146,10 @@ def int8_graph(network: Network, free: bool = False) -> bytes:
     one = np.float32(1)
     zero_x, zero_w = np.uint8(0), np.int8(0)
 
-    def weighted(b: _Builder, layer: Conv | Dense, weights: Weights) -> None:
+    def weighted(b: _Builder, layer: Conv | Dense, weights: Weights, pixels: bool) -> None:
         if layer.wide:
             b.node("Cast", b.current, to=onnx.FLOAT)
-            _weighed_in_float(b, layer, weights)
+            _weighed_in_float(b, layer, weights, pixels)
             # It rounds half to even, and saturates
             b.node("QuantizeLinear", b.current, b.constant(one), b.constant(zero_x))
             return
