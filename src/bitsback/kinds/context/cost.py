@@ -36,10 +36,10 @@ def pace(spec: ContextSpec, channels: int, parameters: int) -> int:
 
 def nanoseconds(spec: ContextSpec, channels: int, parameters: int) -> int:
     """What a pixel takes, roughly: for each sample and component of its mixture, each multiply-accumulate, the
-    factorisation of the moments, and each memory. Fitted to 43 networks on one core of an AMD EPYC."""
-    samples = channels * (110 + 56 * (parameters // 3))
-    regression = (len(spec.regression.taps) + channels) ** 3 // 7 if spec.regression is not None else 0
-    return samples + spec.macs(parameters) // 16 + regression + 160 * len(spec.memories)
+    factorisation of the moments, and each memory. Fitted to the networks that ship, on one core of an AMD EPYC."""
+    samples = channels * (55 + 28 * (parameters // 3))
+    regression = (len(spec.regression.taps) + channels) ** 3 // 14 if spec.regression is not None else 0
+    return samples + spec.macs(parameters) // 32 + regression + 160 * len(spec.memories)
 
 
 def samples_in_time(nanoseconds_a_pixel: int, channels: int) -> int:

@@ -36,5 +36,5 @@ def pace(config: VAEConfig) -> int:
     if config.context is not None:
         taken += context_cost.nanoseconds(config.context, channels, parameters)
     else:
-        taken += channels * 56 * (parameters // 3)
+        taken += channels * 28 * (parameters // 3)
     return context_cost.samples_in_time(taken, channels)
