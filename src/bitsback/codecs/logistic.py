@@ -218,7 +218,7 @@ def _edge(v, i, size, mixtures, table):  # type: ignore[no-untyped-def]
 @helper
 def find(slot, i, size, mixtures, tables):  # type: ignore[no-untyped-def]
     """Return ``(v, start, stop)`` of the symbol whose interval under mixture i holds ``slot``."""
-    # Begin with the quantile of a logistic like the mixture, which finds nine of ten symbols of a photo
+    # Begin with the quantile of a logistic like the mixture, which finds most symbols
     quantile = int(mixtures.centres[i] + tables.quantiles[slot >> _QUANTILE_SHIFT] * mixtures.widths[i])
     v = min(max(quantile, 0), size - 1)
     start, stop = interval(v, i, size, mixtures, tables.logistic)
