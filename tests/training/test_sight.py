@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec
-from bitsback.kinds.phases.grids import steps
-from bitsback.training.architecture import phases_spec
-from bitsback.training.phases import TrainablePhases, fit_filters
-from bitsback.training.sight import Scene
+torch = pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
+
+from bitsback.kinds.likelihoods import BernoulliSpec, MixtureSpec  # noqa: E402
+from bitsback.kinds.phases.grids import steps  # noqa: E402
+from bitsback.training.architecture import phases_spec  # noqa: E402
+from bitsback.training.phases import TrainablePhases, fit_filters  # noqa: E402
+from bitsback.training.sight import Scene  # noqa: E402
 
 
 @settings(max_examples=25, deadline=None)
