@@ -55,7 +55,7 @@ DIGITS = "28x28 grey, samples of two values"
 
 RECIPES = {
     "thumbnails": Recipe(phases_spec(3, 256, 64, 32, (32,), blocks=2, period=8), 3, 3, THUMBNAILS),
-    "thumbnails-fast": Recipe(phases_spec(3, 256, 32, 32, period=8), 3, 3, THUMBNAILS),
+    "thumbnails-fast": Recipe(phases_spec(3, 256, 32, 16, period=8), 3, 3, THUMBNAILS),
     "digits-in-phases": Recipe(
         phases_spec(1, 2, 48, 32, (16,), (3,), edges=True, map=16), 1, 0, DIGITS, shuffled=False,
         latents=latents_spec((28, 28, 1), 8, 5, 16), free=0.02,

@@ -1,6 +1,7 @@
 """The scripts that trained the shipped models run, on a little data for a few steps, and leave a model and a card."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,10 @@ from PIL import Image
 pytest.importorskip("torch", reason="training needs torch: pip install 'bitsback[train]'")
 
 from bitsback.data import mnist
+from bitsback.kinds.phases.config import PhasesConfig
+from bitsback.kinds.vae.config import VAEConfig
 from bitsback.models import Model
+from bitsback.models.search import ZOO
 from helpers import idx
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -92,3 +96,18 @@ def test_a_model_in_phases_is_trained_in_two_stages(tmp_path: Path) -> None:
     run("phases.py", "thumbnails-fast", *common, *given, "--out", tmp_path / "out", "--steps", 1, "--learning-rate", 0)
     found = made(tmp_path / "out", "thumbnails-fast")
     assert all(np.array_equal(found.tensors[name], tensor) for name, tensor in start.tensors.items())
+
+
+def test_recipes_are_of_the_models_that_ship(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(RECIPES)
+    found = {}
+    for script in ("context", "phases", "vae"):
+        found |= runpy.run_path(str(RECIPES / f"{script}.py"))["RECIPES"]
+    for model in (Model(path.read_bytes()) for path in sorted(ZOO.glob("*.bbm"))):
+        recipe, config = found[model.name], model.config
+        if isinstance(config, VAEConfig):
+            assert (recipe.encoder, recipe.decoder) == (config.encoder, config.decoder)
+            assert (recipe.context, recipe.likelihood) == (config.context, config.likelihood)
+        else:
+            assert recipe.spec == (config.phases if isinstance(config, PhasesConfig) else config.context)
+            assert recipe.components == config.likelihood.components
