@@ -24,6 +24,7 @@ from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.kinds.phases.codec import MIDDLE, prediction, surroundings
 from bitsback.kinds.phases.config import PhasesConfig
 from bitsback.kinds.phases.grids import NEAR, PHASES, Step, lent, offsets, spread, steps
+from bitsback.kinds.phases.latents import clear_lenders
 from bitsback.kinds.phases.network import FOLLOW_SHIFT, LatentsSpec, PhasesSpec, head_name, head_tensors
 from bitsback.kinds.phases.sight import look, room
 from bitsback.kinds.phases.tiles import CORNER
@@ -180,7 +181,7 @@ class TrainablePhases(nn.Module):
             return x.new_zeros((len(x), 0), dtype=torch.float32), None
         scale = (128 if self.likelihood.levels == 2 else 1) / UNIT
         seen = x.float()
-        seen[:, ::2, 1::2] = seen[:, 1::2, ::2] = 0  # the lenders, see kinds.phases.latents
+        clear_lenders(seen)
         out = self.encoder(seen.permute(0, 3, 1, 2) * scale)
         posterior = Gaussian.of(out, self.quantised)
         z = posterior.draw(noise)

@@ -16,7 +16,7 @@ what all of them need, the last ones are the most likely, and paid for; a number
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,5 +113,10 @@ def _one_by_one(posterior: PosteriorBuckets) -> list[PosteriorBuckets]:
 def without_lenders(x: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Images (n, height, width, channels) with 0 in the grids c and d of level 0."""
     found = x.copy()
-    found[:, ::2, 1::2] = found[:, 1::2, ::2] = 0
+    clear_lenders(found)
     return found
+
+
+def clear_lenders(x: Any) -> None:
+    """The same in place, of an array or a tensor."""
+    x[:, ::2, 1::2] = x[:, 1::2, ::2] = 0
