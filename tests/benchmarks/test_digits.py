@@ -23,3 +23,13 @@ def test_a_codec_that_does_not_restore_its_images_stops_the_run() -> None:
     codec = script.Codec("broken", lambda image: image.tobytes(), lambda data: np.zeros(96, np.uint8))
     with pytest.raises(SystemExit, match="broken"):
         script.measured(script.Contender(codec, "each"), drawn_images(tiny_model(), 2)[..., 0], repeats=1)
+
+
+def test_what_is_not_measured_again_stays_with_its_date() -> None:
+    script = import_module("digits")
+    rows = [{"name": "slow", "bytes": 1}, {"name": "slow", "bytes": 2, "measured": "before"}, {"name": "quick"}]
+    known = {"machine": {"date": "then"}, "kinds": {"8-bit": {"images": 9, "rows": rows}}}
+    found = script.earlier(known, "8-bit", 9, {"slow"})
+    assert found == [{"name": "slow", "bytes": 1, "measured": "then"}, rows[1]]
+    assert script.earlier(known, "8-bit", 8, {"slow"}) == script.earlier(known, "binarised", 9, {"slow"}) == []
+    assert script.earlier({}, "8-bit", 9, {"slow"}) == script.earlier(known, "8-bit", 9, set()) == []
