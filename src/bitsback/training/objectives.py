@@ -9,7 +9,7 @@ last layer gives them as they are; and a decoder without one, whose bytes stand 
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bitsback.kernels import kernel
+from bitsback.kernels.vectors import DOUBLES, INTS, LANES, LONGS, vectorised
 from bitsback.kinds.context.network import UNIT as LEVEL
 from bitsback.kinds.likelihoods import BernoulliSpec, LikelihoodSpec
 from bitsback.training.layers import ReturningClip
@@ -207,60 +208,125 @@ def _nats_and_gradient(
     """
     nats = np.empty(len(out), np.float32)
     gradient = np.empty(out.shape if with_gradient else (0, out.shape[1]), np.float32)
-    _mixtures(out, x, reference, least, nats, gradient, np.empty((4, out.shape[1] // 3)))
+    k = out.shape[1] // 3
+    room = Room(*(np.empty((rows, LANES)) for rows in (3 * k, k, 1, 4 * k, 3 * k, 1)))
+    _mixtures(out, x, reference, least, nats, gradient, room)
     return nats, gradient
+
+
+class Room(NamedTuple):
+    """Of eight samples, a lane each, float64 (..., LANES)."""
+
+    parameters: NDArray[np.float64]
+    origins: NDArray[np.float64]
+    values: NDArray[np.float64]
+    parts: NDArray[np.float64]
+    """Of each component: its share; its logarithm of share and mass; derivatives of the latter by mean and scale."""
+    gradient: NDArray[np.float64]
+    nats: NDArray[np.float64]
 
 
 @kernel
 def _mixtures(out, x, reference, least, nats, gradient, room):  # type: ignore[no-untyped-def]
-    """``room``: float64 (4, K)."""
-    k = room.shape[1]
+    k = room.origins.shape[0]
     anchored = reference.shape[1] > 1
-    joint, share, by_mean, by_scale = room[0], room[1], room[2], room[3]
-    for i in range(len(out)):
-        row = out[i]
-        value, origins = float(x[i]), reference[i]
-        lowest, highest = value == 0, value == 255
-        total = 0.0
-        for j in range(k):
-            share[j] = math.exp(min(max(row[2 * k + j], -128.0), 127.0) * (_LN2 / 16))
-            total += share[j]
-        scaled_total = math.log(total)
-        best = -math.inf
-        for j in range(k):
-            inverse = math.exp((16 - min(max(row[k + j], least), 63.0)) * (_LN2 / 6))
-            distance = value - 0.5 - (origins[j if anchored else 0] + row[j]) / 16
-            below = distance * inverse
-            above = below + inverse
-            # log sigmoid(above) is min(above, 0) less the logarithm of 1 + exp(-|above|): likewise for -below
-            far_above, far_below = math.exp(-abs(above)), math.exp(-abs(below))
-            step = 1 - math.exp(-inverse)
-            exponent, ratio, up, down, by_inverse = 0.0, 1.0, 0.0, 0.0, 0.0
-            if not highest:
-                exponent += min(above, 0.0)
-                ratio /= 1 + far_above
-                up = (far_above if above > 0 else 1.0) / (1 + far_above)
-            if not lowest:
-                exponent += min(-below, 0.0)
-                ratio /= 1 + far_below
-                down = (far_below if below < 0 else 1.0) / (1 + far_below)
-            if not (lowest or highest):
-                ratio *= step
-                by_inverse = (1 - step) / step
-            joint[j] = exponent + math.log(ratio * share[j]) - scaled_total
-            best = max(best, joint[j])
-            by_mean[j] = (down - up) * inverse
-            by_scale[j] = -_LN2 * inverse * ((up - down) * distance + up + by_inverse)
-        likelihood = 0.0
-        for j in range(k):
-            likelihood += math.exp(joint[j] - best)
-        log_likelihood = best + math.log(likelihood)
-        nats[i] = -log_likelihood
-        if len(gradient) > 0:
+    for begin in range(0, len(out), LANES):
+        for lane in range(LANES):  # those beyond the last one repeat it
+            i = min(begin + lane, len(out) - 1)
+            room.values[0, lane] = x[i]
+            for j in range(3 * k):
+                room.parameters[j, lane] = out[i, j]
             for j in range(k):
-                responsible = math.exp(joint[j] - log_likelihood)
-                gradient[i, j] = -responsible * by_mean[j] / 16
-                s, ds = row[k + j], -responsible * by_scale[j] / 6
-                gradient[i, k + j] = 0.0 if (s < least and ds > 0) or (s > 63 and ds < 0) else ds
-                w, dw = row[2 * k + j], (share[j] / total - responsible) * (_LN2 / 16)
-                gradient[i, 2 * k + j] = 0.0 if (w < -128 and dw > 0) or (w > 127 and dw < 0) else dw
+                room.origins[j, lane] = reference[i, j if anchored else 0]
+        _eight(k, least, room)
+        for lane in range(min(LANES, len(out) - begin)):
+            nats[begin + lane] = room.nats[0, lane]
+            if len(gradient) > 0:
+                for j in range(3 * k):
+                    gradient[begin + lane, j] = room.gradient[j, lane]
+
+
+@vectorised
+def _eight(v, k, least, room):  # type: ignore[no-untyped-def]
+    """Nats of eight samples, and their gradient."""
+    zero, one = (v.vector([number] * LANES, DOUBLES) for number in (0.0, 1.0))
+    row = k * LANES
+    value = room.values.load(k * 0, DOUBLES)
+    lowest, highest = value < 0.5, value > 254.5
+    ends = lowest | highest
+    shares, best = v.variable(zero), v.variable(zero - 1e300)
+    with v.loop(k) as j:
+        at = j * LANES
+        mean, scale, weight = (room.parameters.load(row * part + at, DOUBLES) for part in range(3))
+        share = _exp(weight.held(-128.0, 127.0) * (_LN2 / 16))
+        shares.value += share
+        inverse = _exp((16 - scale.at_least(least).at_most(63.0)) * (_LN2 / 6))
+        distance = value - 0.5 - (room.origins.load(at, DOUBLES) + mean) * (1 / LEVEL)
+        below = distance * inverse
+        above = below + inverse
+        # log sigmoid(above) is min(above, 0) less the logarithm of 1 + exp(-|above|): likewise for -below. One of the
+        # two exponentials gives the other, as they are 1 / scale apart
+        right, left = below > 0.0, above < 0.0
+        narrow = _exp(zero - inverse)
+        nearer = _exp(right.choose(zero - below, left.choose(above, below)))
+        far_below = left.choose(nearer * narrow, nearer)
+        far_above = left.choose(nearer, right.choose(nearer * narrow, narrow / nearer))
+        of_above, of_below = one / (far_above + 1.0), one / (far_below + 1.0)
+        up = highest.choose(zero, left.choose(of_above, far_above * of_above))
+        down = lowest.choose(zero, right.choose(of_below, far_below * of_below))
+        exponent = highest.choose(zero, above.at_most(0.0)) + lowest.choose(zero, (zero - below).at_most(0.0))
+        step = 1.0 - narrow
+        ratio = highest.choose(one, of_above) * lowest.choose(one, of_below) * ends.choose(one, step)
+        joint = exponent + _log(ratio * share)
+        best.value = best.value.at_least(joint)
+        by_inverse = ends.choose(zero, narrow / step)
+        by_scale = inverse * ((up - down) * distance + up + by_inverse) * -_LN2
+        for part, one_part in enumerate((share, joint, (down - up) * inverse, by_scale)):
+            room.parts.store(row * part + at, one_part)
+    likelihood = v.variable(zero)
+    with v.loop(k) as j:
+        mass = _exp(room.parts.load(row + j * LANES, DOUBLES) - best.value)
+        likelihood.value += mass
+        room.parts.store(row + j * LANES, mass)
+    room.nats.store(k * 0, _log(shares.value / likelihood.value) - best.value)
+    with v.loop(k) as j:
+        at = j * LANES
+        share, mass, by_mean, by_scale = (room.parts.load(row * part + at, DOUBLES) for part in range(4))
+        scale, weight = (room.parameters.load(row * part + at, DOUBLES) for part in (1, 2))
+        responsible = mass / likelihood.value
+        by_scale = responsible * by_scale * (-1 / 6)
+        by_weight = (share / shares.value - responsible) * (_LN2 / 16)
+        room.gradient.store(at, responsible * by_mean * (-1 / LEVEL))
+        room.gradient.store(row + at, _returning(scale, least, 63.0, by_scale, zero))
+        room.gradient.store(row * 2 + at, _returning(weight, -128.0, 127.0, by_weight, zero))
+
+
+def _returning(x: Any, low: Any, high: float, gradient: Any, zero: Any) -> Any:
+    """A gradient, but where descent would move x away from a range that it has left."""
+    return (((x < low) & (gradient > 0.0)) | ((x > high) & (gradient < 0.0))).choose(zero, gradient)
+
+
+def _exp(x: Any) -> Any:
+    """e^x of vectors, x up to 700, to ten digits; the library's function takes one number at a time."""
+    scaled = x.at_least(-700.0) * (1 / _LN2)
+    whole = (scaled + 1024.5).to(INTS) - 1024
+    rest = (scaled - whole.to(DOUBLES)) * _LN2
+    series = rest * (1 / 9) + 1.0
+    for n in range(8, 0, -1):
+        series = series * rest * (1 / n) + 1.0
+    return series * ((whole + 1023).to(LONGS) * (1 << 52)).reinterpreted(DOUBLES)
+
+
+def _log(x: Any) -> Any:
+    """The natural logarithm of vectors of normal numbers above 0, likewise."""
+    raw = x.reinterpreted(LONGS)
+    mantissa = ((raw & ((1 << 52) - 1)) | (1023 << 52)).reinterpreted(DOUBLES)
+    large = mantissa > math.sqrt(2)
+    mantissa = large.choose(mantissa * 0.5, mantissa)
+    whole = (raw.shifted(52).to(INTS) - 1023).to(DOUBLES)
+    t = (mantissa - 1.0) / (mantissa + 1.0)
+    square = t * t
+    series = square * (1 / 11) + 1 / 9
+    for n in (7, 5, 3, 1):
+        series = series * square + 1 / n
+    return large.choose(whole + 1.0, whole) * _LN2 + t * series * 2.0
