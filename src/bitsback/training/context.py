@@ -47,6 +47,18 @@ class _Activation(torch.autograd.Function):
         return gradients[0] * inside
 
 
+def activated(y: Tensor, last: bool, quantise: bool) -> Tensor:
+    """What follows a linear map: real activations, but for a last layer what the integers stand for."""
+    if not last:
+        if quantise:
+            return _Activation.apply(y)  # type: ignore[no-any-return]
+        return F.hardtanh(y, 0, 255 / UNIT)  # a clip with a cheaper gradient than clamp's
+    y = y * UNIT
+    if quantise:  # before the clip, whose sums would not be exact on fractions
+        y = straight_through(torch.floor(y + 0.5), y)
+    return clip(y, -MAX_OUTPUT, MAX_OUTPUT)
+
+
 class ContextLayer(QuantLayer):
     """One dense layer of the context network.
 
@@ -91,19 +103,12 @@ class ContextLayer(QuantLayer):
         return weight, bias
 
     def activate(self, y: Tensor) -> Tensor:
-        """What follows the linear map: real activations, but for the last layer what the integers stand for."""
-        if not self.last:
-            if self.quantise:
-                return _Activation.apply(y)  # type: ignore[no-any-return]
-            return F.hardtanh(y, 0, 255 / UNIT)  # a clip with a cheaper gradient than clamp's
-        y = y * UNIT
-        if self.quantise:  # before the clip, whose sums would not be exact on fractions
-            y = straight_through(torch.floor(y + 0.5), y)
-        return clip(y, -MAX_OUTPUT, MAX_OUTPUT)
+        """What follows the linear map."""
+        return activated(y, self.last, self.quantise)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, exact: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """(n, inputs) to (n, outputs)."""
-        return self.activate(F.linear(x, *self.exact()))
+        return self.activate(F.linear(x, *(self.exact() if exact is None else exact)))
 
 
 class TrainableContext(nn.Module):

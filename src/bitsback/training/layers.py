@@ -9,6 +9,7 @@ arXiv 1308.3432). With it off only the clip remains, which trains faster and is 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -79,6 +80,13 @@ def reduced(weight: NDArray[np.int64], bias: NDArray[np.int64], shift: NDArray[n
     return [weight >> spare.reshape(-1, *[1] * (weight.ndim - 1)), bias >> spare, shift - spare]
 
 
+def exported(weight: Tensor, bias: Tensor, shift: Tensor, wide: bool = True) -> Weights:
+    """The integers of a layer, given as float tensors, as stored in a model file."""
+    w, b, s = reduced(*(t.cpu().numpy().astype(np.int64) for t in (weight, bias, shift)))
+    kept = w.astype(np.int16) if wide else w.astype(np.int8)
+    return Weights(kept, b.astype(np.int32), s.astype(np.uint8))
+
+
 def real(integers: Weights) -> tuple[Tensor, Tensor]:
     """Weight and bias in real units, of inputs that are not centred."""
     weight, bias, shift = (torch.from_numpy(part.astype(np.float32)) for part in msgspec.structs.astuple(integers))
@@ -95,8 +103,13 @@ def _where_above(gradient: Tensor, x: Tensor, threshold: float) -> Tensor:
     return found
 
 
+def _whole(y: Tensor) -> Tensor:
+    """Activations as integers would be, in place."""
+    return y.mul_(UNIT).round_().div_(UNIT)
+
+
 class ReturningClip(torch.autograd.Function):
-    """Clip to 0..top, with a gradient that still leads back from outside.
+    """Clip to 0..top, with a gradient that still leads back from outside; and round to whole activations, if asked to.
 
     A plain clip has no gradient beyond its ends. In a hidden layer that is the nonlinearity; but a parameter of a
     distribution that has once left its range would stay there for good, however bad it is; and so would what a block
@@ -104,30 +117,31 @@ class ReturningClip(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, top: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, top: float, rounded: bool = False) -> Tensor:
         y = x.clamp(0, top)
         ctx.save_for_backward(x - y)
-        return y
+        return _whole(y) if rounded else y
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (beyond,), (gradient,) = ctx.saved_tensors, gradients
-        return _where_above(gradient, beyond * gradient, -_LEAST), None
+        return _where_above(gradient, beyond * gradient, -_LEAST), None, None
 
 
 class OpenClip(torch.autograd.Function):
-    """Clip to 0..top with the gradient of a rectifier, as if there were no top: of an inner layer, which else would
-    stay at its top for good."""
+    """The same with the gradient of a rectifier, as if there were no top: of an inner layer, which else would stay at
+    its top for good."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, top: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, top: float, rounded: bool = False) -> Tensor:
         ctx.save_for_backward(x)
-        return x.clamp(0, top)
+        y = x.clamp(0, top)
+        return _whole(y) if rounded else y
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (x,), (gradient,) = ctx.saved_tensors, gradients
-        return _where_above(gradient, x, 0.0), None
+        return _where_above(gradient, x, 0.0), None, None
 
 
 class QuantLayer(nn.Module):
@@ -181,21 +195,30 @@ class QuantLayer(nn.Module):
         bias: Tensor = self.bias
         return bias - (self.relative().flatten(1) * self.centre).sum(1) if self.centred else bias
 
-    def forward(self, x: Tensor) -> Tensor:
+    def exact(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias as they act: on the integers' grid if the quantisation is in the loop."""
         weight, bias = self.relative(), self.offset()
         if self.quantise:
             w, b, shift = self.integers()
             scale = shift.exp2()
             weight = straight_through(w / scale.view(-1, *[1] * (w.dim() - 1)), weight)
             bias = straight_through(b / (scale * UNIT), bias)
-        if isinstance(self.layer, Conv):
-            y = F.conv2d(x, weight, bias, self.layer.stride, self.layer.kernel // 2)
-        else:
+        return weight, bias
+
+    def forward(self, x: Tensor, exact: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """``exact``: as :meth:`exact` gives it, where it is known already."""
+        weight, bias = self.exact() if exact is None else exact
+        if not isinstance(self.layer, Conv):
             y = F.linear(x, weight, bias)
-        if self.returning:
-            y = ReturningClip.apply(y, 255 / UNIT)
+        elif self.layer.kernel == self.layer.stride == 1:  # no convolution is as fast
+            y = F.linear(x.movedim(1, -1), weight[:, :, 0, 0], bias).movedim(-1, 1)
         else:
-            y = OpenClip.apply(y, 255 / UNIT) if self.opened else F.hardtanh(y, 0, 255 / UNIT)
+            y = F.conv2d(x, weight, bias, self.layer.stride, self.layer.kernel // 2)
+        if self.returning:
+            return ReturningClip.apply(y, 255 / UNIT, self.quantise)  # type: ignore[no-any-return]
+        if self.opened:
+            return OpenClip.apply(y, 255 / UNIT, self.quantise)  # type: ignore[no-any-return]
+        y = F.hardtanh(y, 0, 255 / UNIT)
         return straight_through((y * UNIT).round() / UNIT, y) if self.quantise else y
 
     @torch.no_grad()
@@ -207,9 +230,7 @@ class QuantLayer(nn.Module):
 
     def export(self) -> Weights:
         """The integers as stored in a model file."""
-        weight, bias, shift = reduced(*(t.cpu().numpy().astype(np.int64) for t in self.integers()))
-        kept = weight.astype(np.int16) if self.layer.wide else weight.astype(np.int8)
-        return Weights(kept, bias.astype(np.int32), shift.astype(np.uint8))
+        return exported(*self.integers(), self.layer.wide)
 
 
 SMALL = 0.4
@@ -281,12 +302,17 @@ class QuantNetwork(nn.Module):
         for module in self.weighted().values():
             module.quantise = on
 
-    def forward(self, x: Tensor) -> Tensor:
+    def exact(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """What layers have, :meth:`QuantLayer.exact`, by their place in the list."""
+        return {index: layer.exact() for index, layer in self.weighted().items()}
+
+    def forward(self, x: Tensor, exact: Mapping[int, tuple[Tensor, Tensor]] | None = None) -> Tensor:
+        """``exact``: as :meth:`exact` gives it, for a network that is run again and again."""
         there = [x]
         for index, layer in enumerate(self.spec.layers):
             match layer:
                 case Conv() | Dense():
-                    x = self.layers[str(index)](x)
+                    x = self.layers[str(index)](x, None if exact is None else exact[index])
                 case Flatten():
                     x = x.flatten(1)
                 case Unflatten(channels, height, width):

@@ -7,7 +7,7 @@ by least squares, before it begins: nothing that is shown depends on a parameter
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -29,8 +29,8 @@ from bitsback.kinds.phases.network import FOLLOW_SHIFT, LatentsSpec, PhasesSpec,
 from bitsback.kinds.phases.sight import look, room
 from bitsback.kinds.phases.tiles import CORNER
 from bitsback.nets.layers import Weights
-from bitsback.training.context import ContextLayer
-from bitsback.training.layers import CENTRE, SMALL, UNIT, QuantNetwork, straight_through
+from bitsback.training.heads import Exact, TrainableHeads
+from bitsback.training.layers import CENTRE, UNIT, QuantNetwork, straight_through
 from bitsback.training.objectives import objective
 from bitsback.training.sight import Scene, Seen
 from bitsback.training.tasks import latent_cost, noise
@@ -45,6 +45,10 @@ RIDGE = 1e-3
 
 SCENES = 1024
 """What steps see of images of one size, kept on a device, at most."""
+
+
+Trunk = Mapping[int, tuple[Tensor, Tensor]]
+"""Of a trunk, what :meth:`bitsback.training.layers.QuantNetwork.exact` gives."""
 
 
 class _Part(NamedTuple):
@@ -88,10 +92,10 @@ class TrainablePhases(nn.Module):
             for trunk, share in zip(spec.trunks, shares, strict=True)
         ]
         self.trunks = nn.ModuleList(self.networks)
-        self.places = [(level, phase) for level in range(spec.classes) for phase in range(len(PHASES))]
-        self.by_place = [self._head(phase) for _, phase in self.places]
-        self.heads = nn.ModuleList(self.by_place)
-        self.base = self._head(None)
+        parts = channels, likelihood.parameters, self.objective
+        self.by_phase = [TrainableHeads(spec, phase, spec.classes, *parts) for phase in range(len(PHASES))]
+        self.heads = nn.ModuleList(self.by_phase)
+        self.base = TrainableHeads(spec, None, 1, *parts)
         self.coders: dict[str, QuantNetwork] = {}
         if latents is not None:
             whole = torch.full((channels,), UNIT / (128 if likelihood.levels == 2 else 256))
@@ -102,11 +106,9 @@ class TrainablePhases(nn.Module):
         with torch.no_grad():
             # The single sample of an image's coarsest level is anywhere
             if self.predicted:
-                for head in self.base:
-                    k = likelihood.parameters // 3
-                    last = _layers(head)[-1]
-                    last.bias[:k] = torch.linspace(-60, 60, k) if k > 1 else 0
-                    last.bias[k : 2 * k] = 44 / 6
+                k = likelihood.parameters // 3
+                self.base.biases[-1][..., :k] = torch.linspace(-60, 60, k) if k > 1 else 0
+                self.base.biases[-1][..., k : 2 * k] = 44 / 6
 
     def _shares(self, phase: int) -> Tensor:
         """Of what a trunk reads: differences and maps are small, bits and flags are 0 or all there is."""
@@ -124,31 +126,6 @@ class TrainablePhases(nn.Module):
         last.bias[: latents.count] = CENTRE
         last.bias[latents.count :] = 2.0
 
-    def _head(self, phase: int | None) -> nn.ModuleList:
-        parameters = self.likelihood.parameters
-        units, start = self.objective.units(self.spec), self.objective.start(self.spec)
-        found = nn.ModuleList()
-        for c in range(self.channels):
-            layers = self.spec.head(phase, c, parameters)
-            more = layers[-1].outputs - parameters
-            unit = torch.cat([units, torch.full((more,), 2.0**FOLLOW_SHIFT)])
-            # Errors are counted from 0, how large they are and the map from their least
-            centre = torch.zeros(layers[0].inputs)
-            centre[layers[0].inputs - 2 * c :: 2] = CENTRE if self.predicted else 0.0
-            made = [
-                ContextLayer(layer, unit if i == len(layers) - 1 else None, 0.0 if i else centre)
-                for i, layer in enumerate(layers)
-            ]
-            with torch.no_grad():
-                for one in made:
-                    one.weight.mul_(SMALL)
-                made[-1].weight.mul_(0.1)
-                made[-1].bias[:] = torch.cat([start, torch.zeros(more)]) / unit
-                if more and c:
-                    made[-1].bias[-1] = 0.7  # channels err alike
-            found.append(nn.Sequential(*made))
-        return found
-
     @torch.no_grad()
     def start_from(self, config: PhasesConfig, tensors: Tensors) -> None:
         """Take over what a model of the same layers has learnt, its filters and its table, too."""
@@ -158,11 +135,9 @@ class TrainablePhases(nn.Module):
         self._scenes.clear()
         for trunk, network in zip(self.networks, model.trunks, strict=True):
             trunk.start_from(network)
-        learnt = [model.base, *(model.heads[place] for place in self.places)]
-        for head, channels in zip((self.base, *self.by_place), learnt, strict=True):
-            for one, layers in zip(head, channels, strict=True):
-                for layer, integers in zip(_layers(one), layers, strict=True):
-                    layer.start_from(integers)
+        self.base.start_from([model.base])
+        for phase, heads in enumerate(self.by_phase):
+            heads.start_from([model.heads[level, phase] for level in range(self.spec.classes)])
         for name, network in config.encoder_and_decoder(tensors).items():
             self.coders[name].start_from(network)
 
@@ -171,8 +146,8 @@ class TrainablePhases(nn.Module):
         self.quantised = on
         for network in (*self.networks, *self.coders.values()):
             network.quantise(on)
-        for layer in (m for m in self.modules() if isinstance(m, ContextLayer)):
-            layer.quantise = on
+        for heads in (self.base, *self.by_phase):
+            heads.quantise = on
 
     def infer(self, x: Tensor, noise: torch.Generator | None = None) -> tuple[Tensor, Tensor | None]:
         """Bits that each latent of each image costs, KL, (n, latents); and what latents drawn from the posterior, with
@@ -199,20 +174,21 @@ class TrainablePhases(nn.Module):
             x: uint8 (n, height, width, channels), channels in coding order, on the device.
             said: what latents say of them, from :meth:`infer`.
         """
-        parts: dict[int, list[_Part]] = {}
-        for step in (None, *steps(x.shape[1], x.shape[2])):
-            place = -1 if step is None else self.places.index((self.spec.class_of(step.level), step.phase))
-            parts.setdefault(place, []).append(self._look(x, step, said))
-        zero = x.new_zeros(self.channels, dtype=torch.float32)
-        found = [self._nats(self.by_place[place], parts[place]) if place in parts else zero for place in self.numbers]
-        return torch.stack([self._nats(self.base, parts[-1]), *found]) / math.log(2)
+        trunks = [network.exact() for network in self.networks]
+        parts: dict[tuple[int, int], list[_Part]] = {}
+        for step in steps(x.shape[1], x.shape[2]):
+            place = self.spec.class_of(step.level), step.phase
+            parts.setdefault(place, []).append(self._look(x, step, said, trunks[step.phase]))
+        heads = [one.exact() for one in self.by_phase]
+        found = [self._nats(self.base, self.base.exact(), 0, [self._look(x, None, said)])]
+        nothing = x.new_zeros(self.channels, dtype=torch.float32)
+        for level in range(self.spec.classes):
+            for phase, one in enumerate(self.by_phase):
+                there = parts.get((level, phase))
+                found.append(nothing if there is None else self._nats(one, heads[phase], level, there))
+        return torch.stack(found) / math.log(2)
 
-    @property
-    def numbers(self) -> range:
-        """Of the heads."""
-        return range(len(self.places))
-
-    def _look(self, x: Tensor, step: Step | None, said: Tensor | None) -> _Part:
+    def _look(self, x: Tensor, step: Step | None, said: Tensor | None, trunk: Trunk | None = None) -> _Part:
         """Run the trunk of a step."""
         seen = self.see(x, step)
         rows, columns = (step.height, step.width) if step else (1, 1)
@@ -227,32 +203,28 @@ class TrainablePhases(nn.Module):
             maps = x.new_full((len(x), 1), 255 / UNIT, dtype=torch.float32) if maps is None else maps[:, :, 0, 0]
         else:
             shown = (seen.features.view(len(x), rows, columns, -1) * (1 / UNIT)).permute(0, 3, 1, 2)
-            out: Tensor = self.networks[step.phase](shown if maps is None else torch.cat([shown, maps], 1))
+            out: Tensor = self.networks[step.phase](shown if maps is None else torch.cat([shown, maps], 1), trunk)
             maps = out.permute(0, 2, 3, 1).reshape(len(seen.samples), -1)
         return _Part(maps, seen.samples, seen.predictions, seen.near)
 
-    def _nats(self, head: nn.ModuleList, parts: list[_Part]) -> Tensor:
-        """-log p of samples that share a head, (channels,)."""
-        maps, samples, predictions, near = (torch.cat(each) for each in zip(*parts, strict=True))
-        levels, k = samples.float(), self.likelihood.parameters // 3
-        if self.predicted:
-            origin = predictions.float()
-            errors, near = 16 * levels - origin, near.float()
-            companded = self.table[errors.int() & 0xFFFF].float()
-            shown = torch.stack([companded, (2 * (companded - 128).abs()).clamp_max(255)], 2) / UNIT
-        else:
-            shown = torch.stack([255 * levels, 255 - 255 * levels], 2) / UNIT
-        nats = []
-        for c in range(self.channels):
-            y = head[c](torch.cat([maps, shown[:, :c].flatten(1)], 1) if c else maps)
-            value = levels[:, c].contiguous()
-            if self.predicted:
-                known = torch.cat([near[:, c], errors[:, :c]], 1) if c else near[:, c].contiguous()
-                y = followed(y, k, known, self.quantised)
-                nats.append(self.objective.nats(y, value, origin[:, c].contiguous()).sum())
-            else:
-                nats.append(self.objective.nats(y, value).sum())
-        return torch.stack(nats)
+    def _nats(self, heads: TrainableHeads, exact: Exact, level: int, parts: list[_Part]) -> Tensor:
+        """-log p of samples that share heads, (channels,)."""
+        maps, samples, predictions, near = map(_joined, zip(*parts, strict=True))
+        levels, earlier, k = samples.float(), self.channels - 1, self.likelihood.parameters // 3
+        values = levels.t().flatten()
+        if not self.predicted:
+            known = 255 * levels[:, :earlier]
+            out = heads(exact, level, maps, torch.stack([known, 255 - known], 2) / UNIT)
+            return self.objective.nats(out.flatten(0, 1), values).view(self.channels, -1).sum(1)
+        origins = predictions.float()
+        errors = (16 * levels - origins)[:, :earlier]
+        companded = self.table[errors.int() & 0xFFFF].float()
+        shown = torch.stack([companded, (2 * (companded - 128).abs()).clamp_max(255)], 2) / UNIT
+        out = heads(exact, level, maps, shown)
+        # What a channel knows not yet is there as well, with weights of 0
+        known = torch.cat([near.transpose(0, 1), errors.expand(self.channels, -1, -1)], 2)
+        mixtures = followed(out.flatten(0, 1), k, known.flatten(0, 1).float(), self.quantised)
+        return self.objective.nats(mixtures, values, origins.t().flatten()).view(self.channels, -1).sum(1)
 
     def see(self, x: Tensor, step: Step | None) -> Seen:
         """What is shown of the samples of a step of images, uint8 (n, height, width, channels), on their device."""
@@ -285,11 +257,16 @@ class TrainablePhases(nn.Module):
             tensors |= trunk.export().tensors(f"trunk.{phase}")
         for (level, phase), one in self.filters.items():
             tensors |= {f"filter.{level}.{phase}.{part}": getattr(one, part) for part in Weights.__struct_fields__}
-        for (level, phase), head in zip(self.places, self.by_place, strict=True):
-            tensors |= head_tensors(head_name(level, phase), _exported(head))
+        for phase, heads in enumerate(self.by_phase):
+            for level, one_class in enumerate(heads.export()):
+                tensors |= head_tensors(head_name(level, phase), one_class)
         for name, network in self.coders.items():
             tensors |= network.export().tensors(name)
-        return tensors | head_tensors(head_name(None, None), _exported(self.base))
+        return tensors | head_tensors(head_name(None, None), self.base.export()[0])
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
 
 
 @lru_cache(4096)
@@ -367,14 +344,6 @@ def _follow_back(gradient, known, found):  # type: ignore[no-untyped-def]
             found[i, j] = gradient[i, j]
         for t in range(known.shape[1]):
             found[i, parameters + t] = means * known[i, t] / (1 << FOLLOW_SHIFT)
-
-
-def _layers(head: nn.Module) -> list[ContextLayer]:
-    return [m for m in head.modules() if isinstance(m, ContextLayer)]
-
-
-def _exported(heads: nn.ModuleList) -> list[list[Weights]]:
-    return [[layer.export() for layer in _layers(head)] for head in heads]
 
 
 def samples_of(x: NDArray[np.uint8], step: Step) -> NDArray[np.uint8]:
