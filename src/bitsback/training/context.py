@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from bitsback.kinds.context.network import MAX_OUTPUT, ContextNetwork, ContextSpec
 from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.nets.layers import MAX_WIDE_WEIGHT, Dense, Weights
-from bitsback.training.layers import CENTRE, UNIT, QuantLayer, on_grid, real, straight_through
+from bitsback.training.layers import CENTRE, UNIT, Grids, QuantLayer, on_grid, real, straight_through
 from bitsback.training.objectives import clip, objective
 from bitsback.training.sampling import Batch
 
@@ -106,7 +106,7 @@ class ContextLayer(QuantLayer):
         """What follows the linear map."""
         return activated(y, self.last, self.quantise)
 
-    def forward(self, x: Tensor, exact: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def forward(self, x: Tensor, exact: tuple[Tensor, Tensor] | None = None, grids: Grids = ()) -> Tensor:
         """(n, inputs) to (n, outputs)."""
         return self.activate(F.linear(x, *(self.exact() if exact is None else exact)))
 

@@ -9,7 +9,7 @@ arXiv 1308.3432). With it off only the clip remains, which trains faster and is 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -37,6 +37,8 @@ from bitsback.nets.layers import (
 
 UNIT = 32.0
 """Integer activations to one real unit."""
+
+Grids = Sequence[tuple[int, int, int]]
 
 
 def straight_through(exact: Tensor, smooth: Tensor) -> Tensor:
@@ -205,15 +207,20 @@ class QuantLayer(nn.Module):
             bias = straight_through(b / (scale * UNIT), bias)
         return weight, bias
 
-    def forward(self, x: Tensor, exact: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """``exact``: as :meth:`exact` gives it, where it is known already."""
+    def forward(self, x: Tensor, exact: tuple[Tensor, Tensor] | None = None, grids: Grids = ()) -> Tensor:
+        """``exact``: as :meth:`exact` gives it, where it is known already. ``grids``: see :class:`QuantNetwork`."""
         weight, bias = self.exact() if exact is None else exact
         if not isinstance(self.layer, Conv):
             y = F.linear(x, weight, bias)
-        elif self.layer.kernel == self.layer.stride == 1:  # no convolution is as fast
-            y = F.linear(x.movedim(1, -1), weight[:, :, 0, 0], bias).movedim(-1, 1)
-        else:
+        elif not grids:
             y = F.conv2d(x, weight, bias, self.layer.stride, self.layer.kernel // 2)
+        elif self.layer.kernel == 1:
+            y = F.linear(x, weight[:, :, 0, 0], bias)
+        else:
+            parts = zip(x.split([math.prod(grid) for grid in grids]), grids, strict=True)
+            images = (part.view(*grid, -1).permute(0, 3, 1, 2) for part, grid in parts)
+            found = [F.conv2d(one, weight, bias, padding=self.layer.kernel // 2) for one in images]
+            y = torch.cat([one.permute(0, 2, 3, 1).flatten(0, 2) for one in found])
         if self.returning:
             return ReturningClip.apply(y, 255 / UNIT, self.quantise)  # type: ignore[no-any-return]
         if self.opened:
@@ -256,6 +263,9 @@ class QuantNetwork(nn.Module):
 
     ``centred``: its inputs are counted from :data:`CENTRE`. ``inner``: its output is what other layers read, not
     parameters of distributions. ``share``: of the first layer, see :class:`QuantLayer`.
+
+    A network of convolutions of stride 1 takes images of several sizes at once, as rows (samples, channels) of *grids*,
+    (images, height, width), one after the other: most of what it does there, it does to all of them in one operation.
     """
 
     def __init__(self, spec: NetSpec, centred: bool = False, inner: bool = False, share: Tensor | None = None) -> None:
@@ -306,13 +316,13 @@ class QuantNetwork(nn.Module):
         """What layers have, :meth:`QuantLayer.exact`, by their place in the list."""
         return {index: layer.exact() for index, layer in self.weighted().items()}
 
-    def forward(self, x: Tensor, exact: Mapping[int, tuple[Tensor, Tensor]] | None = None) -> Tensor:
-        """``exact``: as :meth:`exact` gives it, for a network that is run again and again."""
+    def forward(self, x: Tensor, exact: Mapping[int, tuple[Tensor, Tensor]] | None = None, grids: Grids = ()) -> Tensor:
+        """``exact``: as :meth:`exact` gives it, where it is known already."""
         there = [x]
         for index, layer in enumerate(self.spec.layers):
             match layer:
                 case Conv() | Dense():
-                    x = self.layers[str(index)](x, None if exact is None else exact[index])
+                    x = self.layers[str(index)](x, None if exact is None else exact[index], grids)
                 case Flatten():
                     x = x.flatten(1)
                 case Unflatten(channels, height, width):

@@ -7,9 +7,10 @@ by least squares, before it begins: nothing that is shown depends on a parameter
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from bitsback.kinds.phases.network import FOLLOW_SHIFT, LatentsSpec, PhasesSpec,
 from bitsback.kinds.phases.sight import look, room
 from bitsback.kinds.phases.tiles import CORNER
 from bitsback.nets.layers import Weights
-from bitsback.training.heads import Exact, TrainableHeads
+from bitsback.training.heads import TrainableHeads
 from bitsback.training.layers import CENTRE, UNIT, QuantNetwork, straight_through
 from bitsback.training.objectives import objective
 from bitsback.training.sight import Scene, Seen
@@ -45,19 +46,6 @@ RIDGE = 1e-3
 
 SCENES = 1024
 """What steps see of images of one size, kept on a device, at most."""
-
-
-Trunk = Mapping[int, tuple[Tensor, Tensor]]
-"""Of a trunk, what :meth:`bitsback.training.layers.QuantNetwork.exact` gives."""
-
-
-class _Part(NamedTuple):
-    """Of a step: the map, (count, maps); samples, predictions, (count, channels); the nearest taps."""
-
-    maps: Tensor
-    samples: Tensor
-    predictions: Tensor
-    near: Tensor
 
 
 class TrainablePhases(nn.Module):
@@ -174,57 +162,62 @@ class TrainablePhases(nn.Module):
             x: uint8 (n, height, width, channels), channels in coding order, on the device.
             said: what latents say of them, from :meth:`infer`.
         """
-        trunks = [network.exact() for network in self.networks]
-        parts: dict[tuple[int, int], list[_Part]] = {}
-        for step in steps(x.shape[1], x.shape[2]):
-            place = self.spec.class_of(step.level), step.phase
-            parts.setdefault(place, []).append(self._look(x, step, said, trunks[step.phase]))
-        heads = [one.exact() for one in self.by_phase]
-        found = [self._nats(self.base, self.base.exact(), 0, [self._look(x, None, said)])]
-        nothing = x.new_zeros(self.channels, dtype=torch.float32)
-        for level in range(self.spec.classes):
-            for phase, one in enumerate(self.by_phase):
-                there = parts.get((level, phase))
-                found.append(nothing if there is None else self._nats(one, heads[phase], level, there))
-        return torch.stack(found) / math.log(2)
+        order = sorted(steps(x.shape[1], x.shape[2]), key=lambda step: (step.phase, -step.level))
+        seen = [self.see(x, step) for step in (None, *order)]
+        samples, predictions, near = (torch.cat(each) for each in list(zip(*seen, strict=True))[1:])
+        levels = samples.float()
+        shown, known = self._known(levels, predictions, near)
+        counts = {(-1, 0): len(x)}
+        out = [self.base(self.base.exact(), 0, self._map(said, None, x).flatten(1), shown[: len(x)])]
+        first = len(x)
+        for phase, (network, heads) in enumerate(zip(self.networks, self.by_phase, strict=True)):
+            mine = [(step, one.features) for step, one in zip(order, seen[1:], strict=True) if step.phase == phase]
+            if not mine:
+                continue
+            rows = torch.cat([features for _, features in mine]) * (1 / UNIT)
+            if said is not None:
+                rows = torch.cat([rows, torch.cat([self._map(said, step, x).flatten(0, 2) for step, _ in mine])], 1)
+            grids = [(len(x), step.height, step.width) for step, _ in mine]
+            maps, exact, begin = network(rows, network.exact(), grids), heads.exact(), 0
+            for level, group in groupby(zip(mine, grids, strict=True), lambda one: self.spec.class_of(one[0][0].level)):
+                count = counts[level, phase] = sum(math.prod(grid) for _, grid in group)
+                out.append(heads(exact, level, maps[begin : begin + count], shown[first : first + count]))
+                begin, first = begin + count, first + count
+        nats = self._nats(torch.cat(out, 1), levels, predictions, known)
+        parts = dict(zip(counts, (part.sum(1) for part in nats.split(list(counts.values()), 1)), strict=True))
+        places = [(level, phase) for level in range(self.spec.classes) for phase in range(len(PHASES))]
+        nothing = nats.new_zeros(self.channels)
+        return torch.stack([parts.get(place, nothing) for place in ((-1, 0), *places)]) / math.log(2)
 
-    def _look(self, x: Tensor, step: Step | None, said: Tensor | None, trunk: Trunk | None = None) -> _Part:
-        """Run the trunk of a step."""
-        seen = self.see(x, step)
-        rows, columns = (step.height, step.width) if step else (1, 1)
-        maps = None
-        if said is not None:
-            there = zip((rows, columns), said.shape[2:], strict=True)
-            row, column = (_spread(count, length, x.device) for count, length in there)
-            maps = said[:, :, row[:, None], column]
-            if lent(step):
-                maps = torch.zeros_like(maps)
-        if step is None:
-            maps = x.new_full((len(x), 1), 255 / UNIT, dtype=torch.float32) if maps is None else maps[:, :, 0, 0]
-        else:
-            shown = (seen.features.view(len(x), rows, columns, -1) * (1 / UNIT)).permute(0, 3, 1, 2)
-            out: Tensor = self.networks[step.phase](shown if maps is None else torch.cat([shown, maps], 1), trunk)
-            maps = out.permute(0, 2, 3, 1).reshape(len(seen.samples), -1)
-        return _Part(maps, seen.samples, seen.predictions, seen.near)
+    def _map(self, said: Tensor | None, step: Step | None, x: Tensor) -> Tensor:
+        """What latents say to each sample of a step, (n, rows, columns, map); without any, what the base reads."""
+        if said is None:
+            return x.new_full((len(x), 1, 1, 1), 255 / UNIT, dtype=torch.float32)
+        there = zip((step.height, step.width) if step else (1, 1), said.shape[2:], strict=True)
+        row, column = (_spread(count, length, x.device) for count, length in there)
+        found = said.permute(0, 2, 3, 1)[:, row[:, None], column]
+        return torch.zeros_like(found) if lent(step) else found
 
-    def _nats(self, heads: TrainableHeads, exact: Exact, level: int, parts: list[_Part]) -> Tensor:
-        """-log p of samples that share heads, (channels,)."""
-        maps, samples, predictions, near = map(_joined, zip(*parts, strict=True))
-        levels, earlier, k = samples.float(), self.channels - 1, self.likelihood.parameters // 3
-        values = levels.t().flatten()
+    def _known(self, levels: Tensor, predictions: Tensor, near: Tensor) -> tuple[Tensor, Tensor]:
+        """Of n samples, what heads read of each channel but the last, (n, channels - 1, 2), and what the means of all
+        channels follow, (channels, n, NEAR + channels - 1), if there are any: what a channel does not know yet is
+        there as well, for weights of 0."""
+        earlier = self.channels - 1
         if not self.predicted:
-            known = 255 * levels[:, :earlier]
-            out = heads(exact, level, maps, torch.stack([known, 255 - known], 2) / UNIT)
-            return self.objective.nats(out.flatten(0, 1), values).view(self.channels, -1).sum(1)
-        origins = predictions.float()
-        errors = (16 * levels - origins)[:, :earlier]
+            companded = 255 * levels[:, :earlier]
+            return torch.stack([companded, 255 - companded], 2) / UNIT, near
+        errors = (16 * levels - predictions)[:, :earlier]
         companded = self.table[errors.int() & 0xFFFF].float()
         shown = torch.stack([companded, (2 * (companded - 128).abs()).clamp_max(255)], 2) / UNIT
-        out = heads(exact, level, maps, shown)
-        # What a channel knows not yet is there as well, with weights of 0
-        known = torch.cat([near.transpose(0, 1), errors.expand(self.channels, -1, -1)], 2)
-        mixtures = followed(out.flatten(0, 1), k, known.flatten(0, 1).float(), self.quantised)
-        return self.objective.nats(mixtures, values, origins.t().flatten()).view(self.channels, -1).sum(1)
+        return shown, torch.cat([near.transpose(0, 1), errors.expand(self.channels, -1, -1)], 2)
+
+    def _nats(self, out: Tensor, levels: Tensor, predictions: Tensor, known: Tensor) -> Tensor:
+        """-log p of n samples, (channels, n), of what heads give, (channels, n, outputs)."""
+        flat, values = out.flatten(0, 1), levels.t().flatten()
+        if self.predicted:
+            flat = followed(flat, self.likelihood.parameters // 3, known.flatten(0, 1).float(), self.quantised)
+            return self.objective.nats(flat, values, predictions.float().t().flatten()).view(self.channels, -1)
+        return self.objective.nats(flat, values).view(self.channels, -1)
 
     def see(self, x: Tensor, step: Step | None) -> Seen:
         """What is shown of the samples of a step of images, uint8 (n, height, width, channels), on their device."""
@@ -263,10 +256,6 @@ class TrainablePhases(nn.Module):
         for name, network in self.coders.items():
             tensors |= network.export().tensors(name)
         return tensors | head_tensors(head_name(None, None), self.base.export()[0])
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
 
 
 @lru_cache(4096)
