@@ -64,6 +64,19 @@ def test_gradients_reach_every_parameter(quantise: bool) -> None:
         assert p.grad.abs().sum() > 0, name
 
 
+@pytest.mark.parametrize("quantise", [False, True])
+def test_images_of_several_sizes_at_once(quantise: bool) -> None:
+    torch.manual_seed(0)
+    spec = NetSpec((3, 9, 9), (Conv(3, 8, 1, wide=True), Conv(8, 6, 3), Conv(6, 8, 1), Skip(), Conv(8, 8, 5)))
+    net = QuantNetwork(spec, centred=True, inner=True)
+    net.quantise(quantise)
+    grids = [(2, 5, 4), (2, 1, 1), (2, 1, 7), (2, 8, 8)]
+    images = [torch.randint(0, 256, (n, 3, height, width)) / UNIT for n, height, width in grids]
+    rows = torch.cat([one.permute(0, 2, 3, 1).flatten(0, 2) for one in images])
+    expected = torch.cat([net(one).permute(0, 2, 3, 1).flatten(0, 2) for one in images])
+    torch.testing.assert_close(net(rows, net.exact(), grids), expected, rtol=0, atol=0 if quantise else 1e-5)
+
+
 def test_export_keeps_the_accumulator_bound() -> None:
     """Many equal weights: the largest scale that fits the weights would overflow the accumulator."""
     layer = QuantLayer(Dense(4000, 3))
