@@ -184,10 +184,10 @@ def test_no_memory_at_all_is_an_error_and_so_is_divergence() -> None:
 
 
 def test_the_rate_rises_stays_and_falls() -> None:
-    schedule = Schedule(steps=1000, learning_rate=2.0, warm_up=100, anneal=0.25)
+    schedule = Schedule(steps=1000, learning_rate=2.0, warm_up=100, anneal=0.25, quantise_from=0.6)
     assert schedule.rate(0) == pytest.approx(0.02)
     assert schedule.rate(100) == schedule.rate(750) == 2
     assert schedule.rate(875) == pytest.approx(1)
     assert schedule.rate(1000) == 0
     assert not schedule.annealing(749) and schedule.annealing(750)
-    assert not schedule.quantised(749) and schedule.quantised(750)
+    assert not schedule.quantised(599) and schedule.quantised(600)

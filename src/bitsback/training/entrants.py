@@ -153,12 +153,11 @@ class PhasesEntrant:
         return PhasesTask(module, images, ordered(given.held_out, architecture.colour), regime.seed, free=free)
 
     def schedule(self, given: Given, steps: int) -> Schedule:
-        """Batches of images, or crops, of about so many pixels; gentler for a model that is trained further. Its wide
-        weights lose so little on their grid that the quantisation, which is slow, comes at the very end."""
+        """Batches of images, or crops, of about so many pixels; gentler for a model that is trained further."""
         channels = self.architecture.channels
         batch = int(min(max(self.BATCH_PIXELS * channels // given.samples, 4), 64))
         return Schedule(
-            steps, batch, _rate(self), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.95, patience=0.2,
+            steps, batch, _rate(self), min(100, steps // 20 + 1), anneal=0.5, patience=0.2,
             parts=_parts(given), clip=10.0, seed=given.regime.seed,
         )  # fmt: skip
 
@@ -197,7 +196,7 @@ class VAEEntrant:
         """Batches of images of about so many pixels; gentler for a model that is trained further."""
         batch = int(min(max(self.BATCH_PIXELS // given.samples, 4), 64, len(given.train)))
         return Schedule(
-            steps, batch, _rate(self), min(100, steps // 20 + 1), anneal=0.5, quantise_from=0.7, patience=0.2,
+            steps, batch, _rate(self), min(100, steps // 20 + 1), anneal=0.5, patience=0.2,
             parts=_parts(given), seed=given.regime.seed,
         )  # fmt: skip
 
