@@ -121,6 +121,22 @@ def test_a_start_is_the_inverse_of_an_export(spec: NetSpec, centred: bool, share
             assert_same(net.export(), one)
 
 
+def test_wide_weights_are_as_fine_as_what_comes_out() -> None:
+    """Digits that the rounding of an output hides are left out, and with them a part of the model file."""
+    torch.manual_seed(0)
+    inputs = np.random.default_rng(0).integers(0, 256, (500, 100)).astype(float)
+    for size in (0.01, 0.1, 1.0):
+        layer = QuantLayer(Dense(100, 40, wide=True))
+        with torch.no_grad():
+            layer.weight.mul_(size)
+        weights = layer.export()
+        off = inputs @ (weights.weight / np.exp2(weights.shift)[:, None] - layer.weight.detach().numpy()).T
+        assert 0.1 < (off - off.mean(0)).std() < 1
+        layer.start_from(weights)
+        again = layer.export()
+        assert np.array_equal(again.weight, weights.weight) and np.array_equal(again.shift, weights.shift)
+
+
 def test_what_is_exported_has_one_form() -> None:
     """A weight that rounds to half of the bound, or an output without any, could stand at several scales."""
     layer = QuantLayer(Dense(2, 3))

@@ -40,6 +40,12 @@ UNIT = 32.0
 
 Grids = Sequence[tuple[int, int, int]]
 
+BLUR = 0.25
+"""What the rounding of an output's weights may add to it, at most, as a standard deviation, in integers; its own
+rounding adds 0.29. Finer weights make model files a sixth larger, and images smaller by 0.01 %."""
+TYPICAL = 64
+"""How large activations are, in integers."""
+
 
 def straight_through(exact: Tensor, smooth: Tensor) -> Tensor:
     """The value of ``exact`` with the gradient of ``smooth``."""
@@ -48,7 +54,8 @@ def straight_through(exact: Tensor, smooth: Tensor) -> Tensor:
 
 @torch.no_grad()
 def on_grid(weight: Tensor, bias: Tensor, limit: int, half: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-    """Integer weight, bias and shift, as float tensors: the largest power-of-two scale that keeps the bounds.
+    """Integer weight, bias and shift, as float tensors: the largest power-of-two scale that keeps the bounds, or, of
+    wide weights, the one beyond which more digits are lost in the rounding of what comes out (:data:`BLUR`).
 
     ``weight`` (outputs, ...) and ``bias`` (outputs,) in real units; ``limit`` bounds the integer weights. ``half``:
     whether the accumulator needs room for the half of a step by which a floor becomes a rounding. What is on the grid
@@ -59,6 +66,11 @@ def on_grid(weight: Tensor, bias: Tensor, limit: int, half: bool = False) -> tup
     # Rounding may need a little more room than there is, or a little less: so what comes out of it is asked
     most = torch.minimum((limit + 0.5) / largest.clamp_min(1e-12), 1.01 * MAX_ACCUMULATOR / total.clamp_min(1e-12))
     shift = most.log2().floor().clamp(0, MAX_SHIFT)
+    if limit > MAX_WEIGHT:
+        enough = math.ceil(math.log2(math.sqrt(flat.shape[1] / 12) * TYPICAL / BLUR))
+        there = flat * shift.exp2()[:, None]
+        found = ((there - there.round()).abs() < 1 / 512).all(1)  # on that grid, but for the rounding of reals
+        shift = torch.where(found, shift, shift.clamp_max(max(enough, 0)))
     w, b = _rounded(flat, bias, shift)
     added = (shift.exp2() / 2).floor() * half
     fits = (w.abs().amax(1) <= limit) & (w.abs().sum(1) * 255 + b.abs().maximum((b + added).abs()) < MAX_ACCUMULATOR)
