@@ -55,7 +55,7 @@ RECIPES = {
     "photos": Recipe(predicted_spec(3, 14, 10, (96, 64), (6, 4), 4), 3),
     "photos-start": Recipe(predicted_spec(3, 14, 10, (64, 48), (6, 4), 4), 3),
     "photos-fast": Recipe(predicted_spec(3, 6, 4, (32,), None), 2),
-    "photos-grey": Recipe(predicted_spec(1, 10, 6, (48, 32), (10, 0)), 3, images="8-bit grey of any size"),
+    "photos-grey": Recipe(predicted_spec(1, 14, 10, (96, 64), (10, 0)), 3, images="8-bit grey of any size"),
     "digits": Recipe(wide_spec((192, 96)), 5, False, "8-bit grey of any size, made for 28x28", False),
     "digits-start": Recipe(wide_spec((96, 64)), 5, False, "8-bit grey of any size, made for 28x28", False),
 }
