@@ -59,6 +59,15 @@ def test_the_kernel_is_the_formula(reference: int | None, lowest: int) -> None:
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("column", range(9))
+def test_what_is_no_number_has_no_price(column: int) -> None:
+    """Or else a training that diverged would go on."""
+    out, x = (torch.from_numpy(a[:20]).float() for a in random_out())
+    out[7, column] = torch.nan
+    nats = mixture_nats(out, x)
+    assert nats[7].isnan() and nats.isnan().sum() == 1
+
+
 def test_bernoulli_objective() -> None:
     u = torch.arange(-140.0, 140.0)
     logit = u.clamp(-128, 127) * 5 / 64

@@ -254,10 +254,12 @@ def _eight(v, k, least, room):  # type: ignore[no-untyped-def]
     value = room.values.load(k * 0, DOUBLES)
     lowest, highest = value < 0.5, value > 254.5
     ends = lowest | highest
-    shares, best = v.variable(zero), v.variable(zero - 1e300)
+    shares, best, doubt = v.variable(zero), v.variable(zero - 1e300), v.variable(zero)
     with v.loop(k) as j:
         at = j * LANES
         mean, scale, weight = (room.parameters.load(row * part + at, DOUBLES) for part in range(3))
+        # What is no number, as of a training that diverged, must not be held to a range and go unnoticed
+        doubt.value += (mean - mean) + (scale - scale) + (weight - weight)
         share = _exp(weight.held(-128.0, 127.0) * (_LN2 / 16))
         shares.value += share
         inverse = _exp((16 - scale.at_least(least).at_most(63.0)) * (_LN2 / 6))
@@ -288,7 +290,7 @@ def _eight(v, k, least, room):  # type: ignore[no-untyped-def]
         mass = _exp(room.parts.load(row + j * LANES, DOUBLES) - best.value)
         likelihood.value += mass
         room.parts.store(row + j * LANES, mass)
-    room.nats.store(k * 0, _log(shares.value / likelihood.value) - best.value)
+    room.nats.store(k * 0, _log(shares.value / likelihood.value) - best.value + doubt.value)
     with v.loop(k) as j:
         at = j * LANES
         share, mass, by_mean, by_scale = (room.parts.load(row * part + at, DOUBLES) for part in range(4))
