@@ -58,7 +58,7 @@ RECIPES = {
     "thumbnails-fast": Recipe(phases_spec(3, 256, 32, 16, period=8), 3, 3, THUMBNAILS),
     "digits-in-phases": Recipe(
         phases_spec(1, 2, 48, 32, (16,), (3,), edges=True, map=16), 1, 0, DIGITS, shuffled=False,
-        latents=latents_spec((28, 28, 1), 8, 5, 16), free=0.02,
+        latents=latents_spec((28, 28, 1), 8, 5, 16, 16, 64), free=0.02,
     ),
 }  # fmt: skip
 

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,21 @@ def test_fast_models_are_those_that_decode_many_samples_at_once() -> None:
         fit(checks(300, 1), dataclasses.replace(QUICK, fast=True))
     with pytest.raises(ImageError, match="models of kind vae are for images of one size"):
         fit(checks(300, 1)[:, 1:], dataclasses.replace(QUICK, kind="vae", fast=True))
+
+
+@pytest.mark.parametrize("counted", [1, 10**9])
+def test_a_race_counts_files(counted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where few images have to pay for it, a large model must be better by more."""
+    monkeypatch.setattr("bitsback.training.run.COUNTED", counted)
+    images = checks(300, 1)
+    result = fit(images, dataclasses.replace(QUICK, steps=20, kind="auto", size="auto"))
+    raced = {}
+    for note in result.notes:
+        if found := re.fullmatch(r"(.+): (\S+) bits/dim after .* steps, about (\S+) kB itself", note):
+            name, bits, file = found.groups()
+            raced[name] = float(bits) + 8 * 1000 * float(file) / (images[0].size * max(len(images), counted))
+    winner = result.card["training"]["architecture"]
+    assert len(raced) > 4 and raced[winner] == pytest.approx(min(raced.values()), rel=0.002)
 
 
 def test_a_run_keeps_to_being_fast(tmp_path: Path) -> None:

@@ -260,14 +260,17 @@ def phases_spec(
     return spec
 
 
-def latents_spec(shape: tuple[int, int, int], count: int, bits: int, map: int, width: int = 16) -> LatentsSpec:
-    """Latents of images of a shape (height, width, channels), up to :data:`WHOLE` pixels an edge: dense layers between
-    them and a map of a quarter of the height and of the width."""
+def latents_spec(
+    shape: tuple[int, int, int], count: int, bits: int, map: int, width: int = 8, hidden: int = 32
+) -> LatentsSpec:
+    """Latents of images of a shape (height, width, channels), up to :data:`WHOLE` pixels an edge: dense layers, with
+    ``hidden`` units, between them and a map of a quarter of the height and of the width."""
     height, width_, channels = shape
     rows, columns = -(-height // 4), -(-width_ // 4)
     encoder: tuple[AnyLayer, ...] = (Conv(channels, width, 5, 2), Conv(width, 2 * width, 3, 2), Flatten())
-    encoder += (Dense(2 * width * rows * columns, 64), Dense(64, 2 * count))
-    decoder = (Dense(count, 64), Dense(64, map * rows * columns), Unflatten(map, rows, columns), Conv(map, map, 3))
+    encoder += (Dense(2 * width * rows * columns, hidden), Dense(hidden, 2 * count))
+    decoder: tuple[AnyLayer, ...] = (Dense(count, hidden), Dense(hidden, map * rows * columns))
+    decoder += (Unflatten(map, rows, columns), Conv(map, map, 3))
     return LatentsSpec(count, bits, NetSpec((channels, height, width_), encoder), NetSpec((count,), decoder))
 
 
@@ -380,8 +383,11 @@ class VAEArchitecture(_Coloured):
         """Encoder and decoder of the first level."""
         if self.layers:
             return self.layers[0]
-        outputs = self.channels * self.likelihood.parameters if self.context is None else self.context.map
-        return vae_networks(self.size, self.latents, outputs, 32, 128, self.channels)
+        if self.context is None:
+            outputs = self.channels * self.likelihood.parameters
+            return vae_networks(self.size, self.latents, outputs, 32, 128, self.channels)
+        # What neighbours do not tell is little, and so are these: larger ones fill model files more than they gain
+        return vae_networks(self.size, self.latents, self.context.map, 16, 32, self.channels)
 
     @property
     def networks_above(self) -> list[tuple[NetSpec, NetSpec]]:

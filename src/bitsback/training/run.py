@@ -38,6 +38,7 @@ from bitsback.data.types import ImageType
 from bitsback.errors import BitsBackError, ImageError, ModelError
 from bitsback.kinds.base import check_name
 from bitsback.models import Model, installed
+from bitsback.report.words import size
 from bitsback.threads import thread_count
 from bitsback.training import measure
 from bitsback.training.architecture import AnyArchitecture, candidates, from_model, in_phases, on_a_chain
@@ -46,6 +47,7 @@ from bitsback.training.distributed import Group, join
 from bitsback.training.entrants import Entrant, Given, entered
 from bitsback.training.loop import Run, Schedule, Task, extend, optimise
 from bitsback.training.loop import load as load_weights
+from bitsback.training.outcome import COUNTED
 from bitsback.training.regime import Regime, View
 from bitsback.training.result import Point, Result, Row
 
@@ -385,7 +387,8 @@ class _Fit:
         )
 
     def _race(self, entrants: Sequence[Entrant]) -> tuple[Task, Entrant, Run]:
-        """Let them train for a while; the one in the lead, as it is then."""
+        """Let them train for a while; the one in the lead, as it is then: whose file, of about a byte a weight, and
+        archive of the collection, or of :data:`COUNTED` images if it has fewer, are smallest together."""
         best: tuple[float, int, Task, Entrant, Run] | None = None
         if len(entrants) > 1:
             self._note(f"a race of {len(entrants)}: each trains for a while, and the best one goes on")
@@ -400,10 +403,12 @@ class _Fit:
             # A run that was resumed may be further already
             scores = [row.held_out for row in run.log if row.step <= until]
             score = self.group.agree(min(scores, default=float("inf")))[0]
+            file = sum(p.numel() for p in task.module.parameters())
             if len(entrants) > 1:
-                self._note(f"{entrant.name}: {score:.4f} bits/dim after {until:,} steps")
-            if best is None or score < best[0]:
-                best = score, number, task, entrant, run
+                self._note(f"{entrant.name}: {score:.4f} bits/dim after {until:,} steps, about {size(file)} itself")
+            total = score + 8 * file / (self.data.summary.mean_samples * max(self.data.summary.images, COUNTED))
+            if best is None or total < best[0]:
+                best = total, number, task, entrant, run
             if run.reason and run.step <= until:
                 break  # stopped by hand
         self.view.race(0, 0)
@@ -459,8 +464,8 @@ def speed(task: Task, schedule: Schedule, threads: int) -> float:
 def _within(sizes: Sequence[int], most: int) -> int:
     """How many of the first images hold ``most`` samples; at least one."""
     total, count = 0, 0
-    for size in sizes:
-        total += size
+    for samples in sizes:
+        total += samples
         if total > most and count:
             break
         count += 1
