@@ -206,7 +206,12 @@ def main() -> None:
                 continue
             rows.append(row(entrant, given, held_out, arguments.seconds))
             print(json.dumps(rows[-1]), flush=True)
-        results["sets"][name] = {"seconds": arguments.seconds, "rows": rows, "machine": measure.machine()}
+        results["sets"][name] = {
+            "seconds": arguments.seconds,
+            "samples": given.samples,
+            "rows": rows,
+            "machine": measure.machine(),
+        }
         measure.write(arguments.out, results)
 
 

@@ -283,9 +283,10 @@ def kinds(measured: dict[str, Any]) -> str:
     """What each kind of model makes of a set after equal time, a table for each set."""
     told = []
     for name, found in measured["sets"].items():
+        totals = [row["bits_per_dim"] * found["samples"] * 10_000 / 8 + row["model_bytes"] for row in found["rows"]]
         rows, least = [], min(row["bits_per_dim"] for row in found["rows"])
-        for row in found["rows"]:
-            rate, other = f"{row['bits_per_dim']:.4f}", "-"
+        for row, total in zip(found["rows"], totals, strict=True):
+            rate, other, kept = f"{row['bits_per_dim']:.4f}", "-", f"{total / 1000:,.0f} kB"
             if "own" in row:
                 other = f"{row['swapped'] / row['own'] - 1:+.1%}"
             rows.append(
@@ -296,10 +297,12 @@ def kinds(measured: dict[str, Any]) -> str:
                     other,
                     speed(row["decoded_mb"]),
                     f"{row['model_bytes'] / 1000:,.0f} kB",
+                    f"**{kept}**" if total == min(totals) else kept,
                     f"{row['steps']:,}",
                 ]
             )
-        head = [TRAINED[name], "bits/dim", "of which latents", "with another's", "MB/s out", "model", "steps"]
+        head = [TRAINED[name], "bits/dim", "of which latents", "with another's", "MB/s out", "model"]
+        head += ["10,000 images and it", "steps"]
         told.append(table(head, rows))
     machine = line(measured["sets"]["binarised"]["machine"])
     return "\n\n".join([*told, machine])
