@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from bitsback.kinds.context.network import MAX_OUTPUT, ContextNetwork, ContextSpec
 from bitsback.kinds.likelihoods import LikelihoodSpec
 from bitsback.nets.layers import MAX_WIDE_WEIGHT, Dense, Weights
-from bitsback.training.layers import CENTRE, UNIT, Grids, QuantLayer, on_grid, real, straight_through
+from bitsback.training.layers import CENTRE, UNIT, QuantLayer, on_grid, real, straight_through
 from bitsback.training.objectives import clip, objective
 from bitsback.training.sampling import Batch
 
@@ -92,23 +92,9 @@ class ContextLayer(QuantLayer):
         self.weight.copy_(weight / gain[:, None])
         self.bias.copy_((bias + (weight * self.centre).sum(1)) / gain)
 
-    def exact(self) -> tuple[Tensor, Tensor]:
-        """:meth:`effective`, on the integers' grid if the quantisation is in the loop."""
-        weight, bias = self.effective()
-        if self.quantise:
-            w, b, shift = self.integers()
-            scale = shift.exp2()
-            weight = straight_through(w / scale[:, None], weight)
-            bias = straight_through(b / (scale * UNIT), bias)
-        return weight, bias
-
     def activate(self, y: Tensor) -> Tensor:
         """What follows the linear map."""
         return activated(y, self.last, self.quantise)
-
-    def forward(self, x: Tensor, exact: tuple[Tensor, Tensor] | None = None, grids: Grids = ()) -> Tensor:
-        """(n, inputs) to (n, outputs)."""
-        return self.activate(F.linear(x, *(self.exact() if exact is None else exact)))
 
 
 class TrainableContext(nn.Module):

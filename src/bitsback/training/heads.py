@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bitsback.kinds.phases.network import FOLLOW_SHIFT, PhasesSpec
 from bitsback.nets.layers import MAX_WIDE_WEIGHT, Weights
 from bitsback.training.context import activated
-from bitsback.training.layers import CENTRE, SMALL, UNIT, exported, on_grid, real, straight_through
+from bitsback.training.layers import CENTRE, SMALL, UNIT, exported, in_the_loop, on_grid, real
 from bitsback.training.objectives import Objective
 
 Exact = list[tuple[Tensor, Tensor]]
@@ -84,12 +84,7 @@ class TrainableHeads(nn.Module):
         found = []
         for i in range(len(self.weights)):
             weight, bias = self._effective(i)
-            if self.quantise:
-                w, b, shift = self._integers(i)
-                scale = shift.exp2()
-                weight = straight_through(w / scale[..., None], weight)
-                bias = straight_through(b / (scale * UNIT), bias)
-            found.append((weight, bias))
+            found.append(in_the_loop(weight, bias, *self._integers(i)) if self.quantise else (weight, bias))
         return found
 
     def _effective(self, i: int, double: bool = False) -> tuple[Tensor, Tensor]:

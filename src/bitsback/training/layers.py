@@ -9,7 +9,7 @@ arXiv 1308.3432). With it off only the clip remains, which trains faster and is 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -39,6 +39,7 @@ UNIT = 32.0
 """Integer activations to one real unit."""
 
 Grids = Sequence[tuple[int, int, int]]
+"""(images, height, width): see :class:`QuantNetwork`."""
 
 BLUR = 0.25
 """What the rounding of an output's weights may add to it, at most, as a standard deviation, in integers; its own
@@ -52,10 +53,17 @@ def straight_through(exact: Tensor, smooth: Tensor) -> Tensor:
     return smooth + (exact - smooth).detach()
 
 
+def in_the_loop(weight: Tensor, bias: Tensor, w: Tensor, b: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight and bias with the values of integers, of a shift for each output, and gradients as if they were none."""
+    scale = shift.exp2()
+    shifts = scale.view(*scale.shape, *[1] * (w.dim() - scale.dim()))
+    return straight_through(w / shifts, weight), straight_through(b / (scale * UNIT), bias)
+
+
 @torch.no_grad()
 def on_grid(weight: Tensor, bias: Tensor, limit: int, half: bool = False) -> tuple[Tensor, Tensor, Tensor]:
-    """Integer weight, bias and shift, as float tensors: the largest power-of-two scale that keeps the bounds, or, of
-    wide weights, the one beyond which more digits are lost in the rounding of what comes out (:data:`BLUR`).
+    """Integer weight, bias and shift, as float tensors: the largest power-of-two scale that keeps the bounds. Wide
+    weights have no digits that the rounding of what comes out would hide (:data:`BLUR`).
 
     ``weight`` (outputs, ...) and ``bias`` (outputs,) in real units; ``limit`` bounds the integer weights. ``half``:
     whether the accumulator needs room for the half of a step by which a floor becomes a rounding. What is on the grid
@@ -209,19 +217,18 @@ class QuantLayer(nn.Module):
         bias: Tensor = self.bias
         return bias - (self.relative().flatten(1) * self.centre).sum(1) if self.centred else bias
 
-    def exact(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias as they act: on the integers' grid if the quantisation is in the loop."""
-        weight, bias = self.relative(), self.offset()
-        if self.quantise:
-            w, b, shift = self.integers()
-            scale = shift.exp2()
-            weight = straight_through(w / scale.view(-1, *[1] * (w.dim() - 1)), weight)
-            bias = straight_through(b / (scale * UNIT), bias)
-        return weight, bias
+    def effective(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias for inputs that are not centred."""
+        return self.relative(), self.offset()
 
-    def forward(self, x: Tensor, exact: tuple[Tensor, Tensor] | None = None, grids: Grids = ()) -> Tensor:
-        """``exact``: as :meth:`exact` gives it, where it is known already. ``grids``: see :class:`QuantNetwork`."""
-        weight, bias = self.exact() if exact is None else exact
+    def exact(self) -> tuple[Tensor, Tensor]:
+        """:meth:`effective`, on the integers' grid if the quantisation is in the loop."""
+        weight, bias = self.effective()
+        return in_the_loop(weight, bias, *self.integers()) if self.quantise else (weight, bias)
+
+    def forward(self, x: Tensor, grids: Grids = ()) -> Tensor:
+        """``grids``: see :class:`QuantNetwork`."""
+        weight, bias = self.exact()
         if not isinstance(self.layer, Conv):
             y = F.linear(x, weight, bias)
         elif not grids:
@@ -233,6 +240,10 @@ class QuantLayer(nn.Module):
             images = (part.view(*grid, -1).permute(0, 3, 1, 2) for part, grid in parts)
             found = [F.conv2d(one, weight, bias, padding=self.layer.kernel // 2) for one in images]
             y = torch.cat([one.permute(0, 2, 3, 1).flatten(0, 2) for one in found])
+        return self.activate(y)
+
+    def activate(self, y: Tensor) -> Tensor:
+        """What follows the linear map."""
         if self.returning:
             return ReturningClip.apply(y, 255 / UNIT, self.quantise)  # type: ignore[no-any-return]
         if self.opened:
@@ -324,17 +335,12 @@ class QuantNetwork(nn.Module):
         for module in self.weighted().values():
             module.quantise = on
 
-    def exact(self) -> dict[int, tuple[Tensor, Tensor]]:
-        """What layers have, :meth:`QuantLayer.exact`, by their place in the list."""
-        return {index: layer.exact() for index, layer in self.weighted().items()}
-
-    def forward(self, x: Tensor, exact: Mapping[int, tuple[Tensor, Tensor]] | None = None, grids: Grids = ()) -> Tensor:
-        """``exact``: as :meth:`exact` gives it, where it is known already."""
+    def forward(self, x: Tensor, grids: Grids = ()) -> Tensor:
         there = [x]
         for index, layer in enumerate(self.spec.layers):
             match layer:
                 case Conv() | Dense():
-                    x = self.layers[str(index)](x, None if exact is None else exact[index], grids)
+                    x = self.layers[str(index)](x, grids)
                 case Flatten():
                     x = x.flatten(1)
                 case Unflatten(channels, height, width):

@@ -178,7 +178,7 @@ class TrainablePhases(nn.Module):
             if said is not None:
                 rows = torch.cat([rows, torch.cat([self._map(said, step, x).flatten(0, 2) for step, _ in mine])], 1)
             grids = [(len(x), step.height, step.width) for step, _ in mine]
-            maps, exact, begin = network(rows, network.exact(), grids), heads.exact(), 0
+            maps, exact, begin = network(rows, grids), heads.exact(), 0
             for level, group in groupby(zip(mine, grids, strict=True), lambda one: self.spec.class_of(one[0][0].level)):
                 count = counts[level, phase] = sum(math.prod(grid) for _, grid in group)
                 out.append(heads(exact, level, maps[begin : begin + count], shown[first : first + count]))

@@ -22,7 +22,7 @@ class Regime:
         minutes: for everything, from the first look to the last figure.
         steps: of training, instead of as many as the time allows. Only so is a run repeatable to the last bit.
         kind: of the model: "context", "phases", "vae", "ladder" (a vae with several levels of latents), or "auto" for
-            the one that is best on the held-out images.
+            the one that is smallest on the held-out images, its own file counted.
         fast: whether it must decode many samples at once: then "phases", or "vae" and "ladder" without a context
             network.
         size: of the network: a larger one is slower to train and to code with, and smaller in bits. "auto": medium, or

@@ -1,7 +1,7 @@
 """From a folder to a model: what ``bitsback train`` does, in the order in which it does it.
 
     look         what kind of images these are, and which of them are held out
-    race         the candidates train for a short while; the one that is best on the held-out images goes on
+    race         the candidates train for a short while; the one that is ahead, its file counted, goes on
     train        until the steps, the time or the progress are over
     export       to integers, with the checks that make the model safe to code with
     measure      archives of held-out images, against other codecs
